@@ -1,0 +1,69 @@
+"""The built-in plugin: names what the packages below provide, through the public hooks.
+
+Cheap components come first, so that resolving one of them imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+
+from clsbench.hookspecs import Component, hookimpl
+
+
+@hookimpl
+def register_models() -> Iterator[Component]:
+    """``simple-cnn`` and torchvision's zoo."""
+    from clsbench.models import simple_cnn
+
+    yield Component("simple-cnn", simple_cnn.build, "the small network of the CIFAR-10 tutorials")
+    if find_spec("torchvision"):
+        from clsbench.models import torchvision_zoo
+
+        yield from torchvision_zoo.components()
+
+
+@hookimpl
+def register_datasets() -> Iterator[Component]:
+    """``folder`` and ``digits``."""
+    from clsbench.datasets import digits, folder
+
+    yield Component("folder", folder.build, "class folders, with or without train/ and val/")
+    yield Component("digits", digits.build, "1,797 scanned digits, embedded")
+
+
+@hookimpl
+def register_decoders() -> Iterator[Component]:
+    """``simplejpeg`` and ``pillow``."""
+    from clsbench.images import decoders
+
+    yield Component("simplejpeg", decoders.SimplejpegDecoder, "JPEG by libjpeg-turbo")
+    yield Component("pillow", decoders.PillowDecoder, "the reference: every format that Pillow reads")
+
+
+@hookimpl
+def register_backends() -> Iterator[Component]:
+    """``onnxruntime`` and ``onnx-reference``."""
+    from clsbench.inference import onnxruntime_backend, reference_backend
+
+    yield Component("onnxruntime", onnxruntime_backend.build, "ONNX Runtime on CPU or CUDA")
+    yield Component("onnx-reference", reference_backend.build, "ONNX's own reference evaluator: slow, an oracle")
+
+
+@hookimpl
+def register_writers() -> Iterator[Component]:
+    """``csv``, ``jsonl`` and ``parquet``."""
+    from clsbench.inference import writers
+
+    yield Component("csv", writers.CsvWriter, "comma-separated values")
+    yield Component("jsonl", writers.JsonlWriter, "one JSON object a line")
+    yield Component("parquet", writers.ParquetWriter, "Apache Parquet")
+
+
+@hookimpl
+def register_metrics() -> Iterator[Component]:
+    """``accuracy`` and ``per-class``."""
+    from clsbench.evaluation import accuracy, per_class
+
+    yield Component("accuracy", accuracy.build, "top-1 and top-5 with 95 % Wilson intervals")
+    yield Component("per-class", per_class.build, "precision, recall, F1 and support of each class")

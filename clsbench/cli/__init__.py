@@ -1,0 +1,1 @@
+"""The command line: resolves names, prints, exits. The only code that does."""

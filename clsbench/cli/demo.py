@@ -1,0 +1,55 @@
+"""``clsbench demo``: the whole path on the embedded digits, each step as a user would type it."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clsbench.cli.parameters import Json, Quiet
+
+
+def demo(
+    folder: Annotated[Path, typer.Option(metavar="DIR", help="Where the demo writes; it is emptied first.")] = Path(
+        "clsbench-demo"
+    ),
+    json: Json = None,
+    quiet: Quiet = False,
+) -> None:
+    """Train, export, infer and report on the embedded digits, in half a minute."""
+    import os
+
+    from clsbench.cli.main import execute
+    from clsbench.cli.terminal import Terminal
+    from clsbench.errors import OptionError
+
+    terminal = Terminal(json=json, quiet=quiet)
+    marker = folder / ".clsbench-demo"
+    if folder.exists() and not marker.exists():
+        raise OptionError("the demo empties its folder, and this one is not its own", where="--folder", got=folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    marker.touch()
+    target = Path(json).resolve() if json and json != "-" else json
+    steps = [
+        "clsbench train --run digits --batch-size 64 --with model.size=16",
+        "clsbench export --onnx",
+        "clsbench datasets digits --split test --write images",
+        "clsbench infer images --out preds.csv",
+    ]
+    home = Path.cwd()
+    os.chdir(folder)
+    try:
+        for step in steps:
+            terminal.print(f"\n$ {step}")
+            words = shlex.split(step)[1:] + (["--quiet"] if quiet else [])
+            if target and words[0] == "infer":
+                words += ["--json", str(target)]
+            if code := execute(words):
+                raise typer.Exit(code)
+    finally:
+        os.chdir(home)
+    terminal.print(f"\nall of it lies in {folder}/")

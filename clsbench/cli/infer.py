@@ -1,0 +1,143 @@
+"""``clsbench infer``: images and a model file in, a predictions file and three tables out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from clsbench.cli.parameters import Json, ModelFile, Quiet, With
+
+if TYPE_CHECKING:
+    from clsbench.card import ModelCard
+    from clsbench.cli.terminal import Terminal
+    from clsbench.datasets.dataset import Sample
+    from clsbench.datasets.labels import Labels
+    from clsbench.images.listing import Listing
+
+
+def infer(
+    images: Annotated[Path, typer.Argument(metavar="IMAGES", help="A folder of pictures, or one picture.")],
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Predictions: .csv, .jsonl or .parquet.")] = None,
+    model: ModelFile = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(metavar="FILE.csv", help="Labels (path,label); class folders if left out; `none` for none."),
+    ] = None,
+    unknown_labels: Annotated[
+        Literal["error", "ignore"], typer.Option(help="What to do with labels the model does not know.")
+    ] = "error",
+    topk: Annotated[int, typer.Option(min=0, help="Columns for the K best classes.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    backend: Annotated[str, typer.Option(help="An inference engine.")] = "onnxruntime",
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Images a call; by the device if left out.")] = None,
+    decoders: Annotated[list[str], typer.Option("--decoder", help="A decoder to try before the built-in ones.")] = [],  # noqa: B006
+    metrics: Annotated[list[str], typer.Option("--metric", help="A metric beside accuracy and per-class.")] = [],  # noqa: B006
+    options: With = [],  # noqa: B006
+    json: Json = None,
+    quiet: Quiet = False,
+) -> None:
+    """Classify every picture of a folder; each gets a row, readable or not."""
+    from clsbench.cli.composition import accepted, build_decoders, resolve
+    from clsbench.cli.infer_report import print_tables
+    from clsbench.cli.terminal import Terminal
+    from clsbench.inference.job import InferenceJob, write_manifest
+    from clsbench.inference.machine import available_cores
+    from clsbench.options import parse_with
+
+    terminal = Terminal(json=json, quiet=quiet)
+    given = parse_with(options)
+    writer_name = _writer_name(out)
+    writer, writer_options = resolve("writer", writer_name, given) if writer_name else (None, {})
+    engine, engine_options = resolve("backend", backend, given)
+    measures = [resolve("metric", name, given) for name in ("accuracy", "per-class", *metrics)]
+    readers = build_decoders(decoders, given)
+
+    file, card = _model(terminal, model)
+    listing = _list(terminal, images, readers)
+    truth = _labels(listing, card, labels, unknown_labels)
+    for note in truth.notes:
+        terminal.note(note)
+    samples = _samples(listing, truth)
+    engine_options = accepted(engine, batch_size=batch_size) | engine_options
+    job = InferenceJob(
+        card,
+        engine.build(file, device, **engine_options),
+        decoders=readers,
+        decode_threads=available_cores(),
+        batch_size=batch_size,
+    )
+    if job.backend.device.get("reason"):
+        terminal.note(f"running on the CPU: {job.backend.device['reason']}")
+    sink = writer and writer.build(out, card, topk=topk, **writer_options)
+    with terminal.progress("errors") as progress:
+        task = progress.add_task("images", total=len(samples), errors="")
+
+        def show(done: int, errors: int) -> None:
+            progress.update(task, completed=done, errors=f"{errors} errors" if errors else "")
+
+        result = job.run(samples, sink, show)
+    facts = result.facts(
+        file, card, images, labels=truth, metrics=[m.build(**o) for m, o in measures],
+        options={"batch_size": job.batch_size, "topk": topk, "with": options},
+    )  # fmt: skip
+    if out:
+        write_manifest(out, facts)
+        terminal.note(f"written: {out} and {out.name}.json")
+    print_tables(terminal, facts)
+    terminal.facts(facts)
+    if result.errors == len(samples):
+        terminal.warn(f"none of the {len(samples)} images could be classified: {result.first_error}")
+        raise typer.Exit(3)
+
+
+def _writer_name(out: Path | None) -> str | None:
+    from clsbench.errors import OptionError
+
+    if out is not None and not out.suffix:
+        raise OptionError("the suffix of --out chooses the format", got=out, expected=".csv, .jsonl or .parquet")
+    return out.suffix[1:] if out else None
+
+
+def _model(terminal: Terminal, model: Path | None) -> tuple[Path, ModelCard]:
+    from clsbench import runs
+    from clsbench.inference.backend import read_card
+
+    file = model or runs.latest_onnx()
+    if model is None:
+        terminal.note(f"using the latest exported model: {file}")
+    return file, read_card(file)
+
+
+def _list(terminal: Terminal, images: Path, readers: Sequence[Any]) -> Listing:
+    from clsbench.images.formats import SUFFIXES
+    from clsbench.images.listing import list_images
+
+    more = {f".{name}" for reader in readers for name in reader.formats}
+    listing = list_images(images, suffixes=SUFFIXES | more)
+    if listing.skipped:
+        others = ", ".join(f"{n} {suffix}" for suffix, n in listing.skipped.most_common(5))
+        terminal.note(f"not images by their suffix, left out: {others}")
+    return listing
+
+
+def _labels(listing: Listing, card: ModelCard, labels: str | None, unknown: str) -> Labels:
+    from clsbench.datasets.labels import Labels, from_csv, from_folders
+
+    if labels == "none":
+        return Labels(None, [-1] * len(listing.names))
+    if labels:
+        return from_csv(Path(labels), listing.names, card.classes, unknown=unknown)
+    return from_folders(listing.names, card.classes, where=listing.root, unknown=unknown)
+
+
+def _samples(listing: Listing, labels: Labels) -> list[Sample]:
+    from clsbench.datasets.dataset import Sample
+
+    root = str(listing.root)
+    return [
+        Sample(name, f"{root}/{name}", label if label >= 0 else None)
+        for name, label in zip(listing.names, labels.index, strict=True)
+    ]

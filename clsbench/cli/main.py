@@ -1,0 +1,84 @@
+"""The program: puts the commands together and turns errors into exit codes.
+
+Exit codes: 0 done; 1 failed; 2 wrong usage; 3 finished, but a gate or budget was broken;
+130 interrupted. ``CLSBENCH_DEBUG=1`` shows tracebacks.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from clsbench import __version__
+from clsbench.cli import datasets, demo, export, infer, inspect, models, plugins, train
+from clsbench.errors import ClsbenchError
+
+app = typer.Typer(
+    name="clsbench",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(train.train)
+app.command()(export.export)
+app.command()(infer.infer)
+app.command()(inspect.inspect)
+app.command()(models.models)
+app.command()(datasets.datasets)
+app.add_typer(plugins.app)
+app.command()(demo.demo)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"clsbench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Train, export, run and judge image classifiers, with nothing silently wrong."""
+
+
+def run() -> None:
+    """The console script."""
+    sys.exit(execute(sys.argv[1:]))
+
+
+def execute(arguments: list[str]) -> int:
+    """Run one command line and return its exit code."""
+    debug = os.environ.get("CLSBENCH_DEBUG") == "1"
+    try:
+        app(arguments, prog_name="clsbench", standalone_mode=True)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except ClsbenchError as error:
+        if debug:
+            raise
+        typer.secho(f"error: {error}", err=True, fg=typer.colors.RED if _colors() else None)
+        return error.exit_code
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        return 130
+    except Exception as error:
+        if debug:
+            raise
+        typer.echo(
+            f"error: {type(error).__name__}: {error}\n"
+            "  this is a fault of clsbench, not of yours; CLSBENCH_DEBUG=1 shows where",
+            err=True,
+        )
+        return 1
+    return 0
+
+
+def _colors() -> bool:
+    return sys.stderr.isatty() and "NO_COLOR" not in os.environ

@@ -1,0 +1,108 @@
+"""Terminal: where a command's words go.
+
+Results (tables, JSON asked for with ``--json -``) go to stdout, progress and notes to
+stderr. With ``--json -`` stdout holds the JSON alone.
+"""
+
+from __future__ import annotations
+
+import json as jsonlib
+import sys
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clsbench.runs import write_json
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+    from rich.table import Table
+
+
+class Terminal:
+    """One command's output.
+
+    Args:
+        json: The value of ``--json``: a path, ``-`` for stdout, or None.
+        quiet: No progress and no notes.
+    """
+
+    def __init__(self, *, json: str | None = None, quiet: bool = False) -> None:
+        self._json, self._quiet = json, quiet
+
+    @cached_property
+    def out(self) -> Console:
+        """stdout, for results."""
+        from rich.console import Console
+
+        return Console(markup=False, highlight=False, emoji=False, soft_wrap=False)
+
+    @cached_property
+    def err(self) -> Console:
+        """stderr, for progress and notes."""
+        from rich.console import Console
+
+        return Console(stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        """Tell the user what was assumed or done."""
+        if not self._quiet:
+            self.err.print(text)
+
+    def warn(self, text: str) -> None:
+        """Tell the user something they must not miss, even when quiet."""
+        self.err.print(f"warning: {text}", style="yellow")
+
+    def print(self, *results: Any) -> None:
+        """Print tables or text to stdout, unless stdout is for JSON."""
+        if self._json != "-":
+            for result in results:
+                self.out.print(result)
+
+    def facts(self, values: dict[str, Any]) -> None:
+        """Write ``--json``, if it was asked for."""
+        if self._json == "-":
+            jsonlib.dump(values, sys.stdout, indent=2, ensure_ascii=False, default=str)
+            sys.stdout.write("\n")
+        elif self._json:
+            path = Path(self._json)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(path, values)
+
+    def progress(self, *fields: str) -> Progress:
+        """A progress bar on stderr with count, the named fields, speed and remaining time."""
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = [TextColumn(f"{{task.fields[{name}]}}") for name in fields]
+        return Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            *columns,
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            console=self.err,
+            disable=self._quiet or not self.err.is_terminal,
+        )
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> Table:
+    """A table as all of clsbench's look; the first ``left`` columns hold text, the rest numbers."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for position, name in enumerate(columns):
+        made.add_column(name, justify="left" if position < left else "right", overflow="fold")
+    for row in rows:
+        made.add_row(*(Text(cell) for cell in row))
+    return made
+
+
+def facts_table(title: str, facts: Iterable[tuple[str, str]]) -> Table:
+    """A table of names and values, without a header."""
+    made = table(title, ("", ""), facts, left=2)
+    made.show_header = False
+    return made

@@ -1,0 +1,134 @@
+"""Labels of images to be judged: from class folders or a file, matched by name.
+
+Never by position: a class folder the model does not know is an error that names it.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from clsbench.errors import DataError
+
+#: What to do with a label the model does not know.
+UNKNOWN = ("error", "ignore")
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Labels for a list of images.
+
+    Args:
+        source: ``class folders``, the file's path, or None where there are no labels.
+        index: For each image its index into the classes, -1 where unknown.
+        notes: What the user should know: missing classes, ignored folders.
+    """
+
+    source: str | None
+    index: list[int]
+    notes: tuple[str, ...] = ()
+
+
+def from_folders(names: Sequence[str], classes: Sequence[str], *, where: object, unknown: str = "error") -> Labels:
+    """Labels from the folders the images lie in.
+
+    The class folders are those at the first depth where any folder bears the name of a class.
+
+    Args:
+        names: Relative paths with forward slashes.
+        classes: The model's classes.
+        where: The folder, for messages.
+        unknown: ``error``, or ``ignore`` to leave images of unknown folders unlabelled.
+
+    Raises:
+        DataError: if some folders at that depth are classes and others are not.
+    """
+    index = {name: k for k, name in enumerate(classes)}
+    parts = [name.split("/")[:-1] for name in names]
+    for depth in range(max(map(len, parts), default=0)):
+        folders = {p[depth] for p in parts if len(p) > depth}
+        if folders & index.keys():
+            found = [index.get(p[depth], -1) if len(p) > depth else -1 for p in parts]
+            return _labels("class folders", found, folders, classes, where, unknown)
+    folders = {p[0] for p in parts if p}
+    note = ()
+    if folders:
+        note = (
+            f"no accuracy: none of the folders ({_some(sorted(folders))}) bears the name of a class "
+            f"of the model ({_some(classes)})",
+        )
+    return Labels(None, [-1] * len(names), note)
+
+
+def from_csv(file: Path, names: Sequence[str], classes: Sequence[str], *, unknown: str = "error") -> Labels:
+    """Labels from a CSV file with the columns ``path`` and ``label``.
+
+    Raises:
+        DataError: if the file cannot be read, lacks the columns, names a path twice or a
+            class the model does not have, or fits none of the images.
+    """
+    given: dict[str, str] = {}
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as lines:
+            reader = csv.DictReader(lines)
+            columns = reader.fieldnames or []
+            if not {"path", "label"} <= set(columns):
+                raise DataError(
+                    "the labels file lacks a column",
+                    where=file,
+                    got=", ".join(columns),
+                    expected="path,label",
+                )
+            for row in reader:
+                path = Path(row["path"] or "").as_posix()
+                if path in given and given[path] != row["label"]:
+                    raise DataError(
+                        "the labels file gives a path two labels", where=f"{file}:{reader.line_num}", got=path
+                    )
+                given[path] = row["label"] or ""
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError("the labels file cannot be read", where=file, got=error) from None
+    index = {name: k for k, name in enumerate(classes)}
+    matched = [given.get(name) for name in names]
+    if names and not any(label is not None for label in matched):
+        raise DataError(
+            "no path in the labels file is one of the images",
+            where=file,
+            got=_some(list(given)),
+            expected=f"paths relative to the folder, such as {_some(names)}",
+        )
+    found = [-1 if label is None else index.get(label, -1) for label in matched]
+    labels = _labels(str(file), found, {m for m in matched if m}, classes, file, unknown)
+    unlabelled = sum(label is None for label in matched)
+    more = (f"{unlabelled} images have no line in {file}",) if unlabelled else ()
+    return Labels(labels.source, labels.index, labels.notes + more)
+
+
+def _labels(
+    source: str, found: list[int], present: set[str], classes: Sequence[str], where: object, unknown: str
+) -> Labels:
+    strangers = sorted(present - set(classes))
+    notes = []
+    if strangers:
+        near = difflib.get_close_matches(strangers[0], classes, n=1)
+        if unknown == "error":
+            raise DataError(
+                f"labels that the model does not know: {_some(strangers)}",
+                where=where,
+                expected=f"one of its {len(classes)} classes: {_some(classes)}",
+                hint=(f"did you mean '{near[0]}'? " if near else "")
+                + "rename them, or leave them unlabelled with --unknown-labels ignore",
+            )
+        notes.append(f"left unlabelled, as the model does not know them: {_some(strangers)}")
+    missing = [name for name in classes if name not in present]
+    if missing:
+        notes.append(f"classes of the model without any image here: {_some(missing)}")
+    return Labels(source, found, tuple(notes))
+
+
+def _some(names: Sequence[str], limit: int = 5) -> str:
+    shown = ", ".join(names[:limit])
+    return shown if len(names) <= limit else f"{shown}, … ({len(names)} in all)"

@@ -1,0 +1,79 @@
+"""The errors clsbench raises on purpose.
+
+    ClsbenchError            something a user can mend; exit code 1
+    ├── OptionError          wrong usage of an option or argument; exit code 2
+    ├── PluginError          a plugin is missing, ambiguous or broken
+    ├── DataError            images, labels or datasets are not as required
+    ├── ModelError           a model, checkpoint or .onnx file is not as required
+    └── DeviceError          a device was asked for and cannot be used
+
+Every error is built from facts: what went wrong, where, what was got, what was
+expected, and what to do next. The command line prints them one to a line; nothing
+else decides their wording.
+"""
+
+from __future__ import annotations
+
+
+class ClsbenchError(Exception):
+    """A failure with an explanation.
+
+    Args:
+        what: One sentence: what went wrong.
+        where: The file, option or object it concerns.
+        got: What was found there.
+        expected: What would have been right.
+        hint: What to do next.
+
+    >>> print(DataError("no images found", where="photos/", hint="check the path"))
+    no images found
+      where: photos/
+      to do: check the path
+    """
+
+    exit_code = 1
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: object = None,
+        got: object = None,
+        expected: object = None,
+        hint: str | None = None,
+    ) -> None:
+        self.what = what
+        self.facts = {"where": where, "got": got, "expected": expected, "to do": hint}
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        lines += [f"  {label}: {fact}" for label, fact in self.facts.items() if fact is not None]
+        return "\n".join(lines)
+
+    def one_line(self) -> str:
+        """The same facts on one line, for a cell of a predictions file."""
+        facts = [f"{label}: {fact}" for label, fact in self.facts.items() if fact is not None]
+        return "; ".join([self.what, *facts]).replace("\n", " ")
+
+
+class OptionError(ClsbenchError):
+    """An option or argument does not make sense."""
+
+    exit_code = 2
+
+
+class PluginError(ClsbenchError):
+    """A plugin is missing, ambiguous or broken."""
+
+
+class DataError(ClsbenchError):
+    """Images, labels or a dataset are not as required."""
+
+
+class ModelError(ClsbenchError):
+    """A model, a checkpoint or a model file is not as required."""
+
+
+class DeviceError(ClsbenchError):
+    """A device was asked for and cannot be used."""

@@ -1,0 +1,1 @@
+"""Judging predictions: metrics and their intervals, from outcomes alone."""

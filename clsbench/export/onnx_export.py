@@ -1,0 +1,122 @@
+"""torch to ONNX: one self-contained file with the card inside and no trace of this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clsbench.card import INPUT_NAME, METADATA_KEY, OUTPUT_NAME, ModelCard
+from clsbench.errors import ModelError
+
+if TYPE_CHECKING:
+    import onnx
+
+    from clsbench.models.classifier import Classifier
+
+
+def to_onnx(classifier: Classifier) -> onnx.ModelProto:
+    """Translate a network.
+
+    Args:
+        classifier: On the CPU; it is put into evaluation mode.
+
+    Returns:
+        A model with ``images`` uint8 (N, h, w, 3) -> ``logits`` float32 (N, K), N free.
+
+    Raises:
+        ModelError: if torch cannot translate the network.
+    """
+    import torch
+
+    h, w = classifier.transform.size
+    # Two examples: a batch of one would be taken for a constant.
+    example = torch.zeros(2, h, w, 3, dtype=torch.uint8)
+    classifier.eval()
+    noise = io.StringIO()
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(noise), _quiet("torch.onnx", "onnxscript"):
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                classifier,
+                (example,),
+                dynamo=True,
+                external_data=False,
+                input_names=[INPUT_NAME],
+                output_names=[OUTPUT_NAME],
+                dynamic_shapes=({0: torch.export.Dim("N")},),
+                verbose=False,
+            )
+    except (torch.onnx.errors.OnnxExporterError, torch.onnx.OnnxExporterError, RuntimeError) as error:
+        raise ModelError(
+            "torch cannot translate the network to ONNX",
+            got=str(error).strip().splitlines()[0],
+            hint="CLSBENCH_DEBUG=1 shows the whole report",
+        ) from error
+    if program is None:
+        raise ModelError("torch cannot translate the network to ONNX")
+    return strip(program.model_proto)
+
+
+def strip(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Remove stack traces, local paths and other notes of the exporter, in place."""
+    model.doc_string = ""
+    del model.metadata_props[:]
+    graphs = [model.graph, *model.functions]
+    for graph in graphs:
+        graph.doc_string = ""
+        del graph.metadata_props[:]
+        for node in graph.node:
+            node.doc_string = ""
+            del node.metadata_props[:]
+            graphs += [a.g for a in node.attribute if a.HasField("g")]
+        _strip_values(graph.value_info)
+    for values in (model.graph.input, model.graph.output, model.graph.initializer):
+        _strip_values(values)
+    return model
+
+
+def _strip_values(values: Iterable[onnx.ValueInfoProto | onnx.TensorProto]) -> None:
+    for value in values:
+        value.doc_string = ""
+        del value.metadata_props[:]
+
+
+def write_model(model: onnx.ModelProto, card: ModelCard, file: Path) -> None:
+    """Check a model, put the card into it and write it.
+
+    Raises:
+        ModelError: if the model is not valid ONNX, or the file cannot be written.
+    """
+    import onnx
+
+    while len(model.metadata_props):
+        model.metadata_props.pop()
+    model.metadata_props.add(key=METADATA_KEY, value=card.dumps())
+    model.producer_name, model.producer_version = "clsbench", card.clsbench_version
+    try:
+        onnx.checker.check_model(model)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        onnx.save(model, file)
+    except onnx.checker.ValidationError as error:
+        raise ModelError("the exported graph is not valid ONNX", got=str(error).splitlines()[0]) from error
+    except OSError as error:
+        raise ModelError("the model cannot be written", where=file, got=error.strerror) from None
+
+
+@contextlib.contextmanager
+def _quiet(*loggers: str) -> Iterable[None]:  # type: ignore[misc]
+    """Keep the exporter's running commentary off the user's screen."""
+    found = [logging.getLogger(name) for name in loggers]
+    levels = [logger.level for logger in found]
+    for logger in found:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(found, levels, strict=True):
+            logger.setLevel(level)

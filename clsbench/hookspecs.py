@@ -1,0 +1,192 @@
+"""The plug points: what a plugin may offer, and the shape each offer takes.
+
+A plugin is a module (or object) named by an entry point in the group ``clsbench``. It
+marks functions with :data:`hookimpl`; each takes no arguments and yields
+:class:`Component` values. Writing hooks as generators lets clsbench stop at the
+component it needs, so put heavy imports inside ``build`` or after the cheap yields.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pluggy
+
+from clsbench.errors import PluginError
+
+PROJECT = "clsbench"
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+#: What a component name may look like: no spaces, and no slash, which qualifies names.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class Component:
+    """One thing a plugin offers.
+
+    Args:
+        name: What users type, for example ``resnet18``.
+        build: A plain function; its keyword-only parameters are the options of the
+            component, and their annotations the types that ``--with`` accepts.
+        summary: One line for listings.
+
+    Raises:
+        PluginError: if the name or the build function cannot be used.
+    """
+
+    name: str
+    build: Callable[..., Any]
+    summary: str = ""
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.name, str) and NAME.fullmatch(self.name)):
+            raise PluginError(
+                "a component has an unusable name",
+                got=repr(self.name),
+                expected="letters, digits, '.', '_' and '-', beginning with a letter or digit",
+            )
+        if not callable(self.build):
+            raise PluginError("a component's build is not callable", where=self.name, got=repr(self.build))
+
+
+@hookspec
+def register_models() -> Iterable[Component]:
+    """Networks: ``build(num_classes, *, pretrained, …) -> Classifier``.
+
+    ``num_classes=None`` asks for the network as it was trained, with its own class
+    names; import torch inside ``build`` only.
+
+    >>> from clsbench import Component, hookimpl
+    >>> def build(num_classes, *, pretrained: bool = False, width: int = 64):
+    ...     from clsbench import Classifier  # imports torch
+    >>> @hookimpl
+    ... def register_models():
+    ...     yield Component("tiny", build, "a tiny network")
+    >>> [component.name for component in register_models()]
+    ['tiny']
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def register_datasets() -> Iterable[Component]:
+    """Labelled images: ``build(root, *, …) -> Dataset``; no torch.
+
+    >>> from clsbench import Component, Dataset, Sample, hookimpl
+    >>> def build(root, *, val_fraction: float = 0.2, seed: int = 0):
+    ...     sample = Sample(name="a.png", image=b"", label=0)
+    ...     return Dataset(classes=("cat", "dog"), splits={"train": [sample], "val": [sample]})
+    >>> @hookimpl
+    ... def register_datasets():
+    ...     yield Component("pets", build, "cats and dogs")
+    >>> [c.build(None).classes for c in register_datasets()]
+    [('cat', 'dog')]
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def register_decoders() -> Iterable[Component]:
+    """Image decoders: ``build(*, …) -> decoder``.
+
+    A decoder is callable, bytes -> uint8 (H, W, 3), and has ``formats``, the set of
+    format names it reads (as :func:`clsbench.images.formats.sniff` gives them). It
+    raises an exception for what it cannot read.
+
+    >>> import numpy as np
+    >>> from clsbench import Component, hookimpl
+    >>> class Grey:
+    ...     formats = frozenset({"grey"})
+    ...     def __call__(self, data):
+    ...         return np.full((1, 1, 3), data[0], np.uint8)
+    >>> @hookimpl
+    ... def register_decoders():
+    ...     yield Component("grey", Grey, "one grey pixel")
+    >>> [c.build()(b"A").shape for c in register_decoders()]
+    [(1, 1, 3)]
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def register_backends() -> Iterable[Component]:
+    """Inference engines: ``build(model_path, device, *, …) -> Backend``.
+
+    A backend is callable from several threads, uint8 (N, h, w, 3) -> float32 logits
+    (N, K); ``device`` describes what it truly runs on, ``streams`` how many calls it
+    profits from at a time, and ``batch_size`` the N it prefers.
+
+    >>> import numpy as np
+    >>> from clsbench import Component, hookimpl
+    >>> class Brightness:
+    ...     device, streams, batch_size = {"provider": "numpy", "device": "cpu"}, 1, 8
+    ...     def __call__(self, images):
+    ...         mean = images.reshape(len(images), -1).mean(axis=1, dtype=np.float32)
+    ...         return np.stack([mean, 255 - mean], axis=1)
+    ...     def close(self): ...
+    >>> @hookimpl
+    ... def register_backends():
+    ...     yield Component("brightness", lambda model_path, device: Brightness(), "light or dark")
+    >>> backend = next(register_backends()).build("model.onnx", "cpu")
+    >>> backend(np.zeros((2, 4, 4, 3), np.uint8)).shape
+    (2, 2)
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def register_writers() -> Iterable[Component]:
+    """Prediction files: ``build(path, card, *, topk, …) -> context manager``.
+
+    The component's name is the suffix it writes (``csv`` writes ``*.csv``). The context
+    manager has ``write(Predictions)``, called once a batch in input order.
+
+    >>> from clsbench import Component, hookimpl
+    >>> class Names:
+    ...     def __init__(self, path, card, *, topk: int = 0): self.path, self.names = path, []
+    ...     def __enter__(self): return self
+    ...     def __exit__(self, *exc): ...
+    ...     def write(self, predictions): self.names += predictions.names
+    >>> @hookimpl
+    ... def register_writers():
+    ...     yield Component("names", Names, "names only")
+    >>> next(register_writers()).name
+    'names'
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def register_metrics() -> Iterable[Component]:
+    """Measures of quality: ``build(*, …) -> outcomes -> {name: value}``.
+
+    The function receives :class:`clsbench.predictions.Outcomes`, one entry a labelled
+    image, and returns plain numbers, lists and dicts.
+
+    >>> from clsbench import Component, hookimpl
+    >>> def build():
+    ...     return lambda outcomes: {"mean_confidence": float(outcomes.confidence.mean())}
+    >>> @hookimpl
+    ... def register_metrics():
+    ...     yield Component("confidence", build, "mean confidence")
+    >>> next(register_metrics()).name
+    'confidence'
+    """
+    raise NotImplementedError
+
+
+#: Kinds of component as users meet them, and the hook that offers each.
+HOOKS = {
+    "model": "register_models",
+    "dataset": "register_datasets",
+    "decoder": "register_decoders",
+    "backend": "register_backends",
+    "writer": "register_writers",
+    "metric": "register_metrics",
+}

@@ -1,0 +1,122 @@
+"""The built-in decoders: encoded bytes to uint8 (H, W, 3) pixels, and the orientation.
+
+Pillow is the reference and reads everything; simplejpeg reads JPEG several times faster
+with the same pixels, and hands whatever it refuses to Pillow.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Protocol
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from clsbench.errors import DataError
+from clsbench.images.formats import FORMATS
+
+#: Pillow's readers that are safe on files from strangers: raster formats only, since
+#: its EPS reader, for one, starts Ghostscript.
+_SAFE = ("JPEG", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "AVIF", "PPM", "JPEG2000", "ICO", "TGA", "QOI")
+
+Image.init()
+PILLOW_FORMATS = tuple(name for name in _SAFE if name in Image.OPEN)
+
+#: Pillow's own hard limit against decompression bombs, pixels.
+MAX_PIXELS = 2 * 89_478_485
+
+ORIENTATION_TAG = 0x0112
+
+
+class Decoder(Protocol):
+    """Turns encoded bytes into pixels; see ``register_decoders``."""
+
+    formats: frozenset[str]
+
+    def __call__(self, data: bytes) -> NDArray[np.uint8]:
+        """Encoded bytes -> uint8 (H, W, 3)."""
+
+
+class PillowDecoder:
+    """The reference: what ``Image.open(…).convert("RGB")`` gives, first frame.
+
+    >>> PillowDecoder().formats == FORMATS
+    True
+    """
+
+    formats = FORMATS
+
+    def __call__(self, data: bytes) -> NDArray[np.uint8]:
+        """Encoded bytes -> uint8 (H, W, 3).
+
+        Raises:
+            DataError: if this is not an image that Pillow can read whole.
+        """
+        try:
+            with Image.open(io.BytesIO(data), formats=PILLOW_FORMATS) as image:
+                image.load()
+                if isinstance(image.info.get("transparency"), bytes):
+                    del image.info["transparency"]  # the pixels are the same, the warning is not
+                return np.asarray(image.convert("RGB"))
+        except UnidentifiedImageError:
+            raise DataError("not an image in a known format", got=f"it begins with {data[:8]!r}") from None
+        except Image.DecompressionBombError:
+            raise DataError(
+                "the picture is too large to be decoded safely", expected=f"at most {MAX_PIXELS} pixels"
+            ) from None
+        except Exception as error:  # noqa: BLE001  damaged files raise almost anything
+            raise DataError(f"damaged image: {str(error) or type(error).__name__}") from None
+
+
+class SimplejpegDecoder:
+    """libjpeg-turbo without Pillow's overhead, outside the interpreter lock."""
+
+    formats = frozenset({"jpeg"})
+
+    def __call__(self, data: bytes) -> NDArray[np.uint8]:
+        """JPEG bytes -> uint8 (H, W, 3), the same pixels as Pillow's.
+
+        Raises:
+            DataError: for what is left to Pillow: CMYK, damaged or huge pictures.
+        """
+        try:
+            height, width, colorspace, _ = simplejpeg.decode_jpeg_header(data)
+            if colorspace in ("CMYK", "YCCK") or height * width > MAX_PIXELS:
+                raise DataError(f"{colorspace} JPEG of {width} × {height} pixels is left to Pillow")
+            pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, "RGB")
+            return pixels
+        except ValueError as error:
+            raise DataError(f"damaged image: {error}") from None
+
+
+def orientation(data: bytes, form: str) -> int:
+    """The orientation a camera recorded, 1 to 8; 1 where there is none.
+
+    Args:
+        data: The encoded picture.
+        form: Its format, from :func:`clsbench.images.formats.sniff`.
+
+    Source: EXIF 2.3, tag 0x0112; in XMP, tiff:Orientation. TIFF needs no turning: Pillow
+    applies its tag while decoding.
+    """
+    if form == "tiff" or (form == "jpeg" and b"Exif\x00" not in data and b"tiff:Orientation" not in data):
+        return 1
+    try:
+        with Image.open(io.BytesIO(data), formats=PILLOW_FORMATS) as image:
+            value = image.getexif().get(ORIENTATION_TAG, 1)
+    except Exception:  # noqa: BLE001  a damaged EXIF block is no reason to lose the picture
+        return 1
+    return value if value in range(1, 9) else 1
+
+
+def upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Turn (H, W, 3) pixels as the EXIF orientation says, like ``ImageOps.exif_transpose``."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.transpose(1, 0, 2)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels)

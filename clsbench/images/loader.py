@@ -1,0 +1,117 @@
+"""ImageLoader: the one path from a picture to the network's input pixels.
+
+Training's validation, the parity gate, inference and evaluation all call it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from clsbench.errors import ClsbenchError, DataError
+from clsbench.images.decoders import Decoder, PillowDecoder, SimplejpegDecoder, orientation, upright
+from clsbench.images.formats import sniff
+from clsbench.images.resize import resize
+from clsbench.transform import Geometry, ImageTransform
+
+#: A file, encoded bytes, or decoded pixels uint8 (H, W, 3).
+ImageSource = Path | str | bytes | NDArray[np.uint8]
+
+
+def default_decoders() -> list[Decoder]:
+    """The built-in decoders, fastest first; Pillow last, as the fallback for everything."""
+    return [SimplejpegDecoder(), PillowDecoder()]
+
+
+class ImageLoader:
+    """Reads, decodes and resizes pictures by one transform.
+
+    Args:
+        transform: The specification to follow.
+        decoders: Tried in order on the formats they read, before the built-in ones.
+
+    >>> loader = ImageLoader(ImageTransform(size=(2, 2)))
+    >>> loader(np.zeros((4, 6, 3), np.uint8)).shape
+    (2, 2, 3)
+    """
+
+    def __init__(self, transform: ImageTransform, decoders: Sequence[Decoder] = ()) -> None:
+        self.transform = transform
+        self.decoders = [*decoders, *default_decoders()]
+        self._padding = np.round(np.array(transform.mean) * 255).clip(0, 255).astype(np.uint8)
+
+    def __call__(self, source: ImageSource) -> NDArray[np.uint8]:
+        """The network's input for one picture.
+
+        Returns:
+            uint8 (h, w, 3).
+
+        Raises:
+            DataError: if the picture cannot be read; the reason is one line.
+        """
+        out = np.empty((*self.transform.size, 3), np.uint8)
+        self.fit(self.pixels(source), out)
+        return out
+
+    def pixels(self, source: ImageSource) -> NDArray[np.uint8]:
+        """A picture as it is, upright: uint8 (H, W, 3)."""
+        return source if isinstance(source, np.ndarray) else self.decode(self.read(source))
+
+    def read(self, source: Path | str | bytes) -> bytes:
+        """The encoded bytes of a picture.
+
+        Raises:
+            DataError: if there is no such file, or it is empty.
+        """
+        if not isinstance(source, bytes):
+            try:
+                with open(source, "rb") as file:
+                    source = file.read()
+            except OSError as error:
+                raise DataError(f"the file cannot be read: {error.strerror or error}") from None
+        if not source:
+            raise DataError("the file is empty (0 bytes)")
+        return source
+
+    def decode(self, data: bytes) -> NDArray[np.uint8]:
+        """Encoded bytes -> uint8 (H, W, 3), upright where the transform asks for it.
+
+        Raises:
+            DataError: with the reason of the last decoder that tried.
+        """
+        form, reason = sniff(data), DataError("no decoder reads this picture")
+        for decoder in self.decoders:
+            if form not in decoder.formats:
+                continue
+            try:
+                pixels = decoder(data)
+            except ClsbenchError as error:
+                reason = DataError(error.one_line())
+            except Exception as error:  # noqa: BLE001  a plugin's decoder must not end the job
+                reason = DataError(f"{type(decoder).__name__}: {error}")
+            else:
+                turn = orientation(data, form) if self.transform.exif else 1
+                return pixels if turn == 1 else upright(pixels, turn)
+        raise reason
+
+    def fit(self, pixels: NDArray[np.uint8], out: NDArray[np.uint8], geometry: Geometry | None = None) -> None:
+        """Resize a picture into ``out``, uint8 (h, w, 3).
+
+        Args:
+            pixels: uint8 (H, W, 3).
+            out: Where the result goes, for example a slot of a batch.
+            geometry: Another box than the transform's (training's random crops).
+        """
+        height, width = pixels.shape[:2]
+        geometry = geometry or self.transform.geometry(width, height)
+        resized = resize(pixels, geometry, self.transform.interpolation)
+        if self.transform.color == "L":
+            resized = np.asarray(Image.fromarray(resized).convert("L"))[:, :, None]
+        (top, left), (h, w) = geometry.offset, geometry.size
+        if (h, w) != out.shape[:2]:
+            out[:] = self._padding
+        out[top : top + h, left : left + w] = resized

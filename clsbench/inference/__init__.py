@@ -1,0 +1,1 @@
+"""From images to predictions: pipeline, backends, writers. Nothing here imports torch."""

@@ -1,0 +1,89 @@
+"""Backend: what the pipeline needs of an inference engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clsbench.card import INPUT_NAME, OUTPUT_NAME, ModelCard
+from clsbench.errors import ModelError
+
+
+class Backend(Protocol):
+    """An inference engine with a model in it; see ``register_backends``.
+
+    Attributes:
+        device: What it truly runs on: ``provider``, ``device`` and whatever proves them.
+        streams: How many concurrent calls it profits from.
+        batch_size: The N it prefers.
+        shares_cores: Whether a call occupies CPU cores that decoding could use.
+    """
+
+    device: dict[str, Any]
+    streams: int
+    batch_size: int
+    shares_cores: bool
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """uint8 (N, h, w, 3) -> logits float32 (N, K); safe to call from several threads."""
+
+    def close(self) -> None:
+        """Free what the backend holds."""
+
+
+def read_card(file: Path) -> ModelCard:
+    """The card in an .onnx file.
+
+    Raises:
+        ModelError: if there is no such file, it is not ONNX, or it carries no card.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    if not file.is_file():
+        raise ModelError("there is no such model file", where=file)
+    try:
+        model = onnx.load(file, load_external_data=False)
+    except DecodeError:
+        model = None
+    if model is None or not model.graph.node:
+        raise ModelError(
+            "this is not an ONNX file",
+            where=file,
+            got=f"{file.stat().st_size} bytes that are no ONNX graph",
+            hint="`clsbench export --onnx` writes one",
+        )
+    return ModelCard.from_metadata({p.key: p.value for p in model.metadata_props}, where=file)
+
+
+def check_contract(
+    inputs: list[tuple[str, str, list[Any]]],
+    outputs: list[tuple[str, str, list[Any]]],
+    card: ModelCard,
+    file: Path,
+) -> None:
+    """Hold a graph's inputs and outputs, (name, dtype, shape), to what its card says.
+
+    Raises:
+        ModelError: if the file is not what its card says.
+    """
+    size, count = list(card.transform.size), len(card.classes)
+    right_in = (
+        len(inputs) == 1
+        and inputs[0][0] == INPUT_NAME
+        and "uint8" in inputs[0][1]
+        and inputs[0][2][1:] == [*size, 3]
+        and not isinstance(inputs[0][2][0], int)
+    )
+    right_out = len(outputs) == 1 and outputs[0][0] == OUTPUT_NAME and outputs[0][2][1:] == [count]
+    if not (right_in and right_out):
+        raise ModelError(
+            "the graph is not what its card says",
+            where=file,
+            got=f"inputs {inputs}, outputs {outputs}",
+            expected=f"{INPUT_NAME} uint8 (N, {size[0]}, {size[1]}, 3) -> {OUTPUT_NAME} float32 (N, {count})",
+            hint="the file was changed after its export: export it again",
+        )

@@ -1,0 +1,158 @@
+"""Prediction files: CSV, JSON lines and Parquet, with the same columns in the same order.
+
+    path, label, predicted, confidence, label_confidence, correct, error[, top1, p1 … topK, pK]
+
+Confidences are probabilities, rounded to six places. A file is written under a name that
+ends in ``.partial`` and gets its own name when it is whole.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, ClassVar, Self
+
+import numpy as np
+
+from clsbench.card import ModelCard
+from clsbench.errors import DataError
+from clsbench.predictions import Predictions
+
+COLUMNS = ("path", "label", "predicted", "confidence", "label_confidence", "correct", "error")
+
+Row = list[str | float | bool | None]
+
+
+def columns(topk: int) -> list[str]:
+    """The column names, in order."""
+    return [*COLUMNS, *(name for k in range(1, topk + 1) for name in (f"top{k}", f"p{k}"))]
+
+
+def rows(predictions: Predictions, classes: tuple[str, ...], topk: int) -> Iterator[Row]:
+    """One row an image, in order; None where there is no value."""
+    probabilities, index = predictions.probabilities, np.arange(len(predictions.names))
+    ranked = predictions.top(max(1, topk))
+    values = np.take_along_axis(probabilities, ranked, axis=1).astype(float).round(6).tolist()
+    label_values = probabilities[index, predictions.labels].astype(float).round(6).tolist()
+    batch = zip(
+        predictions.names, predictions.labels.tolist(), predictions.errors,
+        ranked.tolist(), values, label_values, strict=True,
+    )  # fmt: skip
+    for name, label, error, best, best_values, label_value in batch:
+        truth = classes[label] if label >= 0 else None
+        if error is not None:
+            yield [name, truth, None, None, None, None, error, *[None] * (2 * topk)]
+            continue
+        known = label >= 0
+        row: Row = [
+            name, truth, classes[best[0]], best_values[0],
+            label_value if known else None, best[0] == label if known else None, None,
+        ]  # fmt: skip
+        for k in range(topk):
+            row += [classes[best[k]], best_values[k]]
+        yield row
+
+
+class _FileWriter:
+    """What the three writers share: the partial file, and topk's limit."""
+
+    suffix: ClassVar[str]
+
+    def __init__(self, path: Path, card: ModelCard, *, topk: int = 0) -> None:
+        self.path, self.classes, self.topk = path, card.classes, min(topk, len(card.classes))
+        self._partial = path.with_name(path.name + ".partial")
+        self._file: IO[Any]
+
+    def __enter__(self) -> Self:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._open()
+        except OSError as error:
+            raise DataError("the predictions cannot be written", where=self.path, got=error.strerror) from None
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+        if error is None:
+            self._partial.replace(self.path)
+
+    def _open(self) -> None:
+        # Names of files need not be valid text; they survive the round trip all the same.
+        self._file = self._partial.open("w", encoding="utf-8", errors="surrogateescape", newline="")
+
+    def _close(self) -> None:
+        self._file.close()
+
+
+class CsvWriter(_FileWriter):
+    """Comma-separated values, RFC 4180; empty where there is no value."""
+
+    def _open(self) -> None:
+        super()._open()
+        self._csv = csv.writer(self._file, lineterminator="\n")
+        self._csv.writerow(columns(self.topk))
+
+    def write(self, predictions: Predictions) -> None:
+        """Append a batch."""
+        text = {True: "true", False: "false"}
+        for row in rows(predictions, self.classes, self.topk):
+            row[5] = text[row[5]] if isinstance(row[5], bool) else None
+            self._csv.writerow(row)
+
+
+class JsonlWriter(_FileWriter):
+    """One JSON object a line; null where there is no value."""
+
+    def write(self, predictions: Predictions) -> None:
+        """Append a batch."""
+        names = columns(self.topk)
+        for row in rows(predictions, self.classes, self.topk):
+            self._file.write(json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) + "\n")
+
+
+class ParquetWriter(_FileWriter):
+    """Apache Parquet, written in groups of rows; null where there is no value."""
+
+    #: Rows gathered before a row group is written.
+    GROUP = 16384
+
+    def _open(self) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        kinds = {"confidence": pa.float64(), "label_confidence": pa.float64(), "correct": pa.bool_()}
+        kinds |= {f"p{k}": pa.float64() for k in range(1, self.topk + 1)}
+        self._schema = pa.schema([(name, kinds.get(name, pa.string())) for name in columns(self.topk)])
+        self._rows: list[Row] = []
+        self._parquet = pq.ParquetWriter(self._partial, self._schema)
+
+    def write(self, predictions: Predictions) -> None:
+        """Append a batch."""
+        self._rows += rows(predictions, self.classes, self.topk)
+        if len(self._rows) >= self.GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        if self._rows:
+            named = zip(self._schema, zip(*self._rows, strict=True), strict=True)
+            arrays = [pa.array([_valid(v) for v in column], type=field.type) for field, column in named]
+            self._parquet.write_table(pa.table(arrays, schema=self._schema))
+            self._rows = []
+
+    def _close(self) -> None:
+        self._flush()
+        self._parquet.close()
+
+
+def _valid(value: str | float | bool | None) -> str | float | bool | None:
+    """Parquet holds valid UTF-8 only: bytes of a file name that are none become U+FFFD."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return value

@@ -1,0 +1,1 @@
+"""Networks. Every module here imports torch; hooks import them inside build functions."""

@@ -1,0 +1,143 @@
+"""torchvision's classification networks by name, their last layer turned into the head."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clsbench.errors import ModelError
+from clsbench.hookspecs import Component
+from clsbench.models.imagenet import imagenet_classes
+from clsbench.transform import ImageTransform
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from clsbench.models.classifier import Classifier
+
+#: Networks whose published weights expect mean = std = 0.5. torchvision hides that in a
+#: `transform_input` flag inside the network; here the transform says it.
+REBASED = ("googlenet", "inception_v3")
+
+#: Parameters of branches that exist only while training from scratch.
+TRAINING_ONLY = ("aux1.", "aux2.", "AuxLogits.")
+
+
+def components() -> Iterator[Component]:
+    """One component for each network in ``torchvision.models``; imports torchvision."""
+    from torchvision import models
+
+    for name in models.list_models(module=models):
+        yield Component(name, partial(build, name), "torchvision")
+
+
+def build(
+    name: str,
+    num_classes: int | None,
+    *,
+    pretrained: bool = False,
+    weights: Path | None = None,
+    size: int | None = None,
+) -> Classifier:
+    """Build one of torchvision's networks.
+
+    Args:
+        name: As torchvision names it.
+        num_classes: K; None for the original head with ImageNet's classes.
+        pretrained: Start from torchvision's default weights (downloaded once).
+        weights: Start from this local file instead.
+        size: Another input side than the weights were trained for, pixels.
+
+    Raises:
+        ModelError: if the weights cannot be had, or are of another network.
+    """
+    from torch import nn
+    from torchvision import models
+
+    from clsbench.models.classifier import Classifier
+    from clsbench.models.weights import load_state, read_state
+
+    published = models.get_model_weights(name).DEFAULT
+    state = read_state(weights) if weights else _download(published) if pretrained else None
+    # These two have training-only branches, and ask for a decision about slow initialisation.
+    branched = {"aux_logits": False, "init_weights": state is None} if name in REBASED else {}
+    network = models.get_model(name, weights=None, **branched)
+    path, last = _last_layer(name, network)
+    outputs, feature_dim = last.weight.shape[:2]
+    if num_classes is None and (state is None or not isinstance(last, nn.Linear)):
+        raise ModelError(
+            f"{name} cannot be used as it is",
+            expected="pretrained weights and a linear last layer",
+            hint="add --pretrained, or train it on your own classes first",
+        )
+    classifier = Classifier(
+        _without_last(network, path, last),
+        nn.Linear(feature_dim, num_classes or outputs),
+        transform=_transform(name, published, size),
+        feature_dim=feature_dim,
+        classes=imagenet_classes() if num_classes is None else None,
+    )
+    if state is not None:
+        if not isinstance(last, nn.Linear):  # squeezenet's backbone holds `features` alone
+            state = {k.replace("features.", "0.", 1): v for k, v in state.items() if "features." in k}
+        kept = {k: v for k, v in state.items() if not k.startswith(TRAINING_ONLY)}
+        loaded = load_state(classifier, kept, head=path, where=weights or published.url)
+        if num_classes is None and not loaded:
+            raise ModelError("the weights are for another number of classes", where=weights)
+    return classifier
+
+
+def _last_layer(name: str, network: nn.Module) -> tuple[str, Any]:
+    """The layer that gives the 1,000 logits, and its name in the network."""
+    from torch import nn
+
+    layers = [
+        (path, module)
+        for path, module in network.named_modules()
+        if isinstance(module, nn.Linear | nn.Conv2d) and module.weight.shape[0] == 1000
+    ]
+    if not layers:
+        raise ModelError(f"{name} has no last layer that could be replaced")
+    return layers[-1]
+
+
+def _without_last(network: nn.Module, path: str, last: nn.Module) -> nn.Module:
+    """The network up to its features (N, D)."""
+    from torch import nn
+
+    if isinstance(last, nn.Linear):
+        network.set_submodule(path, nn.Identity())
+        return network
+    # squeezenet ends in a 1×1 convolution; its features are pooled instead.
+    return nn.Sequential(network.get_submodule("features"), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+def _transform(name: str, published: Any, size: int | None) -> ImageTransform:
+    preset = published.transforms()
+    half = (0.5, 0.5, 0.5)
+    crop, resized = preset.crop_size[0], preset.resize_size[0]
+    transform = ImageTransform(
+        size=(crop, crop),
+        crop_fraction=min(1.0, crop / resized),
+        interpolation=preset.interpolation.value,
+        mean=half if name in REBASED else tuple(preset.mean),
+        std=half if name in REBASED else tuple(preset.std),
+    )
+    return dataclasses.replace(transform, size=(size, size)) if size else transform
+
+
+def _download(published: Any) -> dict[str, Any]:
+    """torchvision's published weights, checked by the hash in their name."""
+    try:
+        state: dict[str, Any] = published.get_state_dict(progress=False, check_hash=True, weights_only=True)
+        return state
+    except (OSError, RuntimeError) as error:
+        raise ModelError(
+            "the pretrained weights cannot be downloaded",
+            where=published.url,
+            got=error,
+            hint="download the file on a connected machine and pass it with --weights FILE",
+        ) from None

@@ -1,0 +1,278 @@
+"""Finds, loads and resolves plugins; the only module that reads entry points.
+
+Rules. A bare name means a built-in first, and then no third-party code is loaded; else
+the one plugin that offers it. Two plugins offering it is an error that lists the
+qualified names, raised only when the name is used. ``acme/tiny`` loads only ``acme``.
+A broken plugin is skipped, remembered, and quoted when a name cannot be found.
+"""
+
+from __future__ import annotations
+
+import difflib
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import pluggy
+
+from clsbench import hookspecs
+from clsbench.errors import ClsbenchError, OptionError, PluginError
+from clsbench.hookspecs import HOOKS, PROJECT, Component
+
+#: The entry-point group, and the name under which built-ins can be qualified.
+GROUP = BUILTIN = "clsbench"
+
+
+@dataclass
+class Plugin:
+    """One plugin as the registry knows it."""
+
+    name: str
+    distribution: str
+    version: str
+    entry_point: EntryPoint | None = None
+    module: Any = None
+    error: str | None = None
+    components: dict[str, list[str]] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.distribution} {self.version})"
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A component together with the plugin that offers it."""
+
+    component: Component
+    plugin: Plugin
+
+    @property
+    def qualified(self) -> str:
+        """The name that always means this component: ``plugin/name``."""
+        return f"{self.plugin.name}/{self.component.name}"
+
+    def build(self, *arguments: Any, **options: Any) -> Any:
+        """Call the component's build function.
+
+        Raises:
+            ClsbenchError: as the component raised it.
+            PluginError: for any other exception out of third-party code; names the distribution.
+        """
+        try:
+            return self.component.build(*arguments, **options)
+        except ClsbenchError:
+            raise
+        except Exception as error:
+            if self.plugin.entry_point is None:
+                raise
+            raise PluginError(
+                f"{self.qualified} failed",
+                where=f"distribution {self.plugin.distribution} {self.plugin.version}",
+                got=_reason(error),
+                hint="report it to the plugin's authors; CLSBENCH_DEBUG=1 shows the traceback",
+            ) from error
+
+
+class Registry:
+    """The plugins of this process.
+
+    Args:
+        builtin: The module with the built-in hook implementations.
+        version: Its version, for listings.
+        found: Entry points to use instead of the installed ones (tests).
+    """
+
+    def __init__(self, builtin: Any, *, version: str = "", found: Sequence[EntryPoint] | None = None) -> None:
+        self._manager = pluggy.PluginManager(PROJECT)
+        self._manager.add_hookspecs(hookspecs)
+        self._builtin = Plugin(BUILTIN, PROJECT, version, module=builtin)
+        self._manager.register(builtin, BUILTIN)
+        self._found = found
+        self._discovered: dict[str, Plugin] | None = None
+
+    # -- finding ---------------------------------------------------------------
+
+    def _external(self) -> dict[str, Plugin]:
+        """Installed plugins by name; loads none of them."""
+        if self._discovered is None:
+            found = entry_points(group=GROUP) if self._found is None else self._found
+            self._discovered = {}
+            for point in sorted(found, key=lambda p: (p.name, _distribution(p))):
+                plugin = Plugin(point.name, _distribution(point), _version(point), point)
+                self._admit(plugin, self._discovered)
+        return self._discovered
+
+    def _admit(self, plugin: Plugin, known: dict[str, Plugin]) -> None:
+        claimants = [p for p in [self._builtin, *known.values()] if p.name == plugin.name]
+        if not claimants:
+            known[plugin.name] = plugin
+            return
+        # Neither is trusted: which one was meant cannot be known.
+        plugin.error = (
+            f"the name '{plugin.name}' is claimed by {claimants[0].distribution} "
+            f"and by {plugin.distribution}: uninstall one of them"
+        )
+        if claimants[0] is not self._builtin:
+            claimants[0].error = plugin.error
+        known[f"{plugin.name} ({plugin.distribution})"] = plugin
+
+    def _load(self, plugin: Plugin) -> bool:
+        """Import and register a plugin once; remember what went wrong."""
+        if plugin.error is None and plugin.module is None and plugin.entry_point is not None:
+            try:
+                module = plugin.entry_point.load()
+                self._manager.register(module, plugin.name)
+                plugin.module = module
+                self._check_hooks(plugin)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # noqa: BLE001  a plugin may even call sys.exit
+                plugin.error = _reason(error)
+        return plugin.error is None
+
+    def _check_hooks(self, plugin: Plugin) -> None:
+        callers = self._manager.get_hookcallers(plugin.module) or []
+        unknown = [caller.name for caller in callers if not caller.has_spec()]
+        if unknown:
+            near = difflib.get_close_matches(unknown[0], HOOKS.values(), n=1)
+            raise PluginError(f"unknown hook '{unknown[0]}'" + (f", did you mean '{near[0]}'?" if near else ""))
+        if not callers:
+            raise PluginError("it implements no hook; mark functions with clsbench.hookimpl")
+
+    # -- asking ----------------------------------------------------------------
+
+    def plugins(self) -> list[Plugin]:
+        """Every plugin, loaded, with its component names by kind and its error if any."""
+        plugins = [self._builtin, *self._external().values()]
+        for plugin in plugins:
+            if self._load(plugin):
+                for kind in HOOKS:
+                    names = [component.name for component in self._offers(plugin, kind)]
+                    if names:
+                        plugin.components[kind] = names
+        return plugins
+
+    def components(self, kind: str) -> list[Resolved]:
+        """Every component of a kind, built-ins first."""
+        plugins = [self._builtin, *self._external().values()]
+        return [Resolved(c, p) for p in plugins if self._load(p) for c in self._offers(p, kind)]
+
+    def broken(self) -> list[Plugin]:
+        """Plugins found so far that cannot be used."""
+        return [plugin for plugin in self._external().values() if plugin.error]
+
+    def resolve(self, kind: str, name: str) -> Resolved:
+        """The component a user means by ``name``.
+
+        Args:
+            kind: A key of :data:`clsbench.hookspecs.HOOKS`.
+            name: A bare name, or ``plugin/name``.
+
+        Raises:
+            OptionError: if nothing offers the name; near matches and broken plugins are quoted.
+            PluginError: if several plugins offer it, or the named plugin is broken.
+        """
+        owner, slash, bare = name.rpartition("/")
+        if slash:
+            return self._resolve_qualified(kind, owner, bare)
+        for component in self._offers(self._builtin, kind):
+            if component.name == name:
+                return Resolved(component, self._builtin)
+        matches = [
+            Resolved(component, plugin)
+            for plugin in self._external().values()
+            if self._load(plugin)
+            for component in self._offers(plugin, kind)
+            if component.name == name
+        ]
+        if len(matches) > 1:
+            raise PluginError(
+                f"several plugins offer the {kind} '{name}'",
+                got=", ".join(f"{m.qualified} from {m.plugin.distribution}" for m in matches),
+                hint=f"use a qualified name, for example {matches[0].qualified}",
+            )
+        if not matches:
+            raise self._unknown(kind, name)
+        return matches[0]
+
+    def _resolve_qualified(self, kind: str, owner: str, name: str) -> Resolved:
+        known = {BUILTIN: self._builtin, **self._external()}
+        plugin = known.get(owner)
+        if plugin is None:
+            raise OptionError(
+                f"no plugin '{owner}' is installed",
+                where=f"{owner}/{name}",
+                expected=f"one of {', '.join(known)}",
+                hint=f"pip install clsbench-{owner}, if there is one",
+            )
+        if not self._load(plugin):
+            raise PluginError(f"plugin {plugin} cannot be used", got=plugin.error)
+        for component in self._offers(plugin, kind):
+            if component.name == name:
+                return Resolved(component, plugin)
+        if plugin.error:
+            raise PluginError(f"plugin {plugin} cannot be used", got=plugin.error)
+        raise self._unknown(kind, name, within=plugin)
+
+    def _offers(self, plugin: Plugin, kind: str) -> Iterator[Component]:
+        """The components of one plugin, as lazily as its hook yields them."""
+        caller = getattr(self._manager.hook, HOOKS[kind])
+        for implementation in caller.get_hookimpls():
+            if implementation.plugin is not plugin.module:
+                continue
+            try:
+                for component in implementation.function():
+                    if not isinstance(component, Component):
+                        raise PluginError(f"{HOOKS[kind]} yielded {component!r}, not a Component")
+                    yield component
+            except ClsbenchError as error:
+                plugin.error = _reason(error)
+            except Exception as error:  # noqa: BLE001  the plugin's fault must not be everyone's
+                plugin.error = f"{HOOKS[kind]} failed: {_reason(error)}"
+
+    def _unknown(self, kind: str, name: str, within: Plugin | None = None) -> OptionError:
+        offers = [r for r in self.components(kind) if within in (None, r.plugin)]
+        names = [r.component.name for r in offers]
+        near = difflib.get_close_matches(name.lower(), names, n=5, cutoff=0.5)
+        listed = names if len(names) <= 12 else [*names[:12], f"… ({len(names)} in all)"]
+        broken = "; ".join(f"{p} is broken: {p.error}" for p in [self._builtin, *self.broken()] if p.error)
+        return OptionError(
+            f"unknown {kind} '{name}'" + (f" in plugin {within}" if within else ""),
+            got=broken or None,
+            expected=", ".join(listed) or f"no {kind} is installed",
+            hint=f"did you mean {' or '.join(near)}?" if near else "`clsbench plugins list` shows them",
+        )
+
+    def imports_torch(self, plugin: Plugin) -> bool | None:
+        """Whether importing a plugin imports torch, asked in a fresh interpreter.
+
+        Returns None where the plugin has no entry point or cannot be imported.
+        """
+        if plugin.entry_point is None:
+            return False
+        code = (
+            f"import sys; sys.path[:] = {sys.path!r}\n"
+            "from importlib.metadata import EntryPoint\n"
+            f"EntryPoint('x', {plugin.entry_point.value!r}, 'x').load()\n"
+            "print('torch' in sys.modules)"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        return done.stdout.split()[-1:] == ["True"] if done.returncode == 0 else None
+
+
+def _distribution(point: EntryPoint) -> str:
+    return point.dist.name if point.dist else "unknown distribution"
+
+
+def _version(point: EntryPoint) -> str:
+    return point.dist.version if point.dist else "?"
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, ClsbenchError):
+        return error.one_line()
+    text = str(error).strip().replace("\n", " ")
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,1 @@
+"""Training: loop, batches, augmentation, checkpoints. The only package built on torch."""

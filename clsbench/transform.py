@@ -1,0 +1,150 @@
+"""ImageTransform: the one definition of preprocessing.
+
+A frozen, serialisable specification. Training's validation, export's parity check,
+inference and evaluation all follow the same one; the file carries it. The pixels are
+made by :mod:`clsbench.images`; the normalisation is the first layer of the network.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from clsbench.errors import ModelError
+
+Resize = Literal["crop", "squash", "letterbox"]
+Interpolation = Literal["bilinear", "bicubic", "lanczos", "box", "nearest"]
+Color = Literal["RGB", "L"]
+
+#: ImageNet's usual normalisation, in units of 1 = full intensity.
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """What a transform does to one picture of known size, in pixels.
+
+    Args:
+        box: (left, top, right, bottom) of the source that survives; floats.
+        size: (height, width) to resize the box to.
+        offset: (top, left) of the result in the network's input; not zero for letterbox.
+    """
+
+    box: tuple[float, float, float, float]
+    size: tuple[int, int]
+    offset: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageTransform:
+    """How encoded pictures become uint8 (h, w, 3), and how the network normalises them.
+
+    Args:
+        size: (h, w) of the network's input, pixels.
+        resize: ``crop`` (shortest side to size / crop_fraction, then centre crop),
+            ``squash`` (ignore the aspect ratio) or ``letterbox`` (fit, pad with ``mean``).
+        crop_fraction: The part of the resized picture that the centre crop keeps, in (0, 1].
+        interpolation: The resampling filter, always antialiased.
+        color: ``RGB``, or ``L`` for grey repeated into three channels.
+        exif: Whether to apply the orientation that cameras record.
+        mean, std: Per channel, in units of 1 = full intensity.
+
+    Raises:
+        ModelError: if a value is out of range.
+
+    >>> ImageTransform(size=(224, 224), crop_fraction=0.875).geometry(400, 300).box
+    (81.25, 18.75, 343.75, 281.25)
+    """
+
+    size: tuple[int, int]
+    resize: Resize = "crop"
+    crop_fraction: float = 1.0
+    interpolation: Interpolation = "bilinear"
+    color: Color = "RGB"
+    exif: bool = True
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+
+    def __post_init__(self) -> None:
+        def require(true: bool, name: str, expected: str) -> None:
+            if not true:
+                raise ModelError(
+                    "an image transform is not valid",
+                    where=name,
+                    got=repr(getattr(self, name)),
+                    expected=expected,
+                )
+
+        require(_is_size(self.size), "size", "two whole numbers above 0: (height, width)")
+        require(self.resize in get_args(Resize), "resize", " or ".join(get_args(Resize)))
+        require(_is_number(self.crop_fraction) and 0 < self.crop_fraction <= 1, "crop_fraction", "in (0, 1]")
+        require(
+            self.interpolation in get_args(Interpolation),
+            "interpolation",
+            " or ".join(get_args(Interpolation)),
+        )
+        require(self.color in get_args(Color), "color", " or ".join(get_args(Color)))
+        require(isinstance(self.exif, bool), "exif", "true or false")
+        require(_is_triple(self.mean), "mean", "three numbers")
+        require(_is_triple(self.std) and all(s > 0 for s in self.std), "std", "three numbers above 0")
+
+    def geometry(self, width: int, height: int) -> Geometry:
+        """Where the pixels come from, for a source of ``width`` × ``height`` pixels.
+
+        ``crop`` follows torchvision's ``Resize`` and ``CenterCrop`` to the pixel: the longer
+        side is truncated, the crop's corner rounded. Resampling only the box that survives
+        gives what resizing everything and cropping afterwards gives.
+        """
+        h, w = self.size
+        if self.resize == "squash":
+            return Geometry((0.0, 0.0, float(width), float(height)), (h, w))
+        if self.resize == "letterbox":
+            scale = min(h / height, w / width)
+            inner = (max(1, round(height * scale)), max(1, round(width * scale)))
+            offset = ((h - inner[0]) // 2, (w - inner[1]) // 2)
+            return Geometry((0.0, 0.0, float(width), float(height)), inner, offset)
+        target_h, target_w = round(h / self.crop_fraction), round(w / self.crop_fraction)
+        if target_h * width <= target_w * height:  # the width is the side that limits
+            resized_w, resized_h = target_w, max(target_h, int(target_w * height / width))
+        else:
+            resized_w, resized_h = max(target_w, int(target_h * width / height)), target_h
+        top, left = round((resized_h - h) / 2.0), round((resized_w - w) / 2.0)
+        x, y = width / resized_w, height / resized_h
+        box = (left * x, top * y, min((left + w) * x, float(width)), min((top + h) * y, float(height)))
+        return Geometry(box, (h, w))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> ImageTransform:
+        """The inverse of :meth:`to_json`.
+
+        Raises:
+            ModelError: for missing, unknown or invalid fields.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        if not isinstance(values, Mapping) or "size" not in values or set(values) - known:
+            raise ModelError(
+                "an image transform cannot be read",
+                got=sorted(values) if isinstance(values, Mapping) else type(values).__name__,
+                expected=f"size and any of {', '.join(sorted(known - {'size'}))}",
+                hint="was the file written by a newer clsbench?",
+            )
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, tuple) and len(value) == 2 and all(type(v) is int and v > 0 for v in value)
+
+
+def _is_triple(value: object) -> bool:
+    return isinstance(value, tuple) and len(value) == 3 and all(_is_number(v) for v in value)
