@@ -48,8 +48,9 @@ class Predictions:
         Rows of images with an error hold no meaning.
         """
         if k == 1:
-            return np.argmax(self.logits, axis=1)[:, None]
-        return np.argsort(-self.logits, axis=1, kind="stable")[:, :k]
+            return np.asarray(np.argmax(self.logits, axis=1)[:, None], np.int64)
+        best: NDArray[np.int64] = np.argsort(-self.logits, axis=1, kind="stable")[:, :k]
+        return best
 
 
 @dataclass(frozen=True)
@@ -98,4 +99,4 @@ class OutcomeCollector:
         if not self._parts:
             return None
         columns = (np.concatenate(column) for column in zip(*self._parts, strict=True))
-        return Outcomes(self.classes, *columns)  # type: ignore[arg-type]
+        return Outcomes(self.classes, *columns)

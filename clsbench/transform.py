@@ -135,7 +135,8 @@ class ImageTransform:
                 expected=f"size and any of {', '.join(sorted(known - {'size'}))}",
                 hint="was the file written by a newer clsbench?",
             )
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**fields)
 
 
 def _is_number(value: object) -> bool:

@@ -71,7 +71,7 @@ def infer(
     )
     if job.backend.device.get("reason"):
         terminal.note(f"running on the CPU: {job.backend.device['reason']}")
-    sink = writer and writer.build(out, card, topk=topk, **writer_options)
+    sink = writer.build(out, card, topk=topk, **writer_options) if writer else None
     with terminal.progress("errors") as progress:
         task = progress.add_task("images", total=len(samples), errors="")
 

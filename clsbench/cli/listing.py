@@ -14,7 +14,7 @@ def print_components(kind: str, *, json: str | None, quiet: bool) -> None:
 
     terminal = Terminal(json=json, quiet=quiet)
     components = registry().components(kind)
-    facts = [
+    facts: list[dict[str, Any]] = [
         {
             "name": found.component.name,
             "qualified": found.qualified,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import typer
 
 from clsbench.cli.parameters import Json, Quiet
@@ -21,7 +23,7 @@ def list_plugins(json: Json = None, quiet: Quiet = False) -> None:
     from clsbench.cli.terminal import Terminal, table
 
     terminal = Terminal(json=json, quiet=quiet)
-    facts = [
+    facts: list[dict[str, Any]] = [
         {
             "name": plugin.name,
             "distribution": plugin.distribution,

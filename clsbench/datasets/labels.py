@@ -54,7 +54,7 @@ def from_folders(names: Sequence[str], classes: Sequence[str], *, where: object,
             found = [index.get(p[depth], -1) if len(p) > depth else -1 for p in parts]
             return _labels("class folders", found, folders, classes, where, unknown)
     folders = {p[0] for p in parts if p}
-    note = ()
+    note: tuple[str, ...] = ()
     if folders:
         note = (
             f"no accuracy: none of the folders ({_some(sorted(folders))}) bears the name of a class "

@@ -6,7 +6,7 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -109,7 +109,7 @@ def write_model(model: onnx.ModelProto, card: ModelCard, file: Path) -> None:
 
 
 @contextlib.contextmanager
-def _quiet(*loggers: str) -> Iterable[None]:  # type: ignore[misc]
+def _quiet(*loggers: str) -> Iterator[None]:
     """Keep the exporter's running commentary off the user's screen."""
     found = [logging.getLogger(name) for name in loggers]
     levels = [logger.level for logger in found]

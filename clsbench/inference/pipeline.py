@@ -74,6 +74,7 @@ class Pipeline:
         self._batch_size = batch_size or backend.batch_size
         self._streams = backend.streams
         self._workers = decode_threads if backend.shares_cores else decode_threads + self._streams
+        self._changed = threading.Condition()
 
     def run(self, samples: Sequence[Sample], sink: Sink) -> Timing:
         """Classify every sample and hand the predictions to ``sink`` in input order.
@@ -126,7 +127,6 @@ class Pipeline:
         self._opened = self._running = 0
         self._failure: BaseException | None = None
         self._stopped = False
-        self._changed = threading.Condition()
         self._clocks: list[StageClock] = []
 
     def _await(self, number: int) -> _Batch:
@@ -235,11 +235,11 @@ class Pipeline:
 
     def _predictions(self, batch: _Batch) -> Predictions:
         logits, errors = np.array(batch.logits, dtype=np.float32), list(batch.errors)
-        broken = ~np.isfinite(logits).all(axis=1)
+        finite: list[bool] = np.isfinite(logits).all(axis=1).tolist()
         for row, error in enumerate(errors):
             if error is not None:
                 logits[row] = np.nan
-            elif broken[row]:
+            elif not finite[row]:
                 errors[row], logits[row] = "the model returned logits that are not finite", np.nan
         labels = [-1 if sample.label is None else sample.label for sample in batch.samples]
         names = [sample.name for sample in batch.samples]

@@ -28,7 +28,8 @@ class ReferenceBackend:
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """uint8 (N, h, w, 3) -> logits float32 (N, K)."""
-        return np.asarray(self._evaluator.run([OUTPUT_NAME], {INPUT_NAME: images})[0], np.float32)
+        results: Any = self._evaluator.run([OUTPUT_NAME], {INPUT_NAME: images})
+        return np.asarray(results[0], np.float32)
 
     def close(self) -> None:
         """Nothing to free."""

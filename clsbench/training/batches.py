@@ -53,7 +53,7 @@ def basic_augmentation(loader: ImageLoader, *, mirrored: bool) -> Load:
 def random_box(width: int, height: int, random: np.random.Generator) -> tuple[float, float, float, float]:
     """A box (left, top, right, bottom) in pixels, of random area, aspect ratio and place."""
     area = width * height * random.uniform(*CROP_SCALE)
-    ratio = math.exp(random.uniform(*map(math.log, CROP_RATIO)))
+    ratio = math.exp(random.uniform(math.log(CROP_RATIO[0]), math.log(CROP_RATIO[1])))
     w, h = min(width, math.sqrt(area * ratio)), min(height, math.sqrt(area / ratio))
     left, top = random.uniform(0, width - w), random.uniform(0, height - h)
     return left, top, left + w, top + h

@@ -111,15 +111,10 @@ def fit(
     """
     device = torch.device(config.device)
     classifier.to(device)
-    groups = [
-        {"params": p, "lr": config.lr * (1.0 if name == "head" else config.backbone_lr)}
-        for name, p in classifier.layer_groups
-        if p
-    ]
-    optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, [group["lr"] for group in groups], total_steps=max(2, config.epochs * len(train) + 1)
-    )
+    grouped = [(name, parameters) for name, parameters in classifier.layer_groups if parameters]
+    rates = [config.lr * (1.0 if name == "head" else config.backbone_lr) for name, _ in grouped]
+    optimizer = torch.optim.AdamW([{"params": p} for _, p in grouped], weight_decay=config.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=max(2, config.epochs * len(train) + 1))
     history: list[Epoch] = []
     best = (-1.0, 0.0)
     with run.log.open("w", newline="", encoding="utf-8") as file:

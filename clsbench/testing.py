@@ -1,0 +1,211 @@
+"""The conformance kit: one list of checks for every component, built-in or not.
+
+Each check takes a component and raises AssertionError with what is wrong. A plugin's
+tests need nothing else of clsbench:
+
+    from clsbench.testing import check_model, installed
+
+    def test_tiny():
+        check_model(installed("model", "acme/tiny"))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clsbench.card import ModelCard
+from clsbench.datasets.dataset import Dataset
+from clsbench.errors import ClsbenchError
+from clsbench.hookspecs import Component
+from clsbench.options import option_types
+from clsbench.predictions import Outcomes, Predictions
+from clsbench.registry import Registry
+from clsbench.transform import ImageTransform
+
+
+def installed(kind: str, name: str) -> Component:
+    """A component by its name, found as the command line finds it.
+
+    Raises:
+        ClsbenchError: if it is not installed, ambiguous or broken.
+    """
+    from clsbench import builtin
+
+    return Registry(builtin).resolve(kind, name).component
+
+
+def check_options_are_keywords(component: Component) -> None:
+    """Every option has a default, so that the component can be built from its name alone."""
+    for name, (_, default) in option_types(component.build).items():
+        _require(default is not _empty(), f"option '{name}' of {component.name} has no default")
+
+
+def check_model(component: Component, *, num_classes: int = 3, **options: Any) -> None:
+    """A model: shapes, normalisation inside, pictures independent of their batch, strict weights.
+
+    Args:
+        component: From ``register_models``.
+        num_classes: K to build with.
+        options: For ``build``.
+    """
+    import torch
+
+    from clsbench.models.classifier import Classifier
+
+    check_options_are_keywords(component)
+    _require("pretrained" in option_types(component.build), "a model needs the option 'pretrained'")
+    classifier = component.build(num_classes, **options)
+    _require(isinstance(classifier, Classifier), f"build returned {type(classifier).__name__}, not a Classifier")
+    classifier.eval()
+    images = torch.from_numpy(_pictures(3, classifier.transform.size))
+    with torch.inference_mode():
+        features, logits = classifier.features(images), classifier(images)
+        alone = classifier(images[1:2])
+    _require(features.shape == (3, classifier.feature_dim), f"features have shape {tuple(features.shape)}")
+    _require(logits.shape == (3, num_classes), f"logits have shape {tuple(logits.shape)}")
+    _require(logits.dtype == torch.float32, f"logits are {logits.dtype}")
+    torch.testing.assert_close(alone, logits[1:2], msg="a picture's logits depend on its batch")
+    _require(classifier.layer_groups[-1][0] == "head", "the last layer group must be 'head'")
+    again = component.build(num_classes, **options)
+    again.load_state_dict(classifier.state_dict())  # strict: raises where names differ
+    again.eval()
+    with torch.inference_mode():
+        torch.testing.assert_close(again(images), logits, msg="the state dict does not hold the whole model")
+
+
+def check_dataset(component: Component, root: Path | None, **options: Any) -> None:
+    """A dataset: unique classes, labels in range, unique names, the same splits each time."""
+    check_options_are_keywords(component)
+    first, second = component.build(root, **options), component.build(root, **options)
+    _require(isinstance(first, Dataset), f"build returned {type(first).__name__}, not a Dataset")
+    for split in ("train", "val"):
+        samples = first.samples(split)
+        names = [sample.name for sample in samples]
+        _require(len(set(names)) == len(names), f"names repeat in {split}")
+        _require(names == [s.name for s in second.samples(split)], f"{split} differs from build to build")
+        _require(all(s.label is not None for s in samples), f"{split} has samples without a label")
+
+
+def check_decoder(component: Component, encoded: bytes, pixels: NDArray[np.uint8]) -> None:
+    """A decoder: the right pixels for good bytes, an exception for bad ones.
+
+    Args:
+        component: From ``register_decoders``.
+        encoded: A picture in one of its formats.
+        pixels: What it shows, uint8 (H, W, 3).
+    """
+    check_options_are_keywords(component)
+    decoder = component.build()
+    _require(bool(decoder.formats), "a decoder names its formats")
+    decoded = decoder(encoded)
+    _require(decoded.dtype == np.uint8 and decoded.ndim == 3, f"pixels are {decoded.dtype} {decoded.shape}")
+    np.testing.assert_array_equal(decoded, pixels)
+    for bad in (b"", b"not a picture", encoded[: len(encoded) // 2]):
+        try:
+            decoder(bad)
+        except Exception:  # noqa: BLE001  any exception is right
+            continue
+        raise AssertionError(f"{component.name} decoded {bad[:16]!r} without an error")
+
+
+def check_backend(component: Component, model_path: Path, reference: NDArray[np.float32]) -> None:
+    """A backend: the logits of :func:`pictures_for` at any batch size, and a truthful device.
+
+    Args:
+        component: From ``register_backends``.
+        model_path: An .onnx file with a card.
+        reference: The logits (N, K) it must give for ``pictures_for(card, N)``.
+    """
+    from clsbench.inference.backend import read_card
+
+    check_options_are_keywords(component)
+    backend = component.build(model_path, "cpu")
+    images = pictures_for(read_card(model_path), len(reference))
+    try:
+        for size in (1, len(images)):
+            logits = np.concatenate([backend(images[i : i + size]) for i in range(0, len(images), size)])
+            np.testing.assert_allclose(logits, reference, rtol=1e-3, atol=1e-4)
+        _require({"provider", "device"} <= backend.device.keys(), "a backend tells its device and provider")
+        _require(backend.streams >= 1 and backend.batch_size >= 1, "streams and batch_size are at least 1")
+    finally:
+        backend.close()
+
+
+def check_writer(component: Component, path: Path) -> list[str]:
+    """A writer: a whole file after success, none after a failure.
+
+    Args:
+        component: From ``register_writers``.
+        path: Where to write; must not exist.
+
+    Returns:
+        The names that were written, in order, to be looked for in the file.
+    """
+    check_options_are_keywords(component)
+    card = ModelCard(classes=("a", "b,\n"), transform=ImageTransform(size=(2, 2)))
+    logits = np.array([[2, 1], [np.nan, np.nan], [0, 3]], np.float32)
+    names = ["x/1.png", "broken, file.png", "ü.png"]
+    batch = Predictions(names, np.array([0, -1, 0]), logits, [None, "damaged", None])
+    try:
+        with component.build(path, card, topk=2) as writer:
+            writer.write(batch)
+            raise InterruptedError
+    except InterruptedError:
+        _require(not path.exists(), "a file stands under its own name although the job was cut off")
+    with component.build(path, card, topk=2) as writer:
+        writer.write(batch)
+        writer.write(batch)
+    _require(path.is_file(), "no file was written")
+    return names * 2
+
+
+def check_metric(component: Component) -> None:
+    """A metric: plain values for usual and for degenerate outcomes."""
+    import json
+
+    check_options_are_keywords(component)
+    metric = component.build()
+    classes = tuple("abcdefg")
+    for labels, ranked in (([0, 1, 2], [[0, 1], [0, 1], [2, 0]]), ([3], [[3, 1]]), ([3], [[1, 3]])):
+        confidence = np.full(len(labels), 0.5, np.float32)
+        values = metric(Outcomes(classes, np.array(labels), np.array(ranked), confidence, confidence))
+        _require(isinstance(values, dict) and bool(values), "a metric returns a dict of values")
+        json.dumps(values, allow_nan=False)
+
+
+def pictures_for(card: ModelCard, count: int) -> NDArray[np.uint8]:
+    """The kit's pictures in the size a model wants: uint8 (count, h, w, 3)."""
+    return _pictures(count, card.transform.size)
+
+
+def _pictures(count: int, size: Sequence[int]) -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, (count, *size, 3), dtype=np.uint8)
+
+
+def _empty() -> Any:
+    import inspect
+
+    return inspect.Parameter.empty
+
+
+def _require(true: bool, message: str) -> None:
+    if not true:
+        raise AssertionError(message)
+
+
+__all__ = [
+    "ClsbenchError",
+    "check_backend",
+    "check_dataset",
+    "check_decoder",
+    "check_metric",
+    "check_model",
+    "check_writer",
+    "installed",
+    "pictures_for",
+]
