@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from clsbench.card import ModelCard
 from clsbench.datasets.dataset import Dataset
-from clsbench.errors import ClsbenchError
 from clsbench.hookspecs import Component
 from clsbench.options import option_types
 from clsbench.predictions import Outcomes, Predictions
@@ -199,7 +198,6 @@ def _require(true: bool, message: str) -> None:
 
 
 __all__ = [
-    "ClsbenchError",
     "check_backend",
     "check_dataset",
     "check_decoder",

@@ -235,7 +235,7 @@ class Pipeline:
 
     def _predictions(self, batch: _Batch) -> Predictions:
         logits, errors = np.array(batch.logits, dtype=np.float32), list(batch.errors)
-        finite: list[bool] = np.isfinite(logits).all(axis=1).tolist()
+        finite = [bool(np.isfinite(row).all()) for row in logits]
         for row, error in enumerate(errors):
             if error is not None:
                 logits[row] = np.nan
