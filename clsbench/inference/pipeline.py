@@ -215,7 +215,7 @@ class Pipeline:
             with clock.stage("read"):
                 data = self._loader.read(source)
             with clock.stage("decode"):
-                source = self._loader.decode(data)
+                source = self._loader.decode(data, fleeting=True)
         with clock.stage("resize"):
             self._loader.fit(source, slot)
 
