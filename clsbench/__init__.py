@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from clsbench.datasets.dataset import Dataset, Sample
     from clsbench.errors import ClsbenchError, DataError, DeviceError, ModelError, OptionError, PluginError
     from clsbench.hookspecs import Component, hookimpl
+    from clsbench.inference.backend import Backend
     from clsbench.models.classifier import Classifier
     from clsbench.models.imagenet import imagenet_classes
     from clsbench.models.weights import load_state, read_state
@@ -33,6 +34,7 @@ _HOMES = {
     "PluginError": "clsbench.errors",
     "Component": "clsbench.hookspecs",
     "hookimpl": "clsbench.hookspecs",
+    "Backend": "clsbench.inference.backend",
     "Classifier": "clsbench.models.classifier",
     "imagenet_classes": "clsbench.models.imagenet",
     "load_state": "clsbench.models.weights",
@@ -43,6 +45,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Backend",
     "Classifier",
     "ClsbenchError",
     "Component",

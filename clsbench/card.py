@@ -92,6 +92,8 @@ class ModelCard:
         names = {f.name for f in dataclasses.fields(cls)}
         kept = {name: value for name, value in values.items() if name in names}
         try:
+            if not isinstance(kept["classes"], list):
+                raise TypeError("classes is no list")
             kept["classes"] = tuple(str(name) for name in kept["classes"])
             kept["transform"] = ImageTransform.from_json(kept["transform"])
             return cls(**kept)

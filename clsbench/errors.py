@@ -54,7 +54,7 @@ class ClsbenchError(Exception):
     def one_line(self) -> str:
         """The same facts on one line, for a cell of a predictions file."""
         facts = [f"{label}: {fact}" for label, fact in self.facts.items() if fact is not None]
-        return "; ".join([self.what, *facts]).replace("\n", " ")
+        return " ".join("; ".join([self.what, *facts]).split())
 
 
 class OptionError(ClsbenchError):

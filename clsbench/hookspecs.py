@@ -121,10 +121,11 @@ def register_backends() -> Iterable[Component]:
     A backend is callable from several threads, uint8 (N, h, w, 3) -> float32 logits
     (N, K); ``device`` describes what it truly runs on, ``streams`` how many calls it
     profits from at a time, and ``batch_size`` the N it prefers.
+    :class:`clsbench.Backend` has defaults for the rest.
 
     >>> import numpy as np
-    >>> from clsbench import Component, hookimpl
-    >>> class Brightness:
+    >>> from clsbench import Backend, Component, hookimpl
+    >>> class Brightness(Backend):
     ...     device, streams, batch_size = {"provider": "numpy", "device": "cpu"}, 1, 8
     ...     def __call__(self, images):
     ...         mean = images.reshape(len(images), -1).mean(axis=1, dtype=np.float32)

@@ -20,26 +20,30 @@ from clsbench.errors import OptionError
 PREFIXES = ("model", "data", "decoder", "backend", "writer", "metric")
 
 
-def parse_with(pairs: Sequence[str]) -> dict[str, dict[str, str]]:
+def parse_with(pairs: Sequence[str], kinds: Sequence[str] = PREFIXES) -> dict[str, dict[str, str]]:
     """Sort ``kind.key=value`` texts by kind.
+
+    Args:
+        pairs: As typed.
+        kinds: The kinds of component that the command uses.
 
     >>> parse_with(["model.width=64", "data.val_fraction=0.1"])
     {'model': {'width': '64'}, 'data': {'val_fraction': '0.1'}}
 
     Raises:
-        OptionError: if a text is not of that form or names an unknown kind.
+        OptionError: if a text is not of that form, or its kind is not used.
     """
     options: dict[str, dict[str, str]] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         prefix, dot, name = key.partition(".")
-        if not (equals and dot and name) or prefix not in PREFIXES:
+        if not (equals and dot and name) or prefix not in kinds:
             raise OptionError(
                 "cannot read an option",
                 where="--with",
                 got=pair,
-                expected=f"KIND.KEY=VALUE with KIND one of {', '.join(PREFIXES)}",
-                hint="for example --with model.width=64",
+                expected=f"KIND.KEY=VALUE with KIND one of {', '.join(kinds)}",
+                hint=f"for example --with {kinds[0]}.key=value",
             )
         options.setdefault(prefix, {})[name.replace("-", "_")] = value
     return options
@@ -132,7 +136,11 @@ def convert(text: str, annotation: Any) -> Any:
             return annotation(text)
         except ValueError:
             raise ValueError(describe(annotation)) from None
-    return Path(text) if annotation is Path else text
+    if annotation is Path:
+        return Path(text)
+    if annotation in (str, Any):
+        return text
+    raise ValueError(f"nothing that can be typed here: it is a {describe(annotation)}")
 
 
 def describe(annotation: Any) -> str:

@@ -36,7 +36,13 @@ class Plugin:
     entry_point: EntryPoint | None = None
     module: Any = None
     error: str | None = None
+    hook_errors: dict[str, str] = field(default_factory=dict)
     components: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def trouble(self) -> str | None:
+        """Everything that is wrong with it, for people."""
+        return "; ".join([*([self.error] if self.error else []), *self.hook_errors.values()]) or None
 
     def __str__(self) -> str:
         return f"{self.name} ({self.distribution} {self.version})"
@@ -63,9 +69,9 @@ class Resolved:
         """
         try:
             return self.component.build(*arguments, **options)
-        except ClsbenchError:
+        except (ClsbenchError, KeyboardInterrupt):
             raise
-        except Exception as error:
+        except BaseException as error:
             if self.plugin.entry_point is None:
                 raise
             raise PluginError(
@@ -161,8 +167,8 @@ class Registry:
         return [Resolved(c, p) for p in plugins if self._load(p) for c in self._offers(p, kind)]
 
     def broken(self) -> list[Plugin]:
-        """Plugins found so far that cannot be used."""
-        return [plugin for plugin in self._external().values() if plugin.error]
+        """Plugins found so far that cannot be used, or not in full."""
+        return [plugin for plugin in (self._builtin, *self._external().values()) if plugin.trouble]
 
     def resolve(self, kind: str, name: str) -> Resolved:
         """The component a user means by ``name``.
@@ -213,8 +219,8 @@ class Registry:
         for component in self._offers(plugin, kind):
             if component.name == name:
                 return Resolved(component, plugin)
-        if plugin.error:
-            raise PluginError(f"plugin {plugin} cannot be used", got=plugin.error)
+        if kind in plugin.hook_errors:
+            raise PluginError(f"plugin {plugin} cannot be used in full", got=plugin.hook_errors[kind])
         raise self._unknown(kind, name, within=plugin)
 
     def _offers(self, plugin: Plugin, kind: str) -> Iterator[Component]:
@@ -228,17 +234,17 @@ class Registry:
                     if not isinstance(component, Component):
                         raise PluginError(f"{HOOKS[kind]} yielded {component!r}, not a Component")
                     yield component
-            except ClsbenchError as error:
-                plugin.error = _reason(error)
-            except Exception as error:  # noqa: BLE001  the plugin's fault must not be everyone's
-                plugin.error = f"{HOOKS[kind]} failed: {_reason(error)}"
+            except (KeyboardInterrupt, GeneratorExit):
+                raise
+            except BaseException as error:  # noqa: BLE001  the plugin's fault must not be everyone's
+                plugin.hook_errors[kind] = f"{HOOKS[kind]} failed: {_reason(error)}"
 
     def _unknown(self, kind: str, name: str, within: Plugin | None = None) -> OptionError:
         offers = [r for r in self.components(kind) if within in (None, r.plugin)]
         names = [r.component.name for r in offers]
         near = difflib.get_close_matches(name.lower(), names, n=5, cutoff=0.5)
         listed = names if len(names) <= 12 else [*names[:12], f"… ({len(names)} in all)"]
-        broken = "; ".join(f"{p} is broken: {p.error}" for p in [self._builtin, *self.broken()] if p.error)
+        broken = "; ".join(f"{p} is broken: {p.trouble}" for p in self.broken())
         return OptionError(
             f"unknown {kind} '{name}'" + (f" in plugin {within}" if within else ""),
             got=broken or None,

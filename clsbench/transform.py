@@ -29,13 +29,11 @@ class Geometry:
 
     Args:
         box: (left, top, right, bottom) of the source that survives; floats.
-        size: (height, width) to resize the box to.
-        offset: (top, left) of the result in the network's input; not zero for letterbox.
+        size: (height, width) to resize the box to; for ``letterbox`` within the network's input.
     """
 
     box: tuple[float, float, float, float]
     size: tuple[int, int]
-    offset: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +53,8 @@ class ImageTransform:
     Raises:
         ModelError: if a value is out of range.
 
-    >>> ImageTransform(size=(224, 224), crop_fraction=0.875).geometry(400, 300).box
-    (81.25, 18.75, 343.75, 281.25)
+    >>> ImageTransform(size=(224, 224), crop_fraction=0.875).geometry(512, 256).box
+    (144.0, 16.0, 368.0, 240.0)
     """
 
     size: tuple[int, int]
@@ -95,8 +93,7 @@ class ImageTransform:
         """Where the pixels come from, for a source of ``width`` × ``height`` pixels.
 
         ``crop`` follows torchvision's ``Resize`` and ``CenterCrop`` to the pixel: the longer
-        side is truncated, the crop's corner rounded. Resampling only the box that survives
-        gives what resizing everything and cropping afterwards gives.
+        side is truncated, the crop's corner rounded. Only the box that survives is resampled.
         """
         h, w = self.size
         if self.resize == "squash":
@@ -104,8 +101,7 @@ class ImageTransform:
         if self.resize == "letterbox":
             scale = min(h / height, w / width)
             inner = (max(1, round(height * scale)), max(1, round(width * scale)))
-            offset = ((h - inner[0]) // 2, (w - inner[1]) // 2)
-            return Geometry((0.0, 0.0, float(width), float(height)), inner, offset)
+            return Geometry((0.0, 0.0, float(width), float(height)), inner)
         target_h, target_w = round(h / self.crop_fraction), round(w / self.crop_fraction)
         if target_h * width <= target_w * height:  # the width is the side that limits
             resized_w, resized_h = target_w, max(target_h, int(target_w * height / width))

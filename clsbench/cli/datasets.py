@@ -34,7 +34,7 @@ def datasets(
     from clsbench.options import parse_with
 
     terminal = Terminal(json=json, quiet=quiet)
-    pictures, _, _ = build_dataset(name, data, parse_with(options), val_fraction=val_fraction, seed=seed)
+    pictures, _, _ = build_dataset(name, data, parse_with(options, ("data",)), val_fraction=val_fraction, seed=seed)
     for note in pictures.notes:
         terminal.note(note)
     splits = list(pictures.splits)

@@ -51,7 +51,7 @@ def export(
     if not model and (pretrained or weights or options):
         raise OptionError("--pretrained, --weights and --with need --model", hint="a run has its own weights")
     if model:
-        classifier, card, sources = _as_it_is(model, pretrained, weights, parse_with(options))
+        classifier, card, sources = _as_it_is(model, pretrained, weights, parse_with(options, ("model",)))
         out = out or Path(f"{model.replace('/', '-')}.onnx")
     else:
         found, classifier, card, sources = _from_run(terminal, run, images)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from clsbench.cli.parameters import Json, ModelFile, Quiet, With
+from clsbench.cli.parameters import AllowFallback, Device, Json, ModelFile, Quiet, With
 
 if TYPE_CHECKING:
     from clsbench.card import ModelCard
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from clsbench.datasets.dataset import Sample
     from clsbench.datasets.labels import Labels
     from clsbench.images.listing import Listing
+
+#: Jobs of fewer images use a measured plan only if there is one: measuring takes a second or two.
+WORTH_TUNING = 1000
 
 
 def infer(
@@ -30,9 +33,18 @@ def infer(
         Literal["error", "ignore"], typer.Option(help="What to do with labels the model does not know.")
     ] = "error",
     topk: Annotated[int, typer.Option(min=0, help="Columns for the K best classes.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
+    allow_fallback: AllowFallback = False,
     backend: Annotated[str, typer.Option(help="An inference engine.")] = "onnxruntime",
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Images a call; by the device if left out.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Images a call; chosen by --tune if left out.")] = None,
+    streams: Annotated[int | None, typer.Option(min=1, help="Concurrent calls; chosen by --tune.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of one call; chosen by --tune.")] = None,
+    tune: Annotated[
+        Literal["off", "quick", "full"], typer.Option(help="Measure how to run the model; kept for later runs.")
+    ] = "quick",
+    fast_decode: Annotated[
+        bool, typer.Option("--fast-decode", help="Decode large JPEGs smaller: faster, not quite the same pixels.")
+    ] = False,
     decoders: Annotated[list[str], typer.Option("--decoder", help="A decoder to try before the built-in ones.")] = [],  # noqa: B006
     metrics: Annotated[list[str], typer.Option("--metric", help="A metric beside accuracy and per-class.")] = [],  # noqa: B006
     options: With = [],  # noqa: B006
@@ -48,11 +60,18 @@ def infer(
     from clsbench.options import parse_with
 
     terminal = Terminal(json=json, quiet=quiet)
-    given = parse_with(options)
+    used = [
+        "backend",
+        *(["metric"] if metrics else []),
+        *(["decoder"] if decoders else []),
+        *(["writer"] if out else []),
+    ]
+    given = parse_with(options, used)
     writer_name = _writer_name(out)
     writer, writer_options = resolve("writer", writer_name, given) if writer_name else (None, {})
     engine, engine_options = resolve("backend", backend, given)
-    measures = [resolve("metric", name, given) for name in ("accuracy", "per-class", *metrics)]
+    measures = [resolve("metric", name, {}) for name in ("accuracy", "per-class")]
+    measures += [resolve("metric", name, given) for name in metrics]
     readers = build_decoders(decoders, given)
 
     file, card = _model(terminal, model)
@@ -61,13 +80,20 @@ def infer(
     for note in truth.notes:
         terminal.note(note)
     samples = _samples(listing, truth)
-    engine_options = accepted(engine, batch_size=batch_size) | engine_options
+    general: dict[str, Any] = {
+        "batch_size": batch_size,
+        "streams": streams,
+        "threads": threads,
+        "allow_fallback": allow_fallback,
+    }
+    general["tune"] = "cached" if tune == "quick" and len(samples) < WORTH_TUNING else tune
     job = InferenceJob(
         card,
-        engine.build(file, device, **engine_options),
+        engine.build(file, device, **(accepted(engine, **general) | engine_options)),
         decoders=readers,
         decode_threads=available_cores(),
         batch_size=batch_size,
+        fast_decode=fast_decode,
     )
     if job.backend.device.get("reason"):
         terminal.note(f"running on the CPU: {job.backend.device['reason']}")
@@ -81,7 +107,7 @@ def infer(
         result = job.run(samples, sink, show)
     facts = result.facts(
         file, card, images, labels=truth, metrics=[m.build(**o) for m, o in measures],
-        options={"batch_size": job.batch_size, "topk": topk, "with": options},
+        options={**job.plan(), "topk": topk, "fast_decode": fast_decode, "with": options},
     )  # fmt: skip
     if out:
         write_manifest(out, facts)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from clsbench.cli.terminal import Terminal, facts_table, table
+from clsbench.inference.timing import STAGES
 
 #: With more classes than this the table shows the worst ones.
 SHOWN_CLASSES = 20
@@ -48,17 +49,18 @@ def _per_class(classes: Mapping[str, Mapping[str, Any]], macro: Mapping[str, flo
 
 
 def _throughput(facts: Mapping[str, Any]) -> Any:
-    speed, counts, device = facts["throughput"], facts["counts"], facts["device"]
+    speed, counts, device, plan = (facts[name] for name in ("throughput", "counts", "device", "options"))
     errors = f", {counts['errors']} with errors" if counts["errors"] else ""
+    stages = " · ".join(f"{stage} {speed[f'{stage}_ms_per_image']:.2f}" for stage in STAGES)
+    where = device["device"] + "".join(f" {index}" for index in device.get("indices", []))
+    steady = f"{speed['steady_images_per_second']:.1f} in steady state"
     rows = [
-        ("images", f"{counts['total']}{errors}"),
-        ("images/s", f"{speed['images_per_second']:.1f}"),
-        (
-            "decode and resize",
-            f"{speed['decode_ms_per_image'] + speed['resize_ms_per_image']:.2f} ms an image",
-        ),
-        ("inference", f"{speed['inference_ms_per_image']:.2f} ms an image"),
-        ("wait", f"{speed['wait_ms_per_image']:.2f} ms an image"),
-        ("device", f"{device['device']} ({device['provider']})"),
+        ("images", f"{counts['total']}{errors} in {speed['seconds']:.1f} s"),
+        ("images/s", f"{speed['images_per_second']:.1f} overall, {steady}"),
+        ("limit", f"{speed['limit']:.1f} images/s, of which {speed['fraction_of_limit']:.0%} was reached"),
+        ("ms an image", stages),
+        ("device", f"{where} ({device['provider']})"),
+        ("plan", "{streams} streams × {threads} threads, batches of {batch_size} ({plan})".format(**plan)),
+        ("verdict", speed["verdict"]),
     ]
     return facts_table("Throughput", rows)

@@ -29,7 +29,7 @@ def print_components(kind: str, *, json: str | None, quiet: bool) -> None:
     rows = [(f["name"], f["plugin"], f["summary"], " ".join(f["options"])) for f in facts]
     terminal.print(table(f"{kind.capitalize()}s", ("name", "plugin", "summary", "options"), rows, left=4))
     for plugin in registry().broken():
-        terminal.warn(f"plugin {plugin} cannot be used: {plugin.error}")
+        terminal.warn(f"plugin {plugin} cannot be used in full: {plugin.trouble}")
     terminal.facts({"schema": 1, f"{kind}s": facts})
 
 

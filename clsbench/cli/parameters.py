@@ -17,6 +17,12 @@ ValFraction = Annotated[
     float, typer.Option(help="The part of each class set aside where no validation split is given.")
 ]
 Seed = Annotated[int, typer.Option(help="Of splits, weights, order and augmentation.")]
+Device = Annotated[
+    str, typer.Option(help="auto, cpu, cuda[:i,j] or tensorrt[:i,j]; a named device is used, or it is an error.")
+]
+AllowFallback = Annotated[
+    bool, typer.Option("--allow-fallback", help="Accept parts of the network on the CPU where a GPU was asked for.")
+]
 ModelFile = Annotated[
     Path | None, typer.Option("--model", metavar="FILE", help="An exported .onnx; the latest by default.")
 ]

@@ -30,7 +30,7 @@ def list_plugins(json: Json = None, quiet: Quiet = False) -> None:
             "version": plugin.version,
             "components": plugin.components,
             "imports_torch": registry().imports_torch(plugin),
-            "error": plugin.error,
+            "error": plugin.trouble,
         }
         for plugin in registry().plugins()
     ]

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clsbench.errors import DataError
 from clsbench.runs import write_json
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ class Terminal:
 
     def __init__(self, *, json: str | None = None, quiet: bool = False) -> None:
         self._json, self._quiet = json, quiet
+        if json and json != "-":
+            _writable(Path(json))
 
     @cached_property
     def out(self) -> Console:
@@ -67,9 +70,7 @@ class Terminal:
             jsonlib.dump(values, sys.stdout, indent=2, ensure_ascii=False, default=str)
             sys.stdout.write("\n")
         elif self._json:
-            path = Path(self._json)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(path, values)
+            write_json(Path(self._json), values)
 
     def progress(self, *fields: str) -> Progress:
         """A progress bar on stderr with count, the named fields, speed and remaining time."""
@@ -85,6 +86,16 @@ class Terminal:
             console=self.err,
             disable=self._quiet or not self.err.is_terminal,
         )
+
+
+def _writable(path: Path) -> None:
+    """Refuse a path for ``--json`` before the work rather than after it."""
+    try:
+        if path.is_dir():
+            raise IsADirectoryError("it is a folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError("the JSON cannot be written", where=path, got=error.strerror or error) from None
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> Table:

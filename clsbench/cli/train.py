@@ -55,7 +55,7 @@ def train(
     terminal = Terminal(json=json, quiet=quiet)
     if batch_size < 1:
         raise OptionError("a batch needs at least one image", where="--batch-size", got=batch_size)
-    given = parse_with(options)
+    given = parse_with(options, ("model", "data"))
     network, model_options = resolve("model", model, given)
     if weights:
         model_options["weights"] = weights

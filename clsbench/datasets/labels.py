@@ -83,16 +83,15 @@ def from_csv(file: Path, names: Sequence[str], classes: Sequence[str], *, unknow
                     expected="path,label",
                 )
             for row in reader:
-                path = Path(row["path"] or "").as_posix()
-                if path in given and given[path] != row["label"]:
+                path, label = Path(row["path"] or "").as_posix(), row["label"] or ""
+                if given.setdefault(path, label) != label:
                     raise DataError(
                         "the labels file gives a path two labels", where=f"{file}:{reader.line_num}", got=path
                     )
-                given[path] = row["label"] or ""
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError("the labels file cannot be read", where=file, got=error) from None
     index = {name: k for k, name in enumerate(classes)}
-    matched = [given.get(name) for name in names]
+    matched = [given.get(name) or None for name in names]
     if names and not any(label is not None for label in matched):
         raise DataError(
             "no path in the labels file is one of the images",
@@ -103,7 +102,7 @@ def from_csv(file: Path, names: Sequence[str], classes: Sequence[str], *, unknow
     found = [-1 if label is None else index.get(label, -1) for label in matched]
     labels = _labels(str(file), found, {m for m in matched if m}, classes, file, unknown)
     unlabelled = sum(label is None for label in matched)
-    more = (f"{unlabelled} images have no line in {file}",) if unlabelled else ()
+    more = (f"{unlabelled} images have no label in {file}",) if unlabelled else ()
     return Labels(labels.source, labels.index, labels.notes + more)
 
 

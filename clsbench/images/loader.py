@@ -123,19 +123,30 @@ class ImageLoader:
         return max(factor for factor in (1, 2, 4, 8) if factor == 1 or 2 * factor <= min(scales))
 
     def fit(self, pixels: NDArray[np.uint8], out: NDArray[np.uint8], geometry: Geometry | None = None) -> None:
-        """Resize a picture into ``out``, uint8 (h, w, 3).
+        """Resize a picture into ``out``, uint8 (h, w, 3): :meth:`resize`, then :meth:`place`.
 
         Args:
             pixels: uint8 (H, W, 3).
             out: Where the result goes, for example a slot of a batch.
             geometry: Another box than the transform's (training's random crops).
         """
+        self.place(self.resize(pixels, geometry), out)
+
+    def resize(self, pixels: NDArray[np.uint8], geometry: Geometry | None = None) -> NDArray[np.uint8]:
+        """The part of the network's input that shows the picture: uint8 (h, w, 3), or (h, w, 1) for grey."""
         height, width = pixels.shape[:2]
         geometry = geometry or self.transform.geometry(width, height)
         resized = resize(pixels, geometry, self.transform.interpolation)
         if self.transform.color == "L":
-            resized = np.asarray(Image.fromarray(resized).convert("L"))[:, :, None]
-        (top, left), (h, w) = geometry.offset, geometry.size
-        if (h, w) != out.shape[:2]:
-            out[:] = self._padding
+            return np.asarray(Image.fromarray(resized).convert("L"))[:, :, None]
+        return resized
+
+    def place(self, resized: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
+        """Copy a resized picture into ``out``, uint8 (h, w, 3), centred on padding if it is smaller."""
+        (h, w), (full_h, full_w) = resized.shape[:2], out.shape[:2]
+        if (h, w) == (full_h, full_w):
+            out[:] = resized
+            return
+        top, left = (full_h - h) // 2, (full_w - w) // 2
+        out[:] = self._padding
         out[top : top + h, left : left + w] = resized

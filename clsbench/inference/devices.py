@@ -1,13 +1,37 @@
-"""Device truth: whether a device can be used, told before a session is made.
+"""Device truth: which devices can be used, found out before a session is made.
 
 ``onnxruntime.get_available_providers()`` lists what was compiled, not what loads, and a
-session asked for CUDA without it runs on the CPU; so the driver itself is asked.
+session asked for CUDA without it runs on the CPU after one log line. So the driver is
+asked for its devices, and the provider's own library is loaded: the loader names the
+library that is missing.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import io
+import re
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from clsbench.errors import DeviceError, OptionError
+
+CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
+
+#: Kinds of device -> the provider that must run the network, best first for ``auto``.
+PROVIDERS = {"tensorrt": TENSORRT, "cuda": CUDA, "cpu": CPU}
+
+#: The provider's library, beside onnxruntime's own.
+LIBRARIES = {CUDA: "libonnxruntime_providers_cuda.so", TENSORRT: "libonnxruntime_providers_tensorrt.so"}
+
+#: What the TensorRT provider links; the pip package does not put it on the loader's path.
+TENSORRT_LIBRARIES = ("libnvinfer.so.10", "libnvinfer_plugin.so.10", "libnvonnxparser.so.10")
+
+#: Operators that are the network's work. Shape arithmetic on the CPU is as it should be.
+COMPUTE = re.compile(r"Conv|Gemm|MatMul|Pool|Attention|Normalization|Softmax|Resize|Relu|Gelu|Sigmoid|Clip")
 
 
 @dataclass(frozen=True)
@@ -16,6 +40,29 @@ class Missing:
 
     what: str
     remedy: str
+
+
+@dataclass(frozen=True)
+class DeviceRequest:
+    """What ``--device`` says: a kind, and the numbers of its devices (none: all of them)."""
+
+    kind: str
+    indices: tuple[int, ...] = ()
+
+
+def parse_device(text: str) -> DeviceRequest:
+    """Read ``auto``, ``cpu``, ``cuda``, ``cuda:0,1`` or ``tensorrt:0``.
+
+    Raises:
+        OptionError: for anything else.
+    """
+    kind, _, numbers = text.partition(":")
+    parts = numbers.split(",") if numbers else []
+    if kind not in ("auto", *PROVIDERS) or not all(p.isdigit() for p in parts) or (parts and kind in ("auto", "cpu")):
+        raise OptionError(
+            "unknown device", where="--device", got=text, expected="auto, cpu, cuda, cuda:0,1, tensorrt or tensorrt:0"
+        )
+    return DeviceRequest(kind, tuple(dict.fromkeys(int(p) for p in parts)))
 
 
 def cuda_device_count() -> int | None:
@@ -33,18 +80,95 @@ def cuda_device_count() -> int | None:
     return count.value
 
 
-def missing_for_cuda() -> Missing | None:
-    """What keeps ONNX Runtime from using CUDA here; None if nothing is known to."""
+def missing_for(kind: str) -> Missing | None:
+    """What keeps ONNX Runtime from using a kind of device here; None if nothing does."""
+    if kind == "cpu":
+        return None
     import onnxruntime as ort
 
-    if "CUDAExecutionProvider" not in ort.get_available_providers():
+    provider = PROVIDERS[kind]
+    if provider not in ort.get_available_providers():
         return Missing(
-            "this onnxruntime was built without CUDA",
-            "pip uninstall onnxruntime onnxruntime-gpu, then pip install 'clsbench[cuda]'",
+            f"this onnxruntime was built without {kind}",
+            "pip uninstall -y onnxruntime onnxruntime-gpu; pip install 'clsbench[cuda]'",
         )
     count = cuda_device_count()
     if count is None:
-        return Missing("no NVIDIA driver (libcuda.so.1 is not found)", "install the driver, or use --device cpu")
+        return Missing("no NVIDIA driver: libcuda.so.1 is not found", "install the driver, or use --device cpu")
     if count == 0:
         return Missing("the NVIDIA driver shows no device", "check nvidia-smi and CUDA_VISIBLE_DEVICES")
+    return _missing_library(provider, Path(ort.__file__).parent / "capi")
+
+
+def _missing_library(provider: str, folder: Path) -> Missing | None:
+    """Load the provider's library as ONNX Runtime will; the loader's complaint names what is missing."""
+    preload()
+    try:
+        ctypes.CDLL(str(folder / "libonnxruntime_providers_shared.so"), mode=ctypes.RTLD_GLOBAL)
+        ctypes.CDLL(str(folder / LIBRARIES[provider]))
+    except OSError as error:
+        library = str(error).partition(":")[0]
+        if "nvinfer" in library or "nvonnxparser" in library:
+            return Missing(f"TensorRT 10 is missing: {library}", "pip install 'tensorrt-cu13>=10,<11'")
+        return Missing(f"a CUDA library is missing: {error}", "pip install 'clsbench[cuda]'")
     return None
+
+
+def preload() -> None:
+    """Load the CUDA, cuDNN and TensorRT libraries that came by pip."""
+    import onnxruntime as ort
+
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints what it does not find
+        ort.preload_dlls()
+    package = find_spec("tensorrt_libs")
+    for folder in (package.submodule_search_locations or []) if package else []:
+        for library in TENSORRT_LIBRARIES:
+            with contextlib.suppress(OSError):
+                ctypes.CDLL(str(Path(folder) / library), mode=ctypes.RTLD_GLOBAL)
+
+
+def choose(request: DeviceRequest) -> tuple[DeviceRequest, str | None]:
+    """Settle what a request means here.
+
+    Returns:
+        The device, its indices filled in, and why ``auto`` did not take a better one.
+
+    Raises:
+        DeviceError: if a named device cannot be used, with what mends it.
+    """
+    if request.kind != "auto":
+        missing = missing_for(request.kind)
+        if missing:
+            raise DeviceError(f"{request.kind} cannot be used", where="--device", got=missing.what, hint=missing.remedy)
+        return _numbered(request), None
+    # TensorRT takes minutes to build an engine: it is for those who ask for it.
+    missing = missing_for("cuda")
+    if missing is None:
+        return _numbered(DeviceRequest("cuda")), None
+    return DeviceRequest("cpu"), missing.what
+
+
+def _numbered(request: DeviceRequest) -> DeviceRequest:
+    if request.kind == "cpu":
+        return request
+    count = cuda_device_count() or 0
+    wrong = [index for index in request.indices if index >= count]
+    if wrong:
+        raise DeviceError(
+            "there is no such GPU", where="--device", got=", ".join(map(str, wrong)), expected=f"0 to {count - 1}"
+        )
+    return DeviceRequest(request.kind, request.indices or tuple(range(count)))
+
+
+def strays(session: Any) -> list[str]:
+    """Compute nodes that a GPU session put on the CPU: ``name (operator)``.
+
+    The session must have been made with ``session.record_ep_graph_assignment_info``.
+    """
+    return [
+        f"{node.name or 'unnamed'} ({node.op_type})"
+        for part in session.get_provider_graph_assignment_info()
+        if part.ep_name == CPU
+        for node in part.get_nodes()
+        if COMPUTE.search(node.op_type)
+    ]

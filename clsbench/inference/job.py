@@ -102,6 +102,7 @@ class InferenceJob:
         decoders: To try before the built-in ones.
         decode_threads: How many threads decode.
         batch_size: N; the backend's choice by default.
+        fast_decode: Decode large JPEGs smaller; see :class:`clsbench.images.loader.ImageLoader`.
     """
 
     def __init__(
@@ -112,17 +113,28 @@ class InferenceJob:
         decoders: Sequence[Decoder] = (),
         decode_threads: int,
         batch_size: int | None = None,
+        fast_decode: bool = False,
     ) -> None:
         self.card, self.backend = card, backend
         self.batch_size = batch_size or backend.batch_size
         self._pipeline = Pipeline(
-            ImageLoader(card.transform, decoders),
+            ImageLoader(card.transform, decoders, fast_decode=fast_decode),
             backend,
             classes=len(card.classes),
             decode_threads=decode_threads,
             temperature=card.temperature,
             batch_size=self.batch_size,
         )
+
+    def plan(self) -> dict[str, Any]:
+        """How the model is run: batch size, streams, threads, and who chose them."""
+        chosen = getattr(self.backend, "plan", None)
+        return {
+            "batch_size": self.batch_size,
+            "streams": self.backend.streams,
+            "threads": self.backend.threads,
+            "plan": chosen.source if chosen else "backend",
+        }
 
     def run(
         self,

@@ -1,45 +1,66 @@
-"""The ``onnxruntime`` backend, on the CPU or one CUDA device.
+"""The ``onnxruntime`` backend: CPU, CUDA on one or several GPUs, TensorRT.
 
-On a CPU several calls at once, each on one thread, beat one call on all threads, so
-that is how it runs; spinning is off, since it would steal the decoders' time.
+On a CPU several calls at once, each on one thread, beat one call on all threads. On a GPU
+two batches are in flight, so that one is copied while the other is computed, and the last
+batch is padded: a new shape would cost a new search for algorithms.
 """
 
 from __future__ import annotations
 
+import queue
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clsbench.card import INPUT_NAME, OUTPUT_NAME
-from clsbench.errors import DeviceError, ModelError, OptionError
-from clsbench.inference.backend import check_contract, read_card
-from clsbench.inference.devices import missing_for_cuda
-from clsbench.inference.machine import available_cores
+from clsbench.errors import OptionError
+from clsbench.inference.backend import Backend, check_contract, read_card
+from clsbench.inference.devices import PROVIDERS, DeviceRequest, choose, parse_device
+from clsbench.inference.gpu_slot import GpuSlot, pinned
+from clsbench.inference.sessions import open_session
+from clsbench.inference.tuning import Plan, plan_for
 
-DEVICES = ("auto", "cpu", "cuda")
-
-#: Batches of more than this are slower on CPUs: the activations leave the cache.
-CPU_BATCH, CUDA_BATCH = 4, 64
+#: Batches in flight on each GPU.
+GPU_STREAMS = 2
 
 
-class OnnxRuntimeBackend:
-    """One ONNX Runtime session; see :class:`clsbench.inference.backend.Backend`."""
+class OnnxRuntimeBackend(Backend):
+    """Sessions of ONNX Runtime; see :class:`clsbench.inference.backend.Backend`."""
 
-    def __init__(self, session: Any, *, device: dict[str, Any], streams: int, batch_size: int) -> None:
-        self._session = session
-        self.device, self.streams, self.batch_size = device, streams, batch_size
+    def __init__(self, sessions: list[Any], *, device: dict[str, Any], plan: Plan) -> None:
+        self.device, self.plan = device, plan
+        self.batch_size = plan.batch_size
+        self.threads = plan.threads
         self.shares_cores = device["device"] == "cpu"
+        self.streams = plan.streams * len(sessions)
+        self._sessions = sessions
+        # A call takes a slot and puts it back, so no two calls share buffers.
+        self._slots: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        for _ in range(plan.streams):
+            for index, session in enumerate(sessions):
+                gpu = None if self.shares_cores else device["indices"][index]
+                self._slots.put(session if gpu is None else GpuSlot(session, gpu, plan.batch_size))
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """uint8 (N, h, w, 3) -> logits float32 (N, K)."""
-        logits: NDArray[np.float32] = self._session.run([OUTPUT_NAME], {INPUT_NAME: images})[0]
-        return logits
+        """uint8 (N, h, w, 3) -> logits float32 (N, K); N up to ``batch_size`` on a GPU."""
+        slot = self._slots.get()
+        try:
+            if isinstance(slot, GpuSlot):
+                return slot.run(images)
+            logits: NDArray[np.float32] = slot.run([OUTPUT_NAME], {INPUT_NAME: images})[0]
+            return logits
+        finally:
+            self._slots.put(slot)
+
+    def allocate(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        """Memory for a batch, uint8; pinned for GPUs, so that copies run at full speed."""
+        return np.zeros(shape, np.uint8) if self.shares_cores else pinned(shape)
 
     def close(self) -> None:
-        """Free the session."""
-        self._session = None
+        """Free the sessions."""
+        self._sessions, self._slots = [], queue.SimpleQueue()
 
 
 def build(
@@ -49,73 +70,60 @@ def build(
     batch_size: int | None = None,
     streams: int | None = None,
     threads: int | None = None,
+    tune: Literal["off", "cached", "quick", "full"] = "off",
+    allow_fallback: bool = False,
 ) -> OnnxRuntimeBackend:
     """Open a model file on a device.
 
     Args:
         model_path: An .onnx file with a card.
-        device: ``cpu``, ``cuda``, or ``auto`` for the best that truly works.
-        batch_size: Images a call; by default what suits the device.
-        streams: Concurrent calls; by default the cores over ``threads``, or 2 on CUDA.
-        threads: Threads of one call on the CPU; 1 by default.
+        device: ``auto``, ``cpu``, ``cuda[:i,j]`` or ``tensorrt[:i,j]``.
+        batch_size: Images a call.
+        streams: Concurrent calls, on each GPU or on the CPU.
+        threads: Of one call, on the CPU.
+        tune: How to choose what is not given: by rule, from the cache, or by measuring
+            on this model and machine (quick, full) where the cache has nothing.
+        allow_fallback: Accept compute nodes of a GPU session on the CPU.
 
     Raises:
-        OptionError: for a device of another name, or a number below 1.
-        DeviceError: if the device cannot be used, with what is missing.
+        OptionError: for an unknown device, or a number below 1.
+        DeviceError: if the device cannot be used, with what mends it.
         ModelError: if the file cannot be used.
     """
-    if device not in DEVICES:
-        raise OptionError("unknown device", where="--device", got=device, expected=", ".join(DEVICES))
     for name, value in {"batch_size": batch_size, "streams": streams, "threads": threads}.items():
         if value is not None and value < 1:
             raise OptionError(f"{name} must be at least 1", got=value)
     card = read_card(model_path)
-    missing = missing_for_cuda() if device != "cpu" else None
-    if device == "cuda" and missing:
-        raise DeviceError("CUDA cannot be used", where="--device cuda", got=missing.what, hint=missing.remedy)
-    use_cuda = device != "cpu" and missing is None
-    session = _session(model_path, use_cuda, threads or 1)
-    providers = session.get_providers()
-    if use_cuda and providers[0] != "CUDAExecutionProvider":
-        raise DeviceError(
-            "ONNX Runtime fell back to the CPU although CUDA was asked for",
-            got=", ".join(providers),
-            hint="--device cpu to accept that",
-        )
-    check_contract(_describe(session.get_inputs()), _describe(session.get_outputs()), card, model_path)
-    facts = {
-        "requested": device,
-        "device": "cuda" if use_cuda else "cpu",
-        "provider": providers[0],
-        "reason": missing.what if device == "auto" and missing else None,
-    }
-    default_streams = 2 if use_cuda else max(1, available_cores() // (threads or 1))
-    return OnnxRuntimeBackend(
-        session,
-        device=facts,
-        streams=streams or default_streams,
-        batch_size=batch_size or (CUDA_BATCH if use_cuda else CPU_BATCH),
+    request = parse_device(device)
+    chosen, reason = choose(request)
+    plan = plan_for(
+        model_path,
+        chosen,
+        card.transform.size,
+        mode=tune,
+        given={"batch_size": batch_size, "streams": streams, "threads": threads},
     )
+    sessions = [
+        open_session(model_path, chosen.kind, index=index, threads=plan.threads, allow_fallback=allow_fallback)
+        for index in chosen.indices or (0,)
+    ]
+    first = sessions[0]
+    check_contract(_describe(first.get_inputs()), _describe(first.get_outputs()), card, model_path)
+    facts = _facts(request, chosen, reason, first, device)
+    return OnnxRuntimeBackend(sessions, device=facts, plan=plan)
 
 
-def _session(file: Path, use_cuda: bool, threads: int) -> Any:
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    providers: list[Any] = ["CPUExecutionProvider"]
-    if use_cuda:
-        ort.preload_dlls()
-        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-        settings = {"cudnn_conv_algo_search": "HEURISTIC", "prefer_nhwc": "1"}
-        providers = [("CUDAExecutionProvider", settings), *providers]
-    try:
-        return ort.InferenceSession(str(file), options, providers=providers)
-    except Exception as error:
-        raise ModelError("ONNX Runtime cannot open the model", where=file, got=str(error).splitlines()[0]) from error
+def _facts(
+    request: DeviceRequest, chosen: DeviceRequest, reason: str | None, session: Any, asked: str
+) -> dict[str, Any]:
+    return {
+        "requested": asked,
+        "device": chosen.kind,
+        "indices": list(chosen.indices),
+        "provider": session.get_providers()[0],
+        "expected_provider": PROVIDERS[chosen.kind],
+        "reason": reason if request.kind == "auto" else None,
+    }
 
 
 def _describe(tensors: list[Any]) -> list[tuple[str, str, list[Any]]]:

@@ -27,6 +27,7 @@ from clsbench.datasets.dataset import Sample
 from clsbench.errors import ClsbenchError
 from clsbench.images.loader import ImageLoader
 from clsbench.inference.backend import Backend
+from clsbench.inference.machine import available_cores
 from clsbench.inference.timing import StageClock, Timing
 from clsbench.predictions import Predictions
 
@@ -85,7 +86,7 @@ class Pipeline:
         """
         self._reset(samples)
         threads = [threading.Thread(target=self._work, name=f"clsbench-{i}", daemon=True) for i in range(self._workers)]
-        started = time.perf_counter()
+        started, started_busy = time.perf_counter(), time.process_time()
         clock, first = StageClock(), (0.0, 0)
         try:
             for thread in threads:
@@ -94,11 +95,12 @@ class Pipeline:
                 batch = self._await(number)
                 if number == 0:
                     first = (time.perf_counter() - started, len(batch.samples))
-                with clock.stage("post"):
-                    predictions = self._predictions(batch)
-                    predictions.probabilities  # noqa: B018  computed here, so that it is counted here
-                with clock.stage("write"):
-                    sink(predictions)
+                mark = clock.mark()
+                predictions = self._predictions(batch)
+                predictions.probabilities  # noqa: B018  computed here, so that it is counted here
+                mark = clock.lap("post", mark)
+                sink(predictions)
+                clock.lap("write", mark)
                 self._release(batch)
         finally:
             with self._changed:
@@ -109,7 +111,18 @@ class Pipeline:
         seconds = time.perf_counter() - started
         for other in self._clocks:
             clock.add(other)
-        return Timing(seconds, len(samples), clock, *first, workers=self._workers)
+        return Timing(
+            seconds,
+            len(samples),
+            clock,
+            *first,
+            workers=self._workers,
+            cores=available_cores(),
+            shares_cores=self._backend.shares_cores,
+            model_threads=self._backend.threads,
+            device_seconds=self._device_seconds,
+            process_seconds=time.process_time() - started_busy,
+        )
 
     # -- state, all of it guarded by one condition --------------------------------
 
@@ -120,11 +133,12 @@ class Pipeline:
         count = self._streams + 2 + -(-self._workers // size)
         self._samples, self._size = samples, size
         self._total = -(-len(samples) // size)
-        self._free = deque(_Batch(np.zeros(shape, np.uint8)) for _ in range(count))
+        self._free = deque(_Batch(self._backend.allocate(shape)) for _ in range(count))
         self._filling: _Batch | None = None
         self._ready: deque[_Batch] = deque()
         self._finished: dict[int, _Batch] = {}
         self._opened = self._running = 0
+        self._device_seconds = self._busy_since = 0.0
         self._failure: BaseException | None = None
         self._stopped = False
         self._clocks: list[StageClock] = []
@@ -164,12 +178,13 @@ class Pipeline:
         with self._changed:
             while not self._stopped:
                 if self._ready and self._running < self._streams:
-                    self._running += 1
+                    self._begin_call()
                     return self._ready.popleft(), None
                 if (rows := self._claim()) is not None:
                     return rows
-                with clock.stage("wait"):
-                    self._changed.wait()
+                mark = clock.mark()
+                self._changed.wait()
+                clock.lap("wait", mark)
         return None
 
     def _claim(self) -> tuple[_Batch, range] | None:
@@ -191,6 +206,16 @@ class Pipeline:
             self._filling = None
         return batch, rows
 
+    def _begin_call(self) -> None:
+        if self._running == 0:
+            self._busy_since = time.perf_counter()
+        self._running += 1
+
+    def _end_call(self) -> None:
+        self._running -= 1
+        if self._running == 0:
+            self._device_seconds += time.perf_counter() - self._busy_since
+
     # -- work ----------------------------------------------------------------------
 
     def _decode(self, batch: _Batch, rows: range, clock: StageClock) -> None:
@@ -210,26 +235,29 @@ class Pipeline:
                 self._changed.notify_all()
 
     def _load(self, sample: Sample, slot: NDArray[np.uint8], clock: StageClock) -> None:
-        source = sample.image
+        source, mark = sample.image, clock.mark()
         if not isinstance(source, np.ndarray):
-            with clock.stage("read"):
-                data = self._loader.read(source)
-            with clock.stage("decode"):
-                source = self._loader.decode(data, fleeting=True)
-        with clock.stage("resize"):
-            self._loader.fit(source, slot)
+            data = self._loader.read(source)
+            mark = clock.lap("read", mark)
+            source = self._loader.decode(data, fleeting=True)
+            mark = clock.lap("decode", mark)
+        resized = self._loader.resize(source)
+        mark = clock.lap("resize", mark)
+        self._loader.place(resized, slot)
+        clock.lap("copy", mark)
 
     def _infer(self, batch: _Batch, clock: StageClock) -> None:
         count = len(batch.samples)
         if any(error is None for error in batch.errors):
-            with clock.stage("inference"):
-                batch.logits = self._backend(batch.images[:count])
+            mark = clock.mark()
+            batch.logits = self._backend(batch.images[:count])
+            clock.lap("inference", mark)
             if batch.logits.shape != (count, self._classes):
                 raise RuntimeError(f"logits of shape {batch.logits.shape} instead of {(count, self._classes)}")
         else:
             batch.logits = np.full((count, self._classes), np.nan, np.float32)
         with self._changed:
-            self._running -= 1
+            self._end_call()
             self._finished[batch.number] = batch
             self._changed.notify_all()
 

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from clsbench.card import INPUT_NAME, OUTPUT_NAME
 from clsbench.errors import DeviceError
-from clsbench.inference.backend import read_card
+from clsbench.inference.backend import Backend, read_card
 
 
-class ReferenceBackend:
+class ReferenceBackend(Backend):
     """An independent implementation of every operator; see :class:`clsbench.inference.backend.Backend`."""
 
-    streams, batch_size, shares_cores = 1, 1, True
+    streams, batch_size = 1, 1
 
     def __init__(self, file: Path) -> None:
         import onnx

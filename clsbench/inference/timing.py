@@ -1,16 +1,24 @@
-"""Where the time of an inference run went."""
+"""Where the time of an inference run went, and how far the run was from its limit.
+
+The limit comes from the run's own busy times. Where the model shares the cores with the
+decoders, a picture costs the sum of its core-seconds, and no overlap can beat
+``cores / sum``. Where the model has a device of its own, the slower side sets the limit.
+"""
 
 from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-#: Stages in the order a picture passes them.
-STAGES = ("read", "decode", "resize", "inference", "post", "write", "wait")
+#: Stages in the order a picture passes them; ``wait`` is a worker with nothing to do.
+STAGES = ("read", "decode", "resize", "copy", "inference", "post", "write", "wait")
+
+#: Stages that occupy a core whatever the device.
+HOST_STAGES = ("read", "decode", "resize", "copy", "post", "write")
+
+Mark = tuple[float, float]
 
 
 @dataclass
@@ -24,21 +32,31 @@ class StageClock:
     busy: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     wall: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Count the body under ``name``."""
-        wall, busy = time.perf_counter(), time.thread_time()
-        try:
-            yield
-        finally:
-            self.busy[name] += time.thread_time() - busy
-            self.wall[name] += time.perf_counter() - wall
+    @staticmethod
+    def mark() -> Mark:
+        """Now, by both clocks."""
+        return time.perf_counter(), time.thread_time()
+
+    def lap(self, stage: str, since: Mark) -> Mark:
+        """Count the time since ``since`` under ``stage``; returns now."""
+        now = time.perf_counter(), time.thread_time()
+        self.wall[stage] += now[0] - since[0]
+        self.busy[stage] += now[1] - since[1]
+        return now
 
     def add(self, other: StageClock) -> None:
         """Take over another thread's seconds."""
         for mine, theirs in ((self.busy, other.busy), (self.wall, other.wall)):
             for name, seconds in theirs.items():
                 mine[name] += seconds
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What the stages allow, images a second, and which of them sets it."""
+
+    images_per_second: float
+    bound: str
 
 
 @dataclass
@@ -52,6 +70,11 @@ class Timing:
         first_batch: When the first batch was done, seconds after the start.
         first_batch_images: How many pictures were in it.
         workers: Threads that decoded and ran the model.
+        cores: That this process may use.
+        shares_cores: Whether the model ran on them too.
+        model_threads: Threads of one call to the model, where it shares the cores.
+        device_seconds: Time with at least one call to the model under way.
+        process_seconds: Core-seconds of the whole process.
     """
 
     seconds: float
@@ -60,19 +83,92 @@ class Timing:
     first_batch: float
     first_batch_images: int
     workers: int
+    cores: int = 1
+    shares_cores: bool = True
+    model_threads: int = 1
+    device_seconds: float = 0.0
+    process_seconds: float = 0.0
 
     @property
     def images_per_second(self) -> float:
         """Overall."""
         return self.images / self.seconds if self.seconds else 0.0
 
+    @property
+    def steady_images_per_second(self) -> float:
+        """After the first batch; overall where there was only one."""
+        rest = self.images - self.first_batch_images
+        seconds = self.seconds - self.first_batch
+        return rest / seconds if rest and seconds > 0 else self.images_per_second
+
+    def core_seconds(self) -> dict[str, float]:
+        """Seconds a picture occupies a core, by stage."""
+        count = max(self.images, 1)
+        costs = {stage: self.clock.busy[stage] / count for stage in HOST_STAGES}
+        if self.shares_cores:
+            busy = self.clock.busy["inference"]
+            if self.model_threads > 1:  # the engine's own threads: whatever else the process used
+                busy = max(busy, self.process_seconds - sum(self.clock.busy[stage] for stage in HOST_STAGES))
+            costs["inference"] = busy / count
+        return costs
+
+    def limit(self) -> Limit:
+        """What the measured stages allow on this machine."""
+        costs = self.core_seconds()
+        shares = {
+            "decode": sum(costs[stage] for stage in ("read", "decode", "resize", "copy")),
+            "write": costs["post"] + costs["write"],
+        }
+        if self.shares_cores:
+            shares["model"] = costs["inference"]
+            total = sum(shares.values())
+            return Limit(self.cores / total if total else 0.0, max(shares, key=lambda name: shares[name]))
+        host = self.cores / sum(shares.values()) if sum(shares.values()) else 0.0
+        device = self.images / self.device_seconds if self.device_seconds else 0.0
+        if device and device <= host:
+            return Limit(device, "model")
+        return Limit(host, max(shares, key=lambda name: shares[name]))
+
+    @property
+    def waited_for_cores(self) -> float:
+        """The part of the stages' time in which their threads had no core, 0 to 1."""
+        names = [*HOST_STAGES, "inference"] if self.shares_cores and self.model_threads == 1 else list(HOST_STAGES)
+        wall, busy = (sum(clock[name] for name in names) for clock in (self.clock.wall, self.clock.busy))
+        return max(0.0, 1 - busy / wall) if wall else 0.0
+
     def to_json(self) -> dict[str, Any]:
         """The facts of the throughput table."""
-        per_image = {f"{stage}_ms_per_image": 1000 * self.clock.wall[stage] / max(self.images, 1) for stage in STAGES}
-        return {
+        limit, count = self.limit(), max(self.images, 1)
+        steady = self.steady_images_per_second
+        facts = {
             "images_per_second": self.images_per_second,
+            "steady_images_per_second": steady,
+            "limit": limit.images_per_second,
+            "fraction_of_limit": steady / limit.images_per_second if limit.images_per_second else 0.0,
+            "bound": limit.bound,
             "seconds": self.seconds,
             "first_batch_seconds": self.first_batch,
             "workers": self.workers,
-            **per_image,
+            "cores": self.cores,
+            "waited_for_cores": self.waited_for_cores,
+            "core_ms_per_image": {stage: 1000 * s for stage, s in self.core_seconds().items()},
         }
+        facts |= {f"{stage}_ms_per_image": 1000 * self.clock.wall[stage] / count for stage in STAGES}
+        return {**facts, "verdict": verdict(facts)}
+
+
+def verdict(facts: dict[str, Any]) -> str:
+    """One sentence: what limits the run, and what would help."""
+    advice = {
+        "decode": "decode-bound: most of the work is reading and decoding pictures; "
+        "try --fast-decode, smaller pictures or more cores",
+        "model": "model-bound: most of the work is the network; try int8 or a smaller network, or a GPU",
+        "write": "write-bound: most of the work is writing predictions; try .parquet or a smaller --topk",
+    }[str(facts["bound"])]
+    fraction = facts["fraction_of_limit"]
+    if fraction >= 0.9:
+        return advice
+    reason = "too short to settle, or held up outside of the stages"
+    if facts["waited_for_cores"] > 0.1:
+        reason = "threads waited for a core, so something else was using them"
+    return f"{advice}. The run reached {fraction:.0%} of its limit: {reason}"

@@ -68,6 +68,8 @@ class _FileWriter:
 
     def __enter__(self) -> Self:
         try:
+            if self.path.is_dir():
+                raise DataError("the predictions cannot be written", where=self.path, got="it is a folder")
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._open()
         except OSError as error:

@@ -1,0 +1,73 @@
+"""One batch in flight on a GPU: device memory bound to a session's input and output."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clsbench.card import INPUT_NAME, OUTPUT_NAME
+
+
+class GpuSlot:
+    """Buffers and bindings for one batch of fixed size.
+
+    Args:
+        session: On a CUDA or TensorRT provider.
+        index: Of its GPU.
+        batch_size: N of every call; smaller batches are padded.
+    """
+
+    def __init__(self, session: Any, index: int, batch_size: int) -> None:
+        self._session, self._index, self._batch_size = session, index, batch_size
+        self._binding: Any = None
+        self._input: Any = None
+        self._padded: NDArray[np.uint8] | None = None
+
+    def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """uint8 (n, h, w, 3), n up to the batch size -> logits float32 (n, K)."""
+        count = len(images)
+        if count < self._batch_size:
+            if self._padded is None:
+                self._padded = np.zeros((self._batch_size, *images.shape[1:]), np.uint8)
+            self._padded[:count] = images
+            images = self._padded
+        self._bind(images)
+        self._session.run_with_iobinding(self._binding)
+        logits: NDArray[np.float32] = self._binding.copy_outputs_to_cpu()[0]
+        return logits[:count]
+
+    def _bind(self, images: NDArray[np.uint8]) -> None:
+        import onnxruntime as ort
+
+        if self._binding is None:
+            self._input = ort.OrtValue.ortvalue_from_numpy(images, "cuda", self._index)
+            self._binding = self._session.io_binding()
+            self._binding.bind_ortvalue_input(INPUT_NAME, self._input)
+            self._binding.bind_output(OUTPUT_NAME, "cuda", self._index)
+        else:
+            self._input.update_inplace(images)
+
+
+def pinned(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Page-locked memory, uint8 zeros; ordinary memory where CUDA gives none.
+
+    Source: CUDA driver API, ``cuMemHostAlloc``. The memory lives as long as the process:
+    a run allocates a handful of batches once.
+    """
+    size = math.prod(shape)
+    pointer = ctypes.c_void_p()
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+        portable = 1  # usable from every context, so from every GPU
+        failed = driver.cuMemHostAlloc(ctypes.byref(pointer), ctypes.c_size_t(size), portable)
+    except OSError:
+        failed = 1
+    if failed or not pointer.value:
+        return np.zeros(shape, np.uint8)
+    memory = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(pointer.value)).reshape(shape)
+    memory[:] = 0
+    return memory

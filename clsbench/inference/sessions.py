@@ -1,0 +1,87 @@
+"""ONNX Runtime sessions: the options each kind of device needs, and the proof of where they run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from clsbench.errors import DeviceError, ModelError
+from clsbench.inference.devices import CPU, CUDA, PROVIDERS, TENSORRT, preload, strays
+
+
+def cache_folder() -> Path:
+    """Where measurements and engines are kept: ``$XDG_CACHE_HOME/clsbench``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "clsbench"
+
+
+def open_session(file: Path, kind: str, *, index: int = 0, threads: int = 1, allow_fallback: bool = False) -> Any:
+    """A session that runs where it was asked to.
+
+    Args:
+        file: An .onnx file.
+        kind: ``cpu``, ``cuda`` or ``tensorrt``.
+        index: Which GPU.
+        threads: Of one call, on the CPU.
+        allow_fallback: Accept compute nodes of a GPU session on the CPU.
+
+    Raises:
+        ModelError: if ONNX Runtime cannot open the file.
+        DeviceError: if the session or a part of its work landed elsewhere.
+    """
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    options.inter_op_num_threads = 1
+    options.intra_op_num_threads = threads
+    # Spinning threads would take the decoders' cores.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if kind != "cpu":
+        preload()
+        options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    try:
+        session = ort.InferenceSession(str(file), options, providers=provider_options(kind, index))
+    except Exception as error:
+        raise ModelError("ONNX Runtime cannot open the model", where=file, got=str(error).splitlines()[0]) from error
+    if kind != "cpu":
+        _prove(session, kind, allow_fallback)
+    return session
+
+
+def provider_options(kind: str, index: int) -> list[Any]:
+    """Providers with their options, the wanted one first."""
+    # HEURISTIC: DEFAULT is 4 to 50 times slower, EXHAUSTIVE costs 0.6 s for each new shape.
+    cuda = (CUDA, {"device_id": str(index), "cudnn_conv_algo_search": "HEURISTIC", "prefer_nhwc": "1"})
+    if kind == "cuda":
+        return [cuda, CPU]
+    if kind == "tensorrt":
+        folder = str(cache_folder() / "tensorrt")
+        options = {
+            "device_id": str(index),
+            "trt_engine_cache_enable": "1",
+            "trt_engine_cache_path": folder,
+            "trt_timing_cache_enable": "1",
+            "trt_timing_cache_path": folder,
+        }
+        return [(TENSORRT, options), cuda, CPU]
+    return [CPU]
+
+
+def _prove(session: Any, kind: str, allow_fallback: bool) -> None:
+    provider, used = PROVIDERS[kind], session.get_providers()
+    if used[:1] != [provider]:
+        raise DeviceError(
+            f"ONNX Runtime did not use {kind} although it was asked to",
+            got=", ".join(used),
+            expected=provider,
+            hint="`clsbench doctor` looks for the reason",
+        )
+    stray = [] if allow_fallback else strays(session)
+    if stray:
+        raise DeviceError(
+            f"{len(stray)} compute nodes of the network would run on the CPU",
+            where=f"--device {kind}",
+            got=", ".join(stray[:5]) + (", …" if len(stray) > 5 else ""),
+            hint="--allow-fallback to accept that",
+        )

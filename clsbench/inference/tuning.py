@@ -1,0 +1,201 @@
+"""Choosing streams × threads × batch size by measuring this model on this machine.
+
+The best choice cannot be known from the network's name: caches, cores and kernels decide.
+A choice is kept under the model's hash, the machine, the device and the version of
+ONNX Runtime, so that only the first large job measures.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import platform
+import statistics
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clsbench.card import INPUT_NAME, OUTPUT_NAME
+from clsbench.inference.devices import DeviceRequest
+from clsbench.inference.machine import available_cores, cpu_name
+from clsbench.inference.sessions import cache_folder, open_session
+from clsbench.runs import write_json
+
+#: Batch sizes tried, by mode, on the CPU (larger ones leave its cache) and on a GPU.
+CPU_BATCHES = {"quick": (1, 2, 4, 8), "full": (1, 2, 4, 8, 16, 32)}
+GPU_BATCHES = {"quick": (32, 64, 128), "full": (16, 32, 64, 128, 256)}
+
+#: Seconds of one measurement, and how many of each candidate; interleaved, medians.
+WINDOW, ROUNDS = {"quick": 0.1, "full": 0.5}, {"quick": 3, "full": 5}
+
+#: A smaller batch within this of the best is preferred: less memory, a shorter tail.
+CLOSE_ENOUGH = 0.98
+
+#: A call split over threads has to be faster alone by this factor: beside decoders it waits
+#: for whichever of its threads has lost its core (12 % on two cores, EfficientNet-Lite0).
+SPLIT_COST = 1.15
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to run a model: concurrent calls, threads of one call, images of one call."""
+
+    streams: int
+    threads: int
+    batch_size: int
+    source: str = "rule"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+def rule(device: DeviceRequest, given: Mapping[str, int | None]) -> Plan:
+    """What suits most networks, without a measurement."""
+    if device.kind != "cpu":
+        return Plan(given.get("streams") or 2, 1, given.get("batch_size") or 64)
+    threads = given.get("threads") or 1
+    streams = given.get("streams") or max(1, available_cores() // threads)
+    return Plan(streams, threads, given.get("batch_size") or 4)
+
+
+def plan_for(
+    file: Path,
+    device: DeviceRequest,
+    size: tuple[int, int],
+    *,
+    mode: str,
+    given: Mapping[str, int | None],
+) -> Plan:
+    """The plan for a model on a device: given, cached, measured, or by rule.
+
+    Args:
+        file: The model.
+        device: Settled, see :func:`clsbench.inference.devices.choose`.
+        size: (h, w) of its input.
+        mode: ``off``, ``cached``, ``quick`` or ``full``.
+        given: Numbers the user fixed; they are kept.
+    """
+    fixed = {name: value for name, value in given.items() if value is not None}
+    by_rule = rule(device, given)
+    if mode == "off" or len(fixed) == 3 or (device.kind != "cpu" and len(fixed.keys() - {"threads"}) == 2):
+        return by_rule
+    store = cache_folder() / "tuning.json"
+    key = _key(file, device, fixed)
+    cached = _read(store).get(key)
+    if cached and (mode != "full" or cached.get("mode") == "full"):
+        try:
+            return Plan(cached["streams"], cached["threads"], cached["batch_size"], "cache")
+        except KeyError:
+            pass  # written by another version: measure again
+    if mode == "cached":
+        return by_rule
+    plan = measure(candidates(device, mode, fixed), _opener(file, device), size, mode=mode)
+    _remember(store, key, {**plan.to_json(), "mode": mode})
+    return plan
+
+
+def candidates(device: DeviceRequest, mode: str, fixed: Mapping[str, int]) -> list[Plan]:
+    """The plans worth trying: all cores in use, in different shapes."""
+    if device.kind != "cpu":
+        pairs = [(streams, 1) for streams in ((1, 2, 3) if mode == "full" else (2,))]
+        batches = GPU_BATCHES[mode]
+    else:
+        cores = available_cores()
+        divisors = [n for n in range(1, cores + 1) if cores % n == 0]
+        threads = divisors if mode == "full" else [1]
+        pairs = [(max(1, cores // t), t) for t in threads]
+        batches = CPU_BATCHES[mode]
+    plans = {
+        Plan(fixed.get("streams", s), fixed.get("threads", t), fixed.get("batch_size", b), "measured")
+        for (s, t), b in itertools.product(pairs, batches)
+    }
+    return sorted(plans, key=lambda p: (p.threads, p.streams, p.batch_size))
+
+
+def measure(
+    plans: list[Plan], open_runner: Callable[[int], Callable[[Any], Any]], size: tuple[int, int], *, mode: str
+) -> Plan:
+    """The plan with the highest rate; the smallest batch among those close to it.
+
+    Args:
+        plans: Candidates.
+        open_runner: Threads of one call -> a function of uint8 (N, h, w, 3).
+        size: (h, w).
+        mode: ``quick`` or ``full``.
+    """
+    runners = {threads: open_runner(threads) for threads in sorted({p.threads for p in plans})}
+    rates: dict[Plan, list[float]] = {plan: [] for plan in plans}
+    for _ in range(ROUNDS[mode]):
+        for plan in plans:
+            images = np.zeros((plan.batch_size, *size, 3), np.uint8)
+            rates[plan].append(throughput(runners[plan.threads], images, plan.streams, WINDOW[mode]))
+    medians = {plan: statistics.median(values) for plan, values in rates.items()}
+    scores = {plan: rate / (SPLIT_COST if plan.threads > 1 else 1.0) for plan, rate in medians.items()}
+    best = max(scores.values())
+    return min(
+        (plan for plan, score in scores.items() if score >= CLOSE_ENOUGH * best),
+        key=lambda plan: (plan.batch_size, plan.threads),
+    )
+
+
+def throughput(run: Callable[[Any], Any], images: Any, streams: int, seconds: float) -> float:
+    """Images a second of ``streams`` concurrent callers, each calling for ``seconds`` after a warm-up."""
+    ready = threading.Barrier(streams)
+
+    def call() -> tuple[int, float]:
+        run(images)
+        ready.wait()
+        started, done = time.perf_counter(), 0
+        while (passed := time.perf_counter() - started) < seconds:
+            run(images)
+            done += len(images)
+        return done, passed
+
+    with ThreadPoolExecutor(streams) as pool:
+        results = [future.result() for future in [pool.submit(call) for _ in range(streams)]]
+    return sum(done / passed for done, passed in results)
+
+
+def _opener(file: Path, device: DeviceRequest) -> Callable[[int], Callable[[Any], Any]]:
+    def opened(threads: int) -> Callable[[Any], Any]:
+        index = device.indices[0] if device.indices else 0
+        session = open_session(file, device.kind, index=index, threads=threads, allow_fallback=True)
+        return lambda images: session.run([OUTPUT_NAME], {INPUT_NAME: images})
+
+    return opened
+
+
+def _key(file: Path, device: DeviceRequest, fixed: Mapping[str, int]) -> str:
+    import onnxruntime as ort
+
+    with file.open("rb") as stream:
+        model = hashlib.file_digest(stream, "sha256").hexdigest()
+    machine = f"{platform.machine()} {cpu_name()} {available_cores()} cores"
+    return " | ".join(
+        (model, machine, f"{device.kind} {len(device.indices)}", ort.__version__, str(sorted(fixed.items())))
+    )
+
+
+def _read(store: Path) -> dict[str, dict[str, Any]]:
+    try:
+        values = json.loads(store.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def _remember(store: Path, key: str, value: dict[str, Any]) -> None:
+    """Keep a choice; a cache that cannot be written is no reason to fail."""
+    try:
+        store.parent.mkdir(parents=True, exist_ok=True)
+        write_json(store, {**_read(store), key: value})
+    except OSError:
+        pass

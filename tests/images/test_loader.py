@@ -1,0 +1,131 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from clsbench.errors import DataError
+from clsbench.images.formats import sniff
+from clsbench.images.loader import ImageLoader
+from clsbench.transform import ImageTransform
+
+#: How far a faster resize may be from Pillow's, of 255.
+RESIZE_BOUND = 2
+
+
+@pytest.fixture
+def photo():
+    from sklearn.datasets import load_sample_image
+
+    return np.ascontiguousarray(load_sample_image("china.jpg")[100:220, 50:290])
+
+
+def encoded(pixels, form="PNG"):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, form)
+    return file.getvalue()
+
+
+class Fixed:
+    """A decoder that answers one colour, or fails."""
+
+    def __init__(self, answer, formats=("png",)):
+        self.answer, self.formats = answer, frozenset(formats)
+
+    def __call__(self, data):
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return np.full((4, 4, 3), self.answer, np.uint8)
+
+
+def test_paths_bytes_and_pixels_give_the_same(photo, tmp_path):
+    data = encoded(photo)
+    (tmp_path / "a.png").write_bytes(data)
+    loader = ImageLoader(ImageTransform(size=(32, 32)))
+    for source in (tmp_path / "a.png", str(tmp_path / "a.png"), data):
+        np.testing.assert_array_equal(loader(source), loader(photo))
+
+
+def test_squash_is_pillows_resize(photo):
+    got = ImageLoader(ImageTransform(size=(50, 70), resize="squash", interpolation="bicubic"))(photo)
+    want = np.asarray(Image.fromarray(photo).resize((70, 50), Image.Resampling.BICUBIC))
+    assert abs(got.astype(int) - want).max() <= RESIZE_BOUND
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "lanczos", "box"])
+def test_crop_is_resizing_everything_and_cropping_the_middle(photo, interpolation):
+    got = ImageLoader(ImageTransform(size=(48, 48), crop_fraction=0.75, interpolation=interpolation))(photo)
+    whole = Image.fromarray(photo).resize((128, 64), Image.Resampling[interpolation.upper()])
+    difference = got.astype(int) - np.asarray(whole.crop((40, 8, 88, 56)))
+    assert abs(difference).max() <= RESIZE_BOUND
+
+
+@pytest.mark.parametrize("source_size", [(240, 120), (120, 240)])
+def test_letterbox_keeps_the_picture_whole_and_pads_with_the_mean(source_size):
+    width, height = source_size
+    white = np.full((height, width, 3), 255, np.uint8)
+    got = ImageLoader(ImageTransform(size=(64, 64), resize="letterbox", mean=(0.2, 0.4, 0.6)))(white)
+    got = got if width > height else got.transpose(1, 0, 2)
+    assert (got[16:48] == 255).all()
+    padding = np.broadcast_to(np.array([51, 102, 153], np.uint8), (16, 64, 3))
+    np.testing.assert_array_equal(got[:16], padding)
+    np.testing.assert_array_equal(got[48:], padding)
+
+
+def test_letterbox_of_the_right_shape_has_no_padding(photo):
+    letterbox = ImageTransform(size=(60, 120), resize="letterbox")
+    squash = ImageTransform(size=(60, 120), resize="squash")
+    np.testing.assert_array_equal(ImageLoader(letterbox)(photo), ImageLoader(squash)(photo))
+
+
+def test_grey_is_repeated_into_three_channels(photo):
+    got = ImageLoader(ImageTransform(size=(120, 240), color="L", resize="squash"))(photo)
+    grey = np.asarray(Image.fromarray(photo).convert("L"))
+    for channel in range(3):
+        np.testing.assert_array_equal(got[:, :, channel], grey)
+
+
+def test_a_picture_of_the_right_size_is_not_touched(photo):
+    np.testing.assert_array_equal(ImageLoader(ImageTransform(size=(120, 240)))(photo), photo)
+
+
+def test_a_plugins_decoder_comes_before_the_built_in_ones(photo):
+    loader = ImageLoader(ImageTransform(size=(4, 4)), [Fixed(7)])
+    assert (loader(encoded(photo)) == 7).all()
+
+
+def test_a_plugins_decoder_sees_only_its_formats(photo):
+    loader = ImageLoader(ImageTransform(size=(120, 240)), [Fixed(7, formats=("jpeg",))])
+    np.testing.assert_array_equal(loader(encoded(photo)), photo)
+
+
+@pytest.mark.parametrize("failure", [ValueError("only on Tuesdays"), DataError("only on Tuesdays"), RuntimeError()])
+def test_where_a_plugins_decoder_fails_the_next_one_reads_the_picture(photo, failure):
+    loader = ImageLoader(ImageTransform(size=(120, 240)), [Fixed(failure)])
+    np.testing.assert_array_equal(loader(encoded(photo)), photo)
+
+
+@pytest.mark.parametrize("failure", [ValueError("only on Tuesdays"), DataError("only on Tuesdays")])
+def test_a_plugins_reason_reaches_the_user(failure):
+    loader = ImageLoader(ImageTransform(size=(4, 4)), [Fixed(failure, formats=("unknown",))])
+    with pytest.raises(DataError, match="only on Tuesdays"):
+        loader(b"a format of its own")
+
+
+def test_a_plugin_may_bring_a_format_that_clsbench_does_not_know():
+    data = b"GREY\x07"
+    assert sniff(data) == "unknown"
+    loader = ImageLoader(ImageTransform(size=(4, 4)), [Fixed(7, formats=("grey",))])
+    assert (loader(data) == 7).all()
+
+
+def test_an_empty_file_says_so(tmp_path):
+    (tmp_path / "a.jpg").touch()
+    with pytest.raises(DataError, match="empty"):
+        ImageLoader(ImageTransform(size=(4, 4)))(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize("name", ["missing.jpg", "."])
+def test_a_file_that_cannot_be_opened_says_why(tmp_path, name):
+    with pytest.raises(DataError, match="cannot be read"):
+        ImageLoader(ImageTransform(size=(4, 4)))(tmp_path / name)

@@ -1,0 +1,51 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from clsbench import builtin
+from clsbench.hookspecs import HOOKS
+from clsbench.testing import check_dataset, check_decoder, check_metric, check_options_are_keywords, check_writer
+
+#: Networks have tests of their own; the names alone are looked at here.
+COMPONENTS = {kind: list(getattr(builtin, hook)()) for kind, hook in HOOKS.items()}
+
+
+def each(kind):
+    return pytest.mark.parametrize("component", COMPONENTS[kind], ids=lambda component: component.name)
+
+
+@pytest.mark.parametrize("kind", HOOKS)
+def test_names_are_unique_and_every_hook_has_two_implementations(kind):
+    names = [component.name for component in COMPONENTS[kind]]
+    assert len(set(names)) == len(names) >= 2
+    assert all(component.summary for component in COMPONENTS[kind])
+
+
+@pytest.mark.parametrize("kind", HOOKS)
+def test_every_component_can_be_built_from_its_name_alone(kind):
+    for component in COMPONENTS[kind]:
+        check_options_are_keywords(component)
+
+
+@each("dataset")
+def test_datasets(component, photos):
+    check_dataset(component, photos if component.name == "folder" else None)
+
+
+@each("decoder")
+def test_decoders(component):
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)).save(file, "JPEG")
+    check_decoder(component, file.getvalue(), np.asarray(Image.open(file)))
+
+
+@each("writer")
+def test_writers(component, tmp_path):
+    check_writer(component, tmp_path / f"predictions.{component.name}")
+
+
+@each("metric")
+def test_metrics(component):
+    check_metric(component)

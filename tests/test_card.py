@@ -1,0 +1,119 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clsbench.card import METADATA_KEY, SCHEMA, ModelCard
+from clsbench.errors import ModelError
+from clsbench.inference.backend import read_card
+from clsbench.transform import ImageTransform
+
+SIZE = ImageTransform(size=(24, 32), resize="letterbox", mean=(0.1, 0.2, 0.3))
+CARD = ModelCard(
+    classes=("ant", "bée"),
+    transform=SIZE,
+    temperature=1.5,
+    model={"name": "clsbench/simple-cnn", "options": {"width": 64}},
+    training={"lr": 0.005},
+    parity={"passed": True},
+    clsbench_version="0.1.0",
+)
+
+
+def changed(**values):
+    return {**CARD.to_json(), **values}
+
+
+def without(name):
+    return {key: value for key, value in CARD.to_json().items() if key != name}
+
+
+def test_a_card_survives_the_metadata_of_a_file():
+    assert ModelCard.from_metadata({METADATA_KEY: CARD.dumps(), "other": "x"}) == CARD
+
+
+@given(
+    classes=st.lists(st.text(st.characters(codec="utf-8"), min_size=1), min_size=2, max_size=8, unique=True),
+    temperature=st.none() | st.floats(min_value=1e-3, max_value=1e3),
+)
+def test_any_class_names_survive(classes, temperature):
+    card = ModelCard(classes=tuple(classes), transform=SIZE, temperature=temperature)
+    assert ModelCard.from_json(json.loads(card.dumps())) == card
+
+
+def test_the_json_describes_input_and_output():
+    values = CARD.to_json()
+    assert values["schema"] == SCHEMA
+    assert values["input"] == {"name": "images", "dtype": "uint8", "shape": ["N", 24, 32, 3]}
+    assert values["output"] == {"name": "logits", "dtype": "float32", "shape": ["N", 2]}
+
+
+def test_a_card_is_read_out_of_an_onnx_file(tiny_onnx):
+    card = read_card(tiny_onnx)
+    assert card.classes == ("red", "green", "blue")
+    assert card.transform.size == (8, 8)
+
+
+def test_fields_of_the_same_schema_that_are_not_known_are_passed_over():
+    assert ModelCard.from_json(changed(colour="green")) == CARD
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        (("ant", "bee", "ant"), "'ant' more than once"),
+        (("ant", ""), "an empty name"),
+        (("ant",), "at least two classes"),
+        ((), "at least two classes"),
+    ],
+)
+def test_classes_that_cannot_be_told_apart_are_refused(classes, message):
+    with pytest.raises(ModelError, match=message):
+        ModelCard(classes=classes, transform=SIZE)
+
+
+@pytest.mark.parametrize("temperature", [0, -1.0, float("nan")])
+def test_a_temperature_must_be_above_zero(temperature):
+    with pytest.raises(ModelError, match="temperature"):
+        ModelCard(classes=("a", "b"), transform=SIZE, temperature=temperature)
+
+
+@pytest.mark.parametrize("schema", [SCHEMA + 1, None, "1", 1.5])
+def test_a_schema_of_the_future_asks_for_an_upgrade(schema):
+    with pytest.raises(ModelError, match="schema") as caught:
+        ModelCard.from_json(changed(schema=schema), where="m.onnx")
+    assert caught.value.facts["where"] == "m.onnx"
+    assert "upgrade" in caught.value.facts["to do"]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        without("classes"),
+        without("transform"),
+        changed(classes=None),
+        changed(classes=7),
+        changed(classes="ant"),
+        changed(classes=["ant", "ant"]),
+        changed(transform=None),
+        changed(transform={}),
+        changed(transform={"size": [8]}),
+        changed(temperature="hot"),
+    ],
+)
+def test_a_damaged_card_is_a_model_error(values):
+    with pytest.raises(ModelError):
+        ModelCard.from_json(values, where="m.onnx")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "7", '"card"'])
+def test_metadata_that_holds_no_card_is_a_model_error(text):
+    with pytest.raises(ModelError, match="card"):
+        ModelCard.from_metadata({METADATA_KEY: text}, where="m.onnx")
+
+
+def test_a_file_without_a_card_is_refused_by_name():
+    with pytest.raises(ModelError, match="no clsbench card") as caught:
+        ModelCard.from_metadata({}, where="m.onnx")
+    assert caught.value.facts["where"] == "m.onnx"
