@@ -150,5 +150,11 @@ def latest_onnx(*, root: Path = ROOT) -> Path:
 def write_json(path: Path, values: Any) -> None:
     """Write JSON so that the file is always whole."""
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(values, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
+    partial.write_text(dumps(values), encoding="utf-8")
     partial.replace(path)
+
+
+def dumps(values: Any) -> str:
+    """Readable JSON. Bytes of a file name that are no UTF-8 become escapes, which JSON allows."""
+    text = json.dumps(values, indent=2, ensure_ascii=False, default=str) + "\n"
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

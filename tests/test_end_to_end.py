@@ -1,11 +1,14 @@
 import csv
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pyarrow.parquet
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from clsbench.images.loader import ImageLoader
@@ -188,6 +191,16 @@ def test_folder_names_that_are_not_utf8_get_their_predictions_and_manifest(cli, 
     assert len(rows("preds.jsonl")) == 6
     with open("preds.jsonl.json", encoding="utf-8", errors="surrogateescape") as file:
         assert json.load(file)["images"] == str(folder)
+
+
+def test_a_damaged_exif_block_puts_no_python_warning_on_the_screen(photos, tiny_onnx):
+    exif = Image.Exif()
+    exif[0x010E], exif[0x0112] = "a description that is cut off" * 5, 6
+    for file in photos.rglob("*.jpg"):
+        Image.open(file).save(file, exif=exif.tobytes()[:40])
+    command = [sys.executable, "-c", "from clsbench.cli.main import run; run()", "infer", photos, "--model", tiny_onnx]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=photos.parent, check=True)
+    assert "Warning" not in done.stderr
 
 
 def test_an_exported_run_knows_where_it_comes_from_but_not_where_the_photos_were(run):

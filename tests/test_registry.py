@@ -42,7 +42,7 @@ def registry():
 
 def broken(registry):
     registry.components("model")
-    return {plugin.distribution: plugin.error for plugin in registry.broken()}
+    return {plugin.distribution: plugin.trouble for plugin in registry.broken()}
 
 
 def test_a_plugin_is_found_by_its_entry_point(install, registry):

@@ -6,7 +6,6 @@ stderr. With ``--json -`` stdout holds the JSON alone.
 
 from __future__ import annotations
 
-import json as jsonlib
 import sys
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clsbench.errors import DataError
-from clsbench.runs import write_json
+from clsbench.runs import dumps, write_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,8 +66,7 @@ class Terminal:
     def facts(self, values: dict[str, Any]) -> None:
         """Write ``--json``, if it was asked for."""
         if self._json == "-":
-            jsonlib.dump(values, sys.stdout, indent=2, ensure_ascii=False, default=str)
-            sys.stdout.write("\n")
+            sys.stdout.write(dumps(values))
         elif self._json:
             write_json(Path(self._json), values)
 

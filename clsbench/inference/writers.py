@@ -83,9 +83,11 @@ class _FileWriter:
         if error is None:
             self._partial.replace(self.path)
 
+    #: Names of files need not be valid text; this is how they survive the round trip.
+    odd_names: ClassVar[str] = "surrogateescape"
+
     def _open(self) -> None:
-        # Names of files need not be valid text; they survive the round trip all the same.
-        self._file = self._partial.open("w", encoding="utf-8", errors="surrogateescape", newline="")
+        self._file = self._partial.open("w", encoding="utf-8", errors=self.odd_names, newline="")
 
     def _close(self) -> None:
         self._file.close()
@@ -109,6 +111,8 @@ class CsvWriter(_FileWriter):
 
 class JsonlWriter(_FileWriter):
     """One JSON object a line; null where there is no value."""
+
+    odd_names = "backslashreplace"
 
     def write(self, predictions: Predictions) -> None:
         """Append a batch."""

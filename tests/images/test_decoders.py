@@ -245,17 +245,6 @@ def test_a_damaged_exif_block_loses_no_picture(form, exif):
     np.testing.assert_array_equal(decode(data), pillow(data))
 
 
-def test_a_damaged_exif_block_is_not_worth_a_warning():
-    exif = Image.Exif()
-    exif[0x010E] = "a description that is cut off" * 5
-    exif[0x0112] = 6
-    data = encode(picture(), "JPEG", exif=exif.tobytes()[:40])
-    with warnings.catch_warnings(record=True) as heard:
-        warnings.simplefilter("always")
-        decode(data)
-    assert not heard
-
-
 @settings(max_examples=200, deadline=None)
 @given(
     st.binary(max_size=200),

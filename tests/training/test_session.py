@@ -10,6 +10,7 @@ from torch import nn
 from clsbench.datasets.dataset import Dataset, Sample
 from clsbench.errors import DataError, ModelError, OptionError
 from clsbench.models.simple_cnn import build
+from clsbench.runs import create
 from clsbench.training.loop import TrainConfig
 from clsbench.training.session import describe_run, run_training
 
@@ -82,10 +83,10 @@ def test_the_same_seed_gives_the_same_weights(augment):
 
 
 def test_unreadable_pictures_are_left_out_and_reported_with_their_reason():
-    result = session(dataset(Sample("broken.jpg", b"\xff\xd8\xffbroken", 0)))
+    result = session(dataset(Sample("broken.jpg", b"\xff\xd8\xffbroken", 0)), run_name="one")
     assert "broken.jpg" in result.warnings[0]
     assert list(result.run.read()["result"]["unreadable"]) == ["broken.jpg"]
-    assert session().warnings == []
+    assert session(run_name="two").warnings == []
 
 
 def test_the_observer_hears_how_many_steps_an_epoch_has():
@@ -97,6 +98,10 @@ def test_the_observer_hears_how_many_steps_an_epoch_has():
 def test_names_that_are_not_utf8_can_be_trained_on():
     name = "caf\udce9.png"
     assert session(dataset(val_names=[name])).run.read()["validation"] == [name]
+
+
+def test_runs_of_the_same_second_get_directories_of_their_own():
+    assert len({create(None, default="digits").path for _ in range(3)}) == 3
 
 
 def test_a_name_that_is_taken_is_an_error_and_nothing_is_overwritten():
