@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from typing import Annotated
 
 import typer
 
 from clsbench import __version__
-from clsbench.cli import datasets, demo, export, infer, inspect, models, plugins, train
+from clsbench.cli import bench, datasets, demo, doctor, export, infer, inspect, models, plugins, train
 from clsbench.errors import ClsbenchError
 
 app = typer.Typer(
@@ -27,6 +28,8 @@ app.command()(train.train)
 app.command()(export.export)
 app.command()(infer.infer)
 app.command()(inspect.inspect)
+app.command()(bench.bench)
+app.command()(doctor.doctor)
 app.command()(models.models)
 app.command()(datasets.datasets)
 app.add_typer(plugins.app)
@@ -50,6 +53,8 @@ def main(
 
 def run() -> None:
     """The console script."""
+    # A damaged picture is a row with a reason; Pillow's warnings would only clutter the screen.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     sys.exit(execute(sys.argv[1:]))
 
 

@@ -108,6 +108,13 @@ def test_pixels_are_those_of_pillows_convert_rgb(kind):
     np.testing.assert_array_equal(decode(data), pillow(data))
 
 
+def test_memory_that_is_used_again_changes_no_pixel():
+    loader = ImageLoader(ImageTransform(size=(8, 8)))
+    for size in ((64, 48), (5, 9), (90, 70), (64, 48)):
+        data = encode(picture(size=size), "JPEG")
+        np.testing.assert_array_equal(loader.decode(data, fleeting=True), pillow(data))
+
+
 @pytest.mark.parametrize("subsampling", [0, 1, 2])
 @pytest.mark.parametrize("quality", [1, 50, 75, 100])
 def test_simplejpeg_gives_pillows_pixels(quality, subsampling):
