@@ -12,6 +12,7 @@ runs/latest           a link to the newest run
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -93,7 +94,7 @@ def create(name: str | None, *, default: str, root: Path = ROOT) -> Run:
     Raises:
         OptionError: if the name is taken (nothing is overwritten) or not a plain name.
     """
-    chosen = name or f"{datetime.now():%Y%m%d-%H%M%S}-{re.sub(r'[^A-Za-z0-9._-]+', '-', default)}"
+    chosen = name or _free_name(f"{datetime.now():%Y%m%d-%H%M%S}-{re.sub(r'[^A-Za-z0-9._-]+', '-', default)}", root)
     if chosen in ("", ".", "..", LATEST) or "/" in chosen or os.sep in chosen:
         raise OptionError("a run needs a plain name", where="--run", got=chosen)
     path = root / chosen
@@ -110,6 +111,12 @@ def create(name: str | None, *, default: str, root: Path = ROOT) -> Run:
         latest.unlink(missing_ok=True)
         latest.symlink_to(chosen, target_is_directory=True)
     return Run(path)
+
+
+def _free_name(wanted: str, root: Path) -> str:
+    """The name, with a number where a run of the same second has it."""
+    numbered = (f"{wanted}-{number}" for number in itertools.count(2))
+    return next(name for name in itertools.chain([wanted], numbered) if not (root / name).exists())
 
 
 def find(name: str | None, *, root: Path = ROOT) -> Run:

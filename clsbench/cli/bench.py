@@ -56,18 +56,11 @@ def bench(
                     tune = "off" if size else "quick"
                     return engine.build(file, device, batch_size=size, tune=tune, allow_fallback=allow_fallback)
 
-                made.append(
-                    run_benchmark(
-                        file,
-                        card,
-                        open_backend,
-                        samples,
-                        batch_size=size,
-                        scenario=scenario,
-                        window=window,
-                        on_round=lambda done, task=task: progress.update(task, completed=done),  # type: ignore[misc]
-                    )  # fmt: skip
-                )
+                def show(done: int, task: Any = task) -> None:
+                    progress.update(task, completed=done)
+
+                shared: dict[str, Any] = {"batch_size": size, "scenario": scenario, "window": window, "on_round": show}
+                made.append(run_benchmark(file, card, open_backend, samples, **shared))
     terminal.print(_table(made, scenario))
     if not all(b.stable for b in made):
         terminal.print("~ unstable: three windows in a row never agreed within 10 %; do not rely on the figure")

@@ -14,7 +14,7 @@ from PIL import Image
 
 from clsbench.errors import ClsbenchError, DataError
 from clsbench.images.decoders import Decoder, PillowDecoder, Scratch, SimplejpegDecoder, orientation, upright
-from clsbench.images.formats import sniff
+from clsbench.images.formats import FORMATS, sniff
 from clsbench.images.resize import resize
 from clsbench.transform import Geometry, ImageTransform
 
@@ -94,9 +94,10 @@ class ImageLoader:
         Raises:
             DataError: with the reason of the last decoder that tried.
         """
-        form, reason = sniff(data), DataError("no decoder reads this picture")
+        form, reasons = sniff(data), []
         for decoder in self.decoders:
-            if form not in decoder.formats:
+            # A plugin's own format is unknown here, so its decoder has to look for itself.
+            if form not in decoder.formats and not (form == "unknown" and decoder.formats - FORMATS):
                 continue
             try:
                 if fleeting and isinstance(decoder, SimplejpegDecoder):
@@ -105,13 +106,14 @@ class ImageLoader:
                 else:
                     pixels = decoder(data)
             except ClsbenchError as error:
-                reason = DataError(error.one_line())
+                if not isinstance(decoder, SimplejpegDecoder):  # Pillow tries next and says it better
+                    reasons.append(error.one_line())
             except Exception as error:  # noqa: BLE001  a plugin's decoder must not end the job
-                reason = DataError(f"{type(decoder).__name__}: {error}")
+                reasons.append(f"{type(decoder).__name__}: {error}")
             else:
                 turn = orientation(data, form) if self.transform.exif else 1
                 return pixels if turn == 1 else upright(pixels, turn)
-        raise reason
+        raise DataError("; ".join(dict.fromkeys(reasons)) or "no decoder reads this picture")
 
     def _shrink(self, width: int, height: int) -> int:
         """The largest of 1, 2, 4, 8 that leaves twice the target's side, lying or standing."""

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from clsbench.card import INPUT_NAME, OUTPUT_NAME, ModelCard
 from clsbench.errors import ModelError
 
+#: (name, type, shape) of a graph's inputs or outputs, in ONNX Runtime's words.
+Tensors = list[tuple[str, str, list[Any]]]
+
 
 class Backend(Protocol):
     """An inference engine with a model in it; see ``register_backends``. Subclass it for the defaults.
@@ -65,12 +68,7 @@ def read_card(file: Path) -> ModelCard:
     return ModelCard.from_metadata({p.key: p.value for p in model.metadata_props}, where=file)
 
 
-def check_contract(
-    inputs: list[tuple[str, str, list[Any]]],
-    outputs: list[tuple[str, str, list[Any]]],
-    card: ModelCard,
-    file: Path,
-) -> None:
+def check_contract(inputs: Tensors, outputs: Tensors, card: ModelCard, file: Path) -> None:
     """Hold a graph's inputs and outputs, (name, dtype, shape), to what its card says.
 
     Raises:
@@ -80,11 +78,11 @@ def check_contract(
     right_in = (
         len(inputs) == 1
         and inputs[0][0] == INPUT_NAME
-        and "uint8" in inputs[0][1]
+        and inputs[0][1] == "tensor(uint8)"
         and inputs[0][2][1:] == [*size, 3]
         and not isinstance(inputs[0][2][0], int)
     )
-    right_out = len(outputs) == 1 and outputs[0][0] == OUTPUT_NAME and outputs[0][2][1:] == [count]
+    right_out = len(outputs) == 1 and outputs[0][:2] == (OUTPUT_NAME, "tensor(float)") and outputs[0][2][1:] == [count]
     if not (right_in and right_out):
         raise ModelError(
             "the graph is not what its card says",

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from clsbench.card import INPUT_NAME, OUTPUT_NAME
 from clsbench.errors import OptionError
-from clsbench.inference.backend import Backend, check_contract, read_card
+from clsbench.inference.backend import Backend, Tensors, check_contract, read_card
 from clsbench.inference.devices import PROVIDERS, DeviceRequest, choose, parse_device
 from clsbench.inference.gpu_slot import GpuSlot, pinned
 from clsbench.inference.sessions import open_session
@@ -126,5 +126,5 @@ def _facts(
     }
 
 
-def _describe(tensors: list[Any]) -> list[tuple[str, str, list[Any]]]:
+def _describe(tensors: list[Any]) -> Tensors:
     return [(tensor.name, tensor.type, list(tensor.shape)) for tensor in tensors]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from clsbench.card import INPUT_NAME, OUTPUT_NAME
 from clsbench.errors import DeviceError
-from clsbench.inference.backend import Backend, read_card
+from clsbench.inference.backend import Backend, Tensors, check_contract, read_card
 
 
 class ReferenceBackend(Backend):
@@ -22,9 +22,10 @@ class ReferenceBackend(Backend):
         import onnx
         from onnx.reference import ReferenceEvaluator
 
-        read_card(file)
+        card, model = read_card(file), onnx.load(file)
+        check_contract(_describe(model.graph.input), _describe(model.graph.output), card, file)
         self.device: dict[str, Any] = {"requested": "cpu", "device": "cpu", "provider": "onnx.reference"}
-        self._evaluator = ReferenceEvaluator(onnx.load(file))
+        self._evaluator = ReferenceEvaluator(model)
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """uint8 (N, h, w, 3) -> logits float32 (N, K)."""
@@ -45,3 +46,18 @@ def build(model_path: Path, device: str = "auto") -> ReferenceBackend:
     if device not in ("auto", "cpu"):
         raise DeviceError("the reference evaluator runs on the CPU only", got=device, expected="cpu")
     return ReferenceBackend(model_path)
+
+
+def _describe(values: Any) -> Tensors:
+    """Name, type and shape as ONNX Runtime puts them."""
+    from onnx import TensorProto
+
+    kinds = {TensorProto.FLOAT: "tensor(float)", TensorProto.UINT8: "tensor(uint8)"}
+    return [
+        (
+            value.name,
+            kinds.get(value.type.tensor_type.elem_type, "another type"),
+            [d.dim_value if d.HasField("dim_value") else d.dim_param for d in value.type.tensor_type.shape.dim],
+        )
+        for value in values
+    ]

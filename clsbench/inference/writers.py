@@ -99,6 +99,8 @@ class CsvWriter(_FileWriter):
     def _open(self) -> None:
         super()._open()
         self._csv = csv.writer(self._file, lineterminator="\n")
+        # The plain writer leaves a carriage return bare, and readers end the row there.
+        self._quoting = csv.writer(self._file, lineterminator="\n", quoting=csv.QUOTE_ALL)
         self._csv.writerow(columns(self.topk))
 
     def write(self, predictions: Predictions) -> None:
@@ -106,7 +108,8 @@ class CsvWriter(_FileWriter):
         text = {True: "true", False: "false"}
         for row in rows(predictions, self.classes, self.topk):
             row[5] = text[row[5]] if isinstance(row[5], bool) else None
-            self._csv.writerow(row)
+            bare = any(isinstance(value, str) and "\r" in value for value in row)
+            (self._quoting if bare else self._csv).writerow(row)
 
 
 class JsonlWriter(_FileWriter):

@@ -81,8 +81,9 @@ def build(
         classes=imagenet_classes() if num_classes is None else None,
     )
     if state is not None:
-        if not isinstance(last, nn.Linear):  # squeezenet's backbone holds `features` alone
-            state = {k.replace("features.", "0.", 1): v for k, v in state.items() if "features." in k}
+        if not isinstance(last, nn.Linear) and any(k.startswith("features.") for k in state):
+            # squeezenet's backbone holds `features` alone
+            state = {k.replace("features.", "0.", 1): v for k, v in state.items() if k.startswith("features.")}
         kept = {k: v for k, v in state.items() if not k.startswith(TRAINING_ONLY)}
         loaded = load_state(classifier, kept, head=path, where=weights or published.url)
         if num_classes is None and not loaded:
