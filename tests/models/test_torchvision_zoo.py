@@ -142,6 +142,3 @@ def test_imagenets_class_names_are_unique():
     usual = [{134: "crane", 517: "crane", 638: "maillot", 639: "maillot"}.get(k, str(k)) for k in range(1000)]
     assert len(set(qualified(usual))) == 1000
     assert (qualified(usual)[134], qualified(usual)[517]) == ("crane", "crane (n03126707)")
-    assert names[639] == "maillot (n03710721)"
-    assert names[134].startswith("crane")
-    assert names[638].startswith("maillot")
