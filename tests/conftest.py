@@ -122,6 +122,7 @@ def cli(
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / ".cache"))
     monkeypatch.delenv("CLSBENCH_DEBUG", raising=False)
     registry.cache_clear()
 

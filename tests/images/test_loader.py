@@ -7,6 +7,7 @@ from PIL import Image
 from clsbench.errors import DataError
 from clsbench.images.formats import sniff
 from clsbench.images.loader import ImageLoader
+from clsbench.images.resize import FILTERS
 from clsbench.transform import ImageTransform
 
 #: How far a faster resize may be from Pillow's, of 255.
@@ -129,3 +130,43 @@ def test_an_empty_file_says_so(tmp_path):
 def test_a_file_that_cannot_be_opened_says_why(tmp_path, name):
     with pytest.raises(DataError, match="cannot be read"):
         ImageLoader(ImageTransform(size=(4, 4)))(tmp_path / name)
+
+
+def jpeg(width, height):
+    across, down = np.linspace(0, 6, width), np.linspace(0, 4, height)
+    waves = 127 + 120 * np.sin(across[None, :, None] + down[:, None, None] * [1.0, 2.0, 3.0])
+    stream = io.BytesIO()
+    Image.fromarray(waves.astype(np.uint8)).save(stream, "JPEG", quality=95)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "decoded"),
+    [(4000, 3000, (750, 1000)), (3000, 4000, (1000, 750)), (1024, 1024, (512, 512)), (900, 700, (700, 900))],
+)
+def test_fast_decode_shrinks_by_powers_of_two_and_keeps_twice_the_target(width, height, decoded):
+    loader = ImageLoader(ImageTransform(size=(224, 224), crop_fraction=0.875), fast_decode=True)
+    assert loader.decode(jpeg(width, height), fleeting=True).shape[:2] == decoded
+    assert loader.decode(jpeg(width, height)).shape[:2] == (height, width)
+
+
+def test_fast_decode_shows_the_same_picture():
+    transform, data = ImageTransform(size=(224, 224)), jpeg(2000, 1500)
+    fast, exact = ImageLoader(transform, fast_decode=True)(data), ImageLoader(transform)(data)
+    assert abs(fast.astype(int) - exact).mean() < 1
+
+
+def test_without_fast_decode_every_pixel_is_decoded():
+    loader = ImageLoader(ImageTransform(size=(8, 8)))
+    assert loader.decode(jpeg(800, 600), fleeting=True).shape == (600, 800, 3)
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "lanczos"])
+def test_real_photos_are_pillows_but_for_two_levels(hymenoptera, interpolation):
+    transform = ImageTransform(size=(224, 224), crop_fraction=0.875, interpolation=interpolation)
+    loader = ImageLoader(transform)
+    for file in sorted(hymenoptera.rglob("*.jpg"))[::20]:
+        photo = Image.open(file).convert("RGB")
+        box = transform.geometry(*photo.size).box
+        want = photo.resize((224, 224), FILTERS[interpolation], box)
+        assert abs(loader(file) - np.asarray(want, int)).max() <= 2

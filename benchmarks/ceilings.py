@@ -1,0 +1,67 @@
+"""The machine's two ceilings, taken apart: the model with nothing else, decoding with nothing else.
+
+    python benchmarks/ceilings.py --model lite0.onnx --images photos/ --batch-size 4 --streams 2 --threads 1
+
+Model: ``clsbench.inference.tuning.throughput`` on the backend and plan that a run used, on a
+batch of the pictures. Decoding: ``clsbench.inference.bench.decode_rate``, every core reading,
+decoding and resizing. The windows of both take turns; medians. Both share the cores of a
+CPU, so no run can beat ``1 / (1/model + 1/decode)``. Prints one line of JSON, images/s.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from reporting import median
+
+
+def measure(model: Path, images: Path, plan: dict[str, int], seconds: float, windows: int) -> dict[str, Any]:
+    """Both rates and the limit they set; ``plan`` holds batch_size, streams and threads."""
+    import numpy as np
+
+    from clsbench.datasets.dataset import Sample
+    from clsbench.images.listing import list_images
+    from clsbench.images.loader import ImageLoader
+    from clsbench.inference.backend import read_card
+    from clsbench.inference.bench import decode_rate
+    from clsbench.inference.machine import available_cores
+    from clsbench.inference.onnxruntime_backend import build
+    from clsbench.inference.tuning import throughput
+
+    loader, backend = ImageLoader(read_card(model).transform), build(model, "cpu", **plan)
+    samples = [Sample(name, f"{images}/{name}", None) for name in list_images(images).names]
+    batch = np.stack([loader(samples[k % len(samples)].image) for k in range(backend.batch_size)])
+    models, decodes = [], []
+    decode_rate(loader, samples, available_cores(), min(0.3, seconds))
+    for _ in range(windows):
+        models.append(throughput(backend, batch, backend.streams, seconds))
+        decodes.append(decode_rate(loader, samples, available_cores(), seconds))
+    model_only, decode_only = median(models), median(decodes)
+    return {
+        "model_only": model_only,
+        "decode_only": decode_only,
+        "limit": 1 / (1 / model_only + 1 / decode_only),
+        "model_windows": models,
+        "decode_windows": decodes,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--images", type=Path, required=True)
+    parser.add_argument("--batch-size", type=int, required=True)
+    parser.add_argument("--streams", type=int, required=True)
+    parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--seconds", type=float, default=2.0, help="of one window")
+    parser.add_argument("--windows", type=int, default=3, help="of each rate")
+    given = parser.parse_args()
+    plan = {"batch_size": given.batch_size, "streams": given.streams, "threads": given.threads}
+    print(json.dumps(measure(given.model, given.images, plan, given.seconds, given.windows)))
+
+
+if __name__ == "__main__":
+    main()

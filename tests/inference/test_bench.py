@@ -1,0 +1,55 @@
+import json
+
+import pytest
+
+from clsbench.inference.bench import Benchmark, Figure
+
+
+@pytest.mark.parametrize(
+    ("windows", "stable", "value"),
+    [
+        ([100.0], False, 100.0),
+        ([50.0, 100.0, 105.0, 109.0], True, 105.0),
+        ([100.0, 105.0, 120.0], False, 105.0),
+        ([0.0, 0.0, 0.0], False, 0.0),
+    ],
+)
+def test_a_figure_counts_when_three_windows_agree_within_ten_percent(windows, stable, value):
+    assert (Figure(windows).stable, Figure(windows).value) == (stable, value)
+
+
+def test_the_limit_of_shared_cores_is_both_stages_in_series():
+    made = Benchmark("m.onnx", 1, 2, True, (0.0, 0.0))
+    made.model_only.windows, made.decode_only.windows, made.end_to_end.windows = [100.0], [300.0], [60.0]
+    assert made.limit == pytest.approx(75.0)
+    assert made.fraction == pytest.approx(0.8)
+    made.shares_cores = False
+    assert made.limit == 100.0
+
+
+def test_bench_prints_one_table_of_several_models(cli, tiny_onnx, photos, tmp_path):
+    done = cli(
+        "bench", tiny_onnx, tiny_onnx, "--images", photos, "--batch-size", "1,4", "--window", "0.05",
+        "--device", "cpu", "--json", tmp_path / "b.json",
+    )  # fmt: skip
+    assert done.code == 0
+    assert done.stdout.count("tiny.onnx") == 4
+    facts = json.loads((tmp_path / "b.json").read_text())
+    assert [b["batch_size"] for b in facts["benchmarks"]] == [1, 4, 1, 4]
+    for made in facts["benchmarks"]:
+        assert made["latency_ms"]["p50"] <= made["latency_ms"]["p90"] <= made["latency_ms"]["p99"]
+        assert made["end_to_end"]["images_per_second"] > 0
+    assert facts["environment"]["packages"]["numpy"]
+
+
+def test_single_stream_takes_one_picture_at_a_time(cli, tiny_onnx, photos, tmp_path):
+    done = cli(
+        "bench", tiny_onnx, "--images", photos, "--scenario", "single-stream", "--window", "0.05",
+        "--device", "cpu", "--json", tmp_path / "b.json",
+    )  # fmt: skip
+    assert done.code == 0
+    assert json.loads((tmp_path / "b.json").read_text())["benchmarks"][0]["batch_size"] == 1
+
+
+def test_batch_sizes_that_are_none_are_refused(cli, tiny_onnx):
+    assert cli("bench", tiny_onnx, "--batch-size", "1,x").code == 2

@@ -1,0 +1,225 @@
+import threading
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clsbench.datasets.dataset import Sample
+from clsbench.errors import DataError
+from clsbench.images.loader import ImageLoader
+from clsbench.inference.backend import Backend
+from clsbench.inference.pipeline import Pipeline
+from clsbench.transform import ImageTransform
+
+CLASSES = 3
+
+
+class Means(Backend):
+    """Logits are the means of the channels, so a neighbour's pixels would show."""
+
+    def __init__(self, *, streams=2, batch_size=4, shares_cores=True, delay=lambda: None, fail_on=None):
+        self.device = {"provider": "test", "device": "cpu"}
+        self.streams, self.batch_size, self.shares_cores = streams, batch_size, shares_cores
+        self._delay, self._fail_on, self._calls = delay, fail_on, 0
+        self._lock, self._running, self.most = threading.Lock(), 0, 0
+        self.allocated = 0
+
+    def allocate(self, shape):
+        self.allocated += 1
+        return np.zeros(shape, np.uint8)
+
+    def __call__(self, images):
+        with self._lock:
+            self._calls += 1
+            number = self._calls
+            self._running += 1
+            self.most = max(self.most, self._running)
+        self._delay()
+        with self._lock:
+            self._running -= 1
+        if number == self._fail_on:
+            raise RuntimeError("the device is lost")
+        return images.reshape(len(images), -1, 3).mean(axis=1, dtype=np.float64).astype(np.float32)
+
+    def close(self): ...
+
+
+class Loader(ImageLoader):
+    """Pictures by their number: bad ones cannot be read, all may take their time."""
+
+    def __init__(self, *, bad=(), delay=lambda: None, broken=None):
+        super().__init__(ImageTransform(size=(2, 2), interpolation="nearest"))
+        self._bad, self._delay, self._broken = set(bad), delay, broken
+
+    def read(self, source):
+        self._delay()
+        return source
+
+    def decode(self, data, *, fleeting=False):
+        number = int(data)
+        if number == self._broken:
+            raise SystemExit("a decoder ended the process")
+        if number in self._bad:
+            raise DataError("damaged image: for the test")
+        return np.full((2, 2, 3), (number % 251, number // 251, 7), np.uint8)
+
+
+def samples(count):
+    return [Sample(f"{i}.png", str(i).encode(), i % CLASSES) for i in range(count)]
+
+
+def run(loader, backend, count, sink, *, threads=2, batch_size=None, seconds=60):
+    """The timing, or the exception; fails the test if the pipeline hangs or leaves threads behind."""
+    before, outcome = threading.active_count(), []
+
+    def work():
+        try:
+            pipeline = Pipeline(loader, backend, classes=CLASSES, decode_threads=threads, batch_size=batch_size)
+            outcome.append(pipeline.run(samples(count), sink))
+        except BaseException as error:  # noqa: BLE001
+            outcome.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    assert not thread.is_alive(), "the pipeline hangs"
+    assert threading.active_count() == before
+    return outcome[0]
+
+
+def rows(batches):
+    """(name, red, green, error) of every row; the colours give the picture's number away."""
+    return [
+        (name, None if error else tuple(logits[:2].tolist()), error)
+        for batch in batches
+        for name, logits, error in zip(batch.names, batch.logits, batch.errors, strict=True)
+    ]
+
+
+delays = st.sampled_from([0.0, 0.0, 0.0, 0.0005, 0.002])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    count=st.integers(0, 60),
+    threads=st.integers(1, 4),
+    streams=st.integers(1, 3),
+    batch_size=st.integers(1, 9),
+    shares_cores=st.booleans(),
+    bad=st.sets(st.integers(0, 59), max_size=20),
+    waits=st.tuples(delays, delays, delays),
+    seed=st.integers(0, 9),
+)
+def test_every_sample_gets_its_own_row_in_order(count, threads, streams, batch_size, shares_cores, bad, waits, seed):
+    random = np.random.default_rng(seed)
+
+    def delay(seconds):
+        return lambda: time.sleep(seconds * random.random()) if seconds else None
+
+    backend = Means(streams=streams, shares_cores=shares_cores, delay=delay(waits[1]))
+    batches = []
+
+    def sink(predictions):
+        delay(waits[2])()
+        batches.append(predictions)
+
+    timing = run(Loader(bad=bad, delay=delay(waits[0])), backend, count, sink, threads=threads, batch_size=batch_size)
+    expected = [
+        (f"{i}.png", None, "damaged image: for the test") if i in bad else (f"{i}.png", (i % 251, i // 251), None)
+        for i in range(count)
+    ]
+    assert rows(batches) == expected
+    assert [label for batch in batches for label in batch.labels] == [i % CLASSES for i in range(count)]
+    assert timing.images == count
+    assert backend.most <= streams
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    where=st.sampled_from(["backend", "sink", "decoder"]),
+    at=st.integers(1, 8),
+    threads=st.integers(1, 3),
+    batch_size=st.integers(1, 5),
+)
+def test_a_failure_in_any_stage_ends_the_run_and_keeps_its_traceback(where, at, threads, batch_size):
+    calls = []
+
+    def sink(predictions):
+        calls.append(predictions)
+        if where == "sink" and len(calls) == at:
+            raise OSError("the disk is full")
+
+    backend = Means(fail_on=at if where == "backend" else None)
+    loader = Loader(broken=at if where == "decoder" else None)
+    error = run(loader, backend, 60, sink, threads=threads, batch_size=batch_size)
+    expected = {"backend": RuntimeError, "sink": OSError, "decoder": SystemExit}[where]
+    assert isinstance(error, expected)
+    functions = []
+    trace = error.__traceback__
+    while trace:
+        functions.append(trace.tb_frame.f_code.co_name)
+        trace = trace.tb_next
+    assert {"backend": "__call__", "sink": "sink", "decoder": "decode"}[where] in functions
+
+
+def test_a_slow_writer_holds_the_decoders_back():
+    decoded, written = [], []
+
+    class Counting(Loader):
+        def decode(self, data, *, fleeting=False):
+            decoded.append(int(data))
+            return super().decode(data)
+
+    backend = Means(batch_size=4)
+
+    def sink(predictions):
+        time.sleep(0.01)
+        written.extend(predictions.names)
+        assert len(decoded) <= len(written) + backend.allocated * 4
+
+    timing = run(Counting(), backend, 200, sink)
+    assert timing.images == 200
+    assert backend.allocated < 10
+
+
+def test_an_interrupt_in_the_calling_thread_stops_the_workers():
+    def sink(predictions):
+        raise KeyboardInterrupt
+
+    assert isinstance(run(Loader(), Means(), 100, sink), KeyboardInterrupt)
+
+
+def test_an_unexpected_exception_costs_one_picture_only():
+    class Odd(Loader):
+        def decode(self, data, *, fleeting=False):
+            if int(data) == 5:
+                raise MemoryError("too large")
+            return super().decode(data)
+
+    batches = []
+    run(Odd(), Means(), 10, batches.append)
+    errors = [row for row in rows(batches) if row[2]]
+    assert errors == [("5.png", None, "MemoryError: too large")]
+
+
+def test_logits_that_are_not_finite_are_an_error_of_their_row():
+    class Overflowing(Means):
+        def __call__(self, images):
+            logits = super().__call__(images)
+            logits[logits[:, 0] == 3] = np.inf
+            return logits
+
+    batches = []
+    run(Loader(), Overflowing(), 6, batches.append)
+    assert [row[0] for row in rows(batches) if row[2]] == ["3.png"]
+
+
+def test_logits_of_another_shape_end_the_run():
+    class Wide(Means):
+        def __call__(self, images):
+            return np.zeros((len(images), CLASSES + 1), np.float32)
+
+    with pytest.raises(RuntimeError, match=r"\(4, 4\) instead of \(4, 3\)"):
+        raise run(Loader(), Wide(), 6, lambda predictions: None)

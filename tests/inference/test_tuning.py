@@ -1,0 +1,110 @@
+import json
+import time
+
+import numpy as np
+import pytest
+
+from clsbench.inference import tuning
+from clsbench.inference.devices import DeviceRequest
+from clsbench.inference.tuning import Plan, candidates, measure, plan_for, rule, throughput
+
+CPU, CUDA = DeviceRequest("cpu"), DeviceRequest("cuda", (0,))
+NOTHING = {"batch_size": None, "streams": None, "threads": None}
+
+
+@pytest.fixture(autouse=True)
+def two_cores(monkeypatch, tmp_path):
+    monkeypatch.setattr(tuning, "available_cores", lambda: 2)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Counts measurements, which all choose the same plan."""
+    calls = []
+
+    def fake(plans, open_runner, size, *, mode):
+        calls.append(mode)
+        return plans[-1]
+
+    monkeypatch.setattr(tuning, "measure", fake)
+    return calls
+
+
+def test_by_rule_one_thread_a_call_and_a_call_a_core():
+    assert rule(CPU, {}) == Plan(2, 1, 4)
+    assert rule(CPU, {"threads": 2, "batch_size": 9}) == Plan(1, 2, 9)
+    assert rule(CUDA, {}).streams == 2
+
+
+def test_candidates_keep_what_the_user_fixed():
+    plans = candidates(CPU, "full", {"batch_size": 3})
+    assert {p.batch_size for p in plans} == {3}
+    assert {(p.streams, p.threads) for p in plans} == {(2, 1), (1, 2)}
+
+
+def test_the_fastest_wins_and_among_close_ones_the_smallest_batch(monkeypatch):
+    rates = {1: 70.0, 2: 99.0, 4: 100.0, 8: 90.0}
+    monkeypatch.setattr(tuning, "throughput", lambda run, images, streams, seconds: rates[len(images)])
+    plans = [Plan(2, 1, size, "measured") for size in rates]
+    assert measure(plans, lambda threads: threads, (2, 2), mode="quick").batch_size == 2
+
+
+def test_a_split_call_has_to_be_clearly_faster(monkeypatch):
+    rates = {1: 100.0, 2: 110.0}
+    monkeypatch.setattr(tuning, "throughput", lambda run, images, streams, seconds: rates[run])
+    plans = [Plan(2, 1, 4, "measured"), Plan(1, 2, 4, "measured")]
+    assert measure(plans, lambda threads: threads, (2, 2), mode="quick").threads == 1
+    rates[2] = 130.0
+    assert measure(plans, lambda threads: threads, (2, 2), mode="quick").threads == 2
+
+
+def test_throughput_counts_the_images_of_all_streams():
+    rate = throughput(lambda images: time.sleep(0.01), np.zeros((5, 1, 1, 3), np.uint8), 2, 0.1)
+    assert 0 < rate <= 2 * 5 / 0.01  # two streams of five images, at least 10 ms a call
+
+
+def test_a_choice_is_kept_and_used_again(measured, tiny_onnx):
+    first = plan_for(tiny_onnx, CPU, (8, 8), mode="quick", given=NOTHING)
+    again = plan_for(tiny_onnx, CPU, (8, 8), mode="quick", given=NOTHING)
+    assert (first.source, again.source) == ("measured", "cache")
+    assert (first.streams, first.threads, first.batch_size) == (again.streams, again.threads, again.batch_size)
+    assert measured == ["quick"]
+
+
+def test_a_quick_choice_does_not_stand_for_a_full_one(measured, tiny_onnx):
+    for mode in ("quick", "full", "full", "quick"):
+        plan_for(tiny_onnx, CPU, (8, 8), mode=mode, given=NOTHING)
+    assert measured == ["quick", "full"]
+
+
+def test_another_model_machine_or_fixed_number_is_another_choice(measured, tiny_onnx, tmp_path, monkeypatch):
+    other = tmp_path / "other.onnx"
+    other.write_bytes(tiny_onnx.read_bytes() + b" ")
+    plan_for(tiny_onnx, CPU, (8, 8), mode="quick", given=NOTHING)
+    plan_for(other, CPU, (8, 8), mode="quick", given=NOTHING)
+    plan_for(tiny_onnx, CPU, (8, 8), mode="quick", given={**NOTHING, "batch_size": 2})
+    monkeypatch.setattr(tuning, "cpu_name", lambda: "another processor")
+    plan_for(tiny_onnx, CPU, (8, 8), mode="quick", given=NOTHING)
+    assert len(measured) == 4
+
+
+@pytest.mark.parametrize("mode", ["off", "cached"])
+def test_without_measuring_the_rule_holds(measured, tiny_onnx, mode):
+    assert plan_for(tiny_onnx, CPU, (8, 8), mode=mode, given=NOTHING).source == "rule"
+    assert measured == []
+
+
+def test_a_damaged_cache_is_measured_over(measured, tiny_onnx):
+    store = tuning.cache_folder() / "tuning.json"
+    store.parent.mkdir(parents=True)
+    for text in ("{", "[]", '{"a": 1}'):
+        store.write_text(text)
+        plan_for(tiny_onnx, CPU, (8, 8), mode="quick", given=NOTHING)
+    assert len(measured) == 3
+    assert json.loads(store.read_text())
+
+
+def test_a_real_measurement_on_a_real_model(tiny_onnx):
+    plan = plan_for(tiny_onnx, CPU, (8, 8), mode="quick", given={**NOTHING, "batch_size": 4})
+    assert (plan.batch_size, plan.source) == (4, "measured")
