@@ -35,9 +35,7 @@ def call(command: Sequence[object], environment: Mapping[str, str] | None = None
         SystemExit: if it fails, with what it said.
     """
     words = [str(word) for word in command]
-    done = subprocess.run(
-        words, capture_output=True, text=True, check=False, env={**os.environ, **(environment or {})}
-    )
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env={**os.environ, **(environment or {})})
     if done.returncode:
         sys.exit(f"{' '.join(words)}\n  ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.stdout
