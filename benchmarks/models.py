@@ -45,19 +45,17 @@ def export_ultralytics(folder: Path) -> Path:
 
 def pretrained(name: str) -> Classifier:
     """A network as it is, with its published weights, for evaluation."""
-    from clsbench.builtin import builtin
-    from clsbench.registry import Registry
+    from clsbench.testing import installed
 
-    return Registry(builtin).resolve("model", name).build(None, pretrained=True).eval()
+    return installed("model", name).build(None, pretrained=True).eval()
 
 
 def write_random(name: str, file: Path, classes: list[str]) -> None:
-    from clsbench.builtin import builtin
     from clsbench.card import ModelCard
     from clsbench.export.onnx_export import to_onnx, write_model
-    from clsbench.registry import Registry
+    from clsbench.testing import installed
 
-    classifier = Registry(builtin).resolve("model", name).build(len(classes))
+    classifier = installed("model", name).build(len(classes))
     card = ModelCard(classes=tuple(classes), transform=classifier.transform, model={"name": name})
     write_model(to_onnx(classifier), card, file)
 

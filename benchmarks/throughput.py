@@ -159,8 +159,8 @@ def accounts(rounds: list[dict[str, Any]]) -> dict[str, float]:
     }
 
 
-def reference_labels(model: Path, files: list[Path]) -> dict[str, str]:
-    """Name -> class by the reference path: Pillow, its resize, one thread, one picture at a time."""
+def reference_labels(model: Path, files: list[Path]) -> dict[Path, str]:
+    """File -> class by the reference path: Pillow, its resize, one thread, one picture at a time."""
     import numpy as np
     import onnxruntime as ort
     from PIL import Image, ImageOps
@@ -177,7 +177,7 @@ def reference_labels(model: Path, files: list[Path]) -> dict[str, str]:
             pixels = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
         geometry = card.transform.geometry(pixels.shape[1], pixels.shape[0])
         resized = resize_pillow(pixels, geometry, card.transform.interpolation)
-        labels[file.name] = card.classes[int(session.run(None, {"images": resized[None]})[0].argmax())]
+        labels[file] = card.classes[int(session.run(None, {"images": resized[None]})[0].argmax())]
     return labels
 
 
@@ -185,9 +185,8 @@ def agreement(bench: Bench) -> list[dict[str, Any]]:
     """Top-1 against the reference path on every distinct picture, the placeholder included."""
     folder = bench.folder / "distinct"
     files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in (".jpg", ".jpeg", ".gif"))
-    reference = {str(f.relative_to(folder)): reference_labels(bench.model, [f])[f.name] for f in files[:0]}
     labels = reference_labels(bench.model, files)
-    reference = {file.relative_to(folder).as_posix(): labels[file.name] for file in files}
+    reference = {file.relative_to(folder).as_posix(): label for file, label in labels.items()}
     rows = []
     for batch, streams, threads in COMBINATIONS:
         note(f"top-1 with batches of {batch}, {streams} streams × {threads} threads")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -101,8 +102,13 @@ def infer(
     with terminal.progress("errors") as progress:
         task = progress.add_task("images", total=len(samples), errors="")
 
+        shown = 0.0
+
         def show(done: int, errors: int) -> None:
-            progress.update(task, completed=done, errors=f"{errors} errors" if errors else "")
+            nonlocal shown
+            if time.monotonic() - shown > 0.1 or done == len(samples):
+                progress.update(task, completed=done, errors=f"{errors} errors" if errors else "")
+                shown = time.monotonic()
 
         result = job.run(samples, sink, show)
     facts = result.facts(

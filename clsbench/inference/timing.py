@@ -170,5 +170,8 @@ def verdict(facts: dict[str, Any]) -> str:
         return advice
     reason = "too short to settle, or held up outside of the stages"
     if facts["waited_for_cores"] > 0.1:
-        reason = "threads waited for a core, so something else was using them"
+        reason = (
+            "threads waited for a core or for Python's lock: the machine has other work, "
+            "or the pictures are so small that Python itself is the limit"
+        )
     return f"{advice}. The run reached {fraction:.0%} of its limit: {reason}"

@@ -29,7 +29,7 @@ from clsbench.inference.sessions import cache_folder, open_session
 from clsbench.runs import write_json
 
 #: Batch sizes tried, by mode, on the CPU (larger ones leave its cache) and on a GPU.
-CPU_BATCHES = {"quick": (1, 2, 4, 8), "full": (1, 2, 4, 8, 16, 32)}
+CPU_BATCHES = {"quick": (1, 2, 4, 8, 32), "full": (1, 2, 4, 8, 16, 32, 64)}
 GPU_BATCHES = {"quick": (32, 64, 128), "full": (16, 32, 64, 128, 256)}
 
 #: Seconds of one measurement, and how many of each candidate; interleaved, medians.
@@ -41,6 +41,13 @@ CLOSE_ENOUGH = 0.98
 #: A call split over threads has to be faster alone by this factor: beside decoders it waits
 #: for whichever of its threads has lost its core (12 % on two cores, EfficientNet-Lite0).
 SPLIT_COST = 1.15
+
+#: Core-seconds that the pipeline spends on a batch beside the model: locks, rows, wake-ups.
+#: It makes batches of one a bad choice for a network of a tenth of a millisecond.
+BATCH_OVERHEAD = 3e-4
+
+#: Once a call takes longer than this, seconds, larger batches are not tried.
+LONGEST_CALL = 0.25
 
 
 @dataclass(frozen=True)
@@ -133,17 +140,28 @@ def measure(
     """
     runners = {threads: open_runner(threads) for threads in sorted({p.threads for p in plans})}
     rates: dict[Plan, list[float]] = {plan: [] for plan in plans}
+    slow: dict[int, int] = {}  # threads of a call -> the batch size from which it takes too long
     for _ in range(ROUNDS[mode]):
         for plan in plans:
-            images = np.zeros((plan.batch_size, *size, 3), np.uint8)
-            rates[plan].append(throughput(runners[plan.threads], images, plan.streams, WINDOW[mode]))
-    medians = {plan: statistics.median(values) for plan, values in rates.items()}
-    scores = {plan: rate / (SPLIT_COST if plan.threads > 1 else 1.0) for plan, rate in medians.items()}
+            if rates[plan] or plan.batch_size <= slow.get(plan.threads, plan.batch_size):
+                images = np.zeros((plan.batch_size, *size, 3), np.uint8)
+                rate = throughput(runners[plan.threads], images, plan.streams, WINDOW[mode])
+                rates[plan].append(rate)
+                if plan.streams * plan.batch_size / rate > LONGEST_CALL:
+                    slow.setdefault(plan.threads, plan.batch_size)
+    scores = {plan: _score(plan, statistics.median(values)) for plan, values in rates.items() if values}
     best = max(scores.values())
     return min(
         (plan for plan, score in scores.items() if score >= CLOSE_ENOUGH * best),
         key=lambda plan: (plan.batch_size, plan.threads),
     )
+
+
+def _score(plan: Plan, rate: float) -> float:
+    """Images a second that a model-only rate is worth inside the pipeline."""
+    if plan.threads > 1:
+        rate /= SPLIT_COST
+    return 1 / (1 / rate + BATCH_OVERHEAD / (plan.batch_size * plan.streams))
 
 
 def throughput(run: Callable[[Any], Any], images: Any, streams: int, seconds: float) -> float:

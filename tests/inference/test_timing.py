@@ -48,7 +48,7 @@ def test_the_verdict_says_so_where_threads_had_no_core():
     slow = timing(seconds=2.0)
     for stage in MS:
         slow.clock.wall[stage] *= 4
-    assert "something else was using them" in slow.to_json()["verdict"]
+    assert "the machine has other work" in slow.to_json()["verdict"]
 
 
 def test_an_empty_run_has_no_rates():
