@@ -221,5 +221,5 @@ def test_logits_of_another_shape_end_the_run():
         def __call__(self, images):
             return np.zeros((len(images), CLASSES + 1), np.float32)
 
-    with pytest.raises(RuntimeError, match=r"\(4, 4\) instead of \(4, 3\)"):
+    with pytest.raises(RuntimeError, match=r"4\) instead of \(\d, 3\)"):
         raise run(Loader(), Wide(), 6, lambda predictions: None)
