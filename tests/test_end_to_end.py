@@ -212,3 +212,12 @@ def test_an_exported_run_knows_where_it_comes_from_but_not_where_the_photos_were
     root = json.loads(run.joinpath("run.json").read_text(encoding="utf-8"))["data"]["root"]
     assert root.endswith("photos")
     assert root.encode() not in (run / "model.onnx").read_bytes()
+
+
+def test_export_without_the_runs_pictures_asks_for_others(cli, photos, run):
+    moved = photos.rename(photos.parent / "moved")
+    done = cli("export", "--onnx")
+    assert done.code == 1
+    assert "cannot be read" in done.stderr
+    assert "--images" in done.stderr
+    assert cli("export", "--onnx", "--images", moved / "val").code == 0

@@ -80,7 +80,7 @@ def _from_run(
     from clsbench import __version__, runs
     from clsbench.card import ModelCard
     from clsbench.cli.composition import registry
-    from clsbench.errors import ModelError
+    from clsbench.errors import DataError, ModelError
     from clsbench.export.session import check_same_preprocessing, recorded_samples
     from clsbench.models.weights import load_state, read_state
     from clsbench.transform import ImageTransform
@@ -91,10 +91,12 @@ def _from_run(
         terminal.note(f"exporting the latest run: {run.path}")
     try:
         trained, data, result = config["model"], config["data"], config["result"]
+        # Where the weights started from is the run's business, and a path of its machine.
+        options = {k: v for k, v in trained["options"].items() if k not in ("pretrained", "weights")}
         card = ModelCard(
             classes=tuple(config["classes"]),
             transform=ImageTransform.from_json(config["transform"]),
-            model={k: trained[k] for k in ("name", "distribution", "version", "options")},
+            model={**{k: trained[k] for k in ("name", "distribution", "version")}, "options": options},
             training={"run": run.name, "data": data["dataset"], **config["training"], **result},
             clsbench_version=__version__,
         )
@@ -103,15 +105,21 @@ def _from_run(
             "the run was not finished", where=run.path / "run.json", got=f"no {error}", hint="train again"
         ) from None
     card.training.pop("unreadable", None)
-    start_only = {"pretrained", "weights"}
-    options = {k: v for k, v in trained["options"].items() if k not in start_only}
     classifier = registry().resolve("model", trained["name"]).build(len(card.classes), **options)
     check_same_preprocessing(classifier, card)
     load_state(classifier, read_state(run.best), head="head", where=run.best)
     if images:
         return run, classifier, card, []
     root = data["root"] and Path(data["root"])
-    pictures = registry().resolve("dataset", data["dataset"]).build(root, **data["options"])
+    try:
+        pictures = registry().resolve("dataset", data["dataset"]).build(root, **data["options"])
+    except DataError as error:
+        raise DataError(
+            "the run's pictures, which the parity gate needs, cannot be read",
+            where=root,
+            got=error.one_line(),
+            hint="name a folder of pictures with --images DIR",
+        ) from None
     everything = [(s.name, s.image) for split in ("train", "val") for s in pictures.samples(split)]
     return run, classifier, card, recorded_samples(config["validation"], everything, where=data["root"])
 
@@ -139,7 +147,7 @@ def _as_it_is(
             "name": found.qualified,
             "distribution": found.plugin.distribution,
             "version": found.plugin.version,
-            "options": {k: str(v) if isinstance(v, Path) else v for k, v in options.items()},
+            "options": {k: v.name if isinstance(v, Path) else v for k, v in options.items()},
         },
         clsbench_version=__version__,
     )
