@@ -8,6 +8,7 @@ Both run as two passes in one fixed order, because the order shows in the pixels
 
 from __future__ import annotations
 
+import math
 import threading
 
 import numpy as np
@@ -34,6 +35,9 @@ FILTERS = {
 #: The filters that agree, by cykooz's names. ``box`` does not: it breaks ties otherwise.
 FAST_FILTERS = {"bilinear": "bilinear", "bicubic": "catmull_rom", "lanczos": "lanczos3"}
 
+#: How far these filters reach, in pixels of the smaller of source and result.
+SUPPORT = {"bilinear": 1, "bicubic": 2, "lanczos": 3}
+
 
 def resize(pixels: NDArray[np.uint8], geometry: Geometry, interpolation: Interpolation) -> NDArray[np.uint8]:
     """Resample the box that survives, the faster way where it agrees.
@@ -48,6 +52,7 @@ def resize(pixels: NDArray[np.uint8], geometry: Geometry, interpolation: Interpo
     """
     if _fast is None or interpolation not in FAST_FILTERS:
         return resize_pillow(pixels, geometry, interpolation)
+    pixels, geometry = _without_margins(pixels, geometry, SUPPORT[interpolation])
     for box, size in _passes(pixels.shape[0], pixels.shape[1], geometry):
         pixels = _fast(pixels, interpolation, box, size)
     return pixels
@@ -67,14 +72,10 @@ def resize_pillow(pixels: NDArray[np.uint8], geometry: Geometry, interpolation: 
 
 
 def _passes(height: int, width: int, geometry: Geometry) -> list[tuple[Box, tuple[int, int]]]:
-    """(box, (width, height)) of the passes, in order; those that change nothing are left out.
-
-    Rows are resampled first where that saves much more of them than of the columns.
-    Source: Pillow pull request 9549.
-    """
+    """(box, (width, height)) of the passes, in order; those that change nothing are left out."""
     h, w = geometry.size
     left, top, right, bottom = geometry.box
-    if height - h > max(0, 2 * (width - w)):
+    if _rows_first(height, width, geometry):
         first, second = (0.0, top, float(width), bottom), (left, 0.0, right, float(h))
         between = (width, h)
     else:
@@ -86,6 +87,29 @@ def _passes(height: int, width: int, geometry: Geometry) -> list[tuple[Box, tupl
         if before != after or box != (0.0, 0.0, *map(float, before)):
             passes.append((box, after))
     return passes
+
+
+def _rows_first(height: int, width: int, geometry: Geometry) -> bool:
+    """Whether rows are resampled first: where that saves much more of them than of the columns.
+
+    Source: Pillow pull request 9549.
+    """
+    h, w = geometry.size
+    return height - h > max(0, 2 * (width - w))
+
+
+def _without_margins(pixels: NDArray[np.uint8], geometry: Geometry, support: int) -> tuple[NDArray[np.uint8], Geometry]:
+    """Leave out the rows that no pixel of the result depends on: what is copied is what is used.
+
+    Nothing is left out where the order of the passes, which looks at the height, would change.
+    """
+    height, width = pixels.shape[:2]
+    left, top, right, bottom = geometry.box
+    reach = support * max(1.0, (bottom - top) / geometry.size[0]) + 1
+    first, last = max(0, math.floor(top - reach)), min(height, math.ceil(bottom + reach))
+    if _rows_first(height, width, geometry) != _rows_first(last - first, width, geometry):
+        return pixels, geometry
+    return pixels[first:last], Geometry((left, top - first, right, bottom - first), geometry.size)
 
 
 class _Fast(threading.local):
