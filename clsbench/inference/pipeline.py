@@ -31,8 +31,11 @@ from clsbench.inference.machine import available_cores
 from clsbench.inference.timing import StageClock, Timing
 from clsbench.predictions import Predictions
 
-#: Receives every batch of predictions, in input order.
+#: Receives the predictions, some at a time, in input order.
 Sink = Callable[[Predictions], None]
+
+#: How many finished pictures the sink waits for, unless the workers wait for it.
+DELIVERY = 16
 
 
 @dataclass
@@ -75,7 +78,8 @@ class Pipeline:
         self._batch_size = batch_size or backend.batch_size
         self._streams = backend.streams
         self._workers = decode_threads if backend.shares_cores else decode_threads + self._streams
-        self._changed = threading.Condition()
+        lock = threading.Lock()
+        self._changed, self._deliver = threading.Condition(lock), threading.Condition(lock)
 
     def run(self, samples: Sequence[Sample], sink: Sink) -> Timing:
         """Classify every sample and hand the predictions to ``sink`` in input order.
@@ -86,36 +90,33 @@ class Pipeline:
         """
         self._reset(samples)
         threads = [threading.Thread(target=self._work, name=f"clsbench-{i}", daemon=True) for i in range(self._workers)]
-        started, started_busy = time.perf_counter(), time.process_time()
-        clock, first = StageClock(), (0.0, 0)
+        self._started, started_busy = time.perf_counter(), time.process_time()
+        clock = StageClock()
         try:
             for thread in threads:
                 thread.start()
-            for number in range(self._total):
-                batch = self._await(number)
-                if number == 0:
-                    first = (time.perf_counter() - started, len(batch.samples))
+            while batches := self._await():
                 mark = clock.mark()
-                predictions = self._predictions(batch)
+                predictions = self._predictions(batches)
                 predictions.probabilities  # noqa: B018  computed here, so that it is counted here
                 mark = clock.lap("post", mark)
                 sink(predictions)
                 clock.lap("write", mark)
-                self._release(batch)
+                self._release(batches)
         finally:
             with self._changed:
                 self._stopped = True
                 self._changed.notify_all()
             for thread in threads:
                 thread.join()
-        seconds = time.perf_counter() - started
+        seconds = time.perf_counter() - self._started
         for other in self._clocks:
             clock.add(other)
         return Timing(
             seconds,
             len(samples),
             clock,
-            *first,
+            *self._first,
             workers=self._workers,
             cores=available_cores(),
             shares_cores=self._backend.shares_cores,
@@ -124,37 +125,53 @@ class Pipeline:
             process_seconds=time.process_time() - started_busy,
         )
 
-    # -- state, all of it guarded by one condition --------------------------------
+    # -- state, all of it guarded by one lock: workers hear `_changed`, the sink `_deliver` --------------------------------
 
     def _reset(self, samples: Sequence[Sample]) -> None:
         size = min(self._batch_size, max(1, len(samples)))
         shape = (size, *self._loader.transform.size, 3)
+        self._group = -(-DELIVERY // size)
         # Running, being filled by the workers, and waiting for the sink.
-        count = self._streams + 2 + -(-self._workers // size)
+        count = self._streams + 2 + -(-self._workers // size) + self._group
         self._samples, self._size = samples, size
         self._total = -(-len(samples) // size)
         self._free = deque(_Batch(self._backend.allocate(shape)) for _ in range(count))
         self._filling: _Batch | None = None
         self._ready: deque[_Batch] = deque()
         self._finished: dict[int, _Batch] = {}
-        self._opened = self._running = 0
+        self._opened = self._running = self._delivered = 0
+        self._first = (0.0, 0)
         self._device_seconds = self._busy_since = 0.0
         self._failure: BaseException | None = None
         self._stopped = False
         self._clocks: list[StageClock] = []
 
-    def _await(self, number: int) -> _Batch:
+    def _await(self) -> list[_Batch]:
+        """The next finished batches in order, several at a time; none when all are delivered."""
         with self._changed:
-            while number not in self._finished and self._failure is None:
-                self._changed.wait()
+            while not self._deliverable():
+                self._deliver.wait()
             if self._failure is not None:
                 raise self._failure
-            return self._finished.pop(number)
+            batches = []
+            while self._delivered in self._finished:
+                batches.append(self._finished.pop(self._delivered))
+                self._delivered += 1
+            return batches
 
-    def _release(self, batch: _Batch) -> None:
+    def _deliverable(self) -> bool:
+        """Whether waking the sink is worth it: each wake-up takes the interpreter from the workers."""
+        ready = 0
+        while self._delivered + ready in self._finished:
+            ready += 1
+        everything = self._delivered + ready == self._total
+        return everything or self._failure is not None or (ready > 0 and (ready >= self._group or not self._free))
+
+    def _release(self, batches: list[_Batch]) -> None:
         with self._changed:
-            batch.samples, batch.logits = (), None
-            self._free.append(batch)
+            for batch in batches:
+                batch.samples, batch.logits = (), None
+                self._free.append(batch)
             self._changed.notify_all()
 
     def _work(self) -> None:
@@ -172,6 +189,7 @@ class Pipeline:
                 self._failure = self._failure or error
                 self._stopped = True
                 self._changed.notify_all()
+                self._deliver.notify()
 
     def _next_task(self, clock: StageClock) -> tuple[_Batch, range | None] | None:
         """A batch to run (no rows), or rows to decode; None when there is nothing left."""
@@ -182,6 +200,8 @@ class Pipeline:
                     return self._ready.popleft(), None
                 if (rows := self._claim()) is not None:
                     return rows
+                if self._deliverable():
+                    self._deliver.notify()
                 mark = clock.mark()
                 self._changed.wait()
                 clock.lap("wait", mark)
@@ -259,16 +279,23 @@ class Pipeline:
         with self._changed:
             self._end_call()
             self._finished[batch.number] = batch
-            self._changed.notify_all()
+            if batch.number == 0:
+                self._first = (time.perf_counter() - self._started, count)
+            if self._deliverable():
+                self._deliver.notify()
+            if self._ready:  # a stream is free again
+                self._changed.notify()
 
-    def _predictions(self, batch: _Batch) -> Predictions:
-        logits, errors = np.array(batch.logits, dtype=np.float32), list(batch.errors)
+    def _predictions(self, batches: list[_Batch]) -> Predictions:
+        logits = np.concatenate([batch.logits for batch in batches if batch.logits is not None])
+        errors = [error for batch in batches for error in batch.errors]
+        samples = [sample for batch in batches for sample in batch.samples]
         finite = [bool(np.isfinite(row).all()) for row in logits]
         for row, error in enumerate(errors):
             if error is not None:
                 logits[row] = np.nan
             elif not finite[row]:
                 errors[row], logits[row] = "the model returned logits that are not finite", np.nan
-        labels = [-1 if sample.label is None else sample.label for sample in batch.samples]
-        names = [sample.name for sample in batch.samples]
+        labels = [-1 if sample.label is None else sample.label for sample in samples]
+        names = [sample.name for sample in samples]
         return Predictions(names, np.array(labels, np.int64), logits, errors, self._temperature)

@@ -147,8 +147,8 @@ def test_a_failure_in_any_stage_ends_the_run_and_keeps_its_traceback(where, at, 
     calls = []
 
     def sink(predictions):
-        calls.append(predictions)
-        if where == "sink" and len(calls) == at:
+        calls.extend(predictions.names)
+        if where == "sink" and len(calls) >= at:
             raise OSError("the disk is full")
 
     backend = Means(fail_on=at if where == "backend" else None)
@@ -181,7 +181,7 @@ def test_a_slow_writer_holds_the_decoders_back():
 
     timing = run(Counting(), backend, 200, sink)
     assert timing.images == 200
-    assert backend.allocated < 10
+    assert backend.allocated < 12
 
 
 def test_an_interrupt_in_the_calling_thread_stops_the_workers():
