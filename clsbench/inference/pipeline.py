@@ -18,7 +18,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +26,7 @@ from clsbench.datasets.dataset import Sample
 from clsbench.errors import ClsbenchError
 from clsbench.images.loader import ImageLoader
 from clsbench.inference.backend import Backend
+from clsbench.inference.batch import Batch, predictions
 from clsbench.inference.machine import available_cores
 from clsbench.inference.timing import StageClock, Timing
 from clsbench.predictions import Predictions
@@ -36,19 +36,6 @@ Sink = Callable[[Predictions], None]
 
 #: How many finished pictures the sink waits for, unless the workers wait for it.
 DELIVERY = 16
-
-
-@dataclass
-class _Batch:
-    """A preallocated batch and where it stands."""
-
-    images: NDArray[np.uint8]
-    samples: Sequence[Sample] = ()
-    errors: list[str | None] = field(default_factory=list)
-    logits: NDArray[np.float32] | None = None
-    number: int = 0
-    claimed: int = 0
-    decoded: int = 0
 
 
 class Pipeline:
@@ -97,10 +84,10 @@ class Pipeline:
                 thread.start()
             while batches := self._await():
                 mark = clock.mark()
-                predictions = self._predictions(batches)
-                predictions.probabilities  # noqa: B018  computed here, so that it is counted here
+                found = predictions(batches, self._temperature)
+                found.probabilities  # noqa: B018  computed here, so that it is counted here
                 mark = clock.lap("post", mark)
-                sink(predictions)
+                sink(found)
                 clock.lap("write", mark)
                 self._release(batches)
         finally:
@@ -125,7 +112,7 @@ class Pipeline:
             process_seconds=time.process_time() - started_busy,
         )
 
-    # -- state, all of it guarded by one lock: workers hear `_changed`, the sink `_deliver` --------------------------------
+    # -- state, all of it guarded by one lock: workers hear `_changed`, the sink `_deliver` --
 
     def _reset(self, samples: Sequence[Sample]) -> None:
         size = min(self._batch_size, max(1, len(samples)))
@@ -135,10 +122,10 @@ class Pipeline:
         count = self._streams + 2 + -(-self._workers // size) + self._group
         self._samples, self._size = samples, size
         self._total = -(-len(samples) // size)
-        self._free = deque(_Batch(self._backend.allocate(shape)) for _ in range(count))
-        self._filling: _Batch | None = None
-        self._ready: deque[_Batch] = deque()
-        self._finished: dict[int, _Batch] = {}
+        self._free = deque(Batch(self._backend.allocate(shape)) for _ in range(count))
+        self._filling: Batch | None = None
+        self._ready: deque[Batch] = deque()
+        self._finished: dict[int, Batch] = {}
         self._opened = self._running = self._delivered = 0
         self._first = (0.0, 0)
         self._device_seconds = self._busy_since = 0.0
@@ -146,7 +133,7 @@ class Pipeline:
         self._stopped = False
         self._clocks: list[StageClock] = []
 
-    def _await(self) -> list[_Batch]:
+    def _await(self) -> list[Batch]:
         """The next finished batches in order, several at a time; none when all are delivered."""
         with self._changed:
             while not self._deliverable():
@@ -167,10 +154,10 @@ class Pipeline:
         everything = self._delivered + ready == self._total
         return everything or self._failure is not None or (ready > 0 and (ready >= self._group or not self._free))
 
-    def _release(self, batches: list[_Batch]) -> None:
+    def _release(self, batches: list[Batch]) -> None:
         with self._changed:
             for batch in batches:
-                batch.samples, batch.logits = (), None
+                batch.fill((), 0)
                 self._free.append(batch)
             self._changed.notify_all()
 
@@ -191,7 +178,7 @@ class Pipeline:
                 self._changed.notify_all()
                 self._deliver.notify()
 
-    def _next_task(self, clock: StageClock) -> tuple[_Batch, range | None] | None:
+    def _next_task(self, clock: StageClock) -> tuple[Batch, range | None] | None:
         """A batch to run (no rows), or rows to decode; None when there is nothing left."""
         with self._changed:
             while not self._stopped:
@@ -207,16 +194,14 @@ class Pipeline:
                 clock.lap("wait", mark)
         return None
 
-    def _claim(self) -> tuple[_Batch, range] | None:
+    def _claim(self) -> tuple[Batch, range] | None:
         """The next rows to decode, or None if all are claimed or every batch is in use."""
         if self._filling is None:
             if self._opened == self._total or not self._free:
                 return None
             batch = self._filling = self._free.popleft()
             start = self._opened * self._size
-            batch.samples = self._samples[start : start + self._size]
-            batch.errors = [None] * len(batch.samples)
-            batch.number, batch.claimed, batch.decoded = self._opened, 0, 0
+            batch.fill(self._samples[start : start + self._size], self._opened)
             self._opened += 1
         batch = self._filling
         length = len(batch.samples)
@@ -238,7 +223,7 @@ class Pipeline:
 
     # -- work ----------------------------------------------------------------------
 
-    def _decode(self, batch: _Batch, rows: range, clock: StageClock) -> None:
+    def _decode(self, batch: Batch, rows: range, clock: StageClock) -> None:
         for row in rows:
             try:
                 self._load(batch.samples[row], batch.images[row], clock)
@@ -266,7 +251,7 @@ class Pipeline:
         self._loader.place(resized, slot)
         clock.lap("copy", mark)
 
-    def _infer(self, batch: _Batch, clock: StageClock) -> None:
+    def _infer(self, batch: Batch, clock: StageClock) -> None:
         count = len(batch.samples)
         if any(error is None for error in batch.errors):
             mark = clock.mark()
@@ -285,17 +270,3 @@ class Pipeline:
                 self._deliver.notify()
             if self._ready:  # a stream is free again
                 self._changed.notify()
-
-    def _predictions(self, batches: list[_Batch]) -> Predictions:
-        logits = np.concatenate([batch.logits for batch in batches if batch.logits is not None])
-        errors = [error for batch in batches for error in batch.errors]
-        samples = [sample for batch in batches for sample in batch.samples]
-        finite = [bool(np.isfinite(row).all()) for row in logits]
-        for row, error in enumerate(errors):
-            if error is not None:
-                logits[row] = np.nan
-            elif not finite[row]:
-                errors[row], logits[row] = "the model returned logits that are not finite", np.nan
-        labels = [-1 if sample.label is None else sample.label for sample in samples]
-        names = [sample.name for sample in samples]
-        return Predictions(names, np.array(labels, np.int64), logits, errors, self._temperature)
