@@ -1,8 +1,10 @@
 import csv
 import json
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pyarrow.parquet
@@ -223,3 +225,22 @@ def test_export_without_the_runs_pictures_asks_for_others(cli, photos, run):
     assert "cannot be read" in done.stderr
     assert "--images" in done.stderr
     assert cli("export", "--onnx", "--images", photos / "val").code == 0
+
+
+def test_an_interrupt_ends_with_code_130_and_leaves_no_file_that_looks_whole(tmp_path, tiny_onnx):
+    folder = tmp_path / "many"
+    folder.mkdir()
+    Image.new("RGB", (2000, 2000)).save(folder / "0.png")
+    for k in range(1, 900):
+        (folder / f"{k}.png").hardlink_to(folder / "0.png")
+    out = tmp_path / "preds.csv"
+    command = [sys.executable, "-c", "from clsbench.cli.main import run; run()", "infer", folder, "--model", tiny_onnx]
+    job = subprocess.Popen([*command, "--out", out], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    partial = tmp_path / "preds.csv.partial"
+    while job.poll() is None and not partial.exists():
+        time.sleep(0.02)
+    job.send_signal(signal.SIGINT)
+    _, messages = job.communicate(timeout=60)
+    assert (job.returncode, messages.splitlines()[-1]) == (130, "interrupted")
+    assert "Traceback" not in messages
+    assert not out.exists()

@@ -17,6 +17,8 @@ from clsbench import __version__
 from clsbench.cli import bench, datasets, demo, doctor, export, infer, inspect, models, plugins, train
 from clsbench.errors import ClsbenchError
 
+INTERRUPTED = 130
+
 app = typer.Typer(
     name="clsbench",
     rich_markup_mode=None,
@@ -64,7 +66,10 @@ def execute(arguments: list[str]) -> int:
     try:
         app(arguments, prog_name="clsbench", standalone_mode=True)
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if code == INTERRUPTED:  # typer has caught the interrupt, and says nothing
+            typer.echo("interrupted", err=True)
+        return code
     except ClsbenchError as error:
         if debug:
             raise
@@ -72,7 +77,7 @@ def execute(arguments: list[str]) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
-        return 130
+        return INTERRUPTED
     except Exception as error:
         if debug:
             raise

@@ -56,7 +56,9 @@ def provider_options(kind: str, index: int) -> list[Any]:
     if kind == "cuda":
         return [cuda, CPU]
     if kind == "tensorrt":
-        folder = str(cache_folder() / "tensorrt")
+        engines = cache_folder() / "tensorrt"
+        engines.mkdir(parents=True, exist_ok=True)
+        folder = str(engines)
         options = {
             "device_id": str(index),
             "trt_engine_cache_enable": "1",

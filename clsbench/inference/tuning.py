@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from clsbench import __version__
 from clsbench.card import INPUT_NAME, OUTPUT_NAME
 from clsbench.inference.devices import DeviceRequest
 from clsbench.inference.machine import available_cores, cpu_name
@@ -197,9 +198,8 @@ def _key(file: Path, device: DeviceRequest, fixed: Mapping[str, int]) -> str:
     with file.open("rb") as stream:
         model = hashlib.file_digest(stream, "sha256").hexdigest()
     machine = f"{platform.machine()} {cpu_name()} {available_cores()} cores"
-    return " | ".join(
-        (model, machine, f"{device.kind} {len(device.indices)}", ort.__version__, str(sorted(fixed.items())))
-    )
+    versions = f"clsbench {__version__}, onnxruntime {ort.__version__}"
+    return " | ".join((model, machine, f"{device.kind} {len(device.indices)}", versions, str(sorted(fixed.items()))))
 
 
 def _read(store: Path) -> dict[str, dict[str, Any]]:
