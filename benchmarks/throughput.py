@@ -205,7 +205,7 @@ def agreement(bench: Bench) -> list[dict[str, Any]]:
 
 def print_report(rounds: list[dict[str, Any]], sums: dict[str, float], peers: list[dict[str, Any]]) -> None:
     rows: list[list[object]] = [
-        ["clsbench", f"{sums['images_per_second']:.1f}", f"{sums['steady_images_per_second']:.1f}", "", "", ""]
+        ["clsbench", f"{sums['images_per_second']:.1f}", f"{sums['steady_images_per_second']:.1f}", "", "", "", ""]
     ]
     best = {family: max((p for p in peers if p["peer"].startswith(family)), default=None,
                         key=lambda p: p["steady_images_per_second"]) for family in WANTED}  # fmt: skip
@@ -214,8 +214,9 @@ def print_report(rounds: list[dict[str, Any]], sums: dict[str, float], peers: li
         wanted = f"{WANTED[family]}" if WANTED[family] and peer is best[family] else ""
         alike = "" if peer["labels_as_loop"] is None else f"{peer['labels_as_loop']:.1%}"
         rates = f"{peer['images_per_second']:.1f}", f"{peer['steady_images_per_second']:.1f}"
-        rows.append([peer["peer"], *rates, f"{peer['steady_ratio']:.2f}", wanted, alike])
-    columns = ("", "images/s", "steady", "× (steady)", "wanted", "top-1 as loop")
+        ratios = f"{peer['ratio']:.2f}", f"{peer['steady_ratio']:.2f}"
+        rows.append([peer["peer"], *rates, *ratios, wanted, alike])
+    columns = ("", "images/s", "steady", "× overall", "× steady", "wanted", "top-1 as loop")
     print_table(f"End to end, medians of {len(rounds)} rounds", columns, rows)
     plan = "{streams} streams × {threads} threads, batches of {batch_size} ({plan})".format(**rounds[0]["plan"])
     print(f"\nclsbench's plan: {plan}")
