@@ -235,7 +235,14 @@ def test_an_interrupt_ends_with_code_130_and_leaves_no_file_that_looks_whole(tmp
         (folder / f"{k}.png").hardlink_to(folder / "0.png")
     out = tmp_path / "preds.csv"
     command = [sys.executable, "-c", "from clsbench.cli.main import run; run()", "infer", folder, "--model", tiny_onnx]
-    job = subprocess.Popen([*command, "--out", out], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    job = subprocess.Popen(
+        [*command, "--out", out],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        # A shell's background jobs, and so perhaps this test, are born deaf to the interrupt.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     partial = tmp_path / "preds.csv.partial"
     while job.poll() is None and not partial.exists():
         time.sleep(0.02)

@@ -61,7 +61,7 @@ class Terminal:
         """Print tables or text to stdout, unless stdout is for JSON."""
         if self._json != "-":
             for result in results:
-                self.out.print(result)
+                self.out.print(result, soft_wrap=isinstance(result, str))  # a path stays on one line
 
     def facts(self, values: dict[str, Any]) -> None:
         """Write ``--json``, if it was asked for."""
