@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from clsbench.errors import OptionError
 from clsbench.options import check_options, option_types
 from clsbench.registry import Registry, Resolved
 
@@ -32,6 +33,26 @@ def resolve(
     prefix = prefix or kind
     options = check_options(found.component.build, given.get(prefix, {}), owner=name, prefix=prefix)
     return found, options
+
+
+def asked(given: dict[str, dict[str, str]], **options: Any) -> dict[str, dict[str, str]]:
+    """``--with`` plus a model's own flags, so that one check refuses what the model does not take."""
+    set_ones = {name: str(value) for name, value in options.items() if value}
+    return {**given, "model": {**set_ones, **given.get("model", {})}}
+
+
+def explicit(found: Resolved, **options: Any) -> dict[str, Any]:
+    """The flags a user set, all of which the component has to take.
+
+    Raises:
+        OptionError: for a flag that would have no effect.
+    """
+    chosen = {name: value for name, value in options.items() if value not in (None, False)}
+    for name in chosen.keys() - option_types(found.component.build).keys():
+        raise OptionError(
+            f"{found.qualified} does not take this option", where=f"--{name.replace('_', '-')}", got=chosen[name]
+        )
+    return chosen
 
 
 def accepted(found: Resolved, **options: Any) -> dict[str, Any]:

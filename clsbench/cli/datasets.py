@@ -19,7 +19,7 @@ def datasets(
     ] = None,
     val_fraction: ValFraction = 0.2,
     seed: Seed = 0,
-    options: With = [],  # noqa: B006
+    options: With = None,
     json: Json = None,
     quiet: Quiet = False,
 ) -> None:
@@ -34,7 +34,8 @@ def datasets(
     from clsbench.options import parse_with
 
     terminal = Terminal(json=json, quiet=quiet)
-    pictures, _, _ = build_dataset(name, data, parse_with(options, ("data",)), val_fraction=val_fraction, seed=seed)
+    given = parse_with(options or (), ("data",))
+    pictures, _, _ = build_dataset(name, data, given, val_fraction=val_fraction, seed=seed)
     for note in pictures.notes:
         terminal.note(note)
     splits = list(pictures.splits)

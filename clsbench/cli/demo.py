@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shlex
 import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -20,8 +23,6 @@ def demo(
     quiet: Quiet = False,
 ) -> None:
     """Train, export, infer and report on the embedded digits, in half a minute."""
-    import os
-
     from clsbench.cli.main import execute
     from clsbench.cli.terminal import Terminal
     from clsbench.errors import OptionError
@@ -48,7 +49,11 @@ def demo(
             words = shlex.split(step)[1:] + (["--quiet"] if quiet else [])
             if target and words[0] == "infer":
                 words += ["--json", str(target)]
-            if code := execute(words):
+            # With --json - stdout is for the JSON alone, so the other steps speak on stderr.
+            aside = target == "-" and words[0] != "infer"
+            with contextlib.redirect_stdout(sys.stderr) if aside else contextlib.nullcontext():
+                code = execute(words)
+            if code:
                 raise typer.Exit(code)
     finally:
         os.chdir(home)

@@ -36,11 +36,12 @@ def export(
         Path | None,
         typer.Option(metavar="DIR", help="Pictures for the parity gate; the run's validation split."),
     ] = None,
-    options: With = [],  # noqa: B006
+    options: With = None,
     json: Json = None,
     quiet: Quiet = False,
 ) -> None:
     """Export to ONNX; the file is written only if it agrees with the network (else exit 3)."""
+    from clsbench.cli.composition import asked
     from clsbench.cli.terminal import Terminal
     from clsbench.errors import OptionError
     from clsbench.options import parse_with
@@ -51,7 +52,9 @@ def export(
     if not model and (pretrained or weights or options):
         raise OptionError("--pretrained, --weights and --with need --model", hint="a run has its own weights")
     if model:
-        classifier, card, sources = _as_it_is(model, pretrained, weights, parse_with(options, ("model",)))
+        classifier, card, sources = _as_it_is(
+            model, asked(parse_with(options or (), ("model",)), pretrained=pretrained, weights=weights)
+        )
         out = out or Path(f"{model.replace('/', '-')}.onnx")
     else:
         found, classifier, card, sources = _from_run(terminal, run, images)
@@ -124,20 +127,16 @@ def _from_run(
     return run, classifier, card, recorded_samples(config["validation"], everything, where=data["root"])
 
 
-def _as_it_is(
-    name: str, pretrained: bool, weights: Path | None, given: dict[str, dict[str, str]]
-) -> tuple[Any, ModelCard, list[ImageSource]]:
+def _as_it_is(name: str, given: dict[str, dict[str, str]]) -> tuple[Any, ModelCard, list[ImageSource]]:
     """A network with its own classes, its card, and two photos cropped many ways."""
     from clsbench import __version__
     from clsbench.card import ModelCard
-    from clsbench.cli.composition import accepted, resolve
+    from clsbench.cli.composition import resolve
     from clsbench.errors import ModelError
     from clsbench.export.gate_images import embedded_photos
 
     found, options = resolve("model", name, given)
-    if weights:
-        options["weights"] = weights
-    classifier = found.build(None, **(accepted(found, pretrained=pretrained) | options))
+    classifier = found.build(None, **options)
     if classifier.classes is None:
         raise ModelError(f"{name} has no class names of its own", hint="train it on your classes first")
     card = ModelCard(

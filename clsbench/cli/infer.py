@@ -46,14 +46,14 @@ def infer(
     fast_decode: Annotated[
         bool, typer.Option("--fast-decode", help="Decode large JPEGs smaller: faster, not quite the same pixels.")
     ] = False,
-    decoders: Annotated[list[str], typer.Option("--decoder", help="A decoder to try before the built-in ones.")] = [],  # noqa: B006
-    metrics: Annotated[list[str], typer.Option("--metric", help="A metric beside accuracy and per-class.")] = [],  # noqa: B006
-    options: With = [],  # noqa: B006
+    decoders: Annotated[list[str] | None, typer.Option("--decoder", help="A decoder to try before our own.")] = None,
+    metrics: Annotated[list[str] | None, typer.Option("--metric", help="A metric beside our own.")] = None,
+    options: With = None,
     json: Json = None,
     quiet: Quiet = False,
 ) -> None:
     """Classify every picture of a folder; each gets a row, readable or not."""
-    from clsbench.cli.composition import accepted, build_decoders, resolve
+    from clsbench.cli.composition import accepted, build_decoders, explicit, resolve
     from clsbench.cli.infer_report import print_tables
     from clsbench.cli.terminal import Terminal
     from clsbench.inference.job import InferenceJob, write_manifest
@@ -67,13 +67,13 @@ def infer(
         *(["decoder"] if decoders else []),
         *(["writer"] if out else []),
     ]
-    given = parse_with(options, used)
+    given = parse_with(options or (), used)
     writer_name = _writer_name(out)
     writer, writer_options = resolve("writer", writer_name, given) if writer_name else (None, {})
     engine, engine_options = resolve("backend", backend, given)
     measures = [resolve("metric", name, {}) for name in ("accuracy", "per-class")]
-    measures += [resolve("metric", name, given) for name in metrics]
-    readers = build_decoders(decoders, given)
+    measures += [resolve("metric", name, given) for name in metrics or ()]
+    readers = build_decoders(decoders or (), given)
 
     file, card = _model(terminal, model)
     listing = _list(terminal, images, readers)
@@ -81,16 +81,12 @@ def infer(
     for note in truth.notes:
         terminal.note(note)
     samples = _samples(listing, truth)
-    general: dict[str, Any] = {
-        "batch_size": batch_size,
-        "streams": streams,
-        "threads": threads,
-        "allow_fallback": allow_fallback,
-    }
-    general["tune"] = "cached" if tune == "quick" and len(samples) < WORTH_TUNING else tune
+    general = explicit(engine, streams=streams, threads=threads, allow_fallback=allow_fallback)
+    mode = "cached" if tune == "quick" and len(samples) < WORTH_TUNING else tune
+    general |= accepted(engine, batch_size=batch_size, tune=mode)
     job = InferenceJob(
         card,
-        engine.build(file, device, **(accepted(engine, **general) | engine_options)),
+        engine.build(file, device, **(general | engine_options)),
         decoders=readers,
         decode_threads=available_cores(),
         batch_size=batch_size,
@@ -112,12 +108,14 @@ def infer(
 
         result = job.run(samples, sink, show)
     facts = result.facts(
-        file, card, images, labels=truth, metrics=[m.build(**o) for m, o in measures],
-        options={**job.plan(), "topk": topk, "fast_decode": fast_decode, "with": options},
+        file, card, images, labels=truth, metrics=[(m.qualified, m.build(**o)) for m, o in measures],
+        options={**job.plan(), "topk": topk, "fast_decode": fast_decode, "with": options or []},
     )  # fmt: skip
     if out:
         write_manifest(out, facts)
         terminal.note(f"written: {out} and {out.name}.json")
+    for name, reason in facts["metric_errors"].items():
+        terminal.warn(f"metric {name} failed: {reason}")
     print_tables(terminal, facts)
     terminal.facts(facts)
     if result.errors == len(samples):
@@ -130,7 +128,7 @@ def _writer_name(out: Path | None) -> str | None:
 
     if out is not None and not out.suffix:
         raise OptionError("the suffix of --out chooses the format", got=out, expected=".csv, .jsonl or .parquet")
-    return out.suffix[1:] if out else None
+    return out.suffix[1:].lower() if out else None
 
 
 def _model(terminal: Terminal, model: Path | None) -> tuple[Path, ModelCard]:

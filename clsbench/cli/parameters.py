@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 With = Annotated[
-    list[str],
+    list[str] | None,
     typer.Option("--with", metavar="KIND.KEY=VALUE", help="An option of a plugin, such as model.width=64."),
 ]
 Json = Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write the same facts as JSON; - for stdout.")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -10,6 +11,8 @@ import typer
 from clsbench.cli.parameters import Json, Quiet, Seed, ValFraction, With
 
 if TYPE_CHECKING:
+    from rich.progress import TaskID
+
     from clsbench.cli.terminal import Terminal
     from clsbench.datasets.dataset import Dataset
     from clsbench.training.loop import Epoch, TrainConfig
@@ -42,12 +45,12 @@ def train(
     seed: Seed = 0,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to train.")] = "auto",
     run: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the run directory.")] = None,
-    options: With = [],  # noqa: B006
+    options: With = None,
     json: Json = None,
     quiet: Quiet = False,
 ) -> None:
     """Train a classifier on labelled pictures; writes runs/NAME."""
-    from clsbench.cli.composition import accepted, build_dataset, resolve
+    from clsbench.cli.composition import asked, build_dataset, resolve
     from clsbench.cli.terminal import Terminal
     from clsbench.errors import OptionError
     from clsbench.options import parse_with
@@ -55,17 +58,15 @@ def train(
     terminal = Terminal(json=json, quiet=quiet)
     if batch_size < 1:
         raise OptionError("a batch needs at least one image", where="--batch-size", got=batch_size)
-    given = parse_with(options, ("model", "data"))
+    given = asked(parse_with(options or (), ("model", "data")), pretrained=pretrained, weights=weights)
     network, model_options = resolve("model", model, given)
-    if weights:
-        model_options["weights"] = weights
     dataset = dataset or ("folder" if data else "digits")
     pictures, source, data_options = build_dataset(dataset, data, given, val_fraction=val_fraction, seed=seed)
     _describe(terminal, dataset, data, pictures)
     _need_training_packages()
     from clsbench.training.session import describe_run, run_training
 
-    started = bool(pretrained or weights)
+    started = bool(model_options.get("pretrained") or model_options.get("weights"))
     default_epochs, default_lr = PRETRAINED if started else SCRATCH
     config = _config(
         default_epochs if epochs is None else epochs,
@@ -77,10 +78,6 @@ def train(
         f"training {network.qualified} for {config.epochs} epochs on {config.device}, "
         f"learning rate {config.lr:g}, batches of {batch_size}, augmentation {augment}"
     )
-
-    def build_model() -> Any:
-        built = accepted(network, pretrained=pretrained) | model_options
-        return network.build(len(pictures.classes), **built)
 
     facts = describe_run(
         config,
@@ -96,8 +93,16 @@ def train(
         augment=augment,
         seed=seed,
     )
+    build_model = partial(network.build, len(pictures.classes), **model_options)
     with _Progress(terminal, config) as progress:
-        result = run_training(build_model, pictures, config, facts, progress, run_name=run)
+        result = run_training(
+            build_model,
+            pictures,
+            config,
+            facts,
+            progress,
+            run_name=run,
+        )
     for line in result.warnings:
         terminal.warn(line)
     best = result.best
@@ -142,8 +147,8 @@ class _Progress:
 
     def __init__(self, terminal: Terminal, config: TrainConfig) -> None:
         self._progress = terminal.progress("loss", "accuracy")
-        self._config, self._task = config, None
-        self._accuracy = ""
+        self._config = config
+        self._task: TaskID | None = None
 
     def __enter__(self) -> _Progress:
         self._progress.start()
@@ -155,7 +160,7 @@ class _Progress:
     def begin(self, steps: int) -> None:
         """Training starts: so many batches an epoch."""
         total = steps * self._config.epochs
-        self._task = self._progress.add_task("training", total=total, loss="", accuracy="")  # type: ignore[assignment]
+        self._task = self._progress.add_task("training", total=total, loss="", accuracy="")
 
     def step(self, epoch: int, loss: float) -> None:
         """A batch is done."""

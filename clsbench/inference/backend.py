@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -49,11 +51,18 @@ def read_card(file: Path) -> ModelCard:
     Raises:
         ModelError: if there is no such file, it is not ONNX, or it carries no card.
     """
+    if not file.is_file():
+        raise ModelError("there is no such model file", where=file)
+    status = file.stat()
+    return _read_card(file, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=8)
+def _read_card(file: Path, modified: int, size: int) -> ModelCard:
+    """The card, parsed once for each state of the file: command and backend both ask."""
     import onnx
     from google.protobuf.message import DecodeError
 
-    if not file.is_file():
-        raise ModelError("there is no such model file", where=file)
     try:
         model = onnx.load(file, format="protobuf", load_external_data=False)
     except DecodeError:
@@ -62,10 +71,16 @@ def read_card(file: Path) -> ModelCard:
         raise ModelError(
             "this is not an ONNX file",
             where=file,
-            got=f"{file.stat().st_size} bytes that are no ONNX graph",
+            got=f"{size} bytes that are no ONNX graph",
             hint="`clsbench export --onnx` writes one",
         )
     return ModelCard.from_metadata({p.key: p.value for p in model.metadata_props}, where=file)
+
+
+def model_hash(file: Path) -> str:
+    """The hexadecimal SHA-256 of a model file."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def check_contract(inputs: Tensors, outputs: Tensors, card: ModelCard, file: Path) -> None:

@@ -71,7 +71,7 @@ def check_provider(kind: str) -> Check:
     try:
         difference = convolution_difference(kind)
     except ClsbenchError as error:
-        return Check(name, "fault", error.one_line(), error.facts.get("to do"))  # type: ignore[arg-type]
+        return Check(name, "fault", error.one_line(), str(error.facts["to do"] or "") or None)
     except Exception as error:  # noqa: BLE001  a missing cuDNN shows only here, as almost anything
         return Check(
             name, "fault", f"{type(error).__name__}: {str(error).splitlines()[0]}", "pip install 'clsbench[cuda]'"

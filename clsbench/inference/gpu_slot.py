@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import weakref
 from typing import Any
 
 import numpy as np
@@ -55,8 +56,8 @@ class GpuSlot:
 def pinned(shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """Page-locked memory, uint8 zeros; ordinary memory where CUDA gives none.
 
-    Source: CUDA driver API, ``cuMemHostAlloc``. The memory lives as long as the process:
-    a run allocates a handful of batches once.
+    Source: CUDA driver API, ``cuMemHostAlloc`` and ``cuMemFreeHost``, called when the last
+    view of the memory is gone.
     """
     size = math.prod(shape)
     pointer = ctypes.c_void_p()
@@ -68,6 +69,8 @@ def pinned(shape: tuple[int, ...]) -> NDArray[np.uint8]:
         failed = 1
     if failed or not pointer.value:
         return np.zeros(shape, np.uint8)
-    memory = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(pointer.value)).reshape(shape)
+    block = (ctypes.c_uint8 * size).from_address(pointer.value)
+    weakref.finalize(block, driver.cuMemFreeHost, pointer)
+    memory = np.ctypeslib.as_array(block).reshape(shape)
     memory[:] = 0
     return memory

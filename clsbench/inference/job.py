@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from clsbench.datasets.dataset import Sample
 from clsbench.datasets.labels import Labels
 from clsbench.images.decoders import Decoder
 from clsbench.images.loader import ImageLoader
-from clsbench.inference.backend import Backend
+from clsbench.inference.backend import Backend, model_hash
 from clsbench.inference.machine import available_cores
 from clsbench.inference.pipeline import Pipeline
 from clsbench.inference.timing import Timing
@@ -59,21 +58,29 @@ class JobResult:
         images: Path,
         *,
         labels: Labels,
-        metrics: Sequence[Metric],
+        metrics: Sequence[tuple[str, Metric]],
         options: Mapping[str, Any],
     ) -> dict[str, Any]:
-        """The facts of the manifest and of ``--json``; stable keys, see README."""
+        """The facts of the manifest and of ``--json``; stable keys, see README.
+
+        A metric that fails costs its own values only: its name and reason stand under ``metric_errors``.
+        """
         values: dict[str, Any] = {}
-        if self.outcomes is not None:
-            for metric in metrics:
+        failed: dict[str, str] = {}
+        for name, metric in metrics:
+            if self.outcomes is None:  # no image had a label
+                break
+            try:
                 values |= metric(self.outcomes)
+            except Exception as error:  # noqa: BLE001  a plugin's metric must not lose the others
+                failed[name] = f"{type(error).__name__}: {error}"
         labelled = sum(index >= 0 for index in labels.index)
         return {
             "schema": SCHEMA,
             "clsbench": __version__,
             "started": self.started.isoformat(timespec="seconds"),
             "images": str(images),
-            "model": {"file": str(model), "sha256": sha256(model), "card": card.to_json()},
+            "model": {"file": str(model), "sha256": model_hash(model), "card": card.to_json()},
             "device": self.device,
             "options": dict(options),
             "labels": {"source": labels.source, "notes": list(labels.notes)},
@@ -84,6 +91,7 @@ class JobResult:
                 "labelled": labelled,
             },
             "metrics": values,
+            "metric_errors": failed,
             "throughput": self.timing.to_json(),
             "machine": {
                 "cores": available_cores(),
@@ -183,9 +191,3 @@ def write_manifest(predictions: Path, facts: Mapping[str, Any]) -> None:
     from clsbench.runs import write_json
 
     write_json(manifest_path(predictions), facts)
-
-
-def sha256(file: Path) -> str:
-    """The hexadecimal SHA-256 of a file."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

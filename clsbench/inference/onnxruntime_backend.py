@@ -17,13 +17,10 @@ from numpy.typing import NDArray
 from clsbench.card import INPUT_NAME, OUTPUT_NAME
 from clsbench.errors import OptionError
 from clsbench.inference.backend import Backend, Tensors, check_contract, read_card
-from clsbench.inference.devices import PROVIDERS, DeviceRequest, choose, parse_device
+from clsbench.inference.devices import DeviceRequest, choose, parse_device
 from clsbench.inference.gpu_slot import GpuSlot, pinned
 from clsbench.inference.sessions import open_session
 from clsbench.inference.tuning import Plan, plan_for
-
-#: Batches in flight on each GPU.
-GPU_STREAMS = 2
 
 
 class OnnxRuntimeBackend(Backend):
@@ -121,7 +118,6 @@ def _facts(
         "device": chosen.kind,
         "indices": list(chosen.indices),
         "provider": session.get_providers()[0],
-        "expected_provider": PROVIDERS[chosen.kind],
         "reason": reason if request.kind == "auto" else None,
     }
 

@@ -7,7 +7,6 @@ ONNX Runtime, so that only the first large job measures.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import platform
@@ -24,6 +23,7 @@ import numpy as np
 
 from clsbench import __version__
 from clsbench.card import INPUT_NAME, OUTPUT_NAME
+from clsbench.inference.backend import model_hash
 from clsbench.inference.devices import DeviceRequest
 from clsbench.inference.machine import available_cores, cpu_name
 from clsbench.inference.sessions import cache_folder, open_session
@@ -32,6 +32,9 @@ from clsbench.runs import write_json
 #: Batch sizes tried, by mode, on the CPU (larger ones leave its cache) and on a GPU.
 CPU_BATCHES = {"quick": (1, 2, 4, 8, 32), "full": (1, 2, 4, 8, 16, 32, 64)}
 GPU_BATCHES = {"quick": (32, 64, 128), "full": (16, 32, 64, 128, 256)}
+
+#: Without a measurement: images a call, and batches in flight on each GPU.
+CPU_BATCH, GPU_BATCH, GPU_STREAMS = 4, 64, 2
 
 #: Seconds of one measurement, and how many of each candidate; interleaved, medians.
 WINDOW, ROUNDS = {"quick": 0.1, "full": 0.5}, {"quick": 3, "full": 5}
@@ -68,10 +71,10 @@ class Plan:
 def rule(device: DeviceRequest, given: Mapping[str, int | None]) -> Plan:
     """What suits most networks, without a measurement."""
     if device.kind != "cpu":
-        return Plan(given.get("streams") or 2, 1, given.get("batch_size") or 64)
+        return Plan(given.get("streams") or GPU_STREAMS, 1, given.get("batch_size") or GPU_BATCH)
     threads = given.get("threads") or 1
     streams = given.get("streams") or max(1, available_cores() // threads)
-    return Plan(streams, threads, given.get("batch_size") or 4)
+    return Plan(streams, threads, given.get("batch_size") or CPU_BATCH)
 
 
 def plan_for(
@@ -113,7 +116,7 @@ def plan_for(
 def candidates(device: DeviceRequest, mode: str, fixed: Mapping[str, int]) -> list[Plan]:
     """The plans worth trying: all cores in use, in different shapes."""
     if device.kind != "cpu":
-        pairs = [(streams, 1) for streams in ((1, 2, 3) if mode == "full" else (2,))]
+        pairs = [(streams, 1) for streams in ((1, 2, 3) if mode == "full" else (GPU_STREAMS,))]
         batches = GPU_BATCHES[mode]
     else:
         cores = available_cores()
@@ -195,11 +198,10 @@ def _opener(file: Path, device: DeviceRequest) -> Callable[[int], Callable[[Any]
 def _key(file: Path, device: DeviceRequest, fixed: Mapping[str, int]) -> str:
     import onnxruntime as ort
 
-    with file.open("rb") as stream:
-        model = hashlib.file_digest(stream, "sha256").hexdigest()
     machine = f"{platform.machine()} {cpu_name()} {available_cores()} cores"
     versions = f"clsbench {__version__}, onnxruntime {ort.__version__}"
-    return " | ".join((model, machine, f"{device.kind} {len(device.indices)}", versions, str(sorted(fixed.items()))))
+    where = f"{device.kind} {len(device.indices)}"
+    return " | ".join((model_hash(file), machine, where, versions, str(sorted(fixed.items()))))
 
 
 def _read(store: Path) -> dict[str, dict[str, Any]]:
