@@ -25,11 +25,17 @@ def register_models() -> Iterator[Component]:
 
 @hookimpl
 def register_datasets() -> Iterator[Component]:
-    """``folder`` and ``digits``."""
-    from clsbench.datasets import digits, folder
+    """``folder``, ``digits``, ``csv``, ``regex`` and torchvision's sets."""
+    from clsbench.datasets import csv_table, digits, folder, regex
 
-    yield Component("folder", folder.build, "class folders, with or without train/ and val/")
+    yield Component("folder", folder.build, "class folders, with or without train/ and val/ or attributes above")
     yield Component("digits", digits.build, "1,797 scanned digits, embedded")
+    yield Component("csv", csv_table.build, "a table with the columns path, label and perhaps split")
+    yield Component("regex", regex.build, "labels in file names, such as beagle_12.jpg")
+    if find_spec("torchvision"):
+        from clsbench.datasets import torchvision_sets
+
+        yield from torchvision_sets.components()
 
 
 @hookimpl
@@ -62,8 +68,18 @@ def register_writers() -> Iterator[Component]:
 
 @hookimpl
 def register_metrics() -> Iterator[Component]:
-    """``accuracy`` and ``per-class``."""
+    """Those of ``infer``, then the others of ``evaluate``."""
     from clsbench.evaluation import accuracy, per_class
 
     yield Component("accuracy", accuracy.build, "top-1 and top-5 with 95 % Wilson intervals")
     yield Component("per-class", per_class.build, "precision, recall, F1 and support of each class")
+
+    from clsbench.evaluation import averages, confusion, coverage, label_errors, probability, roc_auc, top_losses
+
+    yield Component("averages", averages.build, "balanced accuracy; macro and weighted precision, recall and F1")
+    yield Component("probability", probability.build, "log loss, Brier score, ECE and a reliability diagram")
+    yield Component("roc-auc", roc_auc.build, "area under the ROC curve, each class against the rest")
+    yield Component("coverage", coverage.build, "accuracy of the confident part, and how large it is")
+    yield Component("confusion", confusion.build, "the confusion matrix, and the most confused pairs")
+    yield Component("top-losses", top_losses.build, "the most confident mistakes")
+    yield Component("label-errors", label_errors.build, "suspected label errors, by confident learning")

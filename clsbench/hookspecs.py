@@ -80,8 +80,8 @@ def register_datasets() -> Iterable[Component]:
 
     >>> from clsbench import Component, Dataset, Sample, hookimpl
     >>> def build(root, *, val_fraction: float = 0.2, seed: int = 0):
-    ...     sample = Sample(name="a.png", image=b"", label=0)
-    ...     return Dataset(classes=("cat", "dog"), splits={"train": [sample], "val": [sample]})
+    ...     cat, dog = Sample(name="a.png", image=b"", label=0), Sample(name="b.png", image=b"", label=1)
+    ...     return Dataset(classes=("cat", "dog"), splits={"train": [cat, dog], "val": []})
     >>> @hookimpl
     ... def register_datasets():
     ...     yield Component("pets", build, "cats and dogs")

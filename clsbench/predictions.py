@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 #: How many of the best classes an :class:`Outcomes` keeps for each image.
 RANKED = 5
+
+#: In a predictions file the probability of class ``cat`` stands in the column ``p:cat``.
+PREFIX = "p:"
 
 
 @dataclass(frozen=True)
@@ -60,21 +65,36 @@ class Outcomes:
     Args:
         classes: K names.
         labels: int64 (M,), the true classes.
-        ranked: int64 (M, min(5, K)), the best classes, best first.
-        confidence: float32 (M,), the probability of the best class.
-        label_confidence: float32 (M,), the probability of the true class.
+        ranked: int64 (M, R), the best classes, best first; R is min(5, K) where all are known, at least 1.
+        confidence: float32 or float64 (M,), the probability of the best class; NaN where unknown.
+        label_confidence: The same of the true class.
+        names: M stable ids (relative paths), or None where nobody kept them.
+        probabilities: float32 (M, K), or None where only the best ones are known. Stored class by
+            class, so a column is one piece of memory; when large it is a file and best read in parts.
     """
 
     classes: tuple[str, ...]
     labels: NDArray[np.int64]
     ranked: NDArray[np.int64]
-    confidence: NDArray[np.float32]
-    label_confidence: NDArray[np.float32]
+    confidence: NDArray[np.floating[Any]]
+    label_confidence: NDArray[np.floating[Any]]
+    names: Sequence[str] | None = None
+    probabilities: NDArray[np.float32] | None = None
 
     @property
     def predicted(self) -> NDArray[np.int64]:
         """int64 (M,): the best class."""
         return self.ranked[:, 0]
+
+    @cached_property
+    def pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """int64 (P,) each: every (label, predicted) that occurs, in order, and how often.
+
+        At most min(M, K²) of them: as sample weights they stand for all images.
+        """
+        found, times = np.unique(self.labels * len(self.classes) + self.predicted, return_counts=True)
+        labels, predicted = np.divmod(found, len(self.classes))
+        return labels, predicted, times
 
 
 @dataclass
@@ -82,7 +102,7 @@ class OutcomeCollector:
     """Gathers :class:`Outcomes` batch by batch: some 40 bytes an image."""
 
     classes: tuple[str, ...]
-    _parts: list[tuple[NDArray[np.generic], ...]] = field(default_factory=list)
+    _parts: list[tuple[NDArray[Any], ...]] = field(default_factory=list)
 
     def add(self, predictions: Predictions) -> None:
         """Take the labelled, classified images of a batch."""
@@ -98,5 +118,5 @@ class OutcomeCollector:
         """Everything gathered so far, or None where no image had a label."""
         if not self._parts:
             return None
-        columns = (np.concatenate(column) for column in zip(*self._parts, strict=True))
-        return Outcomes(self.classes, *columns)
+        labels, ranked, confidence, of_label = (np.concatenate(column) for column in zip(*self._parts, strict=True))
+        return Outcomes(self.classes, labels, ranked, confidence, of_label)

@@ -5,7 +5,7 @@ runs/<name>/
   log.csv             one line an epoch
   best.safetensors    the weights of the best epoch by validation accuracy
   last.safetensors    the weights of the last epoch
-  curves.png          loss and accuracy by epoch
+  curves.png          losses, accuracies and the learning rate by epoch
   model.onnx          written by `clsbench export`
 runs/latest           a link to the newest run
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 import re
 from dataclasses import dataclass
@@ -95,22 +96,38 @@ def create(name: str | None, *, default: str, root: Path = ROOT) -> Run:
         OptionError: if the name is taken (nothing is overwritten) or not a plain name.
     """
     chosen = name or _free_name(f"{datetime.now():%Y%m%d-%H%M%S}-{re.sub(r'[^A-Za-z0-9._-]+', '-', default)}", root)
-    if chosen in ("", ".", "..", LATEST) or "/" in chosen or os.sep in chosen:
-        raise OptionError("a run needs a plain name", where="--run", got=chosen)
+    check_name(chosen, root=root)
     path = root / chosen
-    try:
-        path.mkdir(parents=True)
-    except FileExistsError:
-        raise OptionError(
-            "there is a run of that name already, and nothing is overwritten",
-            where=path,
-            hint="choose another --run NAME, or remove the directory",
-        ) from None
+    path.mkdir(parents=True)
     latest = root / LATEST
     if latest.is_symlink() or not latest.exists():
         latest.unlink(missing_ok=True)
         latest.symlink_to(chosen, target_is_directory=True)
     return Run(path)
+
+
+def check_name(name: str | None, *, root: Path = ROOT) -> None:
+    """Refuse a name for a new run before there is work to lose.
+
+    Raises:
+        OptionError: if it is taken or not a plain name.
+    """
+    if name is None:
+        return
+    if name in ("", ".", "..", LATEST) or "/" in name or os.sep in name:
+        raise OptionError("a run needs a plain name", where="--run", got=name)
+    if (root / name).exists():
+        raise OptionError(
+            "there is a run of that name already, and nothing is overwritten",
+            where=root / name,
+            hint="choose another --run NAME, or remove the directory",
+        )
+
+
+def everything(*, root: Path = ROOT) -> list[Run]:
+    """Every run below ``root``, oldest first."""
+    files = [file for file in root.glob("*/run.json") if not file.parent.is_symlink()]
+    return [Run(file.parent) for file in sorted(files, key=lambda file: (file.stat().st_mtime, file))]
 
 
 def _free_name(wanted: str, root: Path) -> str:
@@ -163,5 +180,20 @@ def write_json(path: Path, values: Any) -> None:
 
 def dumps(values: Any) -> str:
     """Readable JSON. Bytes of a file name that are no UTF-8 become escapes, which JSON allows."""
-    text = json.dumps(values, indent=2, ensure_ascii=False, default=str) + "\n"
+    form: dict[str, Any] = {"indent": 2, "ensure_ascii": False, "default": str}
+    try:
+        text = json.dumps(values, allow_nan=False, **form)
+    except ValueError:
+        json.dumps(values, **form)  # raises again for what is no JSON for another reason
+        text = json.dumps(_finite(values), **form)
+    text += "\n"
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _finite(values: Any) -> Any:
+    """The same with null for what JSON has no number for."""
+    if isinstance(values, dict):
+        return {key: _finite(value) for key, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [_finite(value) for value in values]
+    return None if isinstance(values, float) and not math.isfinite(values) else values

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,6 +70,23 @@ def photos(tmp_path: Path) -> Path:
                 suffix, options = ("jpg", {"quality": 95}) if k % 2 else ("png", {})
                 picture(colour, size=(20 + 3 * k, 26 - 2 * k), seed=k).save(folder / f"{k}.{suffix}", **options)
     return root
+
+
+@pytest.fixture
+def paint(tmp_path: Path) -> Callable[..., Path]:
+    """paint("photos/{colour}/{k}.png", 5): that many pictures of each colour, no two alike; returns the top folder."""
+
+    def draw(
+        pattern: str, count: int, *, first: int = 0, side: int = 16, colours: tuple[str, ...] = tuple(COLOURS)
+    ) -> Path:
+        for colour in colours:
+            for k in range(first, first + count):
+                file = tmp_path / pattern.format(colour=colour, k=k)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                picture(colour, size=(side, side), seed=k).save(file)
+        return tmp_path / Path(pattern).parts[0]
+
+    return draw
 
 
 @pytest.fixture(scope="session")
@@ -134,3 +153,36 @@ def cli(
 
     yield run
     registry.cache_clear()
+
+
+@pytest.fixture
+def refused(cli: Callable[..., Finished]) -> Callable[..., Finished]:
+    """refused(code, words, *arguments): the command line ends so, explains itself, and shows no traceback."""
+
+    def check(code: int, words: Iterable[str], *arguments: object) -> Finished:
+        done = cli(*arguments)
+        assert not [text for text in ("Traceback", "fault of clsbench") if text in done.stderr], done.stderr
+        assert not [word for word in words if word not in done.stderr], done.stderr
+        assert done.code == code, done.stderr
+        return done
+
+    return check
+
+
+@pytest.fixture
+def trained(cli: Callable[..., Finished]) -> Callable[..., dict[str, Any]]:
+    """trained(folder, "--run", "mine", …): train without an error, and return what ``--json`` says."""
+
+    def run(*arguments: object) -> dict[str, Any]:
+        done = cli("train", *arguments, "--json", "train.json")
+        assert done.code == 0, done.stderr
+        facts: dict[str, Any] = json.loads(Path("train.json").read_text(encoding="utf-8"))
+        return facts
+
+    return run
+
+
+@pytest.fixture
+def without_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training draws no curves.png, which takes far longer than to train a tiny network."""
+    monkeypatch.setattr("clsbench.training.session.save_curves", lambda *_, **__: None)

@@ -1,5 +1,6 @@
 import json
 import os
+import time
 
 import pytest
 
@@ -68,6 +69,20 @@ def test_a_taken_name_is_refused_and_nothing_is_overwritten(root):
     assert runs.find("first", root=root).read() == {"name": "first"}
 
 
+def test_a_name_can_be_checked_before_there_is_anything_to_lose(root):
+    finished("first", root)
+    with pytest.raises(OptionError, match="nothing is overwritten") as caught:
+        runs.check_name("first", root=root)
+    assert caught.value.facts["where"] == root / "first"
+    for name in ("second", None):
+        runs.check_name(name, root=root)
+    assert sorted(path.name for path in root.iterdir()) == ["first", "latest"]
+
+
+def test_runs_of_the_same_second_get_directories_of_their_own(root):
+    assert len({runs.create(None, default="digits", root=root).path for _ in range(3)}) == 3
+
+
 @pytest.mark.parametrize("name", [".", "..", "latest", "a/b", "../a", "/tmp/a"])
 def test_a_name_that_is_not_plain_is_refused(root, name):
     with pytest.raises(OptionError, match="plain name"):
@@ -93,6 +108,28 @@ def test_an_unknown_run_lists_those_there_are(root):
     with pytest.raises(ModelError, match="no run 'frist'") as caught:
         runs.find("frist", root=root)
     assert caught.value.facts["expected"] == "one of first"
+
+
+def test_all_runs_are_listed_each_once_and_unfinished_ones_left_out(root):
+    assert runs.everything(root=root) == []
+    for name in ("b", "a", "c"):
+        finished(name, root)
+    runs.create("empty", default="x", root=root)
+    assert sorted(run.name for run in runs.everything(root=root)) == ["a", "b", "c"]
+
+
+def test_runs_are_listed_in_the_order_they_were_made_whatever_was_done_with_them_since(root):
+    for name in ("b", "a", "c"):
+        finished(name, root)
+        time.sleep(0.02)
+    (root / "b" / "model.onnx").touch()
+    assert [run.name for run in runs.everything(root=root)] == ["b", "a", "c"]
+
+
+def test_names_that_are_not_utf8_are_written_and_read(root):
+    run = runs.create("first", default="x", root=root)
+    run.write({"val": ["caf\udce9.png"]})
+    assert run.read() == {"val": ["caf\udce9.png"]}
 
 
 @pytest.mark.parametrize("content", [None, "", "{", "[1]", b"\xff\xfe"])

@@ -8,6 +8,7 @@ from textwrap import dedent
 import pytest
 
 HEAVY = {"torch", "torchvision", "onnxruntime", "onnx", "numpy", "PIL", "rich", "sklearn", "matplotlib", "pyarrow"}
+COMMANDS = ["train", "find-lr", "show", "runs", "datasets", "export", "infer"]
 
 
 def fresh(code, *arguments, cwd):
@@ -30,7 +31,7 @@ def loaded(done):
     return set(done.stdout.rpartition("loaded: ")[2].split())
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["train", "--help"], ["infer", "--help"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], *([command, "--help"] for command in COMMANDS)])
 def test_help_loads_nothing_heavy_and_no_plugin(arguments, tmp_path):
     done = fresh(LOADED, *arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -77,9 +78,10 @@ def test_infer_needs_the_file_and_nothing_else(tiny_onnx, photos, tmp_path, with
     assert ("Accuracy" in done.stdout) == (not labels)
 
 
+@pytest.mark.parametrize("command", ["train", "find-lr"])
 @pytest.mark.parametrize("pair", ["model.widht=3", "model.width=wide", "widht=3", "modle.width=3"])
-def test_a_wrong_option_is_refused_before_torch_is_imported(pair, photos, tmp_path):
-    done = fresh(LOADED, "train", photos, "--with", pair, cwd=tmp_path)
+def test_a_wrong_option_is_refused_before_torch_is_imported(command, pair, photos, tmp_path):
+    done = fresh(LOADED, command, photos, "--with", pair, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     assert pair in done.stderr
     assert not loaded(done) & {"torch", "torchvision"}

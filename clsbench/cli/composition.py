@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from clsbench.errors import OptionError
+from clsbench.errors import ModelError, OptionError
 from clsbench.options import check_options, option_types
 from clsbench.registry import Registry, Resolved
+
+if TYPE_CHECKING:
+    from clsbench.datasets.dataset import Dataset
+    from clsbench.runs import Run
+
+
+#: Options of datasets that say how pictures are split.
+SPLIT_OPTIONS = ("val_fraction", "test_fraction", "folds", "fold")
 
 
 @cache
@@ -47,7 +56,7 @@ def explicit(found: Resolved, **options: Any) -> dict[str, Any]:
     Raises:
         OptionError: for a flag that would have no effect.
     """
-    chosen = {name: value for name, value in options.items() if value not in (None, False)}
+    chosen = {name: value for name, value in options.items() if value is not None and value is not False}
     for name in chosen.keys() - option_types(found.component.build).keys():
         raise OptionError(
             f"{found.qualified} does not take this option", where=f"--{name.replace('_', '-')}", got=chosen[name]
@@ -71,9 +80,73 @@ def build_decoders(names: Sequence[str], given: dict[str, dict[str, str]]) -> li
 
 
 def build_dataset(
-    name: str, root: Path | None, given: dict[str, dict[str, str]], *, val_fraction: float, seed: int
-) -> tuple[Any, Resolved, dict[str, Any]]:
-    """A dataset, the component it came from, and the options that build it again."""
-    found, options = resolve("dataset", name, given, prefix="data")
-    options = {**accepted(found, val_fraction=val_fraction, seed=seed), **options}
+    name: str | None, root: Path | None, given: dict[str, dict[str, str]], *, seed: int, **asked: Any
+) -> tuple[Dataset, Resolved, dict[str, Any]]:
+    """A dataset, the component it came from, and the options that build it again.
+
+    Args:
+        name: Of the component; None for what fits ``root``: digits, csv or folder.
+        root: Where the pictures are.
+        given: ``--with``, sorted.
+        seed: For those that take one.
+        asked: Split options that a user set; None where not.
+
+    Raises:
+        OptionError: for an unknown name or option, or an option that would have no effect.
+        DataError: if the pictures are not as required.
+    """
+    if name is None and root is not None and not root.exists():
+        names = [found.component.name for found in registry().components("dataset")]
+        if str(root) in names:
+            raise OptionError(
+                "there is no such file or folder", where="DATA", got=root, hint=f"did you mean --dataset {root}?"
+            )
+    fitting = "digits" if root is None else "csv" if root.suffix.lower() == ".csv" else "folder"
+    found, options = resolve("dataset", name or fitting, given, prefix="data")
+    # Absolute, so that run.json means the same files from everywhere.
+    options = {key: value.resolve() if isinstance(value, Path) else value for key, value in options.items()}
+    options = {**accepted(found, seed=seed), **explicit(found, **asked), **options}
     return found.build(root, **options), found, options
+
+
+def rebuild_dataset(run: Run) -> tuple[Dataset, dict[str, Any]]:
+    """The dataset of a run, split as run.json records it, and run.json's content.
+
+    Raises:
+        DataError: if the pictures are not there any more.
+    """
+    from clsbench.datasets.recorded import as_recorded
+
+    config = run.read()
+    try:
+        data, splits = config["data"], config["splits"]
+        name, root = data["dataset"], data["root"] and Path(data["root"])
+        # The recorded splits count, so none is made: pictures may have come and gone since.
+        options = {key: value for key, value in data["options"].items() if key not in SPLIT_OPTIONS}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ModelError(
+            "run.json does not say what the run was trained on",
+            where=run.path / "run.json",
+            got=f"no {error}" if isinstance(error, KeyError) else error,
+            hint="the run is damaged or of an older clsbench: train again",
+        ) from None
+    built = registry().resolve("dataset", name).build(root, **options)
+    return as_recorded(dataclasses.replace(built, notes=()), splits, where=root), config
+
+
+def settled(run: str, argument: str, data: Any, **options: Any) -> None:
+    """Refuse what would have no effect beside ``--run``.
+
+    Raises:
+        OptionError: if data or an option was given.
+    """
+    if data:
+        raise OptionError(f"either {argument} or --run, not both", got=f"{data} and --run {run}")
+    for name, value in options.items():
+        if value:
+            raise OptionError(
+                f"the run {run} has settled this",
+                where=f"--{name.replace('_', '-')}",
+                got=value,
+                expected="--run alone",
+            )

@@ -82,9 +82,10 @@ def _from_run(
     """The trained network of a run, its card, and the pictures of its validation split."""
     from clsbench import __version__, runs
     from clsbench.card import ModelCard
-    from clsbench.cli.composition import registry
+    from clsbench.cli.composition import rebuild_dataset, registry
     from clsbench.errors import DataError, ModelError
-    from clsbench.export.session import check_same_preprocessing, recorded_samples
+    from clsbench.export.session import check_same_preprocessing
+    from clsbench.models.heads import parse_head, with_head
     from clsbench.models.weights import load_state, read_state
     from clsbench.transform import ImageTransform
 
@@ -99,7 +100,11 @@ def _from_run(
         card = ModelCard(
             classes=tuple(config["classes"]),
             transform=ImageTransform.from_json(config["transform"]),
-            model={**{k: trained[k] for k in ("name", "distribution", "version")}, "options": options},
+            model={
+                **{k: trained[k] for k in ("name", "distribution", "version")},
+                "options": options,
+                "head": config["training"]["head"],
+            },
             training={"run": run.name, "data": data["dataset"], **config["training"], **result},
             clsbench_version=__version__,
         )
@@ -108,23 +113,27 @@ def _from_run(
             "the run was not finished", where=run.path / "run.json", got=f"no {error}", hint="train again"
         ) from None
     card.training.pop("unreadable", None)
-    classifier = registry().resolve("model", trained["name"]).build(len(card.classes), **options)
+    built = registry().resolve("model", trained["name"]).build(len(card.classes), **options)
+    classifier = with_head(built, parse_head(config["training"]["head"]), len(card.classes))
     check_same_preprocessing(classifier, card)
-    load_state(classifier, read_state(run.best), head="head", where=run.best)
+    if not load_state(classifier, read_state(run.best), head="head", where=run.best):
+        raise ModelError(
+            "the weights' head is not the one that run.json describes",
+            where=run.best,
+            expected=f"{config['training']['head']}, {len(card.classes)} classes",
+        )
     if images:
         return run, classifier, card, []
-    root = data["root"] and Path(data["root"])
     try:
-        pictures = registry().resolve("dataset", data["dataset"]).build(root, **data["options"])
+        pictures, _ = rebuild_dataset(run)
     except DataError as error:
         raise DataError(
             "the run's pictures, which the parity gate needs, cannot be read",
-            where=root,
+            where=data["root"],
             got=error.one_line(),
             hint="name a folder of pictures with --images DIR",
         ) from None
-    everything = [(s.name, s.image) for split in ("train", "val") for s in pictures.samples(split)]
-    return run, classifier, card, recorded_samples(config["validation"], everything, where=data["root"])
+    return run, classifier, card, [sample.image for sample in pictures.samples("val")]
 
 
 def _as_it_is(name: str, given: dict[str, dict[str, str]]) -> tuple[Any, ModelCard, list[ImageSource]]:

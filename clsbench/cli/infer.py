@@ -34,6 +34,9 @@ def infer(
         Literal["error", "ignore"], typer.Option(help="What to do with labels the model does not know.")
     ] = "error",
     topk: Annotated[int, typer.Option(min=0, help="Columns for the K best classes.")] = 0,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="A column p:CLASS for every class, for evaluate.")
+    ] = False,
     device: Device = "auto",
     allow_fallback: AllowFallback = False,
     backend: Annotated[str, typer.Option(help="An inference engine.")] = "onnxruntime",
@@ -56,6 +59,7 @@ def infer(
     from clsbench.cli.composition import accepted, build_decoders, explicit, resolve
     from clsbench.cli.infer_report import print_tables
     from clsbench.cli.terminal import Terminal
+    from clsbench.errors import OptionError
     from clsbench.inference.job import InferenceJob, write_manifest
     from clsbench.inference.machine import available_cores
     from clsbench.options import parse_with
@@ -94,6 +98,10 @@ def infer(
     )
     if job.backend.device.get("reason"):
         terminal.note(f"running on the CPU: {job.backend.device['reason']}")
+    if probabilities and writer:
+        writer_options = {**explicit(writer, probabilities=True), **writer_options}
+    elif probabilities:
+        raise OptionError("probabilities are written to a file", where="--probabilities", hint="add --out FILE")
     sink = writer.build(out, card, topk=topk, **writer_options) if writer else None
     with terminal.progress("errors") as progress:
         task = progress.add_task("images", total=len(samples), errors="")

@@ -14,7 +14,24 @@ from typing import Annotated
 import typer
 
 from clsbench import __version__
-from clsbench.cli import bench, datasets, demo, doctor, export, infer, inspect, models, plugins, train
+from clsbench.cli import (
+    bench,
+    compare,
+    datasets,
+    demo,
+    doctor,
+    evaluate,
+    export,
+    find_lr,
+    infer,
+    inspect,
+    models,
+    plugins,
+    report,
+    runs,
+    show,
+    train,
+)
 from clsbench.errors import ClsbenchError
 
 INTERRUPTED = 130
@@ -27,8 +44,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(train.train)
+app.command()(find_lr.find_lr)
+app.command()(show.show)
+app.command()(runs.runs)
 app.command()(export.export)
 app.command()(infer.infer)
+app.command()(evaluate.evaluate)
+app.command()(compare.compare)
+app.command()(report.report)
 app.command()(inspect.inspect)
 app.command()(bench.bench)
 app.command()(doctor.doctor)

@@ -13,9 +13,27 @@ With = Annotated[
 ]
 Json = Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write the same facts as JSON; - for stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes on stderr.")]
-ValFraction = Annotated[
-    float, typer.Option(help="The part of each class set aside where no validation split is given.")
+Data = Annotated[
+    Path | None,
+    typer.Argument(metavar="[DATA]", help="A folder of class folders, or a .csv; the digits if left out."),
 ]
+DatasetName = Annotated[
+    str | None, typer.Option("--dataset", help="One of `clsbench datasets`; chosen by DATA if left out.")
+]
+ModelName = Annotated[str, typer.Option("--model", help="One of `clsbench models`.")]
+Pretrained = Annotated[bool, typer.Option("--pretrained", help="Start from published weights.")]
+Weights = Annotated[Path | None, typer.Option("--weights", metavar="FILE", help="Start from a local weights file.")]
+ValFraction = Annotated[
+    float | None,
+    typer.Option(help="The part of each class set aside where no validation split is given; 0.2."),
+]
+TestFraction = Annotated[
+    float | None, typer.Option(help="The part of each class set aside for a final test; none if left out.")
+]
+Folds = Annotated[
+    int | None, typer.Option(metavar="K", help="Split training pictures K ways, one of them to validate.")
+]
+Fold = Annotated[int | None, typer.Option(metavar="I", help="With --folds: which one validates, from 1 to K.")]
 Seed = Annotated[int, typer.Option(help="Of splits, weights, order and augmentation.")]
 Device = Annotated[
     str, typer.Option(help="auto, cpu, cuda[:i,j] or tensorrt[:i,j]; a named device is used, or it is an error.")

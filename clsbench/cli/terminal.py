@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,6 +71,10 @@ class Terminal:
         elif self._json:
             write_json(Path(self._json), values)
 
+    def status(self, text: str) -> AbstractContextManager[Any]:
+        """A spinner on stderr while something takes a while."""
+        return nullcontext() if self._quiet or not self.err.is_terminal else self.err.status(text)
+
     def progress(self, *fields: str) -> Progress:
         """A progress bar on stderr with count, the named fields, speed and remaining time."""
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -103,10 +108,11 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, 
     from rich.text import Text
 
     made = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    made.min_width = min(len(title), 79)  # or a title above a narrow table would be broken
     for position, name in enumerate(columns):
         made.add_column(name, justify="left" if position < left else "right", overflow="fold")
     for row in rows:
-        made.add_row(*(Text(cell) for cell in row))
+        made.add_row(*(Text(_safe(cell)) for cell in row))
     return made
 
 
@@ -115,3 +121,18 @@ def facts_table(title: str, facts: Iterable[tuple[str, str]]) -> Table:
     made = table(title, ("", ""), facts, left=2)
     made.show_header = False
     return made
+
+
+def percent(fraction: float) -> str:
+    """A fraction as every table shows it."""
+    return f"{fraction:.2%}"
+
+
+def shortened(text: str, width: int) -> str:
+    """A text of at most ``width`` characters; the end of a long one, where paths differ."""
+    return text if len(text) <= width else f"…{text[1 - width :]}"
+
+
+def _safe(text: str) -> str:
+    """What strangers named their classes and files must not steer the terminal, nor break its encoding."""
+    return "".join(c if c.isprintable() else "?" for c in text)

@@ -2,46 +2,97 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from clsbench.cli.parameters import Json, Quiet, Seed, ValFraction, With
+from clsbench.cli.parameters import (
+    Data,
+    DatasetName,
+    Fold,
+    Folds,
+    Json,
+    ModelName,
+    Pretrained,
+    Quiet,
+    Seed,
+    TestFraction,
+    ValFraction,
+    Weights,
+    With,
+)
 
 if TYPE_CHECKING:
-    from rich.progress import TaskID
-
     from clsbench.cli.terminal import Terminal
-    from clsbench.datasets.dataset import Dataset
-    from clsbench.training.loop import Epoch, TrainConfig
-
-#: Sensible defaults: (epochs, learning rate) from scratch and from pretrained weights.
-SCRATCH, PRETRAINED = (30, 5e-3), (5, 1e-3)
+    from clsbench.training.config import TrainConfig
+    from clsbench.training.loop import Epoch
+    from clsbench.training.session import Result
 
 
 def train(
-    data: Annotated[
-        Path | None,
-        typer.Argument(metavar="[DATA]", help="A folder of class folders; the digits if left out."),
+    data: Data = None,
+    dataset: DatasetName = None,
+    model: ModelName = "simple-cnn",
+    pretrained: Pretrained = False,
+    weights: Weights = None,
+    recipe: Annotated[
+        Literal["fine-tune", "frozen", "scratch"] | None,
+        typer.Option(help="fine-tune: the head first, then everything; frozen: the head only. By the weights."),
     ] = None,
-    dataset: Annotated[
-        str | None, typer.Option(help="folder, digits or a plugin's; folder where DATA is given.")
+    epochs: Annotated[
+        int | None,
+        typer.Option(help="Passes: 30 from scratch, 5 to fine-tune (after the head's), 20 of a frozen head."),
     ] = None,
-    model: Annotated[str, typer.Option(help="A model of `clsbench models`.")] = "simple-cnn",
-    pretrained: Annotated[bool, typer.Option("--pretrained", help="Start from published weights.")] = False,
-    weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Start from a local weights file.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes; 30 from scratch, 5 from weights.")] = None,
-    batch_size: Annotated[int, typer.Option(help="Images a step.")] = 32,
+    freeze_epochs: Annotated[int | None, typer.Option(help="fine-tune: passes of the head alone, before; 5.")] = None,
+    unfreeze_from: Annotated[
+        str | None, typer.Option(metavar="GROUP", help="Layer groups before this one are never trained.")
+    ] = None,
     lr: Annotated[
-        float | None, typer.Option(help="Highest learning rate; 0.005 from scratch, 0.001 from weights.")
+        str | None,
+        typer.Option(metavar="RATE", help="Highest learning rate, or `auto` for find-lr's. By the recipe."),
     ] = None,
+    lr_mult: Annotated[float | None, typer.Option(help="A factor on it for the first layer group.")] = None,
+    schedule: Annotated[
+        Literal["one-cycle", "cosine", "step", "constant"], typer.Option(help="Of the learning rate.")
+    ] = "one-cycle",
+    optimizer: Annotated[Literal["adamw", "adam", "sgd"], typer.Option(help="sgd has momentum 0.9.")] = "adamw",
+    weight_decay: Annotated[float, typer.Option(help="Of weights; biases and normalisation have none.")] = 0.01,
+    batch_size: Annotated[int, typer.Option(help="Images a batch.")] = 32,
+    accumulate: Annotated[int, typer.Option(help="Batches a step of the optimizer.")] = 1,
+    label_smoothing: Annotated[float, typer.Option(help="The part of a target spread over all classes.")] = 0.0,
+    class_weights: Annotated[
+        Literal["none", "balanced"], typer.Option(help="balanced: rare classes count as much as common ones.")
+    ] = "none",
+    mixup: Annotated[float, typer.Option(help="Mixup, by its Beta parameter, such as 0.2.")] = 0.0,
+    cutmix: Annotated[float, typer.Option(help="CutMix, by its Beta parameter, such as 1.")] = 0.0,
     augment: Annotated[
-        Literal["none", "basic"],
-        typer.Option(help="basic: random crops, and flips where a mirrored picture is as good."),
-    ] = "basic",
-    val_fraction: ValFraction = 0.2,
+        Literal["none", "basic", "rand", "trivial"] | None,
+        typer.Option(
+            help="basic (default): random crops, and flips where they do no harm; or RandAugment, TrivialAugment."
+        ),
+    ] = None,
+    views: Annotated[
+        int | None, typer.Option(help="Frozen backbone: augmented views of each picture, cached; 0 caches nothing.")
+    ] = None,
+    ema: Annotated[float, typer.Option(help="Judge and keep averaged weights, of this decay, such as 0.999.")] = 0.0,
+    clip_grad: Annotated[float, typer.Option(help="Largest norm of the gradient.")] = 0.0,
+    head: Annotated[str, typer.Option(help="linear, or mlp:WIDTH; with dropout: mlp:512,dropout=0.2.")] = "linear",
+    patience: Annotated[int, typer.Option(help="Stop after so many epochs without a better validation.")] = 0,
+    max_time: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Stop after this time: seconds, or 90s, 10m, 2h.")
+    ] = None,
+    val_fraction: ValFraction = None,
+    test_fraction: TestFraction = None,
+    folds: Folds = None,
+    fold: Fold = None,
+    strict_data: Annotated[
+        bool, typer.Option("--strict-data", help="Refuse to train if the data check finds anything.")
+    ] = False,
+    cache: Annotated[
+        Literal["auto", "ram", "disk", "off"], typer.Option(help="Where decoded pictures are kept between epochs.")
+    ] = "auto",
     seed: Seed = 0,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to train.")] = "auto",
     run: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the run directory.")] = None,
@@ -49,133 +100,122 @@ def train(
     json: Json = None,
     quiet: Quiet = False,
 ) -> None:
-    """Train a classifier on labelled pictures; writes runs/NAME."""
-    from clsbench.cli.composition import asked, build_dataset, resolve
+    """Train a classifier on labelled pictures; writes runs/NAME.
+
+    Examples, each a whole recipe:
+
+    train photos/ --model resnet18 --pretrained --patience 3
+
+    train photos/ --model resnet50 --pretrained --recipe frozen --head mlp:512,dropout=0.2
+
+    train faces/ --with data.attribute=smiling --model resnext101_32x8d --pretrained
+
+    train pets/images --dataset regex --model resnet34 --pretrained --lr auto
+
+    train --dataset cifar10 --model simple-cnn --epochs 5
+    """
+    from clsbench.cli.progress import TrainingProgress
     from clsbench.cli.terminal import Terminal
-    from clsbench.errors import OptionError
-    from clsbench.options import parse_with
+    from clsbench.cli.training_inputs import resolve_inputs
+    from clsbench.models.heads import parse_head
+    from clsbench.runs import check_name
 
     terminal = Terminal(json=json, quiet=quiet)
-    if batch_size < 1:
-        raise OptionError("a batch needs at least one image", where="--batch-size", got=batch_size)
-    given = asked(parse_with(options or (), ("model", "data")), pretrained=pretrained, weights=weights)
-    network, model_options = resolve("model", model, given)
-    dataset = dataset or ("folder" if data else "digits")
-    pictures, source, data_options = build_dataset(dataset, data, given, val_fraction=val_fraction, seed=seed)
-    _describe(terminal, dataset, data, pictures)
-    _need_training_packages()
+    # Wrong usage is refused before pictures are looked for, or downloaded.
+    auto, rate, seconds = lr == "auto", _number(lr), _seconds(max_time)
+    parse_head(head)
+    check_name(run)
+    inputs = resolve_inputs(
+        terminal, data, dataset, model, options, pretrained=pretrained, weights=weights, seed=seed,
+        splits={"val_fraction": val_fraction, "test_fraction": test_fraction, "folds": folds, "fold": fold},
+    )  # fmt: skip
     from clsbench.training.session import describe_run, run_training
 
-    started = bool(model_options.get("pretrained") or model_options.get("weights"))
-    default_epochs, default_lr = PRETRAINED if started else SCRATCH
-    config = _config(
-        default_epochs if epochs is None else epochs,
-        default_lr if lr is None else lr,
-        pretrained=started,
+    config = inputs.configure(
+        recipe, epochs=epochs, freeze_epochs=freeze_epochs, unfreeze_from=unfreeze_from,
+        lr=rate, lr_mult=lr_mult, schedule=schedule, optimizer=optimizer,
+        weight_decay=weight_decay, batch_size=batch_size, accumulate=accumulate, label_smoothing=label_smoothing,
+        class_weights=class_weights, mixup=mixup, cutmix=cutmix, augment=augment, views=views, ema=ema,
+        clip_grad=clip_grad, head=head, patience=patience, max_time=seconds, cache=cache, seed=seed,
         device=device,
-    )
-    terminal.note(
-        f"training {network.qualified} for {config.epochs} epochs on {config.device}, "
-        f"learning rate {config.lr:g}, batches of {batch_size}, augmentation {augment}"
+    )  # fmt: skip
+    terminal.note(_plan(inputs.network.qualified, config, auto=auto))
+    facts = describe_run(config, data=inputs.data_facts, model=inputs.model_facts)
+    with TrainingProgress(terminal.progress("loss", "accuracy")) as progress:
+        result = run_training(
+            partial(inputs.network.build, len(inputs.pictures.classes), **inputs.model_options),
+            inputs.pictures, config, facts, progress, run_name=run, auto_lr=auto, strict=strict_data,
+        )  # fmt: skip
+    _report(terminal, result, config)
+    terminal.facts(
+        {
+            "schema": 2,
+            "run": str(result.run.path),
+            **result.run.read(),
+            "history": [asdict(epoch) for epoch in result.history],
+        }
     )
 
-    facts = describe_run(
-        config,
-        data={"dataset": source.qualified, "root": data and str(data.resolve()), "options": data_options},
-        model={
-            "name": network.qualified,
-            "distribution": network.plugin.distribution,
-            "version": network.plugin.version,
-            "pretrained": pretrained,
-            "options": model_options,
-        },
-        batch_size=batch_size,
-        augment=augment,
-        seed=seed,
+
+def _number(text: str | None) -> float | None:
+    from clsbench.errors import OptionError
+
+    try:
+        return None if text in (None, "auto") else float(str(text))
+    except ValueError:
+        raise OptionError(
+            "a learning rate is a number or `auto`", where="--lr", got=text, expected="for example 0.001"
+        ) from None
+
+
+def _seconds(text: str | None) -> float:
+    from clsbench.errors import OptionError
+
+    if text is None:
+        return 0.0
+    units = {"s": 1, "m": 60, "h": 3600}
+    number, unit = (text[:-1], units[text[-1]]) if text[-1:] in units else (text, 1)
+    try:
+        seconds = float(number) * unit
+        if not 0 < seconds < float("inf"):
+            raise ValueError
+    except ValueError:
+        raise OptionError(
+            "a time cannot be read", where="--max-time", got=text, expected="seconds above 0, or 90s, 10m, 2h"
+        ) from None
+    return seconds
+
+
+def _plan(name: str, config: TrainConfig, *, auto: bool) -> str:
+    """What is going to happen, with everything that was assumed."""
+    epochs = f"{config.epochs} epochs"
+    if config.freeze_epochs:
+        epochs = f"{config.freeze_epochs} epochs of the head, {config.epochs} of everything"
+    rate = "found by a range test" if auto else f"{config.lr:g}"
+    augment = config.augment + (f" in {config.views} views" if config.views > 1 else "")
+    return (
+        f"training {name} on {config.device}, recipe {config.recipe}: {epochs}, learning rate {rate} "
+        f"({config.schedule}), batches of {config.batch_size}, augmentation {augment}"
     )
-    build_model = partial(network.build, len(pictures.classes), **model_options)
-    with _Progress(terminal, config) as progress:
-        result = run_training(
-            build_model,
-            pictures,
-            config,
-            facts,
-            progress,
-            run_name=run,
-        )
-    for line in result.warnings:
-        terminal.warn(line)
+
+
+def _report(terminal: Terminal, result: Result, config: TrainConfig) -> None:
+    for finding in result.check.findings:
+        terminal.warn(finding.message)
+    if result.classifier.head_loaded is False:
+        terminal.note("the head is new: that of the weights file is another, or for another number of classes")
+    if result.lr_suggestion:
+        terminal.note(f"learning rate by range test: {result.lr_suggestion:.2g}")
+    terminal.print(_table(result.history, result.best.epoch))
+    if result.stopped:
+        terminal.print(f"stopped early: {result.stopped}")
     best = result.best
-    terminal.print(_table(result.history, best.epoch))
     terminal.print(
         f"best: {best.val_accuracy:.2%} validation accuracy in epoch {best.epoch}, written to {result.run.path}"
     )
+    if result.test_accuracy is not None:
+        terminal.print(f"test: {result.test_accuracy:.2%} with these weights")
     terminal.note("next: clsbench export --onnx")
-    terminal.facts({"schema": 1, "run": str(result.run.path), **result.run.read()})
-
-
-def _need_training_packages() -> None:
-    from importlib.util import find_spec
-
-    from clsbench.errors import ClsbenchError
-
-    missing = [name for name in ("torch", "safetensors") if find_spec(name) is None]
-    if missing:
-        raise ClsbenchError(f"training needs {' and '.join(missing)}", hint="pip install 'clsbench[train]'")
-
-
-def _config(epochs: int, lr: float, *, pretrained: bool, device: str) -> TrainConfig:
-    from clsbench.training.loop import PRETRAINED_BACKBONE_LR, TrainConfig, choose_device
-
-    return TrainConfig(
-        epochs=epochs,
-        lr=lr,
-        backbone_lr=PRETRAINED_BACKBONE_LR if pretrained else 1.0,
-        device=choose_device(device),
-    )
-
-
-def _describe(terminal: Terminal, name: str, root: Path | None, pictures: Dataset) -> None:
-    counts = ", ".join(f"{len(samples)} {split}" for split, samples in pictures.splits.items())
-    terminal.note(f"{name}{f' {root}' if root else ''}: {len(pictures.classes)} classes, {counts}")
-    for note in pictures.notes:
-        terminal.note(f"  {note}")
-
-
-class _Progress:
-    """Shows loss, accuracy and the remaining time."""
-
-    def __init__(self, terminal: Terminal, config: TrainConfig) -> None:
-        self._progress = terminal.progress("loss", "accuracy")
-        self._config = config
-        self._task: TaskID | None = None
-
-    def __enter__(self) -> _Progress:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def begin(self, steps: int) -> None:
-        """Training starts: so many batches an epoch."""
-        total = steps * self._config.epochs
-        self._task = self._progress.add_task("training", total=total, loss="", accuracy="")
-
-    def step(self, epoch: int, loss: float) -> None:
-        """A batch is done."""
-        if self._task is not None:
-            self._progress.update(
-                self._task,
-                advance=1,
-                description=f"epoch {epoch}/{self._config.epochs}",
-                loss=f"loss {loss:.4f}",
-            )
-
-    def epoch(self, result: Epoch) -> None:
-        """An epoch is done."""
-        if self._task is not None:
-            self._progress.update(self._task, accuracy=f"val {result.val_accuracy:.2%}")
 
 
 def _table(history: list[Epoch], best: int) -> Any:
@@ -184,12 +224,14 @@ def _table(history: list[Epoch], best: int) -> Any:
     rows = [
         (
             f"{e.epoch}{' *' if e.epoch == best else ''}",
+            e.stage,
             f"{e.train_loss:.4f}",
+            f"{e.train_accuracy:.2%}",
             f"{e.val_loss:.4f}",
             f"{e.val_accuracy:.2%}",
             f"{e.seconds:.1f}",
         )
         for e in history
     ]
-    columns = ("epoch", "training loss", "validation loss", "validation accuracy", "seconds")
-    return table("Training (* best)", columns, rows)
+    columns = ("epoch", "stage", "training loss", "accuracy", "validation loss", "accuracy", "seconds")
+    return table("Training (* best)", columns, rows, left=2)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from clsbench.card import check_class_names
@@ -19,7 +21,7 @@ class Sample:
     """One labelled image.
 
     Args:
-        name: A stable id, unique in its split: a relative path.
+        name: A stable id, unique in its dataset: a relative path.
         image: A path, encoded bytes, or pixels uint8 (H, W, 3).
         label: Index into the dataset's classes, or None.
     """
@@ -40,7 +42,8 @@ class Dataset:
         mirrored: Whether a mirrored picture still shows its class; not so with digits.
 
     Raises:
-        DataError: if class names repeat or are fewer than two, or a label is out of range.
+        DataError: if class names repeat or are fewer than two, a label is out of range, or a
+            name stands for two samples, be it in one split or in two.
     """
 
     classes: tuple[str, ...]
@@ -54,16 +57,28 @@ class Dataset:
             check_class_names(self.classes)
         except ClsbenchError as error:
             raise DataError(error.what, where=self.root, got=error.facts["got"]) from None
-        count = len(self.classes)
+        seen: set[str] = set()
         for split, samples in self.splits.items():
             for sample in samples:
-                if sample.label is not None and not 0 <= sample.label < count:
+                if sample.label is not None and not 0 <= sample.label < len(self.classes):
                     raise DataError(
                         "a label is out of range",
                         where=f"{split}: {sample.name}",
                         got=sample.label,
-                        expected=f"0 to {count - 1}",
+                        expected=f"0 to {len(self.classes) - 1}",
                     )
+                if sample.name in seen:
+                    raise self._repeated(sample.name)
+                seen.add(sample.name)
+
+    def _repeated(self, name: str) -> DataError:
+        homes = [split for split, samples in self.splits.items() for sample in samples if sample.name == name]
+        return DataError(
+            "a name stands for two samples",
+            where=self.root,
+            got=f"{name} in {' and '.join(homes)}",
+            expected="names that are unique in the dataset, such as paths relative to its root",
+        )
 
     def samples(self, split: str) -> Sequence[Sample]:
         """The samples of a split.
@@ -78,3 +93,19 @@ class Dataset:
                 expected=", ".join(name for name, samples in self.splits.items() if samples),
             )
         return self.splits[split]
+
+
+def check_files_exist(samples: Sequence[Sample], *, where: object, hint: str) -> None:
+    """Refuse samples whose files are not there.
+
+    Raises:
+        DataError: with their number and the first three.
+    """
+    missing = [s.name for s in samples if isinstance(s.image, str | Path) and not os.path.isfile(s.image)]
+    if missing:
+        raise DataError(
+            f"{len(missing)} of {len(samples)} files do not exist",
+            where=where,
+            got=", ".join(missing[:3]) + (", …" if len(missing) > 3 else ""),
+            hint=hint,
+        )

@@ -10,21 +10,35 @@ from pathlib import Path
 import numpy as np
 
 from clsbench.datasets.dataset import Dataset, Sample
-from clsbench.datasets.splits import stratified_split
+from clsbench.datasets.splits import make_splits
 from clsbench.errors import DataError
 
+#: The part of each class set aside for the final test where nothing else is asked for.
+TEST_FRACTION = 0.2
 
-def build(root: Path | None = None, *, val_fraction: float = 0.2, test_fraction: float = 0.2, seed: int = 0) -> Dataset:
+
+def build(
+    root: Path | None = None,
+    *,
+    val_fraction: float | None = None,
+    test_fraction: float | None = None,
+    folds: int | None = None,
+    fold: int | None = None,
+    seed: int = 0,
+) -> Dataset:
     """The digits 0 to 9 as uint8 (8, 8, 3), split into train, val and test.
 
     Args:
         root: Not used; must be None.
-        val_fraction: The part of each class, test images apart, set aside for validation.
-        test_fraction: The part of each class set aside for the final test.
-        seed: Of both splits.
+        val_fraction: The part of each class, test images apart, set aside for validation; None for 0.2.
+        test_fraction: The part of each class set aside for the final test; None for 0.2.
+        folds: Split train and val into this many folds instead.
+        fold: The fold that is val, from 1.
+        seed: Of the splits.
 
     Raises:
         DataError: if a folder is given.
+        OptionError: if the split options contradict each other.
     """
     if root is not None:
         raise DataError("the digits are embedded and take no folder", got=root, hint="--dataset folder")
@@ -36,10 +50,13 @@ def build(root: Path | None = None, *, val_fraction: float = 0.2, test_fraction:
         Sample(f"{i:04d}.png", np.repeat(image[:, :, None], 3, axis=2), int(label))
         for i, (image, label) in enumerate(zip(pixels, digits.target, strict=True))
     ]
-    rest, test = stratified_split(samples, test_fraction, seed=seed)
-    train, val = stratified_split(rest, val_fraction, seed=seed)
-    return Dataset(
-        classes=tuple(str(digit) for digit in range(10)),
-        splits={"train": train, "val": val, "test": test},
-        mirrored=False,
+    splits, notes = make_splits(
+        {"train": samples},
+        val_fraction=val_fraction,
+        test_fraction=TEST_FRACTION if test_fraction is None else test_fraction,
+        folds=folds,
+        fold=fold,
+        seed=seed,
+        where="digits",
     )
+    return Dataset(classes=tuple(str(digit) for digit in range(10)), splits=splits, notes=tuple(notes), mirrored=False)

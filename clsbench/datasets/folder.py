@@ -1,110 +1,197 @@
-"""The ``folder`` dataset: one folder a class, with or without split folders above.
+"""The ``folder`` dataset: one folder a class, with or without split and attribute folders above.
 
 photos/cat/1.jpg …  photos/dog/2.jpg …               split by --val-fraction
 photos/train/cat/1.jpg …  photos/val/cat/3.jpg …     split as given
+photos/colour/0/1.jpg …  photos/shape/0/1.jpg …      one attribute of several, by --with data.attribute=colour;
+                                                     split folders above or below it
 """
 
 from __future__ import annotations
 
+import os
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 from clsbench.datasets.dataset import Dataset, Sample
-from clsbench.datasets.splits import stratified_split
+from clsbench.datasets.splits import SPLIT_WORDS, check_known_classes, make_splits
 from clsbench.errors import DataError
-from clsbench.images.listing import list_images
-
-#: Folder names that mean a split.
-SPLIT_FOLDERS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test",)}
+from clsbench.images.listing import Listing, list_images
 
 
-def build(root: Path | None, *, val_fraction: float = 0.2, seed: int = 0) -> Dataset:
-    """Read labelled pictures from class folders.
+def build(
+    root: Path | None,
+    *,
+    attribute: str | None = None,
+    val_fraction: float | None = None,
+    test_fraction: float | None = None,
+    folds: int | None = None,
+    fold: int | None = None,
+    seed: int = 0,
+) -> Dataset:
+    """Read labelled pictures from class folders; names are relative to ``root``.
 
     Args:
-        root: The folder that holds the class folders, or ``train/`` and ``val/`` or ``test/``.
-        val_fraction: The part of each class set aside where no split is given.
-        seed: Of that split.
+        root: The folder that holds the class folders, or ``train/`` and perhaps ``val/`` and ``test/``.
+        attribute: The folder above the class folders, where there is one for each of several attributes.
+        val_fraction: The part of each class set aside where no validation split is given; None for 0.2.
+        test_fraction: The part of each class set aside as a test split, where none is given.
+        folds: Split train and val into this many folds instead.
+        fold: The fold that is val, from 1.
+        seed: Of the splits.
 
     Raises:
-        DataError: if there is no such folder, no image, fewer than two classes, or a split
-            with classes that ``train`` does not have.
+        DataError: if there is no such folder or attribute, no image, fewer than two classes, or
+            a split with classes that ``train`` does not have.
+        OptionError: if the split options contradict each other or the given splits.
+    """
+    root = existing_folder(root, "folder")
+    folders, notes = _find_splits(root) if attribute is None else _find_attribute(root, attribute)
+    names: dict[str, list[str]] = {}
+    for split, folder in folders.items():
+        names[split], more = _labelled_names(root, folder)
+        notes += more
+    classes, more = _classes(folders["train"], names["train"])
+    notes += more if attribute is None else []
+    given = {split: _samples(root, folder, names[split], classes) for split, folder in folders.items()}
+    splits, more = make_splits(
+        given,
+        val_fraction=val_fraction,
+        test_fraction=test_fraction,
+        folds=folds,
+        fold=fold,
+        seed=seed,
+        where=root,
+    )
+    return Dataset(classes=classes, splits=splits, notes=(*notes, *more), root=str(root))
+
+
+def existing_folder(root: Path | None, dataset: str) -> Path:
+    """The folder a dataset was given.
+
+    Raises:
+        DataError: if none was, or it does not exist.
     """
     if root is None:
-        raise DataError(
-            "the folder dataset needs a folder", hint="clsbench train PHOTOS, with one folder a class in it"
-        )
+        raise DataError(f"the {dataset} dataset needs a folder", hint=f"clsbench train FOLDER --dataset {dataset}")
     if not root.is_dir():
         raise DataError("there is no such folder", where=root)
-    given = {
-        split: next((root / name for name in names if (root / name).is_dir()), None)
-        for split, names in SPLIT_FOLDERS.items()
+    return root
+
+
+def skipped_note(listing: Listing) -> list[str]:
+    """What the listing of a folder passed over, if anything."""
+    if not listing.skipped:
+        return []
+    others = ", ".join(f"{n} {suffix}" for suffix, n in listing.skipped.most_common(5))
+    return [f"files that are no images by their suffix are left out: {others}"]
+
+
+def _find_splits(base: Path) -> tuple[dict[str, Path], list[str]]:
+    """Split -> the folder that holds its class folders; the whole is ``train`` where none is split."""
+    found = _split_folders(base)
+    others = sorted(set(_folders(base)) - {folder.name for folder in found.values()})
+    if "train" in found:
+        return found, [f"folders beside {found['train'].name}/ are left out: {', '.join(others)}"] if others else []
+    if found and not others:
+        raise DataError(
+            "there is no folder of training images",
+            where=base,
+            got=", ".join(f"{folder.name}/" for folder in found.values()),
+            expected="train/ beside them",
+        )
+    return {"train": base}, []
+
+
+def _find_attribute(root: Path, attribute: str) -> tuple[dict[str, Path], list[str]]:
+    """The same for the class folders of one attribute."""
+    splits = _split_folders(root)
+    above = [name for name in _attributes(root) if root / name not in splits.values()]
+    if attribute in above:
+        return _find_splits(root / attribute)
+    below = _attributes(splits["train"]) if "train" in splits else []
+    if attribute not in below:
+        raise DataError(
+            f"there is no attribute '{attribute}'",
+            where=root,
+            got=", ".join(sorted({*above, *below})) or "no folder that holds class folders",
+            expected="a folder with one folder a class in it",
+        )
+    found = {split: folder / attribute for split, folder in splits.items() if (folder / attribute).is_dir()}
+    return found, [
+        f"{folder.name}/ is left out: it has no folder {attribute}/"
+        for split, folder in splits.items()
+        if split not in found
+    ]
+
+
+def _split_folders(base: Path) -> dict[str, Path]:
+    """Split -> its folder. One without folders in it is none: a class may be called train."""
+    folders = _folders(base)
+    named = {
+        split: [base / name for name in names if name in folders and _folders(base / name)]
+        for split, names in SPLIT_WORDS.items()
     }
-    train = given["train"]
-    if train is not None and (given["val"] or given["test"]):
-        return _given_splits(root, train, given["val"], given["test"])
-    classes, samples, notes = _read(train or root)
-    if train:
-        notes.append(f"{root} has no val/ or test/ folder: part of {train.name}/ is set aside")
-    kept, aside = stratified_split(samples, val_fraction, seed=seed)
-    notes.append(f"validation: {len(aside)} images, {val_fraction:.0%} of each class, seed {seed}")
-    return Dataset(classes=classes, splits={"train": kept, "val": aside}, notes=tuple(notes), root=str(root))
+    return {split: found[0] for split, found in named.items() if found}
 
 
-def _given_splits(root: Path, train: Path, val: Path | None, test: Path | None) -> Dataset:
-    classes, samples, notes = _read(train)
-    splits = {"train": samples}
-    for split, folder in (("val", val), ("test", test)):
-        if folder is not None:
-            splits[split] = _read_known(folder, classes)
-    if "val" not in splits:
-        notes.append("there is no val/ folder: test/ serves as validation, so its accuracy is optimistic")
-        splits["val"] = splits["test"]
-    return Dataset(classes=classes, splits=splits, notes=tuple(notes), root=str(root))
+def _attributes(folder: Path) -> list[str]:
+    return [name for name in _folders(folder) if _folders(folder / name)]
 
 
-def _read(folder: Path) -> tuple[tuple[str, ...], list[Sample], list[str]]:
-    """Classes (sorted by name), samples, notes."""
+def _folders(path: Path) -> list[str]:
+    try:
+        with os.scandir(path) as entries:
+            return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith((".", "__MACOSX")))
+    except OSError as error:
+        raise DataError("a folder cannot be read", where=path, got=error.strerror) from None
+
+
+def _labelled_names(root: Path, folder: Path) -> tuple[list[str], list[str]]:
+    """(paths relative to ``folder`` of the images in class folders, notes)."""
     listing = list_images(folder)
     labelled = [name for name in listing.names if "/" in name]
-    classes = tuple(sorted({name.split("/", 1)[0] for name in labelled}))
+    notes = []
+    if loose := len(listing.names) - len(labelled):
+        notes.append(f"{loose} images lie outside of class folders and are left out")
+    if empty := sorted(set(_folders(folder)) - {name.split("/", 1)[0] for name in labelled}):
+        notes.append(f"class folders without images are left out: {', '.join(empty)}")
+    notes += skipped_note(listing)
+    prefix = "" if folder == root else f"{folder.relative_to(root).as_posix()}/: "
+    return labelled, [prefix + note for note in notes]
+
+
+def _classes(folder: Path, names: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
+    """Classes (sorted by name), and a note where the folders look like attributes rather than classes."""
+    below: dict[str, set[str]] = defaultdict(set)
+    for name in names:
+        top, _, rest = name.partition("/")
+        below[top].add(rest.partition("/")[0] if "/" in rest else "")  # "" for an image directly in it
+    classes = tuple(sorted(below))
+    first = below[classes[0]] if classes else set()
+    nested = "" not in first and len(first) >= 2 and all(below[name] == first for name in classes)
+    option = f"--with data.attribute={classes[0]}" if nested else ""
     if len(classes) < 2:
         raise DataError(
             "training needs at least two classes",
             where=folder,
             got=f"one class folder with images: {classes[0]}" if classes else "no class folder with images",
             expected="one folder a class, with its images inside",
+            hint=f"if the classes are the folders in {classes[0]}/, add {option}" if nested else None,
         )
-    notes = []
-    if loose := len(listing.names) - len(labelled):
-        notes.append(f"{loose} images lie outside of class folders and are left out")
-    empty = sorted(
-        entry.name
-        for entry in folder.iterdir()
-        if entry.is_dir() and not entry.name.startswith(".") and entry.name not in classes
-    )
-    if empty:
-        notes.append(f"class folders without images are left out: {', '.join(empty)}")
-    if listing.skipped:
-        others = ", ".join(f"{n} {suffix}" for suffix, n in listing.skipped.most_common(5))
-        notes.append(f"files that are no images by their suffix are left out: {others}")
-    return classes, _samples(folder, labelled, classes), notes
+    if not nested:
+        return classes, []
+    return classes, [
+        f"each of the {len(classes)} class folders holds the same folders ({', '.join(sorted(first)[:5])}): "
+        f"if these are the classes of several attributes, choose one, such as {option}"
+    ]
 
 
-def _read_known(folder: Path, classes: tuple[str, ...]) -> list[Sample]:
-    labelled = [name for name in list_images(folder).names if "/" in name]
-    strangers = sorted({name.split("/", 1)[0] for name in labelled} - set(classes))
-    if strangers:
-        raise DataError(
-            "a split has classes that the training images do not have",
-            where=folder,
-            got=", ".join(strangers),
-            expected=", ".join(classes[:20]),
-            hint="rename the folders, or add training images of these classes",
-        )
-    return _samples(folder, labelled, classes)
-
-
-def _samples(folder: Path, names: list[str], classes: tuple[str, ...]) -> list[Sample]:
+def _samples(root: Path, folder: Path, names: Sequence[str], classes: Sequence[str]) -> list[Sample]:
     index = {name: k for k, name in enumerate(classes)}
-    root = str(folder)
-    return [Sample(name, f"{root}/{name}", index[name.split("/", 1)[0]]) for name in names]
+    tops = [name.split("/", 1)[0] for name in names]
+    check_known_classes(tops, classes, where=folder)
+    prefix = "" if folder == root else f"{folder.relative_to(root).as_posix()}/"
+    return [
+        Sample(f"{prefix}{name}", f"{root}/{prefix}{name}", index[top]) for name, top in zip(names, tops, strict=True)
+    ]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import difflib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,17 @@ class Labels:
     notes: tuple[str, ...] = ()
 
 
+def class_folder(name: str) -> str:
+    """The folder that a class is written to and found in: its name, with what no folder can bear escaped.
+
+    No two classes share a folder.
+
+    >>> class_folder("T-shirt/top"), class_folder("..")
+    ('T-shirt%2Ftop', '%2E.')
+    """
+    return re.sub(r"^\.|/|\0|%(?=2E|2F|00|25)", lambda found: f"%{ord(found[0]):02X}", name)
+
+
 def from_folders(names: Sequence[str], classes: Sequence[str], *, where: object, unknown: str = "error") -> Labels:
     """Labels from the folders the images lie in.
 
@@ -46,13 +58,14 @@ def from_folders(names: Sequence[str], classes: Sequence[str], *, where: object,
     Raises:
         DataError: if some folders at that depth are classes and others are not.
     """
-    index = {name: k for k, name in enumerate(classes)}
+    index = {class_folder(name): k for k, name in enumerate(classes)}
     parts = [name.split("/")[:-1] for name in names]
     for depth in range(max(map(len, parts), default=0)):
         folders = {p[depth] for p in parts if len(p) > depth}
         if folders & index.keys():
             found = [index.get(p[depth], -1) if len(p) > depth else -1 for p in parts]
-            return _labels("class folders", found, folders, classes, where, unknown)
+            present = {classes[index[name]] if name in index else name for name in folders}
+            return _labels("class folders", found, present, classes, where, unknown)
     folders = {p[0] for p in parts if p}
     note: tuple[str, ...] = ()
     if folders:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from PIL import Image
 
-from clsbench.datasets.dataset import Dataset
+from clsbench.datasets.dataset import Dataset, Sample
+from clsbench.datasets.labels import class_folder
 from clsbench.errors import DataError
 
 
 def write_class_folders(dataset: Dataset, split: str, folder: Path) -> int:
     """Write ``folder/<class>/<name>`` for every labelled sample: files as they are, pixels as PNG.
+
+    Of a name that holds the class folder, what lies below it is kept, unless two samples
+    would then share a file; of the others the path as it is, always inside of ``folder``.
 
     Returns:
         How many pictures were written.
@@ -26,11 +32,9 @@ def write_class_folders(dataset: Dataset, split: str, folder: Path) -> int:
     if folder.exists() and any(folder.iterdir()):
         raise DataError("the folder is not empty, and nothing is overwritten", where=folder)
     labelled = [(sample, dataset.classes[sample.label]) for sample in samples if sample.label is not None]
-    for sample, name in labelled:
-        target = folder / name / sample.name.removeprefix(f"{name}/")
-        if isinstance(sample.image, np.ndarray):
-            target = target.with_suffix(".png")
-        if target.exists():
+    for (sample, _), path in zip(labelled, _targets(labelled), strict=True):
+        target = folder / path
+        if target.exists():  # also where a file system takes A.png for a.png
             raise DataError("two pictures would be written to one file", where=target)
         target.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(sample.image, np.ndarray):
@@ -40,3 +44,23 @@ def write_class_folders(dataset: Dataset, split: str, folder: Path) -> int:
         else:
             shutil.copyfile(sample.image, target)
     return len(labelled)
+
+
+def _targets(labelled: Sequence[tuple[Sample, str]]) -> list[PurePosixPath]:
+    """``<class>/<path>`` for each sample, the short path where it is unique."""
+    full = [_inside(sample) for sample, _ in labelled]
+    homes = [class_folder(name) for _, name in labelled]
+    short = [
+        PurePosixPath(*path.parts[path.parts.index(home) + 1 :]) if home in path.parts[:-1] else path
+        for path, home in zip(full, homes, strict=True)
+    ]
+    used = Counter(zip(homes, short, strict=True))
+    return [
+        home / (path if used[home, path] == 1 else whole) for home, path, whole in zip(homes, short, full, strict=True)
+    ]
+
+
+def _inside(sample: Sample) -> PurePosixPath:
+    """The name as a path that cannot leave the folder it is joined to; pixels end in .png."""
+    ending = ".png" if isinstance(sample.image, np.ndarray) and not sample.name.lower().endswith(".png") else ""
+    return PurePosixPath(*(part for part in PurePosixPath(sample.name + ending).parts if part not in ("/", "//", "..")))

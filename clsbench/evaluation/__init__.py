@@ -1,1 +1,1 @@
-"""Judging predictions: metrics and their intervals, from outcomes alone."""
+"""Judging predictions from their files alone: reading them, metrics, intervals, comparisons."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from clsbench.evaluation.intervals import wilson
-from clsbench.predictions import Outcomes
+from clsbench.predictions import RANKED, Outcomes
 
 
 def build() -> Callable[[Outcomes], dict[str, Any]]:
@@ -17,16 +17,19 @@ def build() -> Callable[[Outcomes], dict[str, Any]]:
 def accuracy(outcomes: Outcomes) -> dict[str, Any]:
     """Top-1 and top-5 accuracy, each with its 95 % Wilson interval.
 
+    Where fewer than five of the best classes are known, the second is ``top3`` or whatever is known.
+
     Returns:
         ``top1`` and ``top5``: value, low, high (fractions), correct and total (counts).
     """
-    depths = {"top1": 1} | ({"top5": 5} if len(outcomes.classes) > 5 else {})
+    known = min(RANKED, outcomes.ranked.shape[1])
+    depths = [1, *([known] if 1 < known < len(outcomes.classes) else [])]
     result = {}
-    for name, depth in depths.items():
+    for depth in depths:
         hits = (outcomes.ranked[:, :depth] == outcomes.labels[:, None]).any(axis=1)
         correct, total = int(hits.sum()), len(hits)
         low, high = wilson(correct, total)
-        result[name] = {
+        result[f"top{depth}"] = {
             "value": correct / total,
             "low": low,
             "high": high,

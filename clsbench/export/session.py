@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,6 @@ from clsbench.card import ModelCard
 from clsbench.errors import ModelError
 from clsbench.export.onnx_export import to_onnx, write_model
 from clsbench.export.parity import Parity, measure, reference_logits
-from clsbench.images.loader import ImageSource
 from clsbench.inference.backend import Backend
 
 if TYPE_CHECKING:
@@ -72,22 +71,3 @@ def check_same_preprocessing(classifier: Classifier, recorded: ModelCard) -> Non
             expected=recorded.transform.to_json(),
             hint="install the plugin version of the run, or train again",
         )
-
-
-def recorded_samples(
-    names: Sequence[str], samples: Sequence[tuple[str, ImageSource]], *, where: object
-) -> list[ImageSource]:
-    """The pictures of a run's validation split that are still there.
-
-    Raises:
-        ModelError: if none is.
-    """
-    wanted = set(names)
-    found = [image for name, image in samples if name in wanted]
-    if not found:
-        raise ModelError(
-            "none of the run's validation images is there any more",
-            where=where,
-            hint="name a folder of pictures for the parity gate with --images DIR",
-        )
-    return found

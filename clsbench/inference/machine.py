@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import platform
+import re
 from pathlib import Path
 
 
@@ -40,3 +41,22 @@ def cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
+
+
+def available_memory(cgroup: Path = Path("/sys/fs/cgroup"), meminfo: Path = Path("/proc/meminfo")) -> int:
+    """Bytes of memory this process may still take: what the system has, and what its cgroup leaves."""
+    try:
+        fields = dict(line.split(":", 1) for line in meminfo.read_text(encoding="utf-8").splitlines() if ":" in line)
+        available = int(fields["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):  # macOS: half of what there is
+        available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    try:
+        limit, used = ((cgroup / name).read_text().strip() for name in ("memory.max", "memory.current"))
+        stat = (cgroup / "memory.stat").read_text() if (cgroup / "memory.stat").is_file() else ""
+        files = re.search(r"^inactive_file (\d+)$", stat, re.MULTILINE)
+        # What the page cache holds counts as used, and is given up when it is needed.
+        taken = int(used) - (int(files[1]) if files else 0)
+        available = min(available, max(0, int(limit) - taken))
+    except (OSError, ValueError):  # no such file, or "max": no limit
+        pass
+    return available

@@ -9,8 +9,6 @@ and head is what freezing, discriminative learning rates and cached features nee
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor, nn
 
@@ -27,8 +25,8 @@ class Classifier(nn.Module):
         transform: The preprocessing; its mean and std become the first layer.
         feature_dim: D.
         classes: The names of the K classes the weights were trained on, if any.
-        layer_groups: (name, parameters) from first to last, the head's group last. By
-            default the parameters of the backbone by their first name, then the head.
+        layer_groups: (name, parameters) from first to last; the head's is added where it
+            is missing. By default the parameters of the backbone by their names' first parts.
 
     Raises:
         ModelError: if the layer groups leave parameters out or hold them twice.
@@ -36,6 +34,9 @@ class Classifier(nn.Module):
 
     scale: Tensor
     shift: Tensor
+
+    #: Whether the head's weights came from a file; None where no file was loaded.
+    head_loaded: bool | None = None
 
     def __init__(
         self,
@@ -50,7 +51,9 @@ class Classifier(nn.Module):
         super().__init__()
         self.backbone, self.head = backbone, head
         self.transform, self.feature_dim, self.classes = transform, feature_dim, classes
-        self.layer_groups = layer_groups or [*_groups(backbone), ("head", list(head.parameters()))]
+        self.layer_groups = list(layer_groups or _groups(backbone))
+        if "head" not in dict(self.layer_groups):
+            self.layer_groups.append(("head", list(head.parameters())))
         grouped = [id(p) for _, parameters in self.layer_groups for p in parameters]
         if sorted(grouped) != sorted(id(p) for p in self.parameters()):
             raise ModelError("the layer groups of a model must hold each of its parameters once")
@@ -73,12 +76,32 @@ class Classifier(nn.Module):
         return logits
 
 
-def _groups(backbone: nn.Module) -> Iterator[tuple[str, list[nn.Parameter]]]:
-    """Parameters by the first part of their names; by two parts where one says nothing."""
-    for depth in (1, 2):
-        groups: dict[str, list[nn.Parameter]] = {}
-        for name, parameter in backbone.named_parameters():
-            groups.setdefault(".".join(name.split(".")[:depth]), []).append(parameter)
-        if len(groups) > 2:
-            break
-    yield from groups.items()
+def _groups(backbone: nn.Module) -> list[tuple[str, list[nn.Parameter]]]:
+    """Parameters by the first part of their names, and deeper where a group would hold too much.
+
+    A part that holds more than half of all parameters says little about depth, so its
+    children become groups; likewise all parts where there are but two.
+    """
+    named = list(backbone.named_parameters())
+    depth = 1 if len(_grouped(named, {}, 1)) > 2 else 2
+    split: dict[str, int] = {}
+    while True:
+        groups = _grouped(named, split, depth)
+        sizes = {name: sum(p.numel() for p in group) for name, group in groups.items()}
+        heavy = [n for n, size in sizes.items() if 2 * size > sum(sizes.values()) and n not in split]
+        if not heavy:
+            # A backbone's own child of that name is not the head.
+            return [("backbone.head" if name == "head" else name, group) for name, group in groups.items()]
+        split[heavy[0]] = heavy[0].count(".") + 2
+
+
+def _grouped(named: list[tuple[str, nn.Parameter]], split: dict[str, int], depth: int) -> dict[str, list[nn.Parameter]]:
+    """Parameters by their names' first ``depth`` parts, or more for the prefixes in ``split``."""
+    groups: dict[str, list[nn.Parameter]] = {}
+    for name, parameter in named:
+        # The last part names a tensor of a layer, such as its bias: layers stay whole.
+        parts, taken = name.split(".")[:-1] or [name], depth
+        while (deeper := split.get(".".join(parts[:taken]))) and deeper > taken:
+            taken = deeper
+        groups.setdefault(".".join(parts[:taken]), []).append(parameter)
+    return groups

@@ -36,7 +36,7 @@ def read_state(file: Path) -> dict[str, Tensor]:
         raise ModelError(
             "a weights file cannot be read safely",
             where=file,
-            got=str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__,
+            got=type(error).__name__,
             expected="a .safetensors file, or a torch file with a state dict of tensors only",
             hint="files with pickled objects are refused, since loading them can run code",
         ) from None
@@ -59,7 +59,8 @@ def load_state(classifier: Classifier, state: Mapping[str, Tensor], *, head: str
         where: For messages.
 
     Returns:
-        Whether the head was loaded; False where it is for another number of classes.
+        Whether the head was loaded; False where it is another head, or for another number
+        of classes. ``classifier.head_loaded`` says the same.
 
     Raises:
         ModelError: if names or shapes of the backbone do not match.
@@ -93,4 +94,5 @@ def load_state(classifier: Classifier, state: Mapping[str, Tensor], *, head: str
             hint="check --model and its options",
         )
     classifier.load_state_dict(renamed)
+    classifier.head_loaded = head_fits
     return head_fits

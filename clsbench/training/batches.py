@@ -1,130 +1,116 @@
-"""Batches for training: decoded and resized by threads, ahead of the network.
-
-Validation pictures come from the same :class:`~clsbench.images.loader.ImageLoader` call as
-inference's; training pictures from the same resize with another box.
-"""
+"""Batches in the order of an epoch, from pictures or from cached features."""
 
 from __future__ import annotations
 
-import math
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from clsbench.datasets.dataset import Sample
-from clsbench.errors import ClsbenchError, DataError
-from clsbench.images.loader import ImageLoader
-from clsbench.transform import Geometry
-
-#: Random-resized crops keep this part of the area and these aspect ratios.
-CROP_SCALE, CROP_RATIO = (0.5, 1.0), (3 / 4, 4 / 3)
-
-Load = Callable[[Sample, np.random.Generator], NDArray[np.uint8]]
+from clsbench.training.pictures import to_tensor
 
 
-def plain(loader: ImageLoader) -> Load:
-    """Pictures as validation and inference see them."""
-    return lambda sample, random: loader(sample.image)
+class Source(Protocol):
+    """Labelled inputs that batches are drawn from."""
+
+    labels: NDArray[np.int64]
+
+    @property
+    def indices(self) -> NDArray[np.int64]:
+        """Of the inputs that can be used, int64."""
+
+    @property
+    def ahead(self) -> int:
+        """How many batches to fetch before they are needed."""
+
+    @property
+    def finishes_ahead(self) -> bool:
+        """Whether :meth:`finish` may run in another thread as well: not if it draws torch's random numbers."""
+
+    def fetch(self, indices: NDArray[np.int64], view: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """Inputs (n, …) as they are stored, and the indices of those that could be had."""
+
+    def finish(self, stored: Tensor, indices: NDArray[np.int64], view: int) -> Tensor:
+        """The network's inputs (n, …) in a view, from 1; 0 is without randomness."""
 
 
-def basic_augmentation(loader: ImageLoader, *, mirrored: bool) -> Load:
-    """A random-resized crop and, if ``mirrored``, a horizontal flip, by the loader's own resize.
-
-    Source: C. Szegedy et al., Going deeper with convolutions, CVPR 2015, with the gentler
-    smallest crop that suits fine-tuning.
-    """
-
-    def load(sample: Sample, random: np.random.Generator) -> NDArray[np.uint8]:
-        pixels = loader.pixels(sample.image)
-        out = np.empty((*loader.transform.size, 3), np.uint8)
-        height, width = pixels.shape[:2]
-        loader.fit(pixels, out, Geometry(random_box(width, height, random), loader.transform.size))
-        return np.ascontiguousarray(out[:, ::-1]) if mirrored and random.random() < 0.5 else out
-
-    return load
-
-
-def random_box(width: int, height: int, random: np.random.Generator) -> tuple[float, float, float, float]:
-    """A box (left, top, right, bottom) in pixels, of random area, aspect ratio and place."""
-    area = width * height * random.uniform(*CROP_SCALE)
-    ratio = math.exp(random.uniform(math.log(CROP_RATIO[0]), math.log(CROP_RATIO[1])))
-    w, h = min(width, math.sqrt(area * ratio)), min(height, math.sqrt(area / ratio))
-    left, top = random.uniform(0, width - w), random.uniform(0, height - h)
-    return left, top, left + w, top + h
-
-
-@dataclass
+@dataclass(frozen=True)
 class Batches:
-    """Iterates over samples in batches, decoding ahead.
+    """Iterates over a source in batches.
 
     Args:
-        samples: Labelled.
-        load: Makes uint8 (h, w, 3) of a sample; its generator depends on seed, epoch and
-            sample alone, so the same run gives the same pictures on any number of threads.
+        source: What to draw from.
         batch_size: Of all batches but the last.
-        threads: That decode.
-        seed: Of order and augmentation.
+        device: Where the batches go.
+        seed: Of the order.
         shuffle: Whether each epoch has its own order; incomplete last batches are then dropped.
+        views: How many augmented views there are, shown in turn; 1 means the inputs without
+            randomness, 0 new ones in every epoch.
     """
 
-    samples: Sequence[Sample]
-    load: Load
+    source: Source
     batch_size: int
-    threads: int
+    device: torch.device
     seed: int = 0
     shuffle: bool = False
-    #: Names of unreadable pictures, left out, with the reason.
-    unreadable: dict[str, str] = field(default_factory=dict)
+    views: int = 0
 
     def __len__(self) -> int:
-        return len(range(0, self._stop(), self.batch_size))
+        return len(self._starts(len(self.source.indices)))
 
-    def _stop(self) -> int:
-        count = len(self.samples)
+    def _starts(self, count: int) -> range:
         whole = count - count % self.batch_size
-        return whole if self.shuffle and whole else count
+        return range(0, whole if self.shuffle and whole else count, self.batch_size)
 
     def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches of one epoch: images uint8 (N, h, w, 3), labels int64 (N,).
+        """Batches of one epoch: inputs (n, …), labels int64 (n,). Unreadable pictures are missing.
 
-        Unreadable pictures are left out and remembered.
+        Args:
+            number: From 1; 0 for the inputs without randomness.
 
         Raises:
-            DataError: if no picture of the whole epoch can be read.
+            DataError: if no picture can be read.
         """
-        order = np.arange(len(self.samples))
+        for inputs, indices in self.indexed(number):
+            yield inputs, to_tensor(self.source.labels[indices], self.device)
+
+    def indexed(self, number: int) -> Iterator[tuple[Tensor, NDArray[np.int64]]]:
+        """The same batches, with the indices (n,) of the inputs instead of their labels."""
+        order = self.source.indices
         if self.shuffle:
             order = np.random.default_rng((self.seed, number)).permutation(order)
-        starts = range(0, self._stop(), self.batch_size)
-        empty = True
-        with ThreadPoolExecutor(self.threads, thread_name_prefix="decode") as pool:
-            ahead: deque[list[Future[tuple[NDArray[np.uint8], int] | None]]] = deque()
-            for start in (*starts, None, None):
-                if start is not None:
-                    indices = order[start : start + self.batch_size]
-                    ahead.append([pool.submit(self._one, int(i), number) for i in indices])
-                if len(ahead) > 2 or (start is None and ahead):
-                    loaded = [pair for future in ahead.popleft() if (pair := future.result()) is not None]
-                    if loaded:
-                        empty = False
-                        images, labels = zip(*loaded, strict=True)
-                        yield torch.from_numpy(np.stack(images)), torch.tensor(labels)
-        if empty:
-            reason = next(iter(self.unreadable.values()), "no images")
-            raise DataError("none of the pictures can be read", got=reason)
+        parts = [order[start : start + self.batch_size] for start in self._starts(len(order))]
+        view = 0 if self.views == 1 else (number - 1) % self.views + 1 if self.views else number
+        source, early = self.source, self.source.finishes_ahead
 
-    def _one(self, index: int, epoch: int) -> tuple[NDArray[np.uint8], int] | None:
-        sample = self.samples[index]
-        if sample.label is None:
-            return None
-        try:
-            return self.load(sample, np.random.default_rng((self.seed, epoch, index))), sample.label
-        except ClsbenchError as error:
-            self.unreadable[sample.name] = error.one_line()
-            return None
+        def begin(part: NDArray[np.int64]) -> tuple[Tensor, NDArray[np.int64]]:
+            stored, indices = source.fetch(part, view)
+            inputs = to_tensor(stored, self.device)
+            return (source.finish(inputs, indices, view) if early and len(indices) else inputs), indices
+
+        for inputs, indices in _ahead(begin, parts, source.ahead):
+            if len(indices):
+                yield (inputs if early else source.finish(inputs, indices, view)), indices
+
+
+def _ahead(
+    begin: Callable[[NDArray[np.int64]], tuple[Tensor, NDArray[np.int64]]], parts: list[NDArray[np.int64]], ahead: int
+) -> Iterator[tuple[Tensor, NDArray[np.int64]]]:
+    """``begin(part)`` for each part in order, the next few in another thread."""
+    if not ahead:
+        yield from map(begin, parts)
+        return
+    waiting: deque[Future[tuple[Tensor, NDArray[np.int64]]]] = deque()
+    with ThreadPoolExecutor(1, thread_name_prefix="fetch") as pool:
+        for part in parts:
+            waiting.append(pool.submit(begin, part))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

@@ -1,31 +1,48 @@
-"""curves.png: loss and accuracy by epoch."""
+"""curves.png: losses, accuracies and the learning rate by epoch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
+from clsbench.images.grid import printable, save_figure
 from clsbench.training.loop import Epoch
 
 
-def save_curves(history: Sequence[Epoch], file: Path, *, title: str) -> None:
-    """Draw losses (nats) and validation accuracy (%) by epoch into a PNG."""
+def save_curves(history: Sequence[Epoch], rates: Sequence[tuple[float, float]], file: Path, *, title: str) -> None:
+    """Draw losses (nats), accuracies (%) and the learning rate into a PNG.
+
+    Args:
+        history: One entry an epoch; a dotted line marks where a new stage begins.
+        rates: (epochs done, learning rate) at each step.
+        file: The PNG.
+        title: Above it all.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(8, 3.5), layout="constrained")
+    figure = Figure(figsize=(11, 3.5))
+    figure.subplots_adjust(left=0.06, right=0.98, top=0.82, bottom=0.15, wspace=0.25)
     FigureCanvasAgg(figure)
-    losses, accuracy = figure.subplots(1, 2)
+    losses, accuracy, rate = figure.subplots(1, 3)
     epochs = [e.epoch for e in history]
     losses.plot(epochs, [e.train_loss for e in history], marker=".", label="training")
     losses.plot(epochs, [e.val_loss for e in history], marker=".", label="validation")
     losses.set(xlabel="epoch", ylabel="cross-entropy (nats)", title="loss")
-    losses.legend()
-    accuracy.plot(epochs, [100 * e.val_accuracy for e in history], marker=".", color="tab:green")
-    accuracy.set(xlabel="epoch", ylabel="top-1 (%)", title="validation accuracy")
-    for axes in (losses, accuracy):
+    accuracy.plot(epochs, [100 * e.train_accuracy for e in history], marker=".", label="training, augmented")
+    accuracy.plot(epochs, [100 * e.val_accuracy for e in history], marker=".", label="validation")
+    accuracy.set(xlabel="epoch", ylabel="top-1 (%)", title="accuracy")
+    rate.plot(*zip(*rates, strict=True), color="tab:green")
+    rate.set(xlabel="epoch", ylabel="of the head", title="learning rate")
+    borders = [before.epoch for before, after in pairwise(history) if before.stage != after.stage]
+    for axes in (losses, accuracy, rate):
         axes.grid(alpha=0.3)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    figure.suptitle(title)
-    figure.savefig(file, dpi=120)
+        for border in borders:
+            axes.axvline(border if axes is rate else border + 0.5, color="grey", linestyle=":")
+    for axes in (losses, accuracy):
+        axes.legend()
+    figure.suptitle(printable(title), parse_math=False)
+    save_figure(figure, file, dpi=120)

@@ -1,186 +1,181 @@
-"""The training loop: AdamW under a one-cycle schedule, the best epoch kept.
-
-Sources: I. Loshchilov, F. Hutter, Decoupled weight decay regularization, ICLR 2019;
-L. N. Smith, N. Topin, Super-convergence, 2018.
-"""
+"""The training loop: stages of epochs, each validated, the best weights kept."""
 
 from __future__ import annotations
 
 import csv
+import math
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, fields
 from typing import Protocol
 
-import torch
-from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor
 
-from clsbench.errors import DeviceError, OptionError
+from clsbench.errors import ModelError
 from clsbench.models.classifier import Classifier
 from clsbench.runs import Run
+from clsbench.training.augmentation import Mix
 from clsbench.training.batches import Batches
-
-#: The backbone of a pretrained network learns this much slower than its new head.
-PRETRAINED_BACKBONE_LR = 0.1
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """How to train.
-
-    Args:
-        epochs: Passes over the training images.
-        lr: The schedule's highest learning rate, of the head.
-        backbone_lr: A factor on ``lr`` for the backbone.
-        weight_decay: Of AdamW.
-        device: ``cpu`` or ``cuda``.
-    """
-
-    epochs: int
-    lr: float
-    backbone_lr: float = 1.0
-    weight_decay: float = 0.01
-    device: str = "cpu"
-
-    def __post_init__(self) -> None:
-        for name, smallest in (("epochs", 1), ("lr", 1e-12), ("backbone_lr", 0), ("weight_decay", 0)):
-            if getattr(self, name) < smallest:
-                raise OptionError(f"{name} is too small", got=getattr(self, name), expected=f"at least {smallest}")
+from clsbench.training.checkpoints import Checkpoints
+from clsbench.training.config import TrainConfig
+from clsbench.training.recipes import Stage
+from clsbench.training.steps import Steps, evaluate
+from clsbench.training.threads import fitting_threads
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One line of the log. Losses in nats, accuracy as a fraction, lr at the epoch's end."""
+    """One line of the log: losses in nats, accuracies as fractions, times in seconds.
+
+    ``train_*`` are of augmented pictures under changing weights; ``lr`` is the head's at the
+    epoch's end; ``elapsed`` counts from the start of the session.
+    """
 
     epoch: int
+    stage: str
     train_loss: float
+    train_accuracy: float
     val_loss: float
     val_accuracy: float
     lr: float
     seconds: float
+    elapsed: float
+
+    @property
+    def quality(self) -> tuple[float, float]:
+        """What makes an epoch the best: validation accuracy, ties broken by the loss."""
+        return self.val_accuracy, -self.val_loss if math.isfinite(self.val_loss) else -math.inf
 
 
 class Observer(Protocol):
     """Hears how training goes."""
 
-    def step(self, epoch: int, loss: float) -> None:
-        """After each batch: the epoch from 1, the running mean loss."""
+    def stage(self, name: str, total: int) -> None:
+        """Something long begins: reading pictures, a stage; ``total`` pictures or batches."""
+
+    def advance(self, count: int) -> None:
+        """So many of them are done."""
+
+    def loss(self, epoch: int, loss: float) -> None:
+        """Now and then: the epoch from 1, the running mean loss."""
 
     def epoch(self, result: Epoch) -> None:
         """After each epoch."""
 
 
-def choose_device(asked: str) -> str:
-    """``cpu`` or ``cuda``; ``auto`` takes CUDA where torch can use it.
+class Trainer:
+    """Runs stages on one classifier, and keeps log and checkpoints.
 
-    Raises:
-        OptionError: for another name.
-        DeviceError: if CUDA is asked for and torch cannot use it.
+    Args:
+        classifier: On the device of the batches.
+        config: How to train.
+        run: Gets log and checkpoints.
+        observer: Hears how it goes.
+        class_weights: float32 (K,) of the loss, or None.
+        mix: Mixup or CutMix, or None.
+        started: ``time.perf_counter()`` at the session's start.
     """
-    if asked not in ("auto", "cpu", "cuda"):
-        raise OptionError("unknown device", where="--device", got=asked, expected="auto, cpu, cuda")
-    usable = torch.cuda.is_available()
-    if asked == "cuda" and not usable:
-        built = torch.version.cuda
-        raise DeviceError(
-            "torch cannot use CUDA here",
-            where="--device cuda",
-            got=f"torch {torch.__version__}, " + (f"built for CUDA {built}" if built else "built without CUDA"),
-            hint="check nvidia-smi and the driver's version, or use --device cpu",
-        )
-    return "cuda" if usable and asked != "cpu" else "cpu"
 
+    def __init__(
+        self,
+        classifier: Classifier,
+        config: TrainConfig,
+        run: Run,
+        observer: Observer,
+        *,
+        class_weights: Tensor | None = None,
+        mix: Mix | None = None,
+        started: float | None = None,
+    ) -> None:
+        self.classifier, self.config, self.run, self.observer = classifier, config, run, observer
+        self.history: list[Epoch] = []
+        #: (epochs done, learning rate of the head) at each step of the optimizer.
+        self.rates: list[tuple[float, float]] = []
+        #: Why the last stage ended before its last epoch, if it did.
+        self.stopped: str | None = None
+        #: Whether the loss was lost, so that no further stage makes sense.
+        self.diverged = False
+        self._weights, self._mix = class_weights, mix
+        self._started = time.perf_counter() if started is None else started
+        self._checkpoints = Checkpoints(run)
+        self._best: Epoch | None = None
 
-def fit(
-    classifier: Classifier,
-    train: Batches,
-    val: Batches,
-    config: TrainConfig,
-    run: Run,
-    observer: Observer,
-) -> list[Epoch]:
-    """Train, write log and checkpoints, and leave the classifier with its best weights.
+    def run_stage(self, stage: Stage, train: Batches, val: Batches, *, features: bool = False) -> None:
+        """Train for the epochs of a stage.
 
-    The best epoch is the one with the highest validation accuracy, ties broken by the
-    lower validation loss.
+        Args:
+            stage: What learns, how fast and how long.
+            train: Shuffled.
+            val: In order.
+            features: Whether the batches hold features, so that the head alone is run.
 
-    Returns:
-        One entry an epoch.
-    """
-    device = torch.device(config.device)
-    classifier.to(device)
-    grouped = [(name, parameters) for name, parameters in classifier.layer_groups if parameters]
-    rates = [config.lr * (1.0 if name == "head" else config.backbone_lr) for name, _ in grouped]
-    optimizer = torch.optim.AdamW([{"params": p} for _, p in grouped], weight_decay=config.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=max(2, config.epochs * len(train) + 1))
-    history: list[Epoch] = []
-    best = (-1.0, 0.0)
-    with run.log.open("w", newline="", encoding="utf-8") as file:
-        log = csv.DictWriter(file, list(Epoch.__dataclass_fields__))
-        log.writeheader()
-        for number in range(1, config.epochs + 1):
+        Raises:
+            ModelError: if the loss is no number in the first epoch.
+        """
+        steps = Steps(
+            self.classifier, stage, self.config, len(train),
+            features=features, class_weights=self._weights, mix=self._mix,
+        )  # fmt: skip
+        self.observer.stage(stage.name, stage.epochs * len(train))
+        with fitting_threads(steps.network, steps.example(train.device), train.batch_size):
+            self.stopped = self._epochs(stage, steps, train, val)
+        self.rates += steps.rates
+        self._checkpoints.write(self._checkpoints.best if self.diverged else steps.state())
+
+    def finish(self) -> Epoch:
+        """Leave the classifier on the CPU with its best weights; returns their epoch."""
+        if self._best is None:
+            raise ModelError("no epoch was finished")
+        self.classifier.to("cpu").load_state_dict(self._checkpoints.best)
+        for parameter in self.classifier.parameters():
+            parameter.requires_grad_(True)
+        return self._best
+
+    def out_of_time(self) -> bool:
+        """Whether ``max_time`` is over."""
+        return 0 < self.config.max_time <= time.perf_counter() - self._started
+
+    def _epochs(self, stage: Stage, steps: Steps, train: Batches, val: Batches) -> str | None:
+        """All epochs of a stage, or the reason why it ended early."""
+        best: Epoch | None = None
+        for left in reversed(range(stage.epochs)):
             started = time.perf_counter()
+            number = len(self.history) + 1
+            loss, accuracy = steps.train(train, number, self.observer.advance, self.observer.loss, self.out_of_time)
+            if not math.isfinite(loss):
+                return self._diverged(number, stage.lr)
+            val_loss, val_accuracy = evaluate(steps.judged, val)
+            now, rate = time.perf_counter(), float(steps.optimizer.param_groups[-1]["lr"])
+            result = Epoch(
+                number, stage.name, loss, accuracy, val_loss, val_accuracy, rate, now - started, now - self._started
+            )
+            self._end_epoch(result, steps.state())
+            best = max(best or result, result, key=lambda e: e.quality)
+            if self.out_of_time():
+                return f"{self.config.max_time:g} seconds are over (--max-time)"
+            if left and self.config.patience and number - best.epoch >= self.config.patience:
+                return f"no better validation in {self.config.patience} epochs (--patience)"
+        return None
 
-            def heard(loss: float, number: int = number) -> None:
-                observer.step(number, loss)
-
-            train_loss = _train_epoch(classifier, train, number, optimizer, schedule, device, heard)
-            val_loss, accuracy = evaluate(classifier, val, device)
-            lr = float(schedule.get_last_lr()[-1])
-            result = Epoch(number, train_loss, val_loss, accuracy, lr, time.perf_counter() - started)
-            history.append(result)
+    def _end_epoch(self, result: Epoch, state: dict[str, Tensor]) -> None:
+        self.history.append(result)
+        best = self._best is None or result.quality > self._best.quality
+        if best:
+            self._best = result
+        with self.run.log.open("a", newline="", encoding="utf-8") as file:
+            log = csv.DictWriter(file, [field.name for field in fields(Epoch)])
+            if len(self.history) == 1:
+                log.writeheader()
             log.writerow(asdict(result))
-            file.flush()
-            _save(classifier, run.last)
-            if (accuracy, -val_loss) > best:
-                best = (accuracy, -val_loss)
-                _save(classifier, run.best)
-            observer.epoch(result)
-    classifier.to("cpu")
-    classifier.load_state_dict(load_file(run.best))
-    return history
+        self._checkpoints.update(state, best=best)
+        self.observer.epoch(result)
 
-
-def _train_epoch(
-    classifier: Classifier,
-    batches: Batches,
-    number: int,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    device: torch.device,
-    heard: Callable[[float], None],
-) -> float:
-    """One pass; returns the mean loss over its images."""
-    classifier.train()
-    total, count = 0.0, 0
-    for images, labels in batches.epoch(number):
-        loss = nn.functional.cross_entropy(classifier(images.to(device)), labels.to(device))
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        schedule.step()
-        total, count = total + float(loss.detach()) * len(labels), count + len(labels)
-        heard(total / count)
-    return total / count
-
-
-def evaluate(classifier: Classifier, batches: Batches, device: torch.device) -> tuple[float, float]:
-    """Mean cross-entropy in nats, and top-1 accuracy as a fraction, in evaluation mode."""
-    classifier.eval()
-    loss, correct, count = 0.0, 0, 0
-    with torch.inference_mode():
-        for images, labels in batches.epoch(0):
-            logits, labels = classifier(images.to(device)), labels.to(device)
-            loss += float(nn.functional.cross_entropy(logits, labels, reduction="sum"))
-            correct += int((logits.argmax(1) == labels).sum())
-            count += len(labels)
-    return loss / count, correct / count
-
-
-def _save(classifier: Classifier, file: Path) -> None:
-    """Write the weights as safetensors, whole or not at all."""
-    partial = file.with_name(file.name + ".partial")
-    save_file({name: tensor.contiguous() for name, tensor in classifier.state_dict().items()}, partial)
-    partial.replace(file)
+    def _diverged(self, number: int, lr: float) -> str:
+        if self._best is None:
+            raise ModelError(
+                "training diverged: the loss is no number any more",
+                where=f"epoch {number}",
+                got=f"--lr {lr:g}",
+                hint="lower --lr, or limit steps with --clip-grad 1",
+            )
+        self.diverged = True
+        return f"the loss was no number any more in epoch {number}: lower --lr, or --clip-grad 1"

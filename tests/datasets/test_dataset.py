@@ -1,6 +1,6 @@
 import pytest
 
-from clsbench.datasets.dataset import Dataset, Sample
+from clsbench.datasets.dataset import Dataset, Sample, check_files_exist
 from clsbench.errors import DataError
 
 
@@ -21,6 +21,15 @@ def test_a_label_out_of_range_is_refused_with_its_sample(label):
         Dataset(classes=("cat", "dog"), splits={"train": [Sample("a.png", b"", label)]})
 
 
+@pytest.mark.parametrize(
+    ("others", "homes"), [({"train": 2}, "train and train"), ({"train": 1, "val": 1}, "train and val")]
+)
+def test_a_name_stands_for_one_sample(others, homes):
+    splits = {split: [Sample("a.png", b"", 0)] * count for split, count in others.items()}
+    with pytest.raises(DataError, match=rf"a name stands for two samples\n.*a\.png in {homes}"):
+        Dataset(classes=("cat", "dog"), splits=splits)
+
+
 def test_a_sample_may_have_no_label():
     samples = [Sample("a.png", b"", None)]
     assert Dataset(classes=("cat", "dog"), splits={"train": samples}).samples("train") == samples
@@ -31,3 +40,12 @@ def test_a_missing_or_empty_split_says_which_there_are(split):
     dataset = Dataset(classes=("cat", "dog"), splits={"train": [Sample("a.png", b"", 0)], "val": []})
     with pytest.raises(DataError, match=f"no {split} images\n  expected: train"):
         dataset.samples(split)
+
+
+def test_missing_files_are_counted_and_three_are_named(tmp_path):
+    (tmp_path / "there").touch()
+    missing = [Sample(name, str(tmp_path / name), 0) for name in "abcd"]
+    there = [Sample("there", tmp_path / "there", 0), Sample("bytes", b"", 0)]
+    check_files_exist(there, where="", hint="")
+    with pytest.raises(DataError, match="4 of 6 files do not exist\n  where: here\n  got: a, b, c, …\n  to do: look"):
+        check_files_exist([*missing, *there], where="here", hint="look")

@@ -9,8 +9,9 @@ from clsbench.errors import DataError
 from clsbench.testing import check_dataset, installed
 
 
-def test_it_is_a_dataset():
-    check_dataset(installed("dataset", "digits"), None)
+@pytest.mark.parametrize("options", [{}, {"folds": 5, "fold": 2}, {"val_fraction": 0.5, "seed": 3}])
+def test_it_is_a_dataset(options):
+    check_dataset(installed("dataset", "digits"), None, **options)
 
 
 def test_every_digit_is_there_once_with_sklearns_pixels_and_label():
@@ -33,6 +34,11 @@ def test_the_splits_follow_their_fractions_in_every_class():
     for digit, count in Counter(load_digits().target.tolist()).items():
         assert counts["test"][digit] == pytest.approx(0.2 * count, abs=1)
         assert counts["val"][digit] == pytest.approx(0.8 * 0.2 * count, abs=1)
+
+
+def test_folds_leave_the_test_split_as_it_is():
+    tests = [[s.name for s in build(**options).samples("test")] for options in ({}, {"folds": 4, "fold": 1})]
+    assert tests[0] == tests[1]
 
 
 def test_a_folder_is_refused(tmp_path):

@@ -1,77 +1,113 @@
-import numpy as np
 import pytest
-from PIL import Image
 
 from clsbench.datasets.folder import build
-from clsbench.errors import DataError
-
-
-def draw(root, *names):
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.zeros((2, 2, 3), np.uint8)).save(root / name)
+from clsbench.errors import DataError, OptionError
+from clsbench.testing import check_dataset, installed
 
 
 def names(dataset, split):
     return [sample.name for sample in dataset.samples(split)]
 
 
+def classes_of(*folders, count=5):
+    """Names of pictures in class folders."""
+    return [f"{folder}/{i}.png" for folder in folders for i in range(count)]
+
+
+@pytest.mark.parametrize("options", [{}, {"folds": 2, "fold": 1}, {"test_fraction": 0.3}])
+def test_it_is_a_dataset(photos, options):
+    check_dataset(installed("dataset", "folder"), photos, **options)
+
+
 @pytest.mark.parametrize("val_folder", ["val", "valid", "validation"])
 @pytest.mark.parametrize("train_folder", ["train", "training"])
-def test_given_splits_are_kept(tmp_path, train_folder, val_folder):
-    draw(tmp_path, f"{train_folder}/cat/1.png", f"{train_folder}/dog/2.png", f"{val_folder}/dog/3.png")
-    dataset = build(tmp_path)
+def test_given_splits_are_kept_and_names_tell_them_apart(draw, train_folder, val_folder):
+    root = draw(f"{train_folder}/cat/1.png", f"{train_folder}/dog/1.png", f"{val_folder}/dog/1.png")
+    dataset = build(root)
     assert dataset.classes == ("cat", "dog")
-    assert (names(dataset, "train"), names(dataset, "val")) == (["cat/1.png", "dog/2.png"], ["dog/3.png"])
+    assert names(dataset, "train") == [f"{train_folder}/cat/1.png", f"{train_folder}/dog/1.png"]
+    assert names(dataset, "val") == [f"{val_folder}/dog/1.png"]
     assert [sample.label for sample in dataset.samples("val")] == [1]
 
 
-def test_a_split_without_some_classes_keeps_the_indices_of_train(tmp_path):
-    draw(tmp_path, "train/a/1.png", "train/b/1.png", "train/c/1.png", "val/c/2.png")
-    assert [sample.label for sample in build(tmp_path).samples("val")] == [2]
+def test_a_name_is_the_path_below_the_root(draw):
+    root = draw("train/cat/1.png", "train/dog/1.png", "val/dog/1.png")
+    for split in ("train", "val"):
+        for sample in build(root).samples(split):
+            assert str(sample.image) == str(root / sample.name)
+            assert (root / sample.name).is_file()
 
 
-def test_a_class_that_train_does_not_have_is_an_error_that_names_it(tmp_path):
-    draw(tmp_path, "train/cat/1.png", "train/dog/1.png", "val/Cat/2.png")
+def test_a_split_without_some_classes_keeps_the_indices_of_train(draw):
+    root = draw("train/a/1.png", "train/b/1.png", "train/c/1.png", "val/c/2.png")
+    assert [sample.label for sample in build(root).samples("val")] == [2]
+
+
+def test_a_class_that_train_does_not_have_is_an_error_that_names_it(draw):
     with pytest.raises(DataError, match="got: Cat"):
-        build(tmp_path)
+        build(draw("train/cat/1.png", "train/dog/1.png", "val/Cat/2.png"))
 
 
-def test_without_splits_a_part_of_every_class_is_set_aside(tmp_path):
-    draw(tmp_path, *(f"{name}/{i}.png" for name in ("cat", "dog") for i in range(10)))
-    dataset = build(tmp_path, val_fraction=0.3)
+def test_without_splits_a_part_of_every_class_is_set_aside(draw):
+    dataset = build(draw(*classes_of("cat", "dog", count=10)), val_fraction=0.3)
     assert [name.split("/")[0] for name in names(dataset, "val")] == ["cat"] * 3 + ["dog"] * 3
     assert len(names(dataset, "train")) == 14
     assert any("30%" in note for note in dataset.notes)
 
 
-def test_test_serves_as_validation_where_there_is_no_val_and_is_said_to(tmp_path):
-    draw(tmp_path, "train/cat/1.png", "train/dog/1.png", "test/cat/2.png")
-    dataset = build(tmp_path)
-    assert names(dataset, "val") == ["cat/2.png"]
-    assert any("optimistic" in note for note in dataset.notes)
-
-
-def test_the_test_split_is_not_touched_where_there_is_val(tmp_path):
-    draw(tmp_path, "train/cat/1.png", "train/dog/1.png", "val/cat/2.png", "test/dog/3.png")
-    dataset = build(tmp_path)
-    assert [names(dataset, split) for split in ("val", "test")] == [["cat/2.png"], ["dog/3.png"]]
-
-
-def test_train_alone_is_split_and_is_no_class(tmp_path):
-    draw(tmp_path, *(f"train/{name}/{i}.png" for name in ("cat", "dog") for i in range(5)))
-    dataset = build(tmp_path)
+@pytest.mark.parametrize("given", [(), ("test/cat/9.png",)])
+def test_without_val_a_part_of_train_is_set_aside_and_test_stays_test(draw, given):
+    dataset = build(draw(*classes_of("train/cat", "train/dog"), *given))
     assert dataset.classes == ("cat", "dog")
-    assert any("has no val/" in note for note in dataset.notes)
+    assert len(names(dataset, "train")) == 8
+    assert [name.split("/")[:2] for name in names(dataset, "val")] == [["train", "cat"], ["train", "dog"]]
+    assert tuple(s.name for s in dataset.splits.get("test", ())) == given
 
 
-def test_pictures_deeper_in_a_class_folder_belong_to_the_class(tmp_path):
-    draw(tmp_path, "train/cat/tabby/1.png", "train/dog/1.png", "val/cat/1.png")
-    assert [sample.label for sample in build(tmp_path).samples("train")] == [0, 1]
+def test_the_test_split_is_not_touched_where_there_is_val(draw):
+    dataset = build(draw("train/cat/1.png", "train/dog/1.png", "val/cat/2.png", "test/dog/3.png"))
+    assert [names(dataset, split) for split in ("val", "test")] == [["val/cat/2.png"], ["test/dog/3.png"]]
 
 
-def test_what_is_left_out_is_said(tmp_path):
-    draw(tmp_path, *(f"{name}/{i}.png" for name in ("cat", "dog") for i in range(2)), "loose.png")
+def test_a_fraction_of_a_split_that_is_given_is_refused(photos):
+    with pytest.raises(OptionError, match="val split of its own"):
+        build(photos, val_fraction=0.2)
+
+
+def test_folds_pool_train_and_val(photos):
+    parts = [build(photos, folds=2, fold=i) for i in (1, 2)]
+    assert {name.split("/")[0] for name in names(parts[0], "val")} <= {"train", "val"}
+    assert len(set(names(parts[0], "val")) | set(names(parts[1], "val"))) == 18
+
+
+def test_val_and_test_without_train_are_no_classes(draw):
+    with pytest.raises(DataError, match=r"no folder of training images\n.*\n  got: val/, test/"):
+        build(draw("val/cat/1.png", "val/dog/1.png", "test/cat/2.png", "test/dog/1.png"))
+
+
+def test_a_class_may_be_called_train(draw):
+    assert build(draw(*classes_of("train", "car", "bus"))).classes == ("bus", "car", "train")
+
+
+def test_folders_beside_the_splits_are_left_out_and_named(draw):
+    root = draw(*classes_of("train/cat", "train/dog"), "val/cat/1.png", "valid/cat/1.png", "more/cat/1.png")
+    assert "folders beside train/ are left out: more, valid" in build(root).notes
+
+
+def test_loose_pictures_of_a_test_folder_are_not_lost_silently(draw):
+    root = draw(*classes_of("train/cat", "train/dog"), "val/cat/1.png", "val/1.png", "test/1.png")
+    notes = build(root).notes
+    assert "folders beside train/ are left out: test" in notes
+    assert "val/: 1 images lie outside of class folders and are left out" in notes
+
+
+def test_pictures_deeper_in_a_class_folder_belong_to_the_class(draw):
+    root = draw("train/cat/tabby/1.png", "train/dog/1.png", "val/cat/1.png")
+    assert [sample.label for sample in build(root).samples("train")] == [0, 1]
+
+
+def test_what_is_left_out_is_said(draw, tmp_path):
+    draw(*classes_of("cat", "dog", count=2), "loose.png")
     (tmp_path / "cow").mkdir()
     (tmp_path / "cat/notes.txt").touch()
     dataset = build(tmp_path)
@@ -80,13 +116,71 @@ def test_what_is_left_out_is_said(tmp_path):
 
 
 @pytest.mark.parametrize("files", [["cat/1.png"], ["1.png", "2.png"]])
-def test_fewer_than_two_classes_are_an_error(tmp_path, files):
-    draw(tmp_path, *files)
+def test_fewer_than_two_classes_are_an_error(draw, files):
     with pytest.raises(DataError, match="at least two classes"):
-        build(tmp_path)
+        build(draw(*files))
 
 
 @pytest.mark.parametrize("root", [None, "missing"])
 def test_no_folder_is_an_error(tmp_path, root):
     with pytest.raises(DataError, match="folder"):
         build(root and tmp_path / root)
+
+
+@pytest.mark.parametrize("other", [(), ("shape",)])
+@pytest.mark.parametrize("layout", ["{}/0", "train/{}/0", "{}/train/0"])
+def test_an_attribute_is_chosen_wherever_its_folder_lies(draw, layout, other):
+    folders = [layout.format(name) for name in ("colour", *other)]
+    root = draw(*classes_of(*folders, *(f"{folder[:-1]}1" for folder in folders)))
+    dataset = build(root, attribute="colour")
+    assert dataset.classes == ("0", "1")
+    assert (len(names(dataset, "train")), len(names(dataset, "val"))) == (8, 2)
+    assert names(dataset, "train")[0].startswith(layout.format("colour") + "/")
+
+
+@pytest.mark.parametrize("layout", ["{split}/colour", "colour/{split}"])
+def test_given_splits_of_an_attribute_are_kept(draw, layout):
+    folders = [f"{layout.format(split=split)}/{name}" for split in ("train", "val", "test") for name in "01"]
+    dataset = build(draw(*classes_of(*folders, count=1)), attribute="colour")
+    for split in ("train", "val", "test"):
+        assert names(dataset, split) == [f"{layout.format(split=split)}/{name}/0.png" for name in "01"]
+
+
+def test_a_split_without_the_attribute_is_left_out_and_named(draw):
+    root = draw(*classes_of("train/colour/0", "train/colour/1", "val/shape/0"))
+    assert "val/ is left out: it has no folder colour/" in build(root, attribute="colour").notes
+
+
+@pytest.mark.parametrize("above", ["", "train/"])
+@pytest.mark.parametrize("attribute", ["size", "train", "../colour", "0"])
+def test_an_unknown_attribute_is_an_error_that_names_those_there_are(draw, above, attribute):
+    folders = [f"{above}{name}/{k}" for name in ("colour", "shape") for k in "01"]
+    with pytest.raises(DataError, match=f"no attribute '{attribute}'\n.*\n  got: colour, shape\n"):
+        build(draw(*classes_of(*folders)), attribute=attribute)
+
+
+def test_class_folders_are_no_attributes(draw):
+    with pytest.raises(DataError, match=r"no attribute 'cat'\n.*\n  got: no folder that holds class folders"):
+        build(draw(*classes_of("cat", "dog")), attribute="cat")
+
+
+@pytest.mark.parametrize("above", ["", "train/"])
+def test_folders_that_look_like_attributes_are_mentioned(draw, above):
+    root = draw(*classes_of(*(f"{above}{name}/{k}" for name in ("colour", "shape") for k in "01")))
+    dataset = build(root)
+    assert dataset.classes == ("colour", "shape")
+    assert any("--with data.attribute=colour" in note for note in dataset.notes)
+    assert not any("attribute" in note for note in build(root, attribute="shape").notes)
+
+
+@pytest.mark.parametrize(
+    "folders", [["cat", "dog"], ["cat/a", "cat/b", "dog/c"], ["cat/a", "cat/b", "dog/a", "dog/b", "dog"]]
+)
+def test_folders_that_do_not_look_like_attributes_are_not_mentioned(draw, folders):
+    assert not any("attribute" in note for note in build(draw(*classes_of(*folders))).notes)
+
+
+@pytest.mark.parametrize("above", ["", "train/"])
+def test_a_single_attribute_folder_is_an_error_that_names_the_option(draw, above):
+    with pytest.raises(DataError, match=r"two classes(.*\n)+.*--with data\.attribute=colour"):
+        build(draw(*classes_of(f"{above}colour/0", f"{above}colour/1")))

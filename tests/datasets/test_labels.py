@@ -1,6 +1,8 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from clsbench.datasets.labels import from_csv, from_folders
+from clsbench.datasets.labels import class_folder, from_csv, from_folders
 from clsbench.errors import DataError
 
 CLASSES = ("cat", "dog", "owl")
@@ -58,6 +60,18 @@ def test_as_many_strange_folders_as_classes_are_not_matched_by_position():
 
 def test_names_are_compared_exactly():
     assert folders(["CAT/1.png", "Dog/1.png"]).index == [-1, -1]
+
+
+@given(st.lists(st.text(st.sampled_from("./%25aF0\0"), min_size=1), unique=True))
+def test_classes_have_folders_of_their_own(classes):
+    folders = [class_folder(name) for name in classes]
+    assert len(set(folders)) == len(classes)
+    assert not [name for name in folders if name.startswith(".") or "/" in name or "\0" in name]
+
+
+def test_a_class_with_a_slash_is_found_in_the_folder_it_is_written_to():
+    labels = folders(["T-shirt%2Ftop/1.png", "Coat/1.png"], ("Coat", "T-shirt/top"))
+    assert (labels.index, labels.notes) == ([1, 0], ())
 
 
 def test_loose_pictures_have_no_label():

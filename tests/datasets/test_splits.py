@@ -1,19 +1,31 @@
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from clsbench.datasets.dataset import Sample
-from clsbench.datasets.splits import stratified_split
+from clsbench.datasets.splits import make_splits, stratified_split
 from clsbench.errors import OptionError
 
 LABELS = st.lists(st.sampled_from([None, 0, 1, 2, 7]), max_size=80)
 FRACTIONS = st.floats(0.01, 0.99)
 
 
-def samples(labels):
-    return [Sample(f"{i}.png", b"", label) for i, label in enumerate(labels)]
+def samples(labels, folder=""):
+    return [Sample(f"{folder}{i}.png", b"", label) for i, label in enumerate(labels)]
+
+
+def split(labels, *, val=None, test=None, **options):
+    """make_splits of a train split, and of given ones where there are labels for them."""
+    data = {"train": samples(labels)}
+    data |= {name: samples(some, f"{name}/") for name, some in (("val", val), ("test", test)) if some is not None}
+    asked = {"val_fraction": None, "test_fraction": None, "folds": None, "fold": None, "seed": 0, **options}
+    return make_splits(data, where="here", **asked)
+
+
+def names(splits):
+    return {split: [sample.name for sample in some] for split, some in splits.items()}
 
 
 @given(LABELS, FRACTIONS, st.integers(0, 2**32))
@@ -48,3 +60,120 @@ def test_another_seed_is_another_split():
 def test_a_fraction_outside_of_0_to_1_is_refused(fraction):
     with pytest.raises(OptionError, match="between 0 and 1"):
         stratified_split(samples([0, 0]), fraction, seed=0)
+
+
+def test_a_negative_seed_is_refused():
+    with pytest.raises(OptionError, match="seed must be 0 or more"):
+        split([0, 0, 1, 1], seed=-1)
+
+
+@given(LABELS, st.none() | FRACTIONS, st.none() | FRACTIONS, st.booleans(), st.integers(0, 100))
+def test_every_sample_is_in_one_split_and_the_same_seed_gives_the_same(
+    labels, val_fraction, test_fraction, has_val, seed
+):
+    options = {"test_fraction": test_fraction, "seed": seed} | (
+        {"val": [0, 1]} if has_val else {"val_fraction": val_fraction}
+    )
+    splits, notes = split(labels, **options)
+    together = [name for some in names(splits).values() for name in some]
+    assert sorted(together) == sorted(
+        [s.name for s in samples(labels)] + (["val/0.png", "val/1.png"] if has_val else [])
+    )
+    assert list(splits) == ["train", "val"] + ([] if test_fraction is None else ["test"])
+    assert (splits, notes) == split(labels, **options)
+
+
+@given(
+    st.lists(st.sampled_from([0, 1, 2]), min_size=2, max_size=60), st.integers(2, 6), st.integers(0, 2**32 - 1),
+    st.lists(st.sampled_from([0, 1]), max_size=9),
+)  # fmt: skip
+def test_folds_validate_on_every_sample_once_and_on_every_class_evenly(labels, folds, seed, val):
+    assume(max(Counter(labels + val).values()) >= folds)
+    parts = [split(labels, val=val, folds=folds, fold=i, seed=seed)[0] for i in range(1, folds + 1)]
+    everything = sorted(s.name for s in samples(labels) + samples(val, "val/"))
+    assert sorted(s.name for part in parts for s in part["val"]) == everything
+    for part in parts:
+        assert sorted(s.name for some in part.values() for s in some) == everything
+        for label, count in Counter(labels + val).items():
+            assert abs(sum(s.label == label for s in part["val"]) - count / folds) <= 1
+
+
+def test_a_fifth_of_each_class_validates_where_nothing_is_said():
+    splits, notes = split([0] * 10 + [1] * 20)
+    assert Counter(s.label for s in splits["val"]) == {0: 2, 1: 4}
+    assert list(splits) == ["train", "val"]
+    assert notes == ["validation: 6 images, 20% of each class of train, seed 0"]
+
+
+def test_given_splits_are_kept_without_a_word():
+    splits, notes = split([0, 1], val=[1], test=[0])
+    assert names(splits) == {"train": ["0.png", "1.png"], "val": ["val/0.png"], "test": ["test/0.png"]}
+    assert notes == []
+
+
+def test_a_given_test_split_is_not_validated_on():
+    splits, _ = split([0, 1] * 5, test=[0, 1])
+    assert names(splits)["test"] == ["test/0.png", "test/1.png"]
+    assert len(splits["val"]) == 2
+
+
+def test_test_images_are_taken_away_before_validation():
+    splits, notes = split([0] * 100, test_fraction=0.5, val_fraction=0.1, seed=3)
+    assert {name: len(some) for name, some in splits.items()} == {"train": 45, "val": 5, "test": 50}
+    assert notes == [
+        "test: 50 images, 50% of each class of train, seed 3",
+        "validation: 5 images, 10% of each class of train without test, seed 3",
+    ]
+
+
+def test_test_images_come_from_train_where_validation_is_given():
+    splits, _ = split([0] * 10, val=[0] * 10, test_fraction=0.5)
+    assert {name: len(some) for name, some in splits.items()} == {"train": 5, "val": 10, "test": 5}
+
+
+def test_folds_pool_train_and_validation_and_leave_test_alone():
+    splits, notes = split([0, 1] * 4, val=[0, 1], test=[0], folds=5, fold=5)
+    assert {name: len(some) for name, some in splits.items()} == {"train": 8, "val": 2, "test": 1}
+    assert names(splits)["test"] == ["test/0.png"]
+    assert "pooled" in notes[0]
+    assert notes[1] == "validation: fold 5 of 5, 2 of 10 images, stratified, seed 0"
+
+
+def test_folds_share_their_test_split():
+    first, second = (split([0, 1] * 20, test_fraction=0.25, folds=3, fold=i)[0] for i in (1, 3))
+    assert first["test"] == second["test"]
+    assert len(first["test"]) == 10
+    assert first["val"] != second["val"]
+
+
+def test_a_class_smaller_than_the_folds_is_mentioned():
+    _, notes = split([0] * 6 + [1], folds=3, fold=1)
+    assert "only 1 members" in notes[-1]
+
+
+@pytest.mark.parametrize("name", ["val", "test"])
+def test_a_fraction_for_a_split_that_is_given_is_refused(name):
+    with pytest.raises(OptionError, match=f"has a {name} split of its own") as caught:
+        split([0, 1], **{name: [0], f"{name}_fraction": 0.2})
+    assert f"--{name}-fraction 0.2" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"folds": 3}, "belong together"),
+        ({"fold": 1}, "belong together"),
+        ({"folds": 1, "fold": 1}, "no such fold"),
+        ({"folds": 3, "fold": 0}, "no such fold"),
+        ({"folds": 3, "fold": 4}, "no such fold"),
+        ({"folds": 3, "fold": 1, "val_fraction": 0.2}, "follows from their number"),
+        ({"folds": 4, "fold": 1}, "cannot be made"),
+        ({"folds": 9, "fold": 1}, "cannot be made"),
+        ({"folds": 2, "fold": 1, "seed": -1}, "cannot be made"),
+        ({"test_fraction": 1.0}, "between 0 and 1"),
+        ({"val_fraction": 0.0}, "between 0 and 1"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(options, message):
+    with pytest.raises(OptionError, match=message):
+        split([0, 0, 0, 1, 1], **options)

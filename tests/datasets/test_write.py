@@ -6,6 +6,7 @@ from PIL import Image
 
 from clsbench.datasets.dataset import Dataset, Sample
 from clsbench.datasets.folder import build
+from clsbench.datasets.labels import from_folders
 from clsbench.datasets.write import write_class_folders
 from clsbench.errors import DataError
 
@@ -38,7 +39,7 @@ def test_what_is_written_is_a_folder_dataset_with_the_same_labels(tmp_path):
     write_class_folders(given, "val", tmp_path / "val")
     read = build(tmp_path)
     assert read.classes == given.classes
-    assert {s.name.split("/")[1]: s.label for s in read.samples("val")} == {
+    assert {s.name.split("/")[2]: s.label for s in read.samples("val")} == {
         s.name: s.label for s in given.samples("val")
     }
 
@@ -47,6 +48,48 @@ def test_equal_file_names_in_different_folders_do_not_overwrite_each_other(tmp_p
     given = dataset(Sample("cat/a/1.png", PIXELS[0], 0), Sample("cat/b/1.png", PIXELS[1], 0))
     assert write_class_folders(given, "val", tmp_path / "out") == 2
     assert len(list((tmp_path / "out").rglob("*.png"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("train/cat/1.png", "cat/1.png"),
+        ("photos/train/cat/tabby/1.png", "cat/tabby/1.png"),
+        ("cat/cat/1.png", "cat/cat/1.png"),
+        ("images/cat_1.png", "cat/images/cat_1.png"),
+        ("images/cat", "cat/images/cat.png"),
+        ("../more/1.png", "cat/more/1.png"),
+        ("/data/../etc/1.jpg", "cat/data/etc/1.jpg.png"),
+    ],
+)
+def test_what_lies_below_the_class_folder_is_kept(tmp_path, name, written):
+    write_class_folders(dataset(Sample(name, PIXELS[0], 0)), "val", tmp_path / "out")
+    assert [p.relative_to(tmp_path / "out").as_posix() for p in tmp_path.rglob("*.png")] == [written]
+
+
+def test_pictures_that_would_share_a_file_keep_their_whole_path(tmp_path):
+    names = ["a/cat/1.png", "b/cat/1.png", "b/cat/2.png"]
+    write_class_folders(dataset(*(Sample(name, PIXELS[0], 0) for name in names)), "val", tmp_path / "out")
+    written = sorted(p.relative_to(tmp_path / "out").as_posix() for p in tmp_path.rglob("*.png"))
+    assert written == ["cat/2.png", "cat/a/cat/1.png", "cat/b/cat/1.png"]
+
+
+def test_two_pictures_are_never_written_to_one_file(tmp_path):
+    with pytest.raises(DataError, match="to one file"):
+        write_class_folders(
+            dataset(Sample("x/1.png", PIXELS[0], 0), Sample("../x/1.png", PIXELS[1], 0)), "val", tmp_path / "out"
+        )
+
+
+def test_a_class_no_folder_can_be_called_after_is_found_again(tmp_path):
+    classes = ("T-shirt/top", "..", "100%", "100%2F")
+    samples = [Sample(f"{k}.png", PIXELS[0], k) for k in range(4)]
+    write_class_folders(Dataset(classes=classes, splits={"val": samples}), "val", tmp_path / "out")
+    names = sorted(p.relative_to(tmp_path / "out").as_posix() for p in tmp_path.rglob("*.png"))
+    assert [name.count("/") for name in names] == [1] * 4
+    labels = from_folders(names, classes, where="out")
+    assert [f"{k}.png" for k in labels.index] == [name.split("/")[1] for name in names]
+    assert labels.notes == ()
 
 
 def test_only_what_was_written_is_counted(tmp_path):

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,3 +22,14 @@ def test_all_and_none_reach_the_ends_exactly(total):
 
 def test_without_trials_nothing_is_known():
     assert wilson(0, 0) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("total", [20, 100, 1000])
+def test_the_interval_covers_the_truth_as_often_as_it_says(total):
+    """Averaged over true proportions: at a single one the counts are too coarse for exactly 95 %."""
+    random = np.random.default_rng(total)
+    truths = random.random(20_000)
+    bounds = np.array([wilson(successes, total) for successes in range(total + 1)])
+    low, high = bounds[random.binomial(total, truths)].T
+    covered = ((low <= truths) & (truths <= high)).mean()
+    assert covered == pytest.approx(0.95, abs=0.01)

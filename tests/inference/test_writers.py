@@ -22,8 +22,8 @@ BATCH = Predictions(
 PROBABILITIES = softmax(LOGITS.astype(float), axis=1)
 
 
-def write(file, batches=(), topk=0):
-    with installed("writer", file.suffix[1:]).build(file, CARD, topk=topk) as writer:
+def write(file, batches=(), topk=0, card=CARD, **options):
+    with installed("writer", file.suffix[1:]).build(file, card, topk=topk, **options) as writer:
         for batch in batches:
             writer.write(batch)
 
@@ -43,7 +43,12 @@ def typed(name, text):
         return None
     if name == "correct":
         return {"true": True, "false": False}[text]
-    return float(text) if "confidence" in name or (name.startswith("p") and name[1:].isdigit()) else text
+    return float(text) if "confidence" in name or name.startswith("p:") or name in ("p1", "p2", "p3") else text
+
+
+def probabilities(row, classes):
+    """The numbers of a row by class, from columns or from the object."""
+    return row["probabilities"] if "probabilities" in row else {name: row[f"p:{name}"] for name in classes}
 
 
 @pytest.fixture(params=FORMATS)
@@ -84,6 +89,52 @@ def test_the_three_formats_hold_the_same(tmp_path):
     for file in files:
         write(file, [BATCH, BATCH], topk=3)
     assert read(files[0]) == read(files[1]) == read(files[2])
+
+
+def test_probabilities_come_last_a_column_each_or_one_object(file):
+    write(file, [BATCH], topk=1, probabilities=True)
+    more = ["probabilities"] if file.suffix == ".jsonl" else [f"p:{name}" for name in CARD.classes]
+    assert [list(row) for row in read(file)] == [[*COLUMNS, "top1", "p1", *more]] * 4
+
+
+def test_probabilities_are_the_same_float32_when_read(file):
+    logits = np.random.default_rng(0).normal(scale=[[0.1], [1], [10], [40]], size=(500, 4, 3)).reshape(-1, 3)
+    batch = Predictions([str(k) for k in range(2000)], np.zeros(2000, int), logits.astype(np.float32), [None] * 2000)
+    write(file, [batch], probabilities=True)
+    got = np.array([list(probabilities(row, CARD.classes).values()) for row in read(file)])
+    np.testing.assert_array_equal(got.astype(np.float32), batch.probabilities)
+
+
+def test_text_is_as_short_as_the_number_allows(tmp_path):
+    logits = np.log(np.array([[0.5, 0.25, 0.25]], np.float32))
+    for name in ("csv", "jsonl"):
+        write(tmp_path / f"p.{name}", [Predictions(["a"], np.array([-1]), logits, [None])], probabilities=True)
+    assert (tmp_path / "p.csv").read_text().endswith(",,,,0.5,0.25,0.25\n")
+    assert '"cat": 0.5, "big, bad wolf": 0.25, ' in (tmp_path / "p.jsonl").read_text()
+
+
+def test_without_probabilities_nothing_changes(file):
+    write(file, [BATCH], topk=2)
+    before = file.read_bytes()
+    write(file, [BATCH], topk=2, probabilities=False)
+    assert file.read_bytes() == before
+
+
+def test_an_unreadable_image_has_no_probabilities(file):
+    write(file, [BATCH], probabilities=True)
+    row = read(file)[2]
+    if file.suffix == ".jsonl":
+        assert row["probabilities"] is None
+    else:
+        assert set(probabilities(row, CARD.classes).values()) == {None}
+
+
+def test_classes_with_odd_names_have_columns_too(file):
+    classes = ("100 %", "%s {x}", "a.b", "return\rhere", 'quo"te', "new\nline, here", "p:p", "猫\u2028")
+    card = ModelCard(classes=classes, transform=ImageTransform(size=(2, 2)))
+    batch = Predictions(["a"], np.array([0]), np.zeros((1, 8), np.float32), [None])
+    write(file, [batch], card=card, probabilities=True)
+    assert [probabilities(row, classes) for row in read(file)] == [dict.fromkeys(classes, 0.125)]
 
 
 @pytest.mark.parametrize(
@@ -128,9 +179,11 @@ def test_parquet_row_groups_keep_the_order(tmp_path, monkeypatch):
     from clsbench.inference.writers import ParquetWriter
 
     monkeypatch.setattr(ParquetWriter, "GROUP", 6)
-    write(tmp_path / "p.parquet", [BATCH] * 5)
+    write(tmp_path / "p.parquet", [BATCH] * 5, probabilities=True)
     assert pyarrow.parquet.ParquetFile(tmp_path / "p.parquet").num_row_groups > 1
-    assert [row["path"] for row in read(tmp_path / "p.parquet")] == BATCH.names * 5
+    rows = read(tmp_path / "p.parquet")
+    assert [row["path"] for row in rows] == BATCH.names * 5
+    assert [row["p:cat"] for row in rows[:4]] * 5 == [row["p:cat"] for row in rows]
 
 
 def batches_that_are_cut_off():

@@ -1,3 +1,6 @@
+from collections import OrderedDict
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import nn
@@ -5,6 +8,7 @@ from torchvision.transforms import Normalize
 
 from clsbench.errors import ModelError
 from clsbench.models.classifier import Classifier
+from clsbench.models.torchvision_zoo import build
 from clsbench.transform import ImageTransform
 
 MEAN, STD = (0.1, 0.4, 0.7), (0.2, 0.5, 0.9)
@@ -40,16 +44,10 @@ def test_normalisation_is_no_weight_so_that_a_checkpoint_cannot_change_it():
 
 def test_layer_groups_follow_the_network_and_end_with_the_head():
     layers = {name: nn.Linear(5, 5) for name in ("stem", "middle", "top")}
-    network = classifier(nn.Sequential(layers_in_order(layers)))
+    network = classifier(nn.Sequential(OrderedDict(layers)))
     assert [name for name, _ in network.layer_groups] == ["stem", "middle", "top", "head"]
     for name, parameters in network.layer_groups[:-1]:
         assert [id(p) for p in parameters] == [id(p) for p in layers[name].parameters()]
-
-
-def layers_in_order(layers):
-    from collections import OrderedDict
-
-    return OrderedDict(layers)
 
 
 def test_a_backbone_in_one_wrapper_is_grouped_one_level_deeper():
@@ -63,3 +61,67 @@ def test_layer_groups_that_lose_or_repeat_parameters_are_refused(times):
     groups = [("body", list(layer.parameters()) * times), ("head", [])]
     with pytest.raises(ModelError, match="each of its parameters once"):
         classifier(nn.Sequential(nn.Flatten(), layer), layer_groups=groups)
+
+
+def block(*widths):
+    return nn.Sequential(*(nn.Linear(a, b) for a, b in pairwise(widths)))
+
+
+def named(**modules):
+    return nn.Sequential(OrderedDict(modules))
+
+
+@pytest.mark.parametrize(
+    ("backbone", "names"),
+    [
+        # The last part holds more than half of all parameters.
+        (
+            named(stem=block(2, 2), mid=block(2, 4, 4), top=block(4, 9, 9, 5)),
+            ["stem", "mid", "top.0", "top.1", "top.2"],
+        ),
+        # So does one of its parts.
+        (
+            named(stem=block(2, 2), mid=block(2, 2), top=named(a=block(2, 2), b=block(2, 9, 20, 5))),
+            ["stem", "mid", "top.a", "top.b.0", "top.b.1", "top.b.2"],
+        ),
+        # Two parts say little about depth.
+        (named(low=block(3, 4, 4), high=block(4, 4, 5)), ["low.0", "low.1", "high.0", "high.1"]),
+        # One layer cannot be divided.
+        (named(low=block(3, 3), mid=block(3, 3), high=block(3, 99)), ["low", "mid", "high.0"]),
+        (nn.Linear(3, 5), ["weight", "bias"]),
+        (nn.Flatten(), []),
+    ],
+)
+def test_parts_that_hold_most_of_a_network_are_divided(backbone, names):
+    network = classifier(backbone)
+    assert [name for name, _ in network.layer_groups] == [*names, "head"]
+    in_order = [id(p) for _, parameters in network.layer_groups for p in parameters]
+    assert in_order == [id(p) for p in network.parameters()]
+
+
+def test_a_layer_is_never_divided():
+    network = classifier(named(low=block(3, 3), mid=block(3, 3), high=block(3, 99, 5)))
+    for _, parameters in network.layer_groups:
+        shapes = [tuple(p.shape) for p in parameters]
+        assert [len(shape) for shape in shapes] == [2, 1] * (len(shapes) // 2)
+
+
+def test_a_resnets_groups_are_its_stages_and_the_blocks_of_the_large_last_one():
+    with torch.device("meta"):
+        network = build("resnet18", 3)
+    assert [name for name, _ in network.layer_groups] == [
+        "conv1", "bn1", "layer1", "layer2", "layer3", "layer4.0", "layer4.1", "head"
+    ]  # fmt: skip
+
+
+def test_a_backbone_may_have_a_layer_called_head():
+    network = classifier(named(stem=block(3, 4), body=block(4, 4), head=block(4, 5)))
+    assert sum(len(parameters) for _, parameters in network.layer_groups) == 8
+    assert [id(p) for p in network.layer_groups[-1][1]] == [id(p) for p in network.head.parameters()]
+
+
+def test_given_groups_need_not_name_the_heads():
+    layers = [nn.Linear(72, 6), nn.Linear(6, 5)]
+    groups = [("all", [p for layer in layers for p in layer.parameters()])]
+    network = classifier(nn.Sequential(nn.Flatten(), *layers), layer_groups=groups)
+    assert [(name, len(parameters)) for name, parameters in network.layer_groups] == [("all", 4), ("head", 2)]

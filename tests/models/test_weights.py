@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from clsbench.errors import ModelError
+from clsbench.models.heads import parse_head, with_head
 from clsbench.models.simple_cnn import build
 from clsbench.models.weights import load_state, read_state
 
@@ -114,3 +115,33 @@ def test_weights_of_another_network_are_refused_and_load_nothing(change):
     with pytest.raises(ModelError, match=f"1 {change}, such as backbone"):
         load_state(target, state, head="head", where="w.pth")
     torch.testing.assert_close(target.state_dict(), before, rtol=0, atol=0)
+
+
+def test_whether_the_head_came_from_the_file_is_known_later():
+    fresh, same, other = (build(3, size=8) for _ in range(3))
+    load_state(same, build(3, size=8).state_dict(), head="head", where="w.pth")
+    load_state(other, build(5, size=8).state_dict(), head="head", where="w.pth")
+    assert (fresh.head_loaded, same.head_loaded, other.head_loaded) == (None, True, False)
+
+
+@pytest.mark.parametrize(("source", "target"), [("linear", "mlp:4"), ("mlp:4", "linear"), ("mlp:4", "mlp:5")])
+def test_a_head_of_another_form_stays_fresh_and_the_backbone_is_loaded(source, target):
+    first, second = (with_head(build(3, size=8), parse_head(text), 3) for text in (source, target))
+    fresh = {name: tensor.clone() for name, tensor in second.head.state_dict().items()}
+    assert not load_state(second, first.state_dict(), head="head", where="w.pth")
+    assert second.head_loaded is False
+    torch.testing.assert_close(second.head.state_dict(), fresh, rtol=0, atol=0)
+    torch.testing.assert_close(second.backbone.state_dict(), first.backbone.state_dict(), rtol=0, atol=0)
+
+
+def test_an_mlp_head_is_loaded_into_one_of_the_same_form():
+    first, second = (with_head(build(3, size=8), parse_head("mlp:4,dropout=0.1"), 3) for _ in range(2))
+    assert load_state(second, first.state_dict(), head="head", where="w.pth")
+    torch.testing.assert_close(second.state_dict(), first.state_dict(), rtol=0, atol=0)
+
+
+def test_weights_that_are_refused_do_not_say_that_the_head_was_loaded():
+    target = build(3, size=8)
+    with pytest.raises(ModelError):
+        load_state(target, {"backbone.0.weight": torch.zeros(1)}, head="head", where="w.pth")
+    assert target.head_loaded is None

@@ -1,120 +1,101 @@
-import io
+import threading
+import time
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from clsbench.datasets.dataset import Sample
-from clsbench.errors import DataError
-from clsbench.images.loader import ImageLoader
-from clsbench.training.batches import CROP_RATIO, CROP_SCALE, Batches, basic_augmentation, plain, random_box
-from clsbench.transform import ImageTransform
+from clsbench.training.batches import Batches
 
-LOADER = ImageLoader(ImageTransform(size=(8, 8)))
+CPU = torch.device("cpu")
 
 
-def png(k):
-    file = io.BytesIO()
-    pixels = np.random.default_rng(k).integers(0, 256, (12, 10, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
+class Numbers:
+    """A source whose inputs are their own indices; even labels are 0, odd ones 1."""
+
+    def __init__(self, count, *, ahead=0, finishes_ahead=True):
+        self.ahead, self.finishes_ahead = ahead, finishes_ahead
+        self.indices, self.labels = np.arange(count), np.arange(count) % 2
+        self.fetched, self.finished, self.views = [], [], []
+
+    def fetch(self, indices, view):
+        self.fetched.append(threading.current_thread())
+        time.sleep(0.02 if len(self.fetched) == 1 and self.ahead else 0)
+        return indices.astype(np.float32), indices
+
+    def finish(self, stored, indices, view):
+        self.finished.append(threading.current_thread())
+        self.views.append(view)
+        return stored
 
 
-SAMPLES = [Sample(f"{k}.png", png(k), k % 3) for k in range(23)]
+def order(batches, number):
+    return [inputs.int().tolist() for inputs, _ in batches.epoch(number)]
 
 
-def batches(samples=SAMPLES, load=None, **options):
-    return Batches(samples, load or plain(LOADER), **{"batch_size": 4, "threads": 2, **options})
+@pytest.mark.parametrize("ahead", [0, 1, 3, 50])
+@pytest.mark.parametrize("finishes_ahead", [True, False])
+def test_reading_ahead_changes_neither_inputs_nor_order(ahead, finishes_ahead):
+    want = order(Batches(Numbers(23), 4, CPU, shuffle=True), 1)
+    assert order(Batches(Numbers(23, ahead=ahead, finishes_ahead=finishes_ahead), 4, CPU, shuffle=True), 1) == want
 
 
-def everything(made, epoch=1):
-    images, labels = zip(*made.epoch(epoch), strict=True)
-    return torch.cat(images), torch.cat(labels)
+@pytest.mark.parametrize(("ahead", "at_first"), [(0, 1), (2, 3)])
+def test_only_a_few_batches_are_read_ahead(ahead, at_first):
+    source = Numbers(40, ahead=ahead)
+    batches = Batches(source, 4, CPU).epoch(0)
+    next(batches)
+    time.sleep(0.05)
+    assert len(source.fetched) <= at_first
+    batches.close()
 
 
-@pytest.mark.parametrize("augmented", [False, True])
-@pytest.mark.parametrize("shuffle", [False, True])
-def test_threads_change_neither_pictures_nor_order(augmented, shuffle):
-    load = basic_augmentation(LOADER, mirrored=True) if augmented else plain(LOADER)
-    first, *others = (everything(batches(load=load, shuffle=shuffle, threads=n, seed=5)) for n in (1, 2, 7))
-    for other in others:
-        torch.testing.assert_close(other, first, rtol=0, atol=0)
+def test_what_draws_torchs_random_numbers_is_finished_beside_no_network():
+    source = Numbers(12, ahead=2, finishes_ahead=False)
+    order(Batches(source, 4, CPU), 0)
+    assert set(source.finished) == {threading.current_thread()}
+    assert threading.current_thread() not in source.fetched
 
 
-def test_validation_sees_what_the_image_loader_gives_in_the_given_order():
-    images, labels = everything(batches())
-    np.testing.assert_array_equal(images, [LOADER(sample.image) for sample in SAMPLES])
-    assert labels.tolist() == [sample.label for sample in SAMPLES]
-    assert (images.dtype, labels.dtype) == (torch.uint8, torch.int64)
+def test_validation_holds_everything_in_order_and_labels_belong_to_their_inputs():
+    batches = Batches(Numbers(10), 4, CPU)
+    assert order(batches, 0) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert len(batches) == 3
+    for inputs, labels in Batches(Numbers(10), 4, CPU, shuffle=True).epoch(1):
+        assert labels.tolist() == [int(k) % 2 for k in inputs]
+        assert labels.dtype == torch.int64
 
 
-def test_an_epoch_of_training_holds_each_picture_at_most_once_and_whole_batches_only():
-    made = batches(shuffle=True)
-    sizes = [len(labels) for _, labels in made.epoch(1)]
-    images, _ = everything(made)
-    assert sizes == [4] * 5
-    assert len(made) == 5
-    assert len({image.numpy().tobytes() for image in images}) == 20
+@pytest.mark.parametrize(("count", "sizes"), [(11, [4, 4]), (12, [4, 4, 4]), (3, [3]), (4, [4])])
+def test_an_incomplete_last_batch_is_dropped_in_training_unless_it_is_the_only_one(count, sizes):
+    batches = Batches(Numbers(count), 4, CPU, shuffle=True)
+    epoch = order(batches, 1)
+    assert [len(part) for part in epoch] == sizes
+    assert len(batches) == len(sizes)
+    assert len({k for part in epoch for k in part}) == sum(sizes)
 
 
-def test_fewer_pictures_than_a_batch_are_one_batch():
-    made = batches(SAMPLES[:3], shuffle=True)
-    assert [len(labels) for _, labels in made.epoch(1)] == [3]
-    assert len(made) == 1
-
-
-def test_each_epoch_and_each_seed_has_its_own_order_and_its_own_crops():
-    load = basic_augmentation(LOADER, mirrored=True)
-    seen = [everything(batches(load=load, shuffle=True, seed=s), e)[0] for s, e in ((0, 1), (0, 2), (1, 1), (0, 1))]
-    assert not torch.equal(seen[0], seen[1])
-    assert not torch.equal(seen[0], seen[2])
-    assert torch.equal(seen[0], seen[3])
-
-
-def test_unreadable_pictures_are_left_out_and_remembered():
-    samples = [*SAMPLES[:2], Sample("broken.png", b"\x89PNG\r\n\x1a\nbroken", 2), *SAMPLES[2:5]]
-    made = batches(samples)
-    images, labels = everything(made)
-    np.testing.assert_array_equal(images, [LOADER(sample.image) for sample in SAMPLES[:5]])
-    assert labels.tolist() == [sample.label for sample in SAMPLES[:5]]
-    assert list(made.unreadable) == ["broken.png"]
-    assert made.unreadable["broken.png"]
-
-
-def test_pictures_without_a_label_are_left_out():
-    assert everything(batches([Sample("x.png", png(0), None), *SAMPLES[:2]]))[1].tolist() == [0, 1]
-
-
-def test_a_whole_batch_of_unreadable_pictures_is_passed_over():
-    samples = [*(Sample(f"{k}.txt", b"text", 0) for k in range(4)), *SAMPLES[:4]]
-    assert [labels.tolist() for _, labels in batches(samples).epoch(1)] == [[0, 1, 2, 0]]
-
-
-@pytest.mark.parametrize("samples", [[Sample("a.png", b"text", 0)], []])
-def test_no_readable_picture_at_all_is_an_error(samples):
-    with pytest.raises(DataError, match="none of the pictures can be read"):
-        list(batches(samples).epoch(1))
-
-
-@pytest.mark.parametrize("mirrored", [True, False])
-def test_pictures_are_flipped_only_where_a_mirrored_one_is_as_good(mirrored):
-    bright_on_the_right = np.repeat(np.linspace(0, 255, 16).astype(np.uint8)[None, :, None], 16, axis=0).repeat(
-        3, axis=2
+def test_each_epoch_and_each_seed_has_its_own_order_again_and_again():
+    first, same, later, other = (
+        order(Batches(Numbers(20), 4, CPU, seed, shuffle=True), number)
+        for seed, number in ((0, 1), (0, 1), (0, 2), (1, 1))
     )
-    load = basic_augmentation(LOADER, mirrored=mirrored)
-    pictures = [load(Sample("a", bright_on_the_right, 0), np.random.default_rng(k)).astype(int) for k in range(60)]
-    flipped = sum(picture[:, 0].mean() > picture[:, -1].mean() for picture in pictures)
-    assert 15 < flipped < 45 if mirrored else flipped == 0
+    assert first == same
+    assert len({str(k) for k in (first, later, other)}) == 3
 
 
-@pytest.mark.parametrize(("width", "height"), [(100, 100), (640, 480), (3, 500), (1, 1)])
-def test_random_boxes_lie_inside_the_picture(width, height):
-    random = np.random.default_rng(0)
-    for _ in range(200):
-        left, top, right, bottom = random_box(width, height, random)
-        assert 0 <= left < right <= width + 1e-9
-        assert 0 <= top < bottom <= height + 1e-9
-        if width == height == 100:
-            assert (right - left) * (bottom - top) <= width * height * CROP_SCALE[1] + 1e-6
-            assert CROP_RATIO[0] * 0.7 <= (right - left) / (bottom - top) <= CROP_RATIO[1] / 0.7
+@pytest.mark.parametrize(
+    ("views", "shown"), [(1, [0, 0, 0, 0, 0]), (2, [1, 2, 1, 2, 1]), (3, [1, 2, 3, 1, 2]), (0, [1, 2, 3, 4, 5])]
+)
+def test_views_take_turns(views, shown):
+    source = Numbers(4)
+    batches = Batches(source, 4, CPU, shuffle=True, views=views)
+    for number in range(1, 6):
+        order(batches, number)
+    assert source.views == shown
+
+
+def test_validation_is_without_randomness():
+    source = Numbers(4)
+    order(Batches(source, 4, CPU), 0)
+    assert source.views == [0]

@@ -1,183 +1,245 @@
 import csv
 
-import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
-from sklearn.metrics import accuracy_score, log_loss
+from torch import nn
 
-from clsbench.datasets.dataset import Sample
-from clsbench.errors import DeviceError, OptionError
-from clsbench.images.loader import ImageLoader
-from clsbench.models.simple_cnn import build
-from clsbench.runs import create
-from clsbench.training.batches import Batches, plain
+from clsbench.errors import ModelError
+from clsbench.runs import Run, create
+from clsbench.training import loop
 from clsbench.training.curves import save_curves
-from clsbench.training.loop import Epoch, TrainConfig, choose_device, evaluate, fit
+from clsbench.training.loop import Epoch, Trainer
 
 
-def colours(count, *, shift=0, seed=0):
-    """Noisy red, green and blue pictures; a shift of 1 labels every one of them wrongly."""
-    random = np.random.default_rng(seed)
-    samples = []
-    for k in range(count):
-        pixels = random.integers(0, 90, (8, 8, 3), dtype=np.uint8)
-        pixels[:, :, k % 3] += 120
-        samples.append(Sample(f"{k}.png", pixels, (k + shift) % 3))
-    return samples
+@pytest.fixture
+def judged(monkeypatch):
+    """judged((loss, accuracy), …): what validation finds, epoch by epoch."""
+
+    def judged(*results):
+        given = iter(results)
+        monkeypatch.setattr(loop, "evaluate", lambda network, batches: next(given))
+
+    return judged
 
 
-class Remembers:
-    """Keeps the weights of every epoch."""
+@pytest.fixture
+def remembered(observer, monkeypatch):
+    """remembered(classifier): a list that gets the weights of every epoch."""
 
-    def __init__(self, classifier):
-        self.classifier, self.steps, self.epochs, self.weights = classifier, [], [], []
+    def remembered(classifier):
+        weights = []
 
-    def step(self, epoch, loss):
-        self.steps.append((epoch, loss))
+        def epoch(result):
+            observer.epochs.append(result)
+            weights.append({name: tensor.clone() for name, tensor in classifier.state_dict().items()})
 
-    def epoch(self, result):
-        self.epochs.append(result)
-        self.weights.append({name: tensor.clone() for name, tensor in self.classifier.state_dict().items()})
+        monkeypatch.setattr(observer, "epoch", epoch)
+        return weights
 
-
-def train(folder, *, epochs=4, val=None, seed=0, lr=0.05, **config):
-    torch.manual_seed(seed)
-    classifier = build(3, size=8, channels=4, width=8)
-    load, shared = plain(ImageLoader(classifier.transform)), {"batch_size": 6, "threads": 2, "seed": seed}
-    run = create("tiny", default="x", root=folder)
-    seen = Remembers(classifier)
-    history = fit(
-        classifier,
-        Batches(colours(24), load, shuffle=True, **shared),
-        Batches(val or colours(9, seed=1), load, **shared),
-        TrainConfig(epochs=epochs, lr=lr, **config),
-        run,
-        seen,
-    )
-    return run, classifier, history, seen
+    return remembered
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    return train(tmp_path_factory.mktemp("runs"))
+def same(got, want):
+    torch.testing.assert_close(got, want, rtol=0, atol=0)
 
 
-@pytest.fixture(scope="module")
-def getting_worse(tmp_path_factory):
-    """A run whose validation labels are wrong, so that learning lowers the accuracy."""
-    return train(tmp_path_factory.mktemp("runs"), val=colours(9, shift=1, seed=1), epochs=6)
+def test_it_learns(tiny, pictures, configured, train):
+    trainer = train(tiny(), pictures(), configured(epochs=8))
+    assert trainer.history[-1].val_accuracy == 1.0
+    assert trainer.history[-1].train_loss < trainer.history[0].train_loss
+    assert trainer.stopped is None
 
 
-def test_it_learns(trained):
-    *_, history, _ = trained
-    assert history[-1].val_accuracy == 1.0
-    assert history[-1].train_loss < history[0].train_loss
+@pytest.mark.parametrize(
+    ("results", "best"),
+    [
+        ([(0.9, 0.5), (0.8, 0.7), (0.1, 0.6)], 2),
+        ([(0.9, 0.7), (0.8, 0.7), (0.7, 0.7), (0.75, 0.7)], 3),
+        ([(0.5, 0.7), (0.5, 0.7)], 1),
+        ([(0.1, 0.2), (5.0, 0.3)], 2),
+    ],
+)
+def test_the_best_epoch_has_the_highest_accuracy_then_the_lowest_loss_then_comes_first(
+    results, best, judged, remembered, tiny, pictures, configured, train
+):
+    judged(*results)
+    classifier = tiny()
+    weights = remembered(classifier)
+    trainer = train(classifier, pictures(), configured(epochs=len(results)))
+    assert trainer.finish().epoch == best
+    same(load_file(trainer.run.best), weights[best - 1])
+    same(classifier.state_dict(), weights[best - 1])
+    same(load_file(trainer.run.last), weights[-1])
+    assert not torch.equal(weights[0]["head.weight"], weights[1]["head.weight"])
 
 
-@pytest.mark.parametrize("kind", ["trained", "getting_worse"])
-def test_the_best_checkpoint_is_the_best_epochs_weights(kind, request):
-    run, classifier, history, seen = request.getfixturevalue(kind)
-    best = max(range(len(history)), key=lambda k: (history[k].val_accuracy, -history[k].val_loss))
-    for weights in (load_file(run.best), classifier.state_dict()):
-        torch.testing.assert_close(weights, seen.weights[best], rtol=0, atol=0)
-    torch.testing.assert_close(load_file(run.last), seen.weights[-1], rtol=0, atol=0)
-    if kind == "getting_worse":
-        assert best < len(history) - 1
+def test_the_network_ends_with_all_parameters_able_to_learn(tiny, pictures, configured, train):
+    classifier = tiny()
+    train(classifier, pictures(), configured(recipe="frozen")).finish()
+    assert all(parameter.requires_grad for parameter in classifier.parameters())
 
 
-@pytest.mark.parametrize("kind", ["trained", "getting_worse"])
-def test_the_logged_accuracy_and_loss_are_those_of_the_best_checkpoint(kind, request):
-    run, _, history, _ = request.getfixturevalue(kind)
-    fresh = build(3, size=8, channels=4, width=8).eval()
-    fresh.load_state_dict(load_file(run.best))
-    samples = colours(9, shift=int(kind == "getting_worse"), seed=1)
-    loader = ImageLoader(fresh.transform)
-    with torch.inference_mode():
-        logits = fresh(torch.from_numpy(np.stack([loader(s.image) for s in samples])))
-    labels = [s.label for s in samples]
-    best = max(history, key=lambda e: (e.val_accuracy, -e.val_loss))
-    assert best.val_accuracy == pytest.approx(accuracy_score(labels, logits.argmax(1)))
-    probabilities = logits.double().softmax(1).numpy()
-    assert best.val_loss == pytest.approx(log_loss(labels, probabilities, labels=[0, 1, 2]), rel=1e-4)
+def test_the_best_weights_of_an_average_are_the_averaged_ones(tiny, pictures, configured, train):
+    classifier = tiny()
+    trainer = train(classifier, pictures(), configured(ema=0.99, epochs=3))
+    raw = {name: tensor.clone() for name, tensor in classifier.state_dict().items()}
+    best = trainer.finish()
+    assert best.epoch == 3
+    assert (raw["head.weight"] - classifier.state_dict()["head.weight"]).abs().max() > 1e-4
 
 
-def test_the_log_holds_one_line_an_epoch(trained):
-    run, _, history, seen = trained
-    with run.log.open(newline="") as lines:
+@pytest.mark.parametrize(("patience", "epochs"), [(0, 6), (1, 2), (2, 5), (3, 6), (4, 6)])
+def test_a_stage_ends_after_so_many_epochs_without_a_better_one(
+    patience, epochs, judged, tiny, pictures, configured, train
+):
+    judged((0.9, 0.7), (0.9, 0.6), (0.8, 0.7), (0.9, 0.7), (0.9, 0.7), (0.1, 0.6))
+    trainer = train(tiny(), pictures(), configured(epochs=6, patience=patience))
+    assert [epoch.epoch for epoch in trainer.history] == list(range(1, epochs + 1))
+    if epochs < 6:
+        assert f"{patience} epochs (--patience)" in trainer.stopped
+    else:
+        assert trainer.stopped is None
+
+
+def test_fine_tuning_goes_on_where_the_heads_stage_ended_early_and_looks_at_its_own_epochs(
+    judged, normed, pictures, configured, train
+):
+    judged((0.1, 0.9), (0.2, 0.8), (0.3, 0.7), (0.3, 0.75), (0.3, 0.76))
+    trainer = train(normed(), pictures(), configured(recipe="fine-tune", freeze_epochs=5, epochs=3, patience=1))
+    assert [epoch.stage for epoch in trainer.history] == ["head", "head", "everything", "everything", "everything"]
+    assert trainer.stopped is None
+    assert trainer.finish().epoch == 1
+
+
+def test_fine_tuning_trains_the_head_and_then_everything(remembered, normed, pictures, configured, train):
+    classifier = normed()
+    start = {name: tensor.clone() for name, tensor in classifier.state_dict().items()}
+    weights = remembered(classifier)
+    trainer = train(classifier, pictures(), configured(recipe="fine-tune", freeze_epochs=1, epochs=1, lr_mult=0.5))
+    changed = [{n for n in start if not torch.equal(after[n], start[n])} for after in weights]
+    assert changed[0] == {"head.weight", "head.bias"}
+    assert changed[1] == {name for name, _ in classifier.named_parameters()}
+    positions = [position for position, _ in trainer.rates]
+    assert positions == pytest.approx([0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2])
+
+
+def test_what_is_frozen_by_unfreeze_from_never_changes(normed, pictures, configured, train):
+    classifier = normed()
+    start = {name: tensor.clone() for name, tensor in classifier.state_dict().items()}
+    train(classifier, pictures(), configured(unfreeze_from="1.0"))
+    same_still = {name for name, tensor in classifier.state_dict().items() if torch.equal(tensor, start[name])}
+    assert same_still == {name for name in start if name.startswith("backbone.0.")}
+
+
+def test_time_that_is_over_ends_the_training_after_a_batch_and_says_so(tiny, pictures, configured, train, observer):
+    trainer = train(tiny(), pictures(), configured(epochs=50, max_time=1e-9))
+    assert len(trainer.history) == 1
+    assert trainer.out_of_time()
+    assert "(--max-time)" in trainer.stopped
+    assert len(trainer.rates) == 1
+    assert trainer.finish() == trainer.history[0]
+    assert load_file(trainer.run.best)
+
+
+def test_without_a_limit_there_is_always_time(tiny, configured, tmp_path, observer):
+    trainer = Trainer(tiny(), configured(), create("a", default="x", root=tmp_path), observer, started=-1e9)
+    assert not trainer.out_of_time()
+
+
+def test_a_training_that_diverges_at_once_is_an_error_that_names_the_rate(tiny, pictures, configured, train):
+    with pytest.raises(ModelError, match="diverged") as caught:
+        train(tiny(), pictures(), configured(lr=1e30, optimizer="sgd", schedule="constant"))
+    assert caught.value.facts["where"] == "epoch 1"
+    assert "1e+30" in caught.value.facts["got"]
+
+
+def test_a_training_that_diverges_later_ends_with_what_was_best(
+    remembered, observer, tiny, pictures, configured, train, monkeypatch
+):
+    classifier = tiny()
+    weights = remembered(classifier)
+    remember = observer.epoch
+
+    def epoch(result):
+        remember(result)
+        if result.epoch == 2:
+            nn.init.constant_(classifier.head.bias, float("nan"))
+
+    monkeypatch.setattr(observer, "epoch", epoch)
+    trainer = train(classifier, pictures(), configured(epochs=5))
+    assert len(trainer.history) == 2
+    assert "no number any more in epoch 3" in trainer.stopped
+    best = trainer.finish()
+    same(classifier.state_dict(), weights[best.epoch - 1])
+
+
+def test_a_training_that_is_killed_leaves_whole_weights(
+    remembered, observer, tiny, pictures, configured, train, tmp_path
+):
+    classifier = tiny()
+    weights = remembered(classifier)
+    remember = observer.epoch
+
+    def epoch(result):
+        remember(result)
+        if result.epoch == 2:
+            raise KeyboardInterrupt
+
+    observer.epoch = epoch
+    with pytest.raises(KeyboardInterrupt):
+        train(classifier, pictures(), configured(epochs=5), "killed")
+    run = Run(tmp_path / "runs" / "killed")
+    same(load_file(run.best), weights[0])
+    same(load_file(run.last), weights[0])
+
+
+def test_no_epoch_is_nothing_to_finish(tiny, configured, tmp_path, observer):
+    with pytest.raises(ModelError, match="no epoch"):
+        Trainer(tiny(), configured(), create("a", default="x", root=tmp_path), observer).finish()
+
+
+def test_the_log_holds_one_line_an_epoch(normed, pictures, configured, train, observer):
+    trainer = train(normed(), pictures(), configured(recipe="fine-tune", freeze_epochs=2))
+    with trainer.run.log.open(newline="") as lines:
         rows = list(csv.DictReader(lines))
-    assert [{name: float(text) for name, text in row.items()} for row in rows] == [
-        {name: float(getattr(epoch, name)) for name in Epoch.__dataclass_fields__} for epoch in history
-    ]
-    assert [int(row["epoch"]) for row in rows] == [1, 2, 3, 4]
-    assert seen.epochs == history
-    assert [epoch for epoch, _ in seen.steps] == [1] * 4 + [2] * 4 + [3] * 4 + [4] * 4
+    names = list(Epoch.__dataclass_fields__)
+    assert [list(row) for row in rows] == [names] * 4
+    assert rows == [{name: str(getattr(epoch, name)) for name in names} for epoch in trainer.history]
+    assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
+    assert observer.epochs == trainer.history
 
 
-def test_nothing_half_written_is_left(trained):
-    assert sorted(path.name for path in trained[0].path.iterdir()) == [
+def test_an_epochs_times_and_rate_are_those_of_its_end(tiny, pictures, configured, train):
+    first, second = train(tiny(), pictures(), configured(schedule="step")).history
+    assert 0 < first.seconds <= first.elapsed < second.elapsed
+    assert (first.lr, second.lr) == pytest.approx((0.005, 0.0005))
+
+
+def test_the_observer_hears_of_stages_batches_and_losses(normed, pictures, configured, train, observer):
+    train(normed(), pictures(), configured(recipe="fine-tune", freeze_epochs=3))
+    assert observer.stages == [("reading", 33), ("features", 33), ("head", 12), ("everything", 8)]
+    assert observer.advanced == 33 + 33 + 12 + 8
+    assert [epoch for epoch, _ in observer.losses] == [1, 2, 3, 4, 5]
+    assert [loss for _, loss in observer.losses] == [epoch.train_loss for epoch in observer.epochs]
+
+
+def test_nothing_half_written_is_left(tiny, pictures, configured, train):
+    trainer = train(tiny(), pictures(), configured())
+    assert sorted(path.name for path in trainer.run.path.iterdir()) == [
         "best.safetensors", "last.safetensors", "log.csv"
     ]  # fmt: skip
 
 
-def test_latest_points_to_the_run(trained):
-    run = trained[0]
-    assert (run.path.parent / "latest").resolve() == run.path.resolve()
+def epochs(stages):
+    return [Epoch(k, stage, 1 / k, 0.5, 1.1 / k, 0.6, 0.1, 1.0, 1.0 * k) for k, stage in enumerate(stages, start=1)]
 
 
-def test_curves_are_a_png(trained, tmp_path):
-    from PIL import Image
-
-    save_curves(trained[2], tmp_path / "curves.png", title="tiny")
+@pytest.mark.parametrize("stages", [["everything"], ["head", "head", "everything"]])
+def test_curves_are_a_png(stages, tmp_path):
+    save_curves(epochs(stages), [(0.5, 0.1), (1.0, 0.2)], tmp_path / "curves.png", title="tiny")
     with Image.open(tmp_path / "curves.png") as image:
         assert image.format == "PNG"
-        assert min(image.size) > 200
-
-
-def test_curves_of_one_epoch_can_be_drawn(trained, tmp_path):
-    save_curves(trained[2][:1], tmp_path / "curves.png", title="one")
-    assert (tmp_path / "curves.png").is_file()
-
-
-def test_the_same_seed_gives_the_same_weights_and_another_one_others(trained, tmp_path):
-    same, other = train(tmp_path / "a")[0], train(tmp_path / "b", seed=1)[0]
-    torch.testing.assert_close(load_file(same.last), load_file(trained[0].last), rtol=0, atol=0)
-    assert not torch.equal(load_file(other.last)["head.weight"], load_file(same.last)["head.weight"])
-
-
-def test_a_backbone_rate_of_0_trains_the_head_alone(tmp_path):
-    torch.manual_seed(0)
-    start = build(3, size=8, channels=4, width=8)
-    run, classifier, *_ = train(tmp_path, backbone_lr=0.0)
-    torch.testing.assert_close(classifier.backbone.state_dict(), start.backbone.state_dict(), rtol=0, atol=0)
-    assert not torch.equal(load_file(run.last)["head.weight"], start.head.weight)
-
-
-def test_one_epoch_of_one_step_can_be_trained(tmp_path):
-    history = train(tmp_path, epochs=1)[2]
-    assert len(history) == 1
-
-
-def test_evaluation_leaves_no_trace_in_the_network(trained):
-    classifier = trained[1]
-    before = {name: tensor.clone() for name, tensor in classifier.state_dict().items()}
-    load = plain(ImageLoader(classifier.transform))
-    evaluate(classifier, Batches(colours(6), load, batch_size=2, threads=1), torch.device("cpu"))
-    torch.testing.assert_close(classifier.state_dict(), before, rtol=0, atol=0)
-    assert not classifier.training
-
-
-@pytest.mark.parametrize("wrong", [{"epochs": 0}, {"lr": 0}, {"backbone_lr": -1}, {"weight_decay": -0.1}])
-def test_impossible_settings_are_refused(wrong):
-    with pytest.raises(OptionError, match="too small"):
-        TrainConfig(**{"epochs": 1, "lr": 0.1, **wrong})
-
-
-def test_a_device_is_the_one_asked_for_or_an_error():
-    assert choose_device("cpu") == "cpu"
-    with pytest.raises(OptionError, match="unknown device"):
-        choose_device("tpu")
-    if not torch.cuda.is_available():
-        assert choose_device("auto") == "cpu"
-        with pytest.raises(DeviceError, match="cannot use CUDA"):
-            choose_device("cuda")
+        assert image.width > 2 * image.height > 500
+        assert len(image.reduce(4).convert("RGB").getcolors(10**6)) > 20

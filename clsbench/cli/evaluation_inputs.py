@@ -1,0 +1,84 @@
+"""What ``evaluate``, ``report``, ``compare`` and ``show`` share: reading predictions files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from clsbench.cli.terminal import Terminal
+    from clsbench.evaluation.table import PredictionTable
+
+LabelsFile = Annotated[
+    Path | None, typer.Option("--labels", metavar="FILE.csv", help="Labels (path,label) instead of the file's.")
+]
+Columns = Annotated[
+    str | None,
+    typer.Option("--columns", metavar="OURS=THEIRS,…", help="A foreign file's columns: path=file,predicted=pred."),
+]
+Images = Annotated[
+    Path | None, typer.Option("--images", metavar="ROOT", help="The folder that the paths are relative to.")
+]
+MinCount = Annotated[int, typer.Option(min=1, help="Confused pairs that occur at least so often.")]
+Metrics = Annotated[list[str] | None, typer.Option("--metric", help="A plugin's metric beside our own.")]
+
+
+def parse_columns(text: str | None) -> dict[str, str]:
+    """``path=file,predicted=pred`` as a dict.
+
+    Raises:
+        OptionError: if it is not of that form.
+    """
+    from clsbench.errors import OptionError
+
+    pairs = [pair.partition("=") for pair in (text or "").split(",") if pair]
+    if any(not (ours and equals and theirs) for ours, equals, theirs in pairs):
+        raise OptionError(
+            "cannot read the columns", where="--columns", got=text, expected="for example path=file,predicted=pred"
+        )
+    return {ours.strip(): theirs.strip() for ours, _, theirs in pairs}
+
+
+@contextmanager
+def open_table(
+    terminal: Terminal, file: Path, *, columns: str | None = None, labels: Path | None = None
+) -> Iterator[PredictionTable]:
+    """A predictions file in memory, with its notes told."""
+    from clsbench.evaluation.reading import read_predictions
+
+    mapped = parse_columns(columns)
+    with terminal.status(f"reading {file}"):
+        context = read_predictions(file, columns=mapped, labels=labels)
+        table = context.__enter__()
+    try:
+        for note in table.notes:
+            terminal.note(note)
+        yield table
+    finally:
+        context.__exit__(None, None, None)
+
+
+def judge(
+    terminal: Terminal, table: PredictionTable, metrics: Sequence[str] | None, *, min_count: int, options: Any
+) -> dict[str, Any]:
+    """All metrics of a table: what ``evaluate --json`` holds."""
+    from clsbench.cli.composition import resolve
+    from clsbench.evaluation.evaluate import METRICS, evaluate
+    from clsbench.options import parse_with
+
+    given = parse_with(options or (), ("metric",))
+    resolved = [resolve("metric", name, {}) for name in METRICS]
+    resolved += [resolve("metric", name, given) for name in metrics or ()]
+    built = [
+        (found.qualified, found.build(**({"min_count": min_count} if found.component.name == "confusion" else chosen)))
+        for found, chosen in resolved
+    ]
+    with terminal.status("evaluating"):
+        facts = evaluate(table, built)
+    for name, reason in facts["metric_errors"].items():
+        terminal.warn(f"metric {name} failed: {reason}")
+    return facts

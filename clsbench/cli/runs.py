@@ -1,0 +1,93 @@
+"""``clsbench runs``: what has been trained, with the best metrics."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from clsbench.cli.parameters import Json, Quiet
+
+if TYPE_CHECKING:
+    from clsbench.runs import Run
+
+
+def runs(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="The directory of all runs.")] = Path("runs"),
+    sort: Annotated[Literal["time", "accuracy"], typer.Option(help="Oldest first, or best first.")] = "time",
+    json: Json = None,
+    quiet: Quiet = False,
+) -> None:
+    """List runs with their best metrics."""
+    from clsbench.cli.terminal import Terminal, table
+    from clsbench.errors import ClsbenchError
+    from clsbench.runs import everything
+
+    terminal = Terminal(json=json, quiet=quiet)
+    facts = []
+    for run in everything(root=folder):
+        try:
+            facts.append(_facts(run))
+        except ClsbenchError as error:
+            terminal.warn(error.one_line())
+    if sort == "accuracy":
+        facts.sort(key=lambda f: -(f["val_accuracy"] or 0.0))
+    best = max((f["val_accuracy"] for f in facts if f["val_accuracy"] is not None), default=None)
+    rows = [
+        (
+            _name(f["run"], terminal.out.width),
+            f["model"],
+            f["recipe"],
+            str(f["epochs"] or "-"),
+            _percent(f["val_accuracy"]) + (" *" if f["val_accuracy"] == best and best is not None else "  "),
+            _percent(f["test_accuracy"]),
+            f"{f['seconds']:.0f}" if f["seconds"] is not None else "unfinished",
+        )
+        for f in facts
+    ]
+    if rows:
+        columns = ("run", "model", "recipe", "epochs", "validation", "test", "seconds")
+        terminal.print(table("Runs (* best)", columns, rows, left=3))
+    else:
+        terminal.print(f"no runs in {folder}: `clsbench train` makes one")
+    terminal.facts({"schema": 1, "runs": facts})
+
+
+def _facts(run: Run) -> dict[str, Any]:
+    config = run.read()
+    data, training, result, model = (_dict(config.get(key)) for key in ("data", "training", "result", "model"))
+    classes = config.get("classes")
+    return {
+        "run": run.name,
+        "path": str(run.path),
+        "time": datetime.fromtimestamp((run.path / "run.json").stat().st_mtime).isoformat(timespec="seconds"),
+        "data": data.get("root") or data.get("dataset"),
+        "model": str(model.get("name", "?")).removeprefix("clsbench/"),
+        "recipe": str(training.get("recipe", "?")),
+        "epochs": _number(result.get("epochs", training.get("epochs"))),
+        "classes": len(classes) if isinstance(classes, list) else None,
+        "val_accuracy": _number(result.get("val_accuracy")),
+        "test_accuracy": _number(result.get("test_accuracy")),
+        "seconds": _number(result.get("seconds")),
+        "exported": run.onnx.is_file(),
+    }
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    """What a damaged or foreign run.json holds may be anything."""
+    return value if isinstance(value, dict) else {}
+
+
+def _number(value: Any) -> Any:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2%}"
+
+
+def _name(name: str, width: int) -> str:
+    """A run's name, cut where the table would not fit; it begins with what tells runs apart."""
+    return name if width >= 100 or len(name) <= 20 else f"{name[:19]}…"

@@ -1,0 +1,14 @@
+"""The HTML report: one file with everything in it, from the facts of ``evaluate`` and the prediction table.
+
+    wanted = wanted_images(facts, table)
+    write_report(Path("report.html"), facts, table, thumbnails={name: small_jpeg(name) for name in wanted})
+
+``page.py`` renders it. The other modules turn facts into what the templates show: text and numbers
+ready to print, never markup.
+"""
+
+from clsbench.evaluation.report.page import render_report, write_report
+from clsbench.evaluation.report.pictures import wanted_images
+from clsbench.evaluation.report.sentences import sentences
+
+__all__ = ["render_report", "sentences", "wanted_images", "write_report"]

@@ -1,0 +1,115 @@
+"""The reliability diagram as coordinates of an SVG."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from clsbench.evaluation.report.formats import count, fixed, things
+
+#: The plot's left, top and side; top and height of the curve below it; in SVG units.
+LEFT, TOP, SIDE, BARS, HEIGHT = 56.0, 10.0, 370.0, 452.0, 80.0
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A mark on both axes: where, and what is written there."""
+
+    x: float
+    y: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Bin:
+    """A bin: its point, its interval, and its bar.
+
+    Args:
+        x: Mean confidence.
+        y: Accuracy.
+        top: Upper end of the interval.
+        bottom: Lower end.
+        text: All of it in words.
+    """
+
+    x: float
+    y: float
+    top: float
+    bottom: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Diagram:
+    """What the template draws.
+
+    Args:
+        ticks: The same on both axes.
+        bins: Least confident first.
+        remaining: Points of the curve below: the share of the images that have at least a confidence.
+    """
+
+    ticks: tuple[Tick, ...]
+    bins: tuple[Bin, ...]
+    remaining: tuple[tuple[float, float], ...]
+
+
+def first_confidence(rows: Sequence[Mapping[str, Any]]) -> float:
+    """Where the axes of a reliability diagram begin: below everything in it, a multiple of 0.1.
+
+    Args:
+        rows: ``reliability`` of the facts.
+    """
+    least = min(min(row["from"], row["low"]) for row in rows)
+    return min(0.9, math.floor(10 * float(least) + 1e-9) / 10)
+
+
+def diagram(rows: Sequence[Mapping[str, Any]]) -> Diagram:
+    """Lay out a reliability diagram.
+
+    Args:
+        rows: ``reliability`` of the facts, at least one.
+    """
+    start = first_confidence(rows)
+    total = sum(row["count"] for row in rows)
+
+    def along(value: float) -> float:
+        return SIDE * (value - start) / (1.0 - start)
+
+    bins = tuple(_bin(row, along, total) for row in rows)
+    values = _marks(start)
+    ticks = tuple(Tick(LEFT + along(v), TOP + SIDE - along(v), f"{v:.2f}") for v in values)
+    return Diagram(ticks, bins, tuple(_remaining(rows, along)))
+
+
+def _marks(start: float) -> list[float]:
+    """Round numbers from ``start`` to 1, both included."""
+    parts = round(10 * (1 - start))
+    step = {1: 0.02, 2: 0.05, 3: 0.05, 8: 0.2, 10: 0.2}.get(parts, 0.1)
+    return [round(start + k * step, 2) for k in range(round((1 - start) / step) + 1)]
+
+
+def _remaining(rows: Sequence[Mapping[str, Any]], along: Callable[[float], float]) -> Iterator[tuple[float, float]]:
+    total = left = sum(row["count"] for row in rows)
+    yield LEFT, BARS
+    for row in rows:
+        yield LEFT + along(row["from"]), BARS + HEIGHT * (1 - left / total)
+        left -= row["count"]
+        yield LEFT + along(row["to"]), BARS + HEIGHT * (1 - left / total)
+
+
+def _bin(row: Mapping[str, Any], along: Callable[[float], float], total: int) -> Bin:
+    words = (
+        f"confidence {fixed(row['from'])} to {fixed(row['to'])}, {fixed(row['confidence'])} on average; "
+        f"accuracy {fixed(row['accuracy'])} ({fixed(row['low'])} to {fixed(row['high'])}); "
+        f"{things(row['count'], 'image')} of {count(total)}"
+    )
+    return Bin(
+        x=LEFT + along(row["confidence"]),
+        y=TOP + SIDE - along(row["accuracy"]),
+        top=TOP + SIDE - along(row["high"]),
+        bottom=TOP + SIDE - along(row["low"]),
+        text=words,
+    )

@@ -1,0 +1,99 @@
+"""How names and numbers are written, the same in every section."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from typing import Any
+
+#: Characters of a name before it is cut.
+NAME = 300
+
+#: What is written in place of a number that does not exist.
+NOTHING = "–"
+
+#: Unprintable by Unicode's tables, yet part of words and of emoji.
+JOINERS = "\u200c\u200d"
+
+
+def shown(text: str, limit: int | None = None) -> str:
+    """A text as it can be shown: what is invisible or turns the line around becomes an escape.
+
+    Args:
+        text: A name or a message from a file.
+        limit: Longer ones lose their middle: paths differ at the end, classes at the start.
+
+    >>> shown("cat\\u202egpj.exe"), shown("a long name", 7)
+    ('cat\\\\u202egpj.exe', 'a l…ame')
+    """
+    if not text.isprintable():
+        text = "".join(c if _harmless(c) else c.encode("unicode_escape").decode("ascii") for c in text)
+    if limit is None or len(text) <= limit:
+        return text
+    half = limit // 2
+    return f"{text[: limit - half - 1]}…{text[-half:]}"
+
+
+def _harmless(character: str) -> bool:
+    return character.isprintable() or character in JOINERS or unicodedata.category(character) == "Zs"
+
+
+def name(text: Any) -> str:
+    """The name of a class or an image, of bounded length."""
+    return shown(str(text), NAME)
+
+
+def number(value: Any) -> float | None:
+    """A number of a file that someone may have edited; None where it is none.
+
+    >>> number(3), number("3"), number(True), number(float("nan"))
+    (3.0, None, None, None)
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def percent(value: float | None) -> str:
+    """A fraction as percent.
+
+    >>> percent(0.94125), percent(None)
+    ('94.12%', '–')
+    """
+    return NOTHING if value is None else f"{value:.2%}"
+
+
+def fixed(value: float | None, digits: int = 3) -> str:
+    """A score or a probability.
+
+    >>> fixed(0.5), fixed(12.34, 1), fixed(None)
+    ('0.500', '12.3', '–')
+    """
+    return NOTHING if value is None else f"{value:.{digits}f}"
+
+
+def figure(value: float | None) -> str:
+    """A measure of unknown size, to four digits.
+
+    >>> figure(0.0123456), figure(None)
+    ('0.01235', '–')
+    """
+    return NOTHING if value is None else f"{value:.4g}"
+
+
+def count(value: int) -> str:
+    """A number of things.
+
+    >>> count(10000)
+    '10,000'
+    """
+    return f"{value:,}"
+
+
+def things(value: int, singular: str, plural: str | None = None) -> str:
+    """A number and its noun.
+
+    >>> things(1, "image"), things(2000, "image"), things(2, "class", "classes")
+    ('1 image', '2,000 images', '2 classes')
+    """
+    return f"{count(value)} {singular if value == 1 else plural or singular + 's'}"

@@ -1,0 +1,106 @@
+"""A grid of titled pictures as PNG."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clsbench.errors import DataError, OptionError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+#: Inches of a picture, of the titles above it, and of what lies between; characters of a title.
+PICTURE, TITLES, GAP, TITLE = 1.6, 0.36, 0.1, 24
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One cell.
+
+    Args:
+        pixels: uint8 (H, W, 3); None leaves the cell empty but for its title.
+        title: Above it; shortened where it is long. Shown as it is, never as markup.
+        colour: Of the title, as matplotlib names it.
+    """
+
+    pixels: NDArray[np.uint8] | None
+    title: str
+    colour: str = "black"
+
+
+def save_grid(tiles: Sequence[Tile], file: Path, *, columns: int | None = None, title: str = "") -> None:
+    """Draw tiles row by row.
+
+    Args:
+        tiles: At least one.
+        file: The PNG; folders above it are made.
+        columns: A square grid if left out.
+        title: Above it all.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    columns = columns or max(1, math.ceil(math.sqrt(len(tiles))))
+    rows = math.ceil(len(tiles) / columns)
+    # Placed by hand: matplotlib's own layouts take minutes for some hundred pictures.
+    width, height = columns * (PICTURE + GAP) + GAP, rows * (PICTURE + TITLES + GAP) + 0.4
+    figure = Figure(figsize=(width, height))
+    FigureCanvasAgg(figure)
+    for position, tile in enumerate(tiles):
+        row, column = divmod(position, columns)
+        left = GAP + column * (PICTURE + GAP)
+        bottom = height - 0.4 - (row + 1) * (PICTURE + TITLES + GAP) + GAP
+        if tile.pixels is not None:
+            axes = figure.add_axes((left / width, bottom / height, PICTURE / width, PICTURE / height))
+            axes.imshow(tile.pixels)
+            axes.set_axis_off()
+        lines = "\n".join(shorten(line) for line in tile.title.split("\n"))
+        middle, above = (left + PICTURE / 2) / width, (bottom + PICTURE + 0.04) / height
+        figure.text(middle, above, lines, fontsize=7, color=tile.colour, ha="center", va="bottom", parse_math=False)
+    if title:
+        figure.suptitle(printable(title), fontsize=10, y=1 - 0.12 / height, va="top", parse_math=False)
+    save_figure(figure, file, dpi=110)
+
+
+def check_png(file: Path) -> None:
+    """Refuse a path that cannot become a picture, before there is work to lose.
+
+    Raises:
+        OptionError: if it does not end in .png.
+        DataError: if it is a folder, or lies below a file.
+    """
+    if file.suffix.lower() != ".png":
+        raise OptionError("a picture is a PNG", where="--out", got=file, expected="a path that ends in .png")
+    above = next(folder for folder in file.absolute().parents if folder.exists())
+    if file.is_dir() or not above.is_dir():
+        raise DataError(
+            "the picture cannot be written", where=file, got=f"{file if file.is_dir() else above} is in the way"
+        )
+
+
+def save_figure(figure: Figure, file: Path, *, dpi: int) -> None:
+    """Write a matplotlib figure as PNG; characters without a glyph become boxes, silently."""
+    import warnings
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        figure.savefig(file, dpi=dpi, format="png")
+
+
+def shorten(text: str, limit: int = TITLE) -> str:
+    """The end of a long text, where file names differ."""
+    clean = printable(text)
+    return clean if len(clean) <= limit else f"…{clean[1 - limit :]}"
+
+
+def printable(text: str) -> str:
+    """The text with a question mark for what cannot be drawn or printed."""
+    return "".join(c if c.isprintable() else "?" for c in text)

@@ -1,0 +1,211 @@
+"""Augmentation of stored pictures, a batch at a time and on the network's device.
+
+Stored pictures are uint8 (N, H, W, 3). For random crops they show the whole picture, squeezed
+into (H, W), with the numbers that undo the squeezing; otherwise the network's very input.
+What happens to a picture depends on seed, epoch and picture alone, never on its batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from clsbench.images.loader import ImageLoader, ImageSource
+from clsbench.transform import Geometry, ImageTransform
+
+Policy = Literal["none", "basic", "rand", "trivial"]
+
+#: Random-resized crops have these aspect ratios, and this part of the area of the largest box
+#: of their ratio: gentler than ImageNet's 0.08, as suits fine-tuning. Parts of the whole
+#: picture's area could not be kept to with wide pictures.
+CROP_SCALE, CROP_RATIO = (0.5, 1.0), (3 / 4, 4 / 3)
+
+#: Whole pictures are stored this much larger than the network's input, and without what
+#: makes them longer than these aspect ratios, so that hardly a crop has to be enlarged.
+STORED, LONGEST = 1.43, (3 / 4, 4 / 3)
+
+#: Inputs of at most this side, pixels, are shifted by whole pixels instead, by this part of
+#: the side at most: resampling would blur what little there is to see.
+SMALL_SIDE, SHIFT = 64, 1 / 16
+
+#: Columns of a picture's shape: the box that validation sees as (left, top, right, bottom)
+#: fractions, and the aspect ratio, width / height, of the whole.
+SHAPE_COLUMNS = 5
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How training pictures are stored, and what is made of them in each epoch.
+
+    Args:
+        policy: ``none``; ``basic``: a random-resized crop (for small inputs a shift) and, if
+            ``mirrored``, a flip; ``rand`` and ``trivial``: the same, then RandAugment or TrivialAugment.
+        transform: The network's.
+        count: How many pictures there are.
+        mirrored: Whether a mirrored picture still shows its class.
+        seed: Of everything random.
+
+    Sources: C. Szegedy et al., Going deeper with convolutions, CVPR 2015 (crops); C.-Y. Lee et
+    al., Deeply-supervised nets, AISTATS 2015 (shifts); E. Cubuk et al., RandAugment, NeurIPS
+    2020; S. Müller, F. Hutter, TrivialAugment, ICCV 2021; the last two as torchvision has them.
+    """
+
+    policy: Policy
+    transform: ImageTransform
+    count: int
+    mirrored: bool = True
+    seed: int = 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether whole pictures are stored, to be cropped later."""
+        return self.policy != "none" and self.transform.resize == "crop" and not self.small
+
+    @property
+    def small(self) -> bool:
+        """Whether pictures are shifted rather than cropped."""
+        return max(self.transform.size) <= SMALL_SIDE
+
+    @property
+    def draws_in_torch(self) -> bool:
+        """Whether torch's global random numbers are drawn, so that it must not run beside a network."""
+        return self.policy in ("rand", "trivial")
+
+    @property
+    def stored_size(self) -> tuple[int, int]:
+        """(H, W) of stored pictures."""
+        h, w = self.transform.size
+        return (round(STORED * h), round(STORED * w)) if self.whole else (h, w)
+
+    def load(self, loader: ImageLoader, source: ImageSource) -> tuple[NDArray[np.uint8], tuple[float, ...]]:
+        """One picture as it is stored, uint8 (H, W, 3), and its shape (see ``SHAPE_COLUMNS``)."""
+        if not self.whole:
+            h, w = self.transform.size
+            return loader(source), (0.0, 0.0, 1.0, 1.0, w / h)
+        pixels = loader.pixels(source)
+        height, width = pixels.shape[:2]
+        kept_width, kept_height = min(width, LONGEST[1] * height), min(height, width / LONGEST[0])
+        x, y = (width - kept_width) / 2, (height - kept_height) / 2
+        out = np.empty((*self.stored_size, 3), np.uint8)
+        loader.fit(pixels, out, Geometry((x, y, x + kept_width, y + kept_height), self.stored_size))
+        left, top, right, bottom = self.transform.geometry(width, height).box
+        seen = ((left - x) / kept_width, (top - y) / kept_height, (right - x) / kept_width, (bottom - y) / kept_height)
+        return out, (*seen, kept_width / kept_height)
+
+    def apply(self, images: Tensor, shapes: NDArray[np.float32], indices: NDArray[np.int64], epoch: int) -> Tensor:
+        """What the network gets to see.
+
+        Args:
+            images: Stored pictures, uint8 (n, H, W, 3), on any device.
+            shapes: float32 (n, 5), see ``SHAPE_COLUMNS``.
+            indices: int64 (n,) of the pictures, below ``count``.
+            epoch: 0 means no randomness: the box that validation sees.
+
+        Returns:
+            (n, h, w, 3) in levels 0 to 255: uint8 where nothing is interpolated, else float32.
+        """
+        if epoch == 0 or self.policy == "none":
+            return _crop(images, shapes[:, :4], None, self.transform) if self.whole else images
+        boxes, flips = self._draw(shapes[:, 4], indices, epoch)
+        cropped = _crop(images, boxes, flips if self.mirrored else None, self.transform)
+        return cropped if self.policy == "basic" else self._distort(cropped, indices, epoch)
+
+    def _draw(
+        self, aspects: NDArray[np.float32], indices: NDArray[np.int64], epoch: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Boxes (n, 4) as fractions of the stored picture, and flips (n,)."""
+        drawn = self._numbers(epoch)[indices]
+        flips = drawn[:, 4] < 0.5
+        if self.small:
+            h, w = self.transform.size
+            left, top = (np.round((2 * drawn[:, k] - 1) * SHIFT * side) / side for k, side in ((2, w), (3, h)))
+            return np.stack([left, top, left + 1, top + 1], axis=1).astype(np.float32), flips
+        low, high = np.log(CROP_RATIO)
+        ratio = np.exp(low + (high - low) * drawn[:, 1])
+        side = np.sqrt(CROP_SCALE[0] + (CROP_SCALE[1] - CROP_SCALE[0]) * drawn[:, 0])
+        width, height = side * np.minimum(1, ratio / aspects), side * np.minimum(1, aspects / ratio)
+        left, top = drawn[:, 2] * (1 - width), drawn[:, 3] * (1 - height)
+        return np.stack([left, top, left + width, top + height], axis=1).astype(np.float32), flips
+
+    def _numbers(self, epoch: int) -> NDArray[np.float64]:
+        """Five numbers in [0, 1) for each picture of an epoch, drawn once."""
+        if epoch not in self._drawn:
+            self._drawn.clear()
+            self._drawn[epoch] = np.random.default_rng((self.seed, epoch, 1)).random((self.count, 5))
+        return self._drawn[epoch]
+
+    @cached_property
+    def _drawn(self) -> dict[int, NDArray[np.float64]]:
+        return {}
+
+    @cached_property
+    def _distortion(self) -> nn.Module:
+        from torchvision.transforms import v2
+
+        module: nn.Module = {"rand": v2.RandAugment, "trivial": v2.TrivialAugmentWide}[self.policy]()
+        return module
+
+    def _distort(self, images: Tensor, indices: NDArray[np.int64], epoch: int) -> Tensor:
+        """Every picture by its own random operations, uint8 (n, h, w, 3)."""
+        pictures = images.round().clamp(0, 255).to(torch.uint8).permute(0, 3, 1, 2)
+        done = []
+        with torch.random.fork_rng(devices=[]):  # the network's dropout keeps its own numbers
+            for picture, index in zip(pictures, indices, strict=True):
+                # Not torch.manual_seed, which would seed the GPUs' generators for good.
+                torch.default_generator.manual_seed(hash((self.seed, epoch, int(index))))
+                done.append(self._distortion(picture))
+        return torch.stack(done).permute(0, 2, 3, 1)
+
+
+def _crop(
+    images: Tensor, boxes: NDArray[np.float32], flips: NDArray[np.bool_] | None, transform: ImageTransform
+) -> Tensor:
+    """Boxes (n, 4) as fractions of images uint8 (n, H, W, 3), flipped where told: float32 (n, h, w, 3)."""
+    left, top, right, bottom = boxes.T
+    theta = np.zeros((len(boxes), 2, 3), np.float32)
+    theta[:, 0, 0], theta[:, 1, 1] = right - left, bottom - top
+    theta[:, 0, 2], theta[:, 1, 2] = left + right - 1, top + bottom - 1
+    if flips is not None:
+        theta[flips, 0, 0] *= -1
+    pictures = images.permute(0, 3, 1, 2).to(torch.float32)
+    affine = torch.from_numpy(theta).to(images.device)
+    grid = nn.functional.affine_grid(affine, [len(boxes), 3, *transform.size], align_corners=False)
+    # What the network was trained on is as sharp as its filter.
+    mode = "bicubic" if transform.interpolation in ("bicubic", "lanczos") else "bilinear"
+    sampled = nn.functional.grid_sample(pictures, grid, mode, padding_mode="border", align_corners=False)
+    return sampled.clamp(0, 255).permute(0, 2, 3, 1)
+
+
+#: Mixes a batch: images (n, h, w, 3) float32 and labels int64 (n,) -> images, targets (n, K).
+Mix = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+def mixing(mixup: float, cutmix: float, num_classes: int) -> Mix | None:
+    """Mixup, CutMix, or one of both at random for each batch, as torchvision has them; None for neither.
+
+    Args:
+        mixup: Both parameters of the Beta distribution of Mixup's weights; 0 for no Mixup.
+        cutmix: The same of CutMix's areas.
+        num_classes: K.
+
+    Sources: H. Zhang et al., mixup, ICLR 2018; S. Yun et al., CutMix, ICCV 2019.
+    """
+    if mixup == cutmix == 0:
+        return None
+    from torchvision.transforms import v2
+
+    chosen = [kind(alpha=a, num_classes=num_classes) for kind, a in ((v2.MixUp, mixup), (v2.CutMix, cutmix)) if a > 0]
+    transform = v2.RandomChoice(chosen) if len(chosen) > 1 else chosen[0]
+
+    def mix(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        mixed, targets = transform(images.to(torch.float32).permute(0, 3, 1, 2), labels)
+        return mixed.permute(0, 2, 3, 1), targets
+
+    return mix

@@ -1,0 +1,55 @@
+"""Checkpoints: the best and the last weights of a run, as safetensors."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors.torch import save_file
+from torch import Tensor
+
+from clsbench.runs import Run
+
+#: Seconds between writes: epochs on cached features are shorter than a write.
+INTERVAL = 10.0
+
+
+class Checkpoints:
+    """Remembers the best weights at once, and writes every few seconds.
+
+    Args:
+        run: Where to write.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run, self._written, self._unwritten = run, float("-inf"), False
+        self._best: dict[str, Tensor] = {}
+
+    def update(self, state: Mapping[str, Tensor], *, best: bool) -> None:
+        """Take the weights of an epoch."""
+        if best:
+            self._best = {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
+            self._unwritten = True
+        if time.monotonic() - self._written > INTERVAL:
+            self.write(state)
+
+    def write(self, state: Mapping[str, Tensor]) -> None:
+        """Write the last weights, and the best where they are new."""
+        _save(state, self._run.last)
+        if self._unwritten:
+            _save(self._best, self._run.best)
+            self._unwritten = False
+        self._written = time.monotonic()
+
+    @property
+    def best(self) -> dict[str, Tensor]:
+        """The best weights so far, on the CPU."""
+        return self._best
+
+
+def _save(state: Mapping[str, Tensor], file: Path) -> None:
+    """Write weights whole or not at all."""
+    partial = file.with_name(file.name + ".partial")
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, partial)
+    partial.replace(file)

@@ -1,0 +1,196 @@
+"""Features of a frozen backbone, evaluated once and then trained on for any number of epochs.
+
+A frozen backbone gives the same features for the same picture in every epoch, so the head's
+training needs it once a view. On a CPU, where ONNX Runtime is several times faster than
+torch, the backbone is exported for that if the pictures are many enough to pay for it.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from clsbench.inference.machine import available_cores
+from clsbench.inference.sessions import open_session
+from clsbench.models.classifier import Classifier
+from clsbench.training.batches import Batches
+from clsbench.training.pictures import Pictures
+from clsbench.training.storage import Cache, allocate, choose_storage
+
+#: Pictures a call: small batches stay in the processor's cache, large ones fill a GPU.
+CPU_BATCH, GPU_BATCH = 4, 64
+
+#: Calls handed to each thread at a time.
+GROUP = 4
+
+#: Floating-point operations that are worth an export, which takes one to three seconds: what
+#: torch needs some four seconds for on two cores.
+WORTH = 1e11
+
+#: The largest difference to torch's features, relative to their spread, that is accepted.
+TOLERANCE = 1e-3
+
+Run = Callable[[Tensor], NDArray[np.float32]]
+
+
+class Features:
+    """Cached features as batches ask for them.
+
+    Args:
+        values: float32 (V, N, D): V views of N pictures.
+        pictures: Where the features came from, for labels and readable indices.
+    """
+
+    ahead, finishes_ahead = 0, True
+
+    def __init__(self, values: NDArray[np.float32], pictures: Pictures) -> None:
+        self.labels, self._values, self._pictures = pictures.labels, values, pictures
+
+    @property
+    def indices(self) -> NDArray[np.int64]:
+        """Of the readable pictures, int64."""
+        return self._pictures.indices
+
+    def fetch(self, indices: NDArray[np.int64], view: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Features (n, D) of a view."""
+        return self._values[max(0, view - 1), indices], indices
+
+    def finish(self, stored: Tensor, indices: NDArray[np.int64], view: int) -> Tensor:
+        """The features as they are."""
+        return stored
+
+
+class FrozenBackbone:
+    """A backbone that does not change: torch's, or an exported one where the work pays for the export.
+
+    Args:
+        classifier: On ``device``.
+        device: Of the classifier.
+        total: How many pictures there will be, all views counted.
+        operations: Floating-point operations of a picture. The choice looks at the work alone and
+            not at the clock, so that a run with the same seed gives the same weights.
+    """
+
+    def __init__(self, classifier: Classifier, device: torch.device, total: int, operations: int) -> None:
+        self._classifier, self._run, self._streams = classifier, _in_torch(classifier), 1
+        self._worth_exporting = device.type == "cpu" and total * operations > WORTH
+        self.batch_size = CPU_BATCH if device.type == "cpu" else GPU_BATCH
+
+    def __call__(self, batches: Iterable[tuple[Tensor, Any]]) -> Iterator[tuple[NDArray[np.float32], Any]]:
+        """Features float32 (n, D) of each batch (n, h, w, 3) in levels 0 to 255, with what came along."""
+        self._classifier.eval()
+        source = iter(batches)
+        with ThreadPoolExecutor(available_cores()) as pool:
+            while group := list(islice(source, self._streams * GROUP)):
+                self._export_once(group[0][0])
+                # One stream while torch computes: it uses all cores for one call.
+                results = (pool.map if self._streams > 1 else map)(self._run, [inputs for inputs, _ in group])
+                yield from ((features, along) for features, (_, along) in zip(results, group, strict=True))
+
+    def _export_once(self, images: Tensor) -> None:
+        if self._worth_exporting and len(images) > 1:
+            self._worth_exporting = False
+            if faster := onnx_backbone(self._classifier, images):
+                self._run, self._streams = faster, available_cores()
+
+
+def cache_features(
+    backbone: FrozenBackbone,
+    pictures: Pictures,
+    feature_dim: int,
+    *,
+    views: int,
+    device: torch.device,
+    cache: Cache,
+    folder: Path,
+    heard: Callable[[int], None],
+) -> Features | None:
+    """Evaluate a frozen backbone once on each view of each picture.
+
+    Args:
+        backbone: Serves several splits.
+        pictures: Of one split.
+        feature_dim: D.
+        views: With 1 the pictures without randomness; else view v is what epoch v would show.
+        device: Of the backbone.
+        cache: Where to keep the features.
+        folder: For features on disk.
+        heard: Called with the number of pictures just done.
+
+    Returns:
+        The features; None where they fit nowhere, and the backbone has to stay in the loop.
+    """
+    shape = (views, len(pictures.labels), feature_dim)
+    place = choose_storage(4 * math.prod(shape), "auto" if cache == "off" else cache, folder)
+    if place == "off":
+        return None
+    values = allocate(shape, np.float32, place, folder).view(np.float32)
+    batches = Batches(pictures, backbone.batch_size, device)
+    numbers = range(1, views + 1) if views > 1 else range(1)
+    jobs = ((inputs, (k, at)) for k, number in enumerate(numbers) for inputs, at in batches.indexed(number))
+    for features, (view, indices) in backbone(jobs):
+        values[view, indices] = features
+        heard(len(indices))
+    return Features(values, pictures)
+
+
+def _in_torch(classifier: Classifier) -> Run:
+    """The backbone in torch: (n, h, w, 3) in levels 0 to 255 -> features float32 (n, D)."""
+
+    def run(images: Tensor) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            features: NDArray[np.float32] = classifier.features(images).float().cpu().numpy()
+            return features
+
+    return run
+
+
+class _Features(torch.nn.Module):
+    def __init__(self, classifier: Classifier) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.classifier.features(images)
+
+
+def onnx_backbone(classifier: Classifier, images: Tensor) -> Run | None:
+    """The backbone in ONNX Runtime, one thread a call; None where it cannot be had or disagrees.
+
+    Args:
+        classifier: On the CPU, in evaluation mode.
+        images: Real inputs (n, h, w, 3), n of at least 2, on which both must agree.
+    """
+    images = images.float()
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "backbone.onnx"
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                # The older exporter: a second instead of ten, and the result is checked below. It
+                # leaves the mode that it found, so the wrapper must not be in training mode.
+                torch.onnx.export(
+                    _Features(classifier).eval(), (images,), file, dynamo=False, input_names=["images"],
+                    output_names=["features"], dynamic_axes={"images": {0: "N"}, "features": {0: "N"}},
+                )  # fmt: skip
+            session = open_session(file, "cpu", threads=1)
+        except Exception:  # noqa: BLE001  torch's own way is always there
+            return None
+
+    def run(images: Tensor) -> NDArray[np.float32]:
+        features: NDArray[np.float32] = session.run(["features"], {"images": images.float().numpy()})[0]
+        return features
+
+    expected, got = _in_torch(classifier)(images), run(images)
+    return run if np.abs(got - expected).max() <= TOLERANCE * max(float(expected.std()), 1e-6) else None

@@ -1,0 +1,164 @@
+"""The learning-rate range test: raise the rate step by step and watch the loss.
+
+Source: L. N. Smith, Cyclical Learning Rates for Training Neural Networks, WACV 2017; the
+suggestions ``valley`` (ESRI) and ``steep`` as fastai has them.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from clsbench.errors import DataError
+from clsbench.images.grid import save_figure
+from clsbench.training.augmentation import mixing
+from clsbench.training.batches import Batches
+from clsbench.training.recipes import stages
+from clsbench.training.setup import Setup
+from clsbench.training.steps import Steps
+from clsbench.training.threads import fitting_threads
+
+#: The rates tried, the number of steps, and the memory of the smoothed loss.
+LOWEST, HIGHEST, STEPS, SMOOTHING = 1e-7, 10.0, 100, 0.98
+
+#: The test ends where the smoothed loss is this many times its lowest.
+DIVERGED = 4.0
+
+#: Fewer steps than this show no curve.
+FEWEST = 10
+
+
+@dataclass(frozen=True)
+class RangeTest:
+    """The curve and what it suggests.
+
+    Args:
+        lrs: Learning rates of the head, float64 (n,), rising.
+        losses: Smoothed losses in nats, float64 (n,).
+        valley: Two thirds down the longest descent: a good rate for the schedule's highest.
+        steep: Where the loss falls fastest.
+        stage: What was trained: ``head`` or ``everything``.
+    """
+
+    lrs: NDArray[np.float64]
+    losses: NDArray[np.float64]
+    valley: float
+    steep: float
+    stage: str
+
+
+def range_test(setup: Setup, *, steps: int = STEPS) -> RangeTest:
+    """Run the test in the recipe's first stage, and restore the weights.
+
+    Args:
+        setup: Network and pictures.
+        steps: Of the optimizer, at most.
+
+    Raises:
+        DataError: if the loss is no number from the start, so that there is no curve.
+    """
+    classifier, config = setup.classifier, setup.config
+    stage = dataclasses.replace(stages(classifier, config)[0], lr=1.0)
+    train, _, features = setup.batches(stage)
+    before = copy.deepcopy(classifier.state_dict())
+    tried = Steps(
+        classifier, stage, dataclasses.replace(config, schedule="constant"), len(train), features=features,
+        class_weights=setup.class_weights(), mix=mixing(config.mixup, config.cutmix, setup.num_classes),
+    )  # fmt: skip
+    setup.observer.stage("learning-rate test", steps)
+    # The training that follows draws the random numbers it would have drawn without the test.
+    with torch.random.fork_rng(), fitting_threads(tried.network, tried.example(setup.device), config.batch_size):
+        rates, losses = _raise_rates(tried, train, steps, setup.observer.advance)
+    classifier.load_state_dict(before)
+    if len(rates) < FEWEST:
+        raise DataError(
+            "the learning-rate test shows no curve",
+            got=f"{len(rates)} steps before the loss was lost",
+            hint="choose --lr by hand",
+        )
+    return suggest(np.array(rates), np.array(losses), stage.name, steps=steps)
+
+
+def _raise_rates(
+    tried: Steps, train: Batches, steps: int, advance: Callable[[int], None]
+) -> tuple[list[float], list[float]]:
+    """Rates and smoothed losses until the loss is lost."""
+    ratios = [group["lr"] for group in tried.optimizer.param_groups]
+    tried.training_mode()
+    rates: list[float] = []
+    losses: list[float] = []
+    average = 0.0
+    for step, (inputs, labels) in zip(range(steps), _endless(train), strict=False):
+        rate = LOWEST * (HIGHEST / LOWEST) ** (step / max(1, steps - 1))
+        for group, ratio in zip(tried.optimizer.param_groups, ratios, strict=True):
+            group["lr"] = rate * ratio
+        loss, _ = tried.loss(inputs, labels)
+        average = SMOOTHING * average + (1 - SMOOTHING) * float(loss.detach())
+        smooth = average / (1 - SMOOTHING ** (step + 1))
+        if not math.isfinite(smooth) or smooth > DIVERGED * min([*losses, smooth]):
+            break
+        rates.append(rate)
+        losses.append(smooth)
+        tried.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        tried.clip()
+        tried.optimizer.step()
+        advance(1)
+    return rates, losses
+
+
+def suggest(lrs: NDArray[np.float64], losses: NDArray[np.float64], stage: str, *, steps: int = STEPS) -> RangeTest:
+    """Read ``valley`` and ``steep`` off a curve, without its first tenth and its last five steps."""
+    start, stop = min(steps // 10, len(lrs) // 3), max(len(lrs) - 5, len(lrs) // 2)
+    x, y = lrs[start:stop], losses[start:stop]
+    return RangeTest(lrs, losses, _valley(x, y), _steep(x, y), stage)
+
+
+def _valley(lrs: NDArray[np.float64], losses: NDArray[np.float64]) -> float:
+    """The middle of the second third of the longest decreasing subsequence."""
+    length = np.ones(len(losses), int)
+    for i in range(1, len(losses)):
+        higher = losses[:i] > losses[i]
+        if higher.any():
+            length[i] = length[:i][higher].max() + 1
+    end = int(length.argmax())
+    start = end - int(length[end]) if length[end] > 1 else 0  # -1 where all of it falls, as in fastai
+    third = (end - start) / 3
+    return float(lrs[start + int(third) + int(third / 2)])
+
+
+def _steep(lrs: NDArray[np.float64], losses: NDArray[np.float64]) -> float:
+    """Where the loss falls fastest against the logarithm of the rate."""
+    return float(lrs[int(np.argmin(np.diff(losses) / np.diff(np.log(lrs))))])
+
+
+def _endless(batches: Batches) -> Iterator[tuple[Tensor, Tensor]]:
+    for number in count(1):
+        yield from batches.epoch(number)
+
+
+def save_range_test(test: RangeTest, file: Path) -> None:
+    """Draw the curve with both suggestions into a PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    axes.plot(test.lrs, test.losses, color="tab:blue")
+    for name, rate, color in (("valley", test.valley, "tab:orange"), ("steep", test.steep, "tab:green")):
+        axes.plot(rate, np.interp(rate, test.lrs, test.losses), "o", color=color, label=f"{name}: {rate:.2g}")
+    axes.set(xscale="log", xlabel="learning rate", ylabel="smoothed loss (nats)", title=f"range test: {test.stage}")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    save_figure(figure, file, dpi=120)

@@ -1,0 +1,111 @@
+"""Recipes: what is trained when, and the defaults that reach good accuracy untouched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from clsbench.errors import OptionError
+from clsbench.models.classifier import Classifier
+from clsbench.training.config import Recipe, TrainConfig
+from clsbench.training.freezing import first_group
+
+#: What a recipe trains with unless told otherwise.
+DEFAULTS: dict[Recipe, dict[str, Any]] = {
+    "scratch": {"epochs": 30, "lr": 5e-3},
+    "frozen": {"epochs": 20, "lr": 3e-3, "augment": "none"},
+    "fine-tune": {"epochs": 5, "freeze_epochs": 5, "lr": 1e-3, "lr_mult": 0.01},
+}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a training with its own schedule.
+
+    Args:
+        name: ``head`` or ``everything``.
+        epochs: Its length.
+        first: The position of the first layer group that learns.
+        lr: The highest learning rate of the head.
+        lr_mult: A factor on it for the first group that learns.
+    """
+
+    name: str
+    epochs: int
+    first: int
+    lr: float
+    lr_mult: float
+
+    @property
+    def frozen_backbone(self) -> bool:
+        """Whether the head alone learns."""
+        return self.name == "head"
+
+
+def stages(classifier: Classifier, config: TrainConfig) -> list[Stage]:
+    """The stages of a configured training, in order.
+
+    Source of ``fine-tune``: J. Howard, S. Gugger, fastai: A Layered API for Deep Learning, 2020.
+
+    Raises:
+        OptionError: if options contradict the recipe, or name no layer group.
+    """
+    head = len(classifier.layer_groups) - 1
+    first = first_group(classifier, config.unfreeze_from) if config.unfreeze_from else 0
+    if config.recipe == "frozen":
+        return [Stage("head", config.epochs, head, config.lr, 1.0)]
+    if first == head:
+        raise OptionError("that is the head alone", where="--unfreeze-from", got="head", hint="--recipe frozen")
+    everything = Stage("everything", config.epochs, first, config.lr, config.lr_mult)
+    if config.recipe == "scratch" or not config.freeze_epochs:
+        return [everything]
+    return [Stage("head", config.freeze_epochs, head, config.lr, 1.0), everything]
+
+
+def configure(recipe: Recipe | None, *, pretrained: bool, **asked: Any) -> TrainConfig:
+    """A configuration from what a user asked for, completed by the recipe's defaults.
+
+    Args:
+        recipe: None for ``fine-tune`` from weights and ``scratch`` without.
+        pretrained: Whether the network starts from weights.
+        asked: Fields of :class:`TrainConfig`; None where nothing was asked for.
+
+    Raises:
+        OptionError: if options contradict each other or are out of range.
+    """
+    chosen: Recipe = recipe or ("fine-tune" if pretrained else "scratch")
+    given = {name: value for name, value in asked.items() if value is not None}
+    if chosen != "scratch" and not pretrained:
+        raise OptionError(
+            f"the recipe {chosen} starts from weights, and the network has none",
+            where="--recipe",
+            hint="add --pretrained or --weights FILE, or use --recipe scratch",
+        )
+    refused = {"scratch": ("freeze_epochs", "views"), "frozen": ("freeze_epochs", "unfreeze_from", "lr_mult")}
+    for name in refused.get(chosen, ()):
+        if name in given:
+            raise OptionError(
+                f"the recipe {chosen} does not take this option", where=f"--{name.replace('_', '-')}", got=given[name]
+            )
+    defaults = dict(DEFAULTS[chosen])
+    if chosen == "frozen":
+        if given.get("augment", "none") != "none":
+            defaults["views"] = 4
+        elif given.get("views", 1) != 1:
+            defaults["augment"] = "basic"
+    config = TrainConfig(recipe=chosen, **{**defaults, **given})
+    _check_views(config, asked="views" in given)
+    return config
+
+
+def _check_views(config: TrainConfig, *, asked: bool) -> None:
+    """Refuse views that would all be the same, or serve no stage."""
+    expected = None
+    if config.recipe == "frozen" and config.views == 1 and config.augment != "none":
+        expected = "2 or more, or 0 to run the backbone in every epoch: one view leaves nothing to augment"
+    elif config.views > 1 and config.augment == "none":
+        expected = "1 without augmentation: all views would be the same"
+    elif asked and config.recipe == "fine-tune" and not config.freeze_epochs:
+        expected = "--freeze-epochs above 0: only a frozen backbone has views"
+    if expected:
+        raise OptionError("these views make no sense", where="--views", got=config.views, expected=expected)

@@ -1,0 +1,180 @@
+"""What a training and a learning-rate search begin with: a network, and its pictures read and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from clsbench.datasets.check import DataCheck, check_dataset
+from clsbench.datasets.dataset import Dataset
+from clsbench.errors import ModelError
+from clsbench.images.loader import ImageLoader
+from clsbench.inference.machine import available_cores
+from clsbench.models.classifier import Classifier
+from clsbench.models.heads import parse_head, with_head
+from clsbench.training.augmentation import Augmentation, Policy
+from clsbench.training.batches import Batches
+from clsbench.training.config import TrainConfig
+from clsbench.training.features import Features, FrozenBackbone, cache_features
+from clsbench.training.loop import Observer
+from clsbench.training.pictures import Pictures
+from clsbench.training.recipes import Stage
+from clsbench.training.storage import choose_storage
+from clsbench.training.threads import fitting_threads, operations
+
+
+def build_classifier(build_model: Callable[[], Classifier], dataset: Dataset, config: TrainConfig) -> Classifier:
+    """The seeded network with its head, on the CPU.
+
+    Raises:
+        ModelError: if the plugin built something else, or for another number of classes.
+    """
+    torch.manual_seed(config.seed)
+    classifier = build_model()
+    if not isinstance(classifier, Classifier):
+        raise ModelError("a model plugin returned no Classifier", got=type(classifier).__name__)
+    return with_head(classifier, parse_head(config.head), len(dataset.classes))
+
+
+@dataclass
+class Setup:
+    """A network and the pictures of its training.
+
+    Args:
+        classifier: On ``device``.
+        config: How to train.
+        num_classes: K.
+        train, val: Pictures, read once.
+        test: The same, where the dataset has a test split.
+        folder: Where things too large for memory may lie.
+        observer: Hears how it goes.
+    """
+
+    classifier: Classifier
+    config: TrainConfig
+    num_classes: int
+    train: Pictures
+    val: Pictures
+    test: Pictures | None
+    folder: Path
+    observer: Observer
+    _cached: dict[int, tuple[Features, Features] | None] = field(default_factory=dict)
+
+    @property
+    def device(self) -> torch.device:
+        """Of network and batches."""
+        return torch.device(self.config.device)
+
+    def batches(self, stage: Stage) -> tuple[Batches, Batches, bool]:
+        """Training and validation batches of a stage, and whether they hold features.
+
+        The head alone is trained on cached features, unless new views are wanted in every epoch,
+        or pictures are to be mixed.
+        """
+        mixed = self.config.mixup > 0 or self.config.cutmix > 0
+        views = self.config.views if stage.frozen_backbone else 0
+        cached = self._features(views) if views and not mixed else None
+        train, val = cached or (self.train, self.val)
+        size, seed = self.config.batch_size, self.config.seed
+        return (
+            Batches(train, size, self.device, seed, shuffle=True, views=views),
+            Batches(val, size, self.device),
+            cached is not None,
+        )
+
+    def _features(self, views: int) -> tuple[Features, Features] | None:
+        """Training and validation features, evaluated once while the backbone stays as it is."""
+        if views not in self._cached:
+            total = views * len(self.train.indices) + len(self.val.indices)
+            self.observer.stage("features", total)
+            backbone = FrozenBackbone(
+                self.classifier, self.device, total, operations(self.classifier, self.example) // 2
+            )
+            with fitting_threads(self.classifier, self.example, backbone.batch_size):
+                train, val = (
+                    cache_features(
+                        backbone, pictures, self.classifier.feature_dim, views=count, device=self.device,
+                        cache=self.config.cache, folder=self.folder, heard=self.observer.advance,
+                    )
+                    for pictures, count in ((self.train, views), (self.val, 1))
+                )  # fmt: skip
+            self._cached[views] = (train, val) if train and val else None
+        return self._cached[views]
+
+    def class_weights(self) -> Tensor | None:
+        """n / (K · count) of each class, float32 (K,), as scikit-learn's ``balanced``; None if not asked for."""
+        if self.config.class_weights == "none":
+            return None
+        labels = torch.from_numpy(self.train.labels[self.train.indices])
+        counts = torch.bincount(labels, minlength=self.num_classes)
+        return (counts.sum() / (self.num_classes * counts.clamp(min=1))).float().to(self.device)
+
+    @property
+    def example(self) -> Tensor:
+        """Two empty pictures as the network takes them."""
+        return torch.zeros(2, *self.classifier.transform.size, 3, dtype=torch.uint8, device=self.device)
+
+    @property
+    def everything(self) -> list[Pictures]:
+        """The pictures of all splits."""
+        return [self.train, self.val, *([self.test] if self.test else [])]
+
+    def unreadable(self) -> dict[str, str]:
+        """Names of pictures that were left out, with the reason."""
+        return {name: reason for pictures in self.everything for name, reason in pictures.unreadable.items()}
+
+    def close(self) -> None:
+        """Let go of memory and threads."""
+        for pictures in self.everything:
+            pictures.close()
+
+
+def pictures_of(
+    dataset: Dataset, split: str, classifier: Classifier, config: TrainConfig, *, policy: Policy = "none"
+) -> Pictures:
+    """The pictures of a split, not read yet."""
+    samples = dataset.samples(split)
+    augmentation = Augmentation(policy, classifier.transform, len(samples), mirrored=dataset.mirrored, seed=config.seed)
+    return Pictures(samples, ImageLoader(classifier.transform), augmentation, threads=available_cores())
+
+
+def set_up(
+    classifier: Classifier,
+    dataset: Dataset,
+    config: TrainConfig,
+    observer: Observer,
+    folder: Path,
+    *,
+    strict: bool = False,
+) -> tuple[Setup, DataCheck]:
+    """Read all pictures once, check the data, and put the network on its device.
+
+    Args:
+        classifier: From :func:`build_classifier`.
+        dataset: With the splits ``train`` and ``val``.
+        config: How to train.
+        observer: Hears how it goes.
+        folder: Where things too large for memory may lie.
+        strict: Whether anything the data check finds is an error.
+
+    Raises:
+        DataError: if a split is missing or unreadable, or the check found something in strict mode.
+    """
+    train = pictures_of(dataset, "train", classifier, config, policy=config.augment)
+    val = pictures_of(dataset, "val", classifier, config)
+    test = pictures_of(dataset, "test", classifier, config) if dataset.splits.get("test") else None
+    setup = Setup(classifier, config, len(dataset.classes), train, val, test, folder, observer)
+    place = choose_storage(sum(pictures.stored_bytes for pictures in setup.everything), config.cache, folder)
+    observer.stage("reading", sum(len(pictures.samples) for pictures in setup.everything))
+    for pictures in setup.everything:
+        pictures.prepare(place, folder, observer.advance, decode=strict)
+    digests = {name: digest for pictures in setup.everything for name, digest in pictures.digests.items()}
+    check = check_dataset(dataset, unreadable=setup.unreadable(), digests=digests)
+    if strict:
+        check.refuse(dataset.root)
+    classifier.to(setup.device)
+    return setup, check

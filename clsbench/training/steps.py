@@ -1,0 +1,170 @@
+"""The steps of one stage: forward, loss, backward, optimizer, schedule, average."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from clsbench.models.classifier import Classifier
+from clsbench.training.augmentation import Mix
+from clsbench.training.batches import Batches
+from clsbench.training.config import TrainConfig
+from clsbench.training.freezing import freeze, learning_groups, training_mode
+from clsbench.training.optimisation import build_optimizer, build_schedule
+from clsbench.training.recipes import Stage
+
+#: Batches between two reports: reading a loss makes a GPU wait.
+REPORT = 10
+
+
+class Steps:
+    """What learns in a stage, and how.
+
+    Args:
+        classifier: On the device of the batches; the stage's layer groups are unfrozen, all others frozen.
+        stage: What learns, how fast and how long.
+        config: How to train.
+        batches: Of one epoch.
+        features: Whether inputs are features, so that the head alone is run.
+        class_weights: float32 (K,) of the loss, or None.
+        mix: Mixup or CutMix, or None.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        stage: Stage,
+        config: TrainConfig,
+        batches: int,
+        *,
+        features: bool,
+        class_weights: Tensor | None,
+        mix: Mix | None,
+    ) -> None:
+        freeze(classifier, stage.first)
+        self.network: nn.Module = classifier.head if features else classifier
+        self.optimizer = build_optimizer(learning_groups(classifier, stage.lr, stage.lr_mult), config)
+        self.schedule = build_schedule(self.optimizer, config, stage.epochs * math.ceil(batches / config.accumulate))
+        #: (epochs done, learning rate of the head) at each step of the optimizer.
+        self.rates: list[tuple[float, float]] = []
+        self._classifier, self._config, self._features = classifier, config, features
+        self._weights, self._mix = class_weights, mix
+        self._average = _average(self.network, config.ema) if config.ema else None
+
+    @property
+    def judged(self) -> nn.Module:
+        """What is validated and kept: the network, or its average."""
+        return self._average.module if self._average else self.network
+
+    def state(self) -> dict[str, Tensor]:
+        """The whole classifier's weights as they are judged."""
+        prefix = "head." if self._features else ""
+        own = {prefix + name: tensor for name, tensor in self.judged.state_dict().items()}
+        return {**self._classifier.state_dict(), **own}
+
+    def example(self, device: torch.device) -> Tensor:
+        """Two empty inputs, as the network takes them."""
+        if self._features:
+            return torch.zeros(2, self._classifier.feature_dim, device=device)
+        return torch.zeros(2, *self._classifier.transform.size, 3, dtype=torch.uint8, device=device)
+
+    def training_mode(self) -> None:
+        """Put what learns into training mode, and all else into evaluation mode."""
+        training_mode(self._classifier, keep_statistics=self._config.recipe == "fine-tune")
+
+    def loss(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss of a batch in nats, and its logits (n, K)."""
+        inputs, targets = self._mix(inputs, labels) if self._mix else (inputs, labels)
+        logits = self.network(inputs)
+        smoothing = self._config.label_smoothing
+        loss = nn.functional.cross_entropy(logits, targets, weight=self._weights, label_smoothing=smoothing)
+        return loss, logits
+
+    def train(
+        self,
+        batches: Batches,
+        number: int,
+        advance: Callable[[int], None],
+        heard: Callable[[int, float], None],
+        out_of_time: Callable[[], bool],
+    ) -> tuple[float, float]:
+        """One pass over the training batches.
+
+        Args:
+            batches: Shuffled.
+            number: Of the epoch, from 1.
+            advance: Called after each batch.
+            heard: Called now and then with the epoch and its mean loss so far.
+            out_of_time: Whether to stop after this batch.
+
+        Returns:
+            Mean loss in nats, and top-1 accuracy as a fraction, of pictures as they were trained on.
+        """
+        self.training_mode()
+        total, count, waiting, together = len(batches), 0, 0, self._config.accumulate
+        loss_sum, correct = torch.zeros((), device=batches.device), torch.zeros((), device=batches.device)
+        for position, (inputs, labels) in enumerate(batches.epoch(number), start=1):
+            loss, logits = self.loss(inputs, labels)
+            group = min(together, total - (position - 1) // together * together)
+            (loss / group).backward()  # type: ignore[no-untyped-call]
+            with torch.no_grad():
+                loss_sum += loss * len(labels)
+                correct += (logits.argmax(1) == labels).sum()
+            count, waiting = count + len(labels), waiting + 1
+            if waiting == together:
+                self._step(number - 1 + position / total)
+                waiting = 0
+            advance(1)
+            if position % REPORT == 0 or position == total:
+                heard(number, float(loss_sum) / count)
+            if out_of_time():
+                break
+        if waiting:
+            self._step(number)
+        return float(loss_sum) / count, float(correct) / count
+
+    def clip(self) -> None:
+        """Limit the norm of the gradient, where the configuration says so."""
+        if self._config.clip_grad:
+            parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+            nn.utils.clip_grad_norm_(parameters, self._config.clip_grad)
+
+    def _step(self, position: float) -> None:
+        self.clip()
+        self.rates.append((position, float(self.optimizer.param_groups[-1]["lr"])))
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.schedule.step()
+        if self._average:
+            self._average.update_parameters(self.network)
+
+
+def _average(network: nn.Module, decay: float) -> AveragedModel:
+    """An exponential moving average of weights and buffers, warmed up.
+
+    Source: the decay min(d, (1 + n) / (10 + n)) at step n of TensorFlow's ExponentialMovingAverage.
+    """
+
+    def update(averaged: Any, current: Any, steps: Any) -> None:
+        n = float(steps)
+        get_ema_multi_avg_fn(min(decay, (1 + n) / (10 + n)))(averaged, current, steps)  # type: ignore[no-untyped-call]
+
+    return AveragedModel(network, multi_avg_fn=update, use_buffers=True)
+
+
+def evaluate(network: nn.Module, batches: Batches) -> tuple[float, float]:
+    """Mean cross-entropy in nats, and top-1 accuracy as a fraction, in evaluation mode."""
+    loss, correct, count = 0.0, 0, 0
+    network.eval()
+    with torch.inference_mode():
+        for inputs, labels in batches.epoch(0):
+            logits = network(inputs)
+            loss += float(nn.functional.cross_entropy(logits, labels, reduction="sum"))
+            correct += int((logits.argmax(1) == labels).sum())
+            count += len(labels)
+    return loss / count, correct / count

@@ -1,0 +1,86 @@
+import dataclasses
+import json
+
+import pytest
+
+from clsbench.datasets.dataset import Dataset, Sample
+from clsbench.datasets.digits import build
+from clsbench.datasets.recorded import as_recorded, record_splits
+from clsbench.errors import DataError
+
+
+def dataset(**names):
+    splits = {split: [Sample(name, b"", 0) for name in some] for split, some in names.items()}
+    return Dataset(classes=("cat", "dog"), splits=splits, notes=("as built",))
+
+
+def names(pictures):
+    return {split: "".join(s.name for s in some) for split, some in pictures.splits.items()}
+
+
+def test_the_record_is_json_and_names_what_was_held_out():
+    record = record_splits(dataset(train="abc", val="de", test="f"))
+    assert json.loads(json.dumps(record)) == record
+    assert (record["val"], record["test"], record["train"]["count"]) == (["d", "e"], ["f"], 3)
+
+
+def test_another_split_of_the_same_pictures_becomes_the_recorded_one():
+    run, now = build(seed=1), build(seed=2, folds=3, fold=2)
+    again = as_recorded(now, record_splits(run))
+    for split in ("train", "val", "test"):
+        assert {s.name for s in again.samples(split)} == {s.name for s in run.samples(split)}
+    assert again.classes == run.classes
+    assert again.notes[-1].startswith("the splits are those of the run: ")
+
+
+def test_the_same_dataset_stays_the_same():
+    pictures = dataset(train="abc", val="de", test="f")
+    again = as_recorded(pictures, record_splits(pictures))
+    assert again == dataclasses.replace(
+        pictures, notes=("as built", "the splits are those of the run: 3 train, 2 val, 1 test")
+    )
+
+
+def test_pictures_that_are_new_since_are_never_validated_on():
+    again = as_recorded(dataset(train="ab", val="cdx"), record_splits(dataset(train="ab", val="cd")))
+    assert names(again) == {"train": "abx", "val": "cd"}
+    assert "3 now, 2 then; at least 1 are new" in again.notes[-1]
+
+
+@pytest.mark.parametrize(("train", "words"), [("a", "1 now, 2 then; at least 1 are gone"), ("ax", "some are others")])
+def test_training_pictures_that_are_not_the_runs_are_mentioned(train, words):
+    again = as_recorded(dataset(train=train, val="c"), record_splits(dataset(train="ab", val="c")))
+    assert words in again.notes[-1]
+
+
+def test_held_out_pictures_that_are_gone_are_counted():
+    again = as_recorded(dataset(train="ab", val="c"), record_splits(dataset(train="ab", val="cd", test="e")))
+    assert names(again) == {"train": "ab", "val": "c"}
+    assert "1 of the run's 2 val pictures are gone, such as d" in again.notes
+    assert "1 of the run's 1 test pictures are gone, such as e" in again.notes
+
+
+def test_none_of_the_validation_pictures_is_an_error():
+    with pytest.raises(
+        DataError, match=r"none of the run's validation pictures(.*\n)+  where: runs/x\n(.*\n)+.*d, e, f, …"
+    ):
+        as_recorded(dataset(train="abc"), record_splits(dataset(val="defg")), where="runs/x")
+
+
+def test_a_record_of_the_validation_names_alone_will_do():
+    again = as_recorded(dataset(train="abc"), {"val": ["b"]})
+    assert names(again) == {"train": "ac", "val": "b"}
+    assert again.notes[1:] == ("the splits are those of the run: 2 train, 1 val",)
+
+
+@pytest.mark.parametrize(
+    "record", [{}, {"val": "abc"}, {"val": [1]}, {"val": ["a"], "test": 1}, {"val": ["a"], "train": 3}]
+)
+def test_a_damaged_record_is_an_error(record):
+    with pytest.raises(DataError, match="recorded splits cannot be read"):
+        as_recorded(dataset(train="ab"), record)
+
+
+def test_names_that_are_not_utf8_are_recorded_too():
+    pictures = dataset(train=["caf\udce9.png"], val=["\udce9"])
+    assert as_recorded(pictures, record_splits(pictures)).splits == pictures.splits

@@ -1,0 +1,312 @@
+import base64
+import hashlib
+import json
+import re
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from clsbench.errors import DataError
+from clsbench.evaluation.names import Names
+from clsbench.evaluation.reading import read_predictions
+from clsbench.evaluation.report import render_report, wanted_images, write_report
+from clsbench.evaluation.report.formats import figure, fixed, percent
+from clsbench.evaluation.scratch import MEMORY_LIMIT, Scratch
+from clsbench.evaluation.table import PredictionTable
+
+SECTIONS = ["summary", "classes", "confusion", "losses", "labels", "confidence", "errors", "throughput", "provenance"]
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "' onmouseover='alert(1)",
+    "</script><script>alert(1)</script>",
+    "<!--<script>\u2028\u2029 ]]> </style></title>",
+    "{{ 7 * 7 }}{% raw %} javascript:alert(1) &lt;b&gt; \u202egpj.exe",
+]
+
+HARMLESS = [f"class {k}" for k in range(len(HOSTILE))]
+
+
+def rows(classes, *, prefix="", reason="damaged"):
+    """Forty images, every third wrong, and one unreadable."""
+    answers = [
+        (f"{prefix}{k}.jpg", classes[k % 4], {classes[(k + (k % 3 == 0)) % 4]: 0.9, classes[5]: 0.1}) for k in range(40)
+    ]
+    return [*answers, (f"{prefix}bad", classes[0], reason)]
+
+
+def render(judged, **options):
+    return render_report(judged.facts, judged.table, **options)
+
+
+def test_the_page_is_well_formed_and_has_every_section(birds, parse):
+    page = parse(render(birds))
+    assert [attributes["id"] for tag, attributes in page.elements if tag == "section"] == SECTIONS
+    targets = [attributes["href"][1:] for tag, attributes in page.elements if tag == "a"]
+    assert set(targets) <= set(SECTIONS)
+    identifiers = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(set(identifiers)) == len(identifiers)
+    assert "None" not in page.text
+    assert not re.search(r"\bnan\b", page.text)
+
+
+def test_every_number_of_the_facts_stands_in_the_page_in_their_rounding(birds, parse):
+    text = parse(render(birds)).text
+    metrics = birds.facts["metrics"]
+    for name in ("top1", "top5"):
+        value = metrics[name]
+        assert f"{percent(value['value'])}\n{percent(value['low'])} – {percent(value['high'])}" in text
+        assert f"{value['correct']} of {value['total']}" in text
+    for name in ("macro", "weighted"):
+        assert "\n".join(fixed(metrics[name][key]) for key in ("precision", "recall", "f1")) in text
+    assert f"\n{percent(metrics['balanced_accuracy'])}\n" in text
+    assert f"\n{fixed(metrics['roc_auc'])}\n" in text
+    for name in ("log_loss", "brier", "ece"):
+        assert f"\n{figure(metrics[name])}\n" in text
+    for row in metrics["reliability"]:
+        assert (
+            f"{fixed(row['confidence'])}\n{fixed(row['accuracy'])}\n{fixed(row['low'])} – {fixed(row['high'])}" in text
+        )
+    for row in metrics["coverage"]:
+        assert f"{row['threshold']:.2f}\n{row['kept']}\n{percent(row['coverage'])}\n{percent(row['accuracy'])}" in text
+    for row in metrics["coverage_for_accuracy"]:
+        if row["threshold"] is not None:
+            assert f"{row['target']:.0%}\n{row['kept']}\n{percent(row['coverage'])}\n{fixed(row['threshold'])}" in text
+    for row in metrics["top_losses"]:
+        assert (
+            f"{row['name']}\n{row['label']}\n{row['predicted']}\n{fixed(row['loss'])}\n{fixed(row['probability'])}"
+            in text
+        )
+    for row in metrics["label_errors"]["images"]:
+        assert f"{row['name']}\n{row['label']}\n{row['suggested']}\n{fixed(row['label_probability'])}" in text
+    for row in metrics["confused_pairs"]["pairs"]:
+        assert f"{row['label']}\n{row['predicted']}\n{row['count']}\n{percent(row['share'])}" in text
+
+
+def test_the_per_class_table_is_worst_first_and_knows_what_is_not_defined(birds, parse):
+    text = parse(render(birds)).text
+    metrics = birds.facts["metrics"]
+    present = {name: row for name, row in metrics["per_class"].items() if row["support"]}
+    places = []
+    for name, row in present.items():
+        numbers = [
+            fixed(row["precision"]),
+            fixed(row["recall"]),
+            f"{fixed(row['recall_low'])} – {fixed(row['recall_high'])}",
+        ]
+        line = "\n".join(
+            [name, str(row["support"]), *numbers, fixed(row["f1"]), fixed(metrics["roc_auc_per_class"][name])]
+        )
+        places.append((text.index(line), row["f1"]))
+    assert [f1 for _, f1 in sorted(places)] == sorted(f1 for _, f1 in places)
+    assert "firecrest\n0\n–\n–\n–\n–\n–" in text
+    assert "1 class of 6 has no labelled image" in text
+
+
+def test_the_confusion_matrix_and_what_is_behind_it_are_those_of_the_facts(birds, parse):
+    data = parse(render(birds)).data
+    matrix = np.array(birds.facts["metrics"]["confusion"]["matrix"])
+    assert data["classes"] == birds.facts["classes"]
+    assert data["support"] == matrix.sum(axis=1).tolist()
+    cells = np.array(data["cells"]).reshape(-1, 3)
+    found = np.zeros_like(matrix)
+    found[cells[:, 0], cells[:, 1]] = cells[:, 2]
+    assert found.tolist() == matrix.tolist()
+    for label, predicted, listed in data["images"]:
+        names = listed[0::3]
+        assert len(names) == len(set(names)) <= matrix[label, predicted]
+        assert all(name.startswith(f"{birds.facts['classes'][label]}/") for name in names)
+        if label != predicted:
+            assert len(names) == matrix[label, predicted]
+
+
+def test_unreadable_images_stand_there_with_their_reasons(birds, parse):
+    text = parse(render(birds)).text
+    assert "auk/broken.jpg\nthe file is empty (0 bytes)\neider/half.jpg\ntruncated" in text
+    assert "2 images could not be classified, and are not counted in any number here." in text
+    assert "1 image of 303 has no label." in text
+
+
+def test_nothing_is_asked_for_from_elsewhere(birds, parse, thumbnail):
+    html = render(birds, thumbnails={name: thumbnail() for name in wanted_images(birds.facts, birds.table)})
+    page = parse(html)
+    links = [
+        attributes[name] for _, attributes in page.elements for name in ("src", "href", "srcset", "action", "data")
+        if name in attributes
+    ]  # fmt: skip
+    assert links
+    assert all(link.startswith(("#", "data:image/jpeg;base64,")) or link == "data:," for link in links)
+    assert not re.search(r"https?://|url\(|@import|@font-face", html)
+
+
+def test_only_our_script_may_run(birds, parse):
+    page = parse(render(birds))
+    policies = [attributes["content"] for _, attributes in page.elements if "http-equiv" in attributes]
+    data, script = page.raw["script"]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert policies == [
+        f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    ]
+    assert [attributes.get("type") for tag, attributes in page.elements if tag == "script"] == [
+        "application/json",
+        None,
+    ]
+    json.loads(data)
+
+
+def test_names_reasons_and_manifests_cannot_become_markup(judge, parse):
+    shapes = []
+    for classes, evil in ((HARMLESS, "harmless"), (HOSTILE, " ".join(HOSTILE))):
+        speed = {"images_per_second": 7, "verdict": evil, "read_ms_per_image": 1}
+        manifest = {"images": evil, "started": evil, "throughput": speed, "device": {evil: evil}}
+        manifest["model"] = {"file": evil, "card": {"classes": classes, "model": {"name": evil}}}
+        judged = judge(classes, rows(classes, prefix=evil, reason=evil), manifest)
+        judged.facts["notes"].append(evil)
+        judged.facts["metrics"][evil] = 1.5
+        judged.facts["metric_errors"][evil] = evil
+        names = wanted_images(judged.facts, judged.table)
+        page = parse(render(judged, title=evil, thumbnails=dict.fromkeys(names, b"\xff\xd8\xff")))
+        shapes.append(page.shape)
+    assert shapes[0] == shapes[1]
+    assert not [name for _, names in shapes[1] for name in names if name.startswith("on")]
+    assert "<script>alert(1)</script>" in page.text
+    assert not re.search("[\u2028\u2029\u202e]", page.source)
+    assert page.data["classes"][:4] == HOSTILE[:4]
+    assert page.data["classes"][5].endswith("\\u202egpj.exe")
+    assert page.data["images"][0][2][0].startswith(HOSTILE[0])
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    names=st.lists(
+        st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r\n"), min_size=1),
+        min_size=6,
+        max_size=6,
+        unique=True,
+    )
+)
+def test_whatever_classes_are_called_the_page_is_the_same(names, judge, parse):
+    plain = parse(render(judge(HARMLESS, rows(HARMLESS))))
+    page = parse(render(judge(names, rows(names))))
+    assert page.shape == plain.shape
+    assert len(page.data["classes"]) == 6
+
+
+def test_bytes_that_are_no_text_are_shown_as_escapes(judge, parse):
+    judged = judge(["a", "b"], [("caf\udce9.jpg", "a", {"b": 1}), ("y", "b", {"b": 1})])
+    html = render(judged)
+    html.encode("utf-8")
+    assert "caf\\udce9.jpg" in parse(html).text
+
+
+def test_metrics_that_are_missing_leave_their_reason(birds, parse):
+    facts = birds.facts | {"metrics": {}, "metric_errors": {"confusion": "ZeroDivisionError: no such luck"}}
+    page = parse(render_report(facts, birds.table))
+    assert [attributes["id"] for tag, attributes in page.elements if tag == "section"] == SECTIONS
+    assert page.text.count("the metric confusion failed: ZeroDivisionError: no such luck") == 2
+    for metric in ("accuracy", "averages", "per-class", "top-losses", "label-errors", "probability", "coverage"):
+        assert f"the metric {metric} was not asked for" in page.text
+    assert page.data["cells"] == []
+
+
+def test_a_file_of_classes_alone_says_what_it_lacks(tmp_path, parse, measure):
+    file = tmp_path / "bare.csv"
+    file.write_text("path,label,predicted\nx,a,a\ny,b,a\n")
+    with read_predictions(file) as table:
+        text = parse(render_report(measure(table), table)).text
+    assert "needs the probabilities of all classes: infer with --probabilities" in text
+    assert "the confidence is not known for 2 images" in text
+    assert "the predictions have no manifest beside them" in text
+
+
+def test_what_plugins_measure_stands_beside_ours(birds, parse):
+    more = {"cost": 12.34567, "grade": "B", "curve": [1, 2], "gone": {"reason": "no luck"}}
+    more["top3"] = {"value": 0.875, "low": 0.8, "high": 0.9, "correct": 7, "total": 8}
+    text = parse(render_report(birds.facts | {"metrics": birds.facts["metrics"] | more}, birds.table)).text
+    assert "cost\nfrom a plugin\n12.35" in text
+    assert "grade\nfrom a plugin\nB" in text
+    assert "curve\nfrom a plugin\nmore than one number: see evaluate --json" in text
+    assert "gone\nfrom a plugin\nno luck" in text
+    assert "Top-3\n87.50%\n80.00% – 90.00%\n7 of 8" in text
+
+
+@pytest.mark.parametrize("with_everything", [True, False])
+def test_degenerate_predictions_have_a_page_too(outcomes, bare, with_everything, facts_of, parse):
+    facts = facts_of(outcomes if with_everything else bare)
+    page = parse(render_report(json.loads(json.dumps(facts))))
+    assert percent(facts["metrics"]["top1"]["value"]) in page.text
+    assert "None" not in page.text
+    assert "this page was made" in page.text or facts["metrics"]["confusion"].get("cells")
+
+
+def test_pictures_are_embedded_where_they_are_given(birds, parse, thumbnail):
+    wanted = wanted_images(birds.facts, birds.table)
+    page = parse(render(birds, thumbnails={name: thumbnail() for name in wanted}))
+    pictures = [attributes for tag, attributes in page.elements if tag == "img"]
+    losses = [row["name"] for row in birds.facts["metrics"]["top_losses"][:48]]
+    assert {attributes["alt"] for attributes in pictures} >= set(losses)
+    keys = {attributes["data-picture"] for attributes in pictures} | page.data["pictures"].keys()
+    listed = {str(key) for *_, images in page.data["images"] for key in images[2::3] if key is not None}
+    assert listed <= keys
+    assert "There are no pictures" not in page.text
+    assert not [1 for tag, _ in parse(render(birds)).elements if tag == "img"]
+    assert "There are no pictures in this report" in parse(render(birds)).text
+
+
+def test_pictures_that_do_not_fit_are_counted(birds, parse, thumbnail):
+    wanted = wanted_images(birds.facts, birds.table)
+    page = parse(render(birds, thumbnails={name: thumbnail(200_000) for name in wanted}))
+    assert len(page.source) < 3_000_000
+    assert re.search(r"\d+ pictures were left out to keep this file small", page.text)
+
+
+def big(count, classes, accuracy=0.5):
+    random = np.random.default_rng(0)
+    labels = random.integers(0, classes, count)
+    predicted = np.where(random.random(count) < accuracy, labels, random.integers(0, classes, count))
+    confidence = random.beta(5, 1, count)
+    names = pa.array(
+        [f"n{label:08d}/ILSVRC2012_val_{k:08d}.JPEG".encode() for k, label in enumerate(labels)], pa.large_binary()
+    )
+    return PredictionTable(
+        file=Path("big.csv"), names=Names(names), classes=tuple(f"n{k:08d} some class" for k in range(classes)),
+        labels=labels.astype(np.int32), ranked=predicted.astype(np.int32)[:, None], confidence=confidence,
+        label_confidence=np.where(predicted == labels, confidence, 1 - confidence), probabilities=None, errors={},
+        manifest={}, notes=(), scratch=Scratch(MEMORY_LIMIT),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("count", "classes"), [(10_000, 1000), (10_000, 10), (200_000, 1000)])
+def test_many_images_and_classes_stay_small_and_quick(count, classes, parse, thumbnail, measure):
+    table = big(count, classes)
+    facts = measure(table)
+    start = time.monotonic()
+    html = render_report(facts, table, thumbnails={name: thumbnail(5000) for name in wanted_images(facts, table)})
+    assert time.monotonic() - start < 10
+    assert len(html.encode()) < 5_000_000
+    page = parse(html)
+    rows = [attributes for tag, attributes in page.elements if "data-class" in attributes]
+    assert len(rows) == classes
+    assert ("1,000 classes are too many for a square" in page.text) == (classes == 1000)
+    assert len(page.data["images"]) > classes
+
+
+def test_a_report_is_written_whole_or_not_at_all(tmp_path, birds):
+    file = tmp_path / "made" / "report.html"
+    for title in ("Äpfel", "Birnen"):
+        write_report(file, birds.facts, birds.table, title=title)
+        assert file.read_bytes() == render(birds, title=title).encode()
+    assert [path.name for path in file.parent.iterdir()] == ["report.html"]
+    (tmp_path / "folder").mkdir()
+    for impossible in (tmp_path / "folder", file / "below"):
+        with pytest.raises(DataError, match="the report cannot be written"):
+            write_report(impossible, birds.facts)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["folder", "made"]
+    assert not list(tmp_path.rglob("*.partial"))
