@@ -6,6 +6,7 @@ runs/<name>/
   best.safetensors    the weights of the best epoch by validation accuracy
   last.safetensors    the weights of the last epoch
   curves.png          losses, accuracies and the learning rate by epoch
+  confusion.png, reliability.png   the best weights on the validation split
   model.onnx          written by `clsbench export`
 runs/latest           a link to the newest run
 """
@@ -58,6 +59,16 @@ class Run:
     def curves(self) -> Path:
         """Loss and accuracy by epoch, PNG."""
         return self.path / "curves.png"
+
+    @property
+    def confusion(self) -> Path:
+        """Confusion of the best weights on the validation split, PNG."""
+        return self.path / "confusion.png"
+
+    @property
+    def reliability(self) -> Path:
+        """Reliability of their confidences there, PNG."""
+        return self.path / "reliability.png"
 
     @property
     def onnx(self) -> Path:

@@ -185,4 +185,4 @@ def trained(cli: Callable[..., Finished]) -> Callable[..., dict[str, Any]]:
 @pytest.fixture
 def without_curves(monkeypatch: pytest.MonkeyPatch) -> None:
     """Training draws no curves.png, which takes far longer than to train a tiny network."""
-    monkeypatch.setattr("clsbench.training.session.save_curves", lambda *_, **__: None)
+    monkeypatch.setattr("clsbench.training.session.save_pictures", lambda *_, **__: None)

@@ -33,17 +33,18 @@ def compare(
     quiet: Quiet = False,
 ) -> None:
     """Compare predictions of the same images: which model is better, by how much, and is it noise?"""
-    from clsbench.cli.evaluation_inputs import open_table
+    from clsbench.cli.evaluation_inputs import check_output, open_table
     from clsbench.cli.terminal import Terminal
     from clsbench.errors import OptionError
     from clsbench.evaluation.matching import match
 
-    if len(predictions) < 2 or len(set(predictions)) < len(predictions):
+    if len(predictions) < 2 or len({file.resolve() for file in predictions}) < len(predictions):
         raise OptionError(
             "compare needs two different files or more", got=" ".join(map(str, predictions)), expected="A B …"
         )
     if margin is not None and len(predictions) > 2:
         raise OptionError("a margin is for two files", where="--margin", got=margin)
+    check_output(plot, "--plot", ".png", predictions)
     terminal = Terminal(json=json, quiet=quiet)
     names = _names(predictions)
     with ExitStack() as stack:
@@ -64,7 +65,11 @@ def compare(
 
 def _names(files: list[Path]) -> list[str]:
     """File names without suffix, or as much of the paths as tells them apart."""
-    for candidates in ([f.stem for f in files], [f"{f.parent.name}/{f.stem}" for f in files], [str(f) for f in files]):
+    for candidates in (
+        [f.stem for f in files],
+        [f"{f.resolve().parent.name}/{f.stem}" for f in files],
+        [str(f) for f in files],
+    ):
         if len(set(candidates)) == len(candidates):
             return candidates
     return [str(f) for f in files]
@@ -72,8 +77,9 @@ def _names(files: list[Path]) -> list[str]:
 
 def _speed(manifest: Any) -> float | None:
     """Images a second, by the manifest."""
-    speed = (manifest.get("throughput") or {}).get("images_per_second") if manifest else None
-    return float(speed) if isinstance(speed, int | float) else None
+    found = manifest.get("throughput")
+    speed = found.get("images_per_second") if isinstance(found, dict) else None
+    return float(speed) if isinstance(speed, int | float) and speed > 0 else None
 
 
 def _two(terminal: Terminal, matched: Matched, margin: float | None, speeds: dict[str, float | None]) -> dict[str, Any]:
@@ -113,7 +119,7 @@ def _classes(terminal: Terminal, found: Comparison) -> None:
 
     changed = sorted((c for c in found.classes if c.lost or c.gained), key=lambda c: (c.p_adjusted, -abs(c.delta or 0)))
     rows = [
-        (shortened(c.name, 24), f"{c.recall_a:.3f}", f"{c.recall_b:.3f}", f"{c.delta:+.3f}",
+        (shortened(c.name, 22), f"{c.recall_a:.3f}", f"{c.recall_b:.3f}", f"{c.delta:+.3f}",
          f"{c.p_adjusted:.3f}", "yes" if c.significant else "no")
         for c in changed[:SHOWN_CLASSES]
     ]  # fmt: skip
@@ -157,7 +163,9 @@ def _draw(terminal: Terminal, facts: dict[str, Any], speeds: dict[str, float | N
     models = facts.get("models") or [facts["a"], facts["b"]]
     points = [(m["name"], m["value"], m["low"], m["high"], speed) for m in models if (speed := speeds[m["name"]])]
     if not points:
-        raise DataError("no file has a throughput beside it", where="--plot", expected="PREDS.json, as infer writes it")
+        raise DataError(
+            "no file has a throughput beside it", where="--plot", expected="PREDS.csv.json, as infer writes it"
+        )
     save_accuracy_throughput(points, file)
     terminal.note(f"drawn: {file}")
 

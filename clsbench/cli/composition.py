@@ -134,19 +134,22 @@ def rebuild_dataset(run: Run) -> tuple[Dataset, dict[str, Any]]:
     return as_recorded(dataclasses.replace(built, notes=()), splits, where=root), config
 
 
-def settled(run: str, argument: str, data: Any, **options: Any) -> None:
-    """Refuse what would have no effect beside ``--run``.
+def settled(owner: str, argument: str, data: Any, /, **options: Any) -> None:
+    """Refuse what would have no effect beside ``--run`` or a predictions file.
+
+    Args:
+        owner: The run or the file.
+        argument: How the command calls its data.
+        data: What was given for it, if anything.
+        options: Names and values of options that may not be set.
 
     Raises:
         OptionError: if data or an option was given.
     """
     if data:
-        raise OptionError(f"either {argument} or --run, not both", got=f"{data} and --run {run}")
+        raise OptionError(f"either {argument} or --run, not both", got=f"{data} and --run {owner}")
     for name, value in options.items():
         if value:
             raise OptionError(
-                f"the run {run} has settled this",
-                where=f"--{name.replace('_', '-')}",
-                got=value,
-                expected="--run alone",
+                f"{owner} has settled this", where=f"--{name.replace('_', '-')}", got=value, hint="leave the option out"
             )

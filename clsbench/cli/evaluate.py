@@ -30,15 +30,18 @@ def evaluate(
     quiet: Quiet = False,
 ) -> None:
     """Judge predictions: accuracy with intervals, per class, calibration, confusions, label errors."""
-    from clsbench.cli.evaluation_inputs import judge, open_table
+    from clsbench.cli.evaluation_inputs import check_output, judge, open_table
     from clsbench.cli.evaluation_tables import print_evaluation
     from clsbench.cli.report import write_page
     from clsbench.cli.terminal import Terminal
-    from clsbench.errors import OptionError
+    from clsbench.errors import DataError, OptionError
     from clsbench.evaluation.report import sentences
 
     if images and not html:
         raise OptionError("--images shows pictures in a report", where="--images", got=images, hint="add --html FILE")
+    check_output(html, "--html", ".html", [predictions])
+    if plots and plots.exists() and not plots.is_dir():
+        raise DataError("the plots need a folder", where=plots, got="a file")
     terminal = Terminal(json=json, quiet=quiet)
     with open_table(terminal, predictions, columns=columns, labels=labels) as table:
         facts = judge(terminal, table, metrics, min_count=min_count, options=options)

@@ -82,3 +82,22 @@ def judge(
     for name, reason in facts["metric_errors"].items():
         terminal.warn(f"metric {name} failed: {reason}")
     return facts
+
+
+def check_output(out: Path | None, flag: str, suffix: str, inputs: Sequence[Path]) -> None:
+    """Refuse a path that would overwrite an input, or that cannot be written, before the work.
+
+    Raises:
+        OptionError: for another suffix.
+        DataError: if it is an input or a folder.
+    """
+    from clsbench.errors import DataError, OptionError
+
+    if out is None:
+        return
+    if out.is_dir():
+        raise DataError("this path is taken", where=out, got="a folder")
+    if out.suffix.lower() != suffix:
+        raise OptionError("another kind of file is written here", where=flag, got=out, expected=f"a path in {suffix}")
+    if any(out.resolve() == file.resolve() for file in inputs):
+        raise DataError("this path is taken", where=out, got="an input")

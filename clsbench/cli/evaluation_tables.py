@@ -50,7 +50,7 @@ def _accuracy(metrics: Mapping[str, Any]) -> Any:
     rows = [
         (name, percent(m["value"]), f"{percent(m['low'])} – {percent(m['high'])}", f"{m['correct']} of {m['total']}")
         for name, m in metrics.items()
-        if isinstance(m, dict) and {"value", "low", "high", "total"} <= m.keys()
+        if isinstance(m, dict) and {"value", "low", "high", "correct", "total"} <= m.keys()
     ]
     return table("Accuracy", ("", "value", "95 % interval", "correct"), rows)
 
@@ -94,7 +94,7 @@ def per_class_table(classes: Mapping[str, Mapping[str, Any]], macro: Mapping[str
             continue
         name, row = item
         interval = f"{row['recall_low']:.3f} – {row['recall_high']:.3f}"
-        rows.append((shortened(name, 24), f"{row['precision']:.3f}", f"{row['recall']:.3f}", interval,
+        rows.append((shortened(name, 22), f"{row['precision']:.3f}", f"{row['recall']:.3f}", interval,
                      f"{row['f1']:.3f}", f"{row['support']}"))  # fmt: skip
     rows.append(("macro mean", f"{macro['precision']:.3f}", f"{macro['recall']:.3f}", "", f"{macro['f1']:.3f}", ""))
     return table(title, ("class", "precision", "recall", "95 % interval", "F1", "support"), rows)
@@ -116,7 +116,7 @@ def _coverage(metrics: Mapping[str, Any]) -> Any:
 
 def _short(rows: Iterable[Sequence[str]], texts: int) -> list[tuple[str, ...]]:
     """Texts cut so that a row fits the terminal; paths keep their ends."""
-    widths = {2: (28, 28), 3: (30, 16, 16)}[texts]
+    widths = {2: (24, 24), 3: (20, 14, 14)}[texts]
     return [(*(shortened(cell, width) for cell, width in zip(row, widths, strict=False)), *row[texts:]) for row in rows]
 
 

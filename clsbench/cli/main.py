@@ -32,6 +32,7 @@ from clsbench.cli import (
     show,
     train,
 )
+from clsbench.cli.terminal import printable
 from clsbench.errors import ClsbenchError
 
 INTERRUPTED = 130
@@ -96,7 +97,7 @@ def execute(arguments: list[str]) -> int:
     except ClsbenchError as error:
         if debug:
             raise
-        typer.secho(f"error: {error}", err=True, fg=typer.colors.RED if _colors() else None)
+        typer.secho(printable(f"error: {error}"), err=True, fg=typer.colors.RED if _colors() else None)
         return error.exit_code
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)

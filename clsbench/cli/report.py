@@ -33,11 +33,12 @@ def report(
     quiet: Quiet = False,
 ) -> None:
     """Write a report as one HTML page that works offline; with --images it shows pictures."""
-    from clsbench.cli.evaluation_inputs import judge, open_table
+    from clsbench.cli.evaluation_inputs import check_output, judge, open_table
     from clsbench.cli.terminal import Terminal
 
     terminal = Terminal(json=json, quiet=quiet)
     out = out or predictions.with_suffix(".html")
+    check_output(out, "--out", ".html", [predictions])
     with open_table(terminal, predictions, columns=columns, labels=labels) as table:
         facts = judge(terminal, table, metrics, min_count=min_count, options=options)
         write_page(terminal, facts, table, out, images)
@@ -74,7 +75,7 @@ def _thumbnails(terminal: Terminal, root: Path, names: Iterable[str]) -> dict[st
             if not file.resolve().is_relative_to(top):  # a predictions file may come from a stranger
                 raise DataError("the path leads out of the folder")
             made[name] = _jpeg(loader(file))
-        except ClsbenchError:
+        except (ClsbenchError, ValueError):  # a NUL in a path is a ValueError
             missing.append(name)
     if missing:
         terminal.warn(f"{len(missing)} pictures cannot be shown, such as {root / missing[0]}")

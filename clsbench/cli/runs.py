@@ -21,7 +21,7 @@ def runs(
     quiet: Quiet = False,
 ) -> None:
     """List runs with their best metrics."""
-    from clsbench.cli.terminal import Terminal, table
+    from clsbench.cli.terminal import Terminal, shortened, table
     from clsbench.errors import ClsbenchError
     from clsbench.runs import everything
 
@@ -35,21 +35,24 @@ def runs(
     if sort == "accuracy":
         facts.sort(key=lambda f: -(f["val_accuracy"] or 0.0))
     best = max((f["val_accuracy"] for f in facts if f["val_accuracy"] is not None), default=None)
+    narrow = terminal.out.width < 100
     rows = [
         (
-            _name(f["run"], terminal.out.width),
-            f["model"],
-            f["recipe"],
+            f["run"],
+            shortened(f["model"].rpartition("/")[2], 10 if narrow else 30),
+            *([] if narrow else [f["recipe"]]),
             str(f["epochs"] or "-"),
             _percent(f["val_accuracy"]) + (" *" if f["val_accuracy"] == best and best is not None else "  "),
             _percent(f["test_accuracy"]),
-            f"{f['seconds']:.0f}" if f["seconds"] is not None else "unfinished",
+            *([] if narrow else [f"{f['seconds']:.0f}" if f["seconds"] is not None else "unfinished"]),
         )
         for f in facts
     ]
     if rows:
-        columns = ("run", "model", "recipe", "epochs", "validation", "test", "seconds")
-        terminal.print(table("Runs (* best)", columns, rows, left=3))
+        columns = ["run", "model", "recipe", "epochs", "validation", "test", "seconds"]
+        if narrow:  # the full facts are wider than 80 columns; --json has them all
+            columns = [name for name in columns if name not in ("recipe", "seconds")]
+        terminal.print(table("Runs (* best)", columns, rows, left=2 if narrow else 3))
     else:
         terminal.print(f"no runs in {folder}: `clsbench train` makes one")
     terminal.facts({"schema": 1, "runs": facts})
@@ -86,8 +89,3 @@ def _number(value: Any) -> Any:
 
 def _percent(value: float | None) -> str:
     return "-" if value is None else f"{value:.2%}"
-
-
-def _name(name: str, width: int) -> str:
-    """A run's name, cut where the table would not fit; it begins with what tells runs apart."""
-    return name if width >= 100 or len(name) <= 20 else f"{name[:19]}…"

@@ -53,7 +53,7 @@ def show(
     from clsbench.cli.datasets import count_classes, counts_table
     from clsbench.cli.show_predictions import is_predictions, show_predictions
     from clsbench.cli.terminal import Terminal
-    from clsbench.errors import OptionError
+    from clsbench.errors import DataError, OptionError
     from clsbench.images.grid import check_png, save_grid
     from clsbench.options import parse_with
     from clsbench.runs import find
@@ -61,7 +61,13 @@ def show(
 
     terminal = Terminal(json=json, quiet=quiet)
     check_png(out)
+    if data is not None and (pick or images) and not data.exists():
+        raise DataError("there is no such file", where=data)
     if data is not None and is_predictions(data):
+        settled(
+            str(data), "predictions", None, run=run, dataset=dataset, val_fraction=val_fraction,
+            test_fraction=test_fraction, folds=folds, fold=fold, **{"with": options},
+        )  # fmt: skip
         show_predictions(terminal, data, images, pick or "wrong", n or 25, out, seed=seed)
         return
     if pick or images:

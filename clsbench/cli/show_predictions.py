@@ -19,10 +19,12 @@ PICKS = "wrong, random, top-loss or class:NAME"
 def is_predictions(file: Path | None) -> bool:
     """Whether a file holds predictions rather than paths and labels."""
     from clsbench.evaluation.sources import open_source
+    from clsbench.predictions import PREFIX
 
     if file is None or not file.is_file() or file.suffix.lower() not in (".csv", ".jsonl", ".parquet"):
         return False
-    return file.suffix.lower() != ".csv" or "predicted" in open_source(file).columns
+    columns = open_source(file).columns if file.suffix.lower() == ".csv" else ["predicted"]
+    return "predicted" in columns or any(name.startswith(PREFIX) for name in columns)
 
 
 def show_predictions(
@@ -75,7 +77,8 @@ def _picked(table: PredictionTable, pick: str, count: int, seed: int) -> list[in
         return [int(i) for i in shuffled[wrong[shuffled]][:count]]
     if pick == "top-loss":
         # The less probable the true class, the higher the loss; wrong ones alone where that is not known.
-        sure = np.where(np.isfinite(table.label_confidence), table.label_confidence, 1 - table.confidence)
+        guess = np.where(wrong, 0.0, 1.0) if np.isnan(table.confidence).all() else 1 - table.confidence
+        sure = np.where(np.isfinite(table.label_confidence), table.label_confidence, guess)
         order = np.argsort(np.where(judged, sure, np.inf), kind="stable")
         return [int(i) for i in order[judged[order]][:count]]
     kind, _, name = pick.partition(":")
@@ -101,7 +104,7 @@ def _tile(table: PredictionTable, row: int, root: Path) -> Tile:
             raise DataError("the path leads out of the folder")
         loader = ImageLoader(ImageTransform(size=(SIDE, SIDE), resize="letterbox", mean=(1.0, 1.0, 1.0)))
         return Tile(loader(root / name), title, colour)
-    except ClsbenchError:
+    except (ClsbenchError, ValueError):  # a NUL in a path is a ValueError
         return Tile(None, f"{name}\n{title}", colour)
 
 

@@ -52,11 +52,11 @@ class Terminal:
     def note(self, text: str) -> None:
         """Tell the user what was assumed or done."""
         if not self._quiet:
-            self.err.print(text)
+            self.err.print(printable(text))
 
     def warn(self, text: str) -> None:
         """Tell the user something they must not miss, even when quiet."""
-        self.err.print(f"warning: {text}", style="yellow")
+        self.err.print(printable(f"warning: {text}"), style="yellow")
 
     def print(self, *results: Any) -> None:
         """Print tables or text to stdout, unless stdout is for JSON."""
@@ -112,7 +112,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, 
     for position, name in enumerate(columns):
         made.add_column(name, justify="left" if position < left else "right", overflow="fold")
     for row in rows:
-        made.add_row(*(Text(_safe(cell)) for cell in row))
+        made.add_row(*(Text(printable(cell.replace("\n", "?"))) for cell in row))
     return made
 
 
@@ -133,6 +133,6 @@ def shortened(text: str, width: int) -> str:
     return text if len(text) <= width else f"…{text[1 - width :]}"
 
 
-def _safe(text: str) -> str:
+def printable(text: str) -> str:
     """What strangers named their classes and files must not steer the terminal, nor break its encoding."""
-    return "".join(c if c.isprintable() else "?" for c in text)
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)

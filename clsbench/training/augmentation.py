@@ -113,26 +113,13 @@ class Augmentation:
         """
         if epoch == 0 or self.policy == "none":
             return _crop(images, shapes[:, :4], None, self.transform) if self.whole else images
-        boxes, flips = self._draw(shapes[:, 4], indices, epoch)
-        cropped = _crop(images, boxes, flips if self.mirrored else None, self.transform)
-        return cropped if self.policy == "basic" else self._distort(cropped, indices, epoch)
-
-    def _draw(
-        self, aspects: NDArray[np.float32], indices: NDArray[np.int64], epoch: int
-    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Boxes (n, 4) as fractions of the stored picture, and flips (n,)."""
         drawn = self._numbers(epoch)[indices]
-        flips = drawn[:, 4] < 0.5
+        flips = (drawn[:, 4] < 0.5) & self.mirrored
         if self.small:
-            h, w = self.transform.size
-            left, top = (np.round((2 * drawn[:, k] - 1) * SHIFT * side) / side for k, side in ((2, w), (3, h)))
-            return np.stack([left, top, left + 1, top + 1], axis=1).astype(np.float32), flips
-        low, high = np.log(CROP_RATIO)
-        ratio = np.exp(low + (high - low) * drawn[:, 1])
-        side = np.sqrt(CROP_SCALE[0] + (CROP_SCALE[1] - CROP_SCALE[0]) * drawn[:, 0])
-        width, height = side * np.minimum(1, ratio / aspects), side * np.minimum(1, aspects / ratio)
-        left, top = drawn[:, 2] * (1 - width), drawn[:, 3] * (1 - height)
-        return np.stack([left, top, left + width, top + height], axis=1).astype(np.float32), flips
+            cropped = _shift(images, drawn[:, 2:4], flips)
+        else:
+            cropped = _crop(images, _boxes(shapes[:, 4], drawn), flips, self.transform)
+        return cropped if self.policy == "basic" else self._distort(cropped, indices, epoch)
 
     def _numbers(self, epoch: int) -> NDArray[np.float64]:
         """Five numbers in [0, 1) for each picture of an epoch, drawn once."""
@@ -154,7 +141,8 @@ class Augmentation:
 
     def _distort(self, images: Tensor, indices: NDArray[np.int64], epoch: int) -> Tensor:
         """Every picture by its own random operations, uint8 (n, h, w, 3)."""
-        pictures = images.round().clamp(0, 255).to(torch.uint8).permute(0, 3, 1, 2)
+        pictures = images.round().to(torch.uint8) if images.is_floating_point() else images
+        pictures = pictures.permute(0, 3, 1, 2)
         done = []
         with torch.random.fork_rng(devices=[]):  # the network's dropout keeps its own numbers
             for picture, index in zip(pictures, indices, strict=True):
@@ -162,6 +150,28 @@ class Augmentation:
                 torch.default_generator.manual_seed(hash((self.seed, epoch, int(index))))
                 done.append(self._distortion(picture))
         return torch.stack(done).permute(0, 2, 3, 1)
+
+
+def _shift(images: Tensor, drawn: NDArray[np.float64], flips: NDArray[np.bool_]) -> Tensor:
+    """Images (n, h, w, 3) moved by whole pixels, their edges repeated, and flipped where told."""
+    _, h, w, _ = images.shape
+    down, right = (np.round((2 * drawn[:, k] - 1) * SHIFT * side).astype(int) for k, side in ((0, h), (1, w)))
+    rows = np.clip(np.arange(h) + down[:, None], 0, h - 1)
+    columns = np.clip(np.arange(w) + right[:, None], 0, w - 1)
+    columns = np.where(flips[:, None], columns[:, ::-1], columns)
+    at = torch.from_numpy(rows[:, :, None] * w + columns[:, None, :]).to(images.device)
+    pixels = images.reshape(len(images), h * w, 3)
+    return pixels.gather(1, at.reshape(len(images), h * w, 1).expand(-1, -1, 3)).reshape(images.shape)
+
+
+def _boxes(aspects: NDArray[np.float32], drawn: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Random boxes (n, 4) as fractions of the stored pictures, of the numbers drawn for them (n, 5)."""
+    low, high = np.log(CROP_RATIO)
+    ratio = np.exp(low + (high - low) * drawn[:, 1])
+    side = np.sqrt(CROP_SCALE[0] + (CROP_SCALE[1] - CROP_SCALE[0]) * drawn[:, 0])
+    width, height = side * np.minimum(1, ratio / aspects), side * np.minimum(1, aspects / ratio)
+    left, top = drawn[:, 2] * (1 - width), drawn[:, 3] * (1 - height)
+    return np.stack([left, top, left + width, top + height], axis=1).astype(np.float32)
 
 
 def _crop(

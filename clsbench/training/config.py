@@ -32,7 +32,8 @@ class TrainConfig:
         epochs: Of everything; of the head for ``frozen``.
         freeze_epochs: Of the head alone, before ``epochs``.
         unfreeze_from: The first layer group that is trained; those before it stay frozen.
-        lr: The schedule's highest learning rate, of the head.
+        lr: The schedule's highest learning rate, of the head; after a stage of the head alone a
+            quarter of it.
         lr_mult: The backbone's first group learns at ``lr * lr_mult``, its last at the root of that.
         schedule: Of the learning rate, by steps of the optimizer.
         optimizer: ``adamw``, ``adam`` or ``sgd`` with momentum 0.9.

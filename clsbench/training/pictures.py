@@ -66,9 +66,9 @@ class Pictures:
 
     @property
     def ahead(self) -> int:
-        """How many batches to fetch before they are needed: none that lie in memory as the network takes them."""
+        """How many batches to fetch before they are needed: none where there is hardly anything to do."""
         in_memory = self._stored is not None and not isinstance(self._stored, np.memmap)
-        return 0 if in_memory and (self.augmentation.policy == "none" or not self.finishes_ahead) else 2
+        return 2 if not in_memory or (self.augmentation.whole and self.finishes_ahead) else 0
 
     @property
     def finishes_ahead(self) -> bool:

@@ -14,8 +14,12 @@ from clsbench.training.freezing import first_group
 DEFAULTS: dict[Recipe, dict[str, Any]] = {
     "scratch": {"epochs": 30, "lr": 5e-3},
     "frozen": {"epochs": 20, "lr": 3e-3, "augment": "none"},
-    "fine-tune": {"epochs": 5, "freeze_epochs": 5, "lr": 1e-3, "lr_mult": 0.01},
+    "fine-tune": {"epochs": 5, "freeze_epochs": 5, "lr": 3e-3, "lr_mult": 0.01},
 }
+
+#: After the head's stage everything learns at this part of its rate: fastai halves it, and a
+#: backbone that keeps its statistics wants less.
+SECOND_STAGE = 0.25
 
 
 @dataclass(frozen=True)
@@ -56,10 +60,12 @@ def stages(classifier: Classifier, config: TrainConfig) -> list[Stage]:
         return [Stage("head", config.epochs, head, config.lr, 1.0)]
     if first == head:
         raise OptionError("that is the head alone", where="--unfreeze-from", got="head", hint="--recipe frozen")
-    everything = Stage("everything", config.epochs, first, config.lr, config.lr_mult)
     if config.recipe == "scratch" or not config.freeze_epochs:
-        return [everything]
-    return [Stage("head", config.freeze_epochs, head, config.lr, 1.0), everything]
+        return [Stage("everything", config.epochs, first, config.lr, config.lr_mult)]
+    return [
+        Stage("head", config.freeze_epochs, head, config.lr, 1.0),
+        Stage("everything", config.epochs, first, SECOND_STAGE * config.lr, config.lr_mult),
+    ]
 
 
 def configure(recipe: Recipe | None, *, pretrained: bool, **asked: Any) -> TrainConfig:

@@ -21,7 +21,7 @@ from clsbench.training.allocator import keep_freed_memory
 from clsbench.training.augmentation import mixing
 from clsbench.training.batches import Batches
 from clsbench.training.config import TrainConfig
-from clsbench.training.curves import save_curves
+from clsbench.training.drawing import save_pictures
 from clsbench.training.loop import Epoch, Observer, Trainer
 from clsbench.training.lr_finder import range_test
 from clsbench.training.pictures import Pictures
@@ -134,7 +134,7 @@ def run_training(
         "unreadable": setup.unreadable(),
     }
     run.write(facts)
-    save_curves(trainer.history, trainer.rates, run.curves, title=run.name)
+    save_pictures(setup, trainer, dataset.classes)
     setup.close()
     return Result(run, classifier, trainer.history, best, test, check, trainer.stopped, config.lr if auto_lr else None)
 

@@ -6,7 +6,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -155,6 +157,14 @@ def _average(network: nn.Module, decay: float) -> AveragedModel:
         get_ema_multi_avg_fn(min(decay, (1 + n) / (10 + n)))(averaged, current, steps)  # type: ignore[no-untyped-call]
 
     return AveragedModel(network, multi_avg_fn=update, use_buffers=True)
+
+
+def predict(network: nn.Module, batches: Batches) -> NDArray[np.float32]:
+    """Logits (N, K) of every readable input in order, in evaluation mode."""
+    network.eval()
+    with torch.inference_mode():
+        parts = [network(inputs).float().cpu().numpy() for inputs, _ in batches.epoch(0)]
+    return np.concatenate(parts)
 
 
 def evaluate(network: nn.Module, batches: Batches) -> tuple[float, float]:

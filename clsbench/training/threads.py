@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from clsbench.inference.machine import available_cores
 
 #: Floating-point operations of a batch's forward pass below which one thread is enough.
-SMALL = 3e8
+SMALL = 3e7
 
 
 @contextmanager
