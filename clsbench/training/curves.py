@@ -35,7 +35,8 @@ def save_curves(history: Sequence[Epoch], rates: Sequence[tuple[float, float]], 
     accuracy.plot(epochs, [100 * e.val_accuracy for e in history], marker=".", label="validation")
     accuracy.set(xlabel="epoch", ylabel="top-1 (%)", title="accuracy")
     rate.plot(*zip(*rates, strict=True), color="tab:green")
-    rate.set(xlabel="epoch", ylabel="of the head", title="learning rate")
+    rate.set(xlabel="epoch", title="learning rate of the head")
+    rate.ticklabel_format(axis="y", style="scientific", scilimits=(-2, 3))
     borders = [before.epoch for before, after in pairwise(history) if before.stage != after.stage]
     for axes in (losses, accuracy, rate):
         axes.grid(alpha=0.3)
