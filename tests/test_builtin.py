@@ -55,3 +55,9 @@ def test_writers(component, tmp_path):
 @each("metric")
 def test_metrics(component):
     check_metric(component)
+
+
+def test_a_listing_has_a_line_for_each_kind_of_component(cli):
+    lines = cli("plugins", "list").stdout.splitlines()
+    assert any("model: simple-cnn" in line for line in lines)
+    assert not any("model:" in line and "dataset:" in line for line in lines)

@@ -112,7 +112,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, 
     for position, name in enumerate(columns):
         made.add_column(name, justify="left" if position < left else "right", overflow="fold")
     for row in rows:
-        made.add_row(*(Text(printable(cell.replace("\n", "?"))) for cell in row))
+        made.add_row(*(Text(printable(cell)) for cell in row))
     return made
 
 
