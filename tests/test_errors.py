@@ -35,3 +35,17 @@ def test_only_wrong_usage_exits_with_two(kind):
 def test_the_tree_in_the_docstring_is_complete():
     kinds = {name for name, value in vars(errors).items() if isinstance(value, type)}
     assert all(name in errors.__doc__ for name in kinds)
+
+
+def test_an_interrupt_behind_another_error_is_an_interrupt(monkeypatch, capsys):
+    from clsbench.cli import main
+
+    def wraps(*_, **__):
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as error:
+            raise RuntimeError("cannot schedule new futures after shutdown") from error
+
+    monkeypatch.setattr(main, "app", wraps)
+    assert main.execute(["infer"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"

@@ -105,6 +105,9 @@ def execute(arguments: list[str]) -> int:
     except Exception as error:
         if debug:
             raise
+        if _interrupted(error):
+            typer.echo("interrupted", err=True)
+            return INTERRUPTED
         typer.echo(
             f"error: {type(error).__name__}: {error}\n"
             "  this is a fault of clsbench, not of yours; CLSBENCH_DEBUG=1 shows where",
@@ -112,6 +115,15 @@ def execute(arguments: list[str]) -> int:
         )
         return 1
     return 0
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Whether an interrupt lies behind an error: libraries that are being imported or closed wrap it."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _colors() -> bool:
