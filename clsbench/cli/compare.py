@@ -115,7 +115,8 @@ def _two(terminal: Terminal, matched: Matched, margin: float | None, speeds: dic
 
 
 def _classes(terminal: Terminal, found: Comparison) -> None:
-    from clsbench.cli.terminal import shortened, table
+    from clsbench.cli.terminal import table
+    from clsbench.text import shortened
 
     changed = sorted((c for c in found.classes if c.lost or c.gained), key=lambda c: (c.p_adjusted, -abs(c.delta or 0)))
     rows = [

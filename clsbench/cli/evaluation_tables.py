@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from clsbench.cli.terminal import Terminal, facts_table, percent, shortened, table
+from clsbench.cli.terminal import Terminal, facts_table, percent, table
 from clsbench.evaluation.absence import reason_of
+from clsbench.text import shortened
 
 #: With more classes than this the table shows the worst and the best.
 SHOWN, WORST, BEST = 20, 10, 5

@@ -69,7 +69,7 @@ def find_lr(
     )
     build = partial(inputs.network.build, len(inputs.pictures.classes), **inputs.model_options)
     classifier = build_classifier(build, inputs.pictures, config)
-    with TemporaryDirectory() as folder, TrainingProgress(terminal.progress("loss", "accuracy")) as progress:
+    with TemporaryDirectory() as folder, TrainingProgress(terminal) as progress:
         setup, _ = set_up(classifier, inputs.pictures, config, progress, Path(folder))
         test = range_test(setup, steps=steps)
         setup.close()

@@ -32,8 +32,8 @@ from clsbench.cli import (
     show,
     train,
 )
-from clsbench.cli.terminal import printable
 from clsbench.errors import ClsbenchError
+from clsbench.text import printable
 
 INTERRUPTED = 130
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from rich.progress import TaskID
 
+    from clsbench.cli.terminal import Terminal
+    from clsbench.datasets.check import DataCheck
     from clsbench.training.loop import Epoch
 
 
@@ -14,11 +16,11 @@ class TrainingProgress:
     """One bar at a time: reading, features, then each stage with loss, accuracy and remaining time.
 
     Args:
-        progress: With the fields ``loss`` and ``accuracy``.
+        terminal: Where the bar and warnings go.
     """
 
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal, self._progress = terminal, terminal.progress("loss", "accuracy")
         self._task: TaskID | None = None
 
     def __enter__(self) -> TrainingProgress:
@@ -27,6 +29,11 @@ class TrainingProgress:
 
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
+
+    def checked(self, check: DataCheck) -> None:
+        """The pictures have been read: warn before they are trained on."""
+        for finding in check.findings:
+            self._terminal.warn(finding.message)
 
     def stage(self, name: str, total: int) -> None:
         """Something long begins."""

@@ -21,9 +21,10 @@ def runs(
     quiet: Quiet = False,
 ) -> None:
     """List runs with their best metrics."""
-    from clsbench.cli.terminal import Terminal, shortened, table
+    from clsbench.cli.terminal import Terminal, table
     from clsbench.errors import ClsbenchError
     from clsbench.runs import everything
+    from clsbench.text import shortened
 
     terminal = Terminal(json=json, quiet=quiet)
     facts = []

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from clsbench.errors import DataError
 from clsbench.runs import dumps, write_json
+from clsbench.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -126,13 +127,3 @@ def facts_table(title: str, facts: Iterable[tuple[str, str]]) -> Table:
 def percent(fraction: float) -> str:
     """A fraction as every table shows it."""
     return f"{fraction:.2%}"
-
-
-def shortened(text: str, width: int) -> str:
-    """A text of at most ``width`` characters; the end of a long one, where paths differ."""
-    return text if len(text) <= width else f"…{text[1 - width :]}"
-
-
-def printable(text: str) -> str:
-    """What strangers named their classes and files must not steer the terminal, nor break its encoding."""
-    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)

@@ -141,7 +141,7 @@ def train(
     )  # fmt: skip
     terminal.note(_plan(inputs.network.qualified, config, auto=auto))
     facts = describe_run(config, data=inputs.data_facts, model=inputs.model_facts)
-    with TrainingProgress(terminal.progress("loss", "accuracy")) as progress:
+    with TrainingProgress(terminal) as progress:
         result = run_training(
             partial(inputs.network.build, len(inputs.pictures.classes), **inputs.model_options),
             inputs.pictures, config, facts, progress, run_name=run, auto_lr=auto, strict=strict_data,
@@ -200,8 +200,6 @@ def _plan(name: str, config: TrainConfig, *, auto: bool) -> str:
 
 
 def _report(terminal: Terminal, result: Result, config: TrainConfig) -> None:
-    for finding in result.check.findings:
-        terminal.warn(finding.message)
     if result.classifier.head_loaded is False:
         terminal.note("the head is new: that of the weights file is another, or for another number of classes")
     if result.lr_suggestion:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clsbench.errors import DataError
+from clsbench.text import some
 
 #: What to do with a label the model does not know.
 UNKNOWN = ("error", "ignore")
@@ -70,8 +71,8 @@ def from_folders(names: Sequence[str], classes: Sequence[str], *, where: object,
     note: tuple[str, ...] = ()
     if folders:
         note = (
-            f"no accuracy: none of the folders ({_some(sorted(folders))}) bears the name of a class "
-            f"of the model ({_some(classes)})",
+            f"no accuracy: none of the folders ({some(sorted(folders))}) bears the name of a class "
+            f"of the model ({some(classes)})",
         )
     return Labels(None, [-1] * len(names), note)
 
@@ -109,8 +110,8 @@ def from_csv(file: Path, names: Sequence[str], classes: Sequence[str], *, unknow
         raise DataError(
             "no path in the labels file is one of the images",
             where=file,
-            got=_some(list(given)),
-            expected=f"paths relative to the folder, such as {_some(names)}",
+            got=some(list(given)),
+            expected=f"paths relative to the folder, such as {some(names)}",
         )
     found = [-1 if label is None else index.get(label, -1) for label in matched]
     labels = _labels(str(file), found, {m for m in matched if m}, classes, file, unknown)
@@ -128,19 +129,14 @@ def _labels(
         near = difflib.get_close_matches(strangers[0], classes, n=1)
         if unknown == "error":
             raise DataError(
-                f"labels that the model does not know: {_some(strangers)}",
+                f"labels that the model does not know: {some(strangers)}",
                 where=where,
-                expected=f"one of its {len(classes)} classes: {_some(classes)}",
+                expected=f"one of its {len(classes)} classes: {some(classes)}",
                 hint=(f"did you mean '{near[0]}'? " if near else "")
                 + "rename them, or leave them unlabelled with --unknown-labels ignore",
             )
-        notes.append(f"left unlabelled, as the model does not know them: {_some(strangers)}")
+        notes.append(f"left unlabelled, as the model does not know them: {some(strangers)}")
     missing = [name for name in classes if name not in present]
     if missing:
-        notes.append(f"classes of the model without any image here: {_some(missing)}")
+        notes.append(f"classes of the model without any image here: {some(missing)}")
     return Labels(source, found, tuple(notes))
-
-
-def _some(names: Sequence[str], limit: int = 5) -> str:
-    shown = ", ".join(names[:limit])
-    return shown if len(names) <= limit else f"{shown}, … ({len(names)} in all)"

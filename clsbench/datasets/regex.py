@@ -10,6 +10,7 @@ from clsbench.datasets.folder import existing_folder, skipped_note
 from clsbench.datasets.splits import make_splits
 from clsbench.errors import DataError, OptionError
 from clsbench.images.listing import list_images
+from clsbench.text import some
 
 
 def build(
@@ -49,7 +50,7 @@ def build(
         raise DataError(
             "training needs at least two classes" if classes else "the pattern matches no file name",
             where=root,
-            got=f"the label {classes[0]} alone, from {_some(listing.names)}" if classes else _some(listing.names),
+            got=f"the label {classes[0]} alone, from {some(listing.names, 3)}" if classes else some(listing.names, 3),
             expected=f"names with a match of {pattern}",
             hint="give another one with --with data.pattern=REGEX; it is searched in / and the path",
         )
@@ -64,7 +65,7 @@ def build(
         seed=seed,
         where=root,
     )
-    left = [f"{len(without)} images whose name does not match are left out: {_some(without)}"] if without else []
+    left = [f"{len(without)} images whose name does not match are left out: {some(without, 3)}"] if without else []
     return Dataset(classes=classes, splits=splits, notes=(*left, *skipped_note(listing), *made), root=str(root))
 
 
@@ -83,7 +84,3 @@ def _compile(pattern: str) -> tuple[re.Pattern[str], str | int]:
             expected=r"parentheses around the label, such as /([^/]+)_\d+\.jpg$",
         )
     return search, "label" if "label" in search.groupindex else 1
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f", … ({len(names)} in all)" if len(names) > 3 else "")

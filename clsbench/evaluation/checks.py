@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clsbench.errors import DataError
-from clsbench.evaluation.classes import some
+from clsbench.text import some
 
 #: How far from 1 the probabilities of an image may sum up, and how far float32 brings them.
 TOLERANCE, ROUNDING = 1e-3, 1e-5

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clsbench.errors import DataError
+from clsbench.text import some
 
 
 class ClassIndex:
@@ -71,9 +72,3 @@ class ClassIndex:
         final = names if self._fixed else sorted(names)
         position = {name: k for k, name in enumerate(final)}
         return tuple(final), np.array([*(position[name] for name in names), -1], np.int32)
-
-
-def some(names: Sequence[str], limit: int = 5) -> str:
-    """The first few of many names, and how many there are."""
-    shown = ", ".join(names[:limit])
-    return shown if len(names) <= limit else f"{shown}, … ({len(names)} in all)"

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from clsbench.errors import DataError
 from clsbench.evaluation.checks import may_repeat
-from clsbench.evaluation.classes import ClassIndex, some
+from clsbench.evaluation.classes import ClassIndex
 from clsbench.evaluation.names import Names
 from clsbench.evaluation.sources import CsvSource, read_batches, unreadable
+from clsbench.text import some
 
 
 def read_labels(file: Path, names: Names, classes: ClassIndex) -> NDArray[np.int32]:

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clsbench.errors import DataError
-from clsbench.evaluation.classes import some
 from clsbench.evaluation.comparison import Answers
 from clsbench.evaluation.names import Names
 from clsbench.evaluation.table import PredictionTable
+from clsbench.text import some
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,14 @@ from pathlib import Path
 
 from clsbench.errors import DataError, OptionError
 from clsbench.evaluation.building import TableBuilder
-from clsbench.evaluation.classes import ClassIndex, some
+from clsbench.evaluation.classes import ClassIndex
 from clsbench.evaluation.label_file import read_labels
 from clsbench.evaluation.manifest import classes_of, read_manifest, rows_of
 from clsbench.evaluation.scratch import MEMORY_LIMIT, Scratch
 from clsbench.evaluation.sources import Kind, Source, open_source, read_batches
 from clsbench.evaluation.table import PredictionTable
 from clsbench.predictions import PREFIX, RANKED
+from clsbench.text import some
 
 #: The columns that are read, beside top1 … and p:<class>.
 KINDS: dict[str, Kind] = {

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clsbench.errors import DataError, OptionError
+from clsbench.text import printable, shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -61,7 +62,7 @@ def save_grid(tiles: Sequence[Tile], file: Path, *, columns: int | None = None, 
             axes = figure.add_axes((left / width, bottom / height, PICTURE / width, PICTURE / height))
             axes.imshow(tile.pixels)
             axes.set_axis_off()
-        lines = "\n".join(shorten(line) for line in tile.title.split("\n"))
+        lines = "\n".join(shortened(line, TITLE) for line in printable(tile.title).split("\n"))
         middle, above = (left + PICTURE / 2) / width, (bottom + PICTURE + 0.04) / height
         figure.text(middle, above, lines, fontsize=7, color=tile.colour, ha="center", va="bottom", parse_math=False)
     if title:
@@ -93,14 +94,3 @@ def save_figure(figure: Figure, file: Path, *, dpi: int) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         figure.savefig(file, dpi=dpi, format="png")
-
-
-def shorten(text: str, limit: int = TITLE) -> str:
-    """The end of a long text, where file names differ."""
-    clean = printable(text)
-    return clean if len(clean) <= limit else f"…{clean[1 - limit :]}"
-
-
-def printable(text: str) -> str:
-    """The text with a question mark for what cannot be drawn or printed."""
-    return "".join(c if c.isprintable() else "?" for c in text)

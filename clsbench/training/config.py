@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
-from typing import Any, Literal, get_args
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 from clsbench.errors import OptionError
 from clsbench.models.heads import parse_head
@@ -101,12 +101,6 @@ class TrainConfig:
                     f"unknown {name}", where=_flag(name), got=getattr(self, name), expected=", ".join(choices)
                 )
         parse_head(self.head)
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> TrainConfig:
-        """The configuration that run.json holds."""
-        known = {field.name for field in fields(cls)}
-        return cls(**{name: value for name, value in values.items() if name in known})
 
 
 _RANGES: dict[str, tuple[float, float]] = {

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from clsbench.images.grid import printable, save_figure
+from clsbench.images.grid import save_figure
+from clsbench.text import printable
 from clsbench.training.loop import Epoch
 
 

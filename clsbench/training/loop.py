@@ -10,6 +10,7 @@ from typing import Protocol
 
 from torch import Tensor
 
+from clsbench.datasets.check import DataCheck
 from clsbench.errors import ModelError
 from clsbench.models.classifier import Classifier
 from clsbench.runs import Run
@@ -48,6 +49,9 @@ class Epoch:
 
 class Observer(Protocol):
     """Hears how training goes."""
+
+    def checked(self, check: DataCheck) -> None:
+        """The pictures have been read, and what is wrong with them is known."""
 
     def stage(self, name: str, total: int) -> None:
         """Something long begins: reading pictures, a stage; ``total`` pictures or batches."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -113,29 +114,29 @@ def run_training(
         "check": check.to_json(),
     }
     run.write(facts)
-    if auto_lr:
-        suggestion = range_test(setup)
-        config = setup.config = dataclasses.replace(config, lr=suggestion.valley)
-        facts["training"] = asdict(config)
+    with closing(setup):
+        if auto_lr:
+            suggestion = range_test(setup)
+            config = setup.config = dataclasses.replace(config, lr=suggestion.valley)
+            facts["training"] = asdict(config)
+            run.write(facts)
+        trainer = _train(setup, run, observer, started)
+        best = trainer.finish()
+        test = _test_accuracy(setup, setup.test) if setup.test else None
+        seconds = time.perf_counter() - started
+        facts["result"] = {
+            "epochs": len(trainer.history),
+            "best_epoch": best.epoch,
+            "val_accuracy": best.val_accuracy,
+            "val_loss": best.val_loss,
+            "test_accuracy": test,
+            "seconds": seconds,
+            "stopped": trainer.stopped,
+            "head_loaded": classifier.head_loaded,
+            "unreadable": setup.unreadable(),
+        }
         run.write(facts)
-    trainer = _train(setup, run, observer, started)
-    best = trainer.finish()
-    test = _test_accuracy(setup, setup.test) if setup.test else None
-    seconds = time.perf_counter() - started
-    facts["result"] = {
-        "epochs": len(trainer.history),
-        "best_epoch": best.epoch,
-        "val_accuracy": best.val_accuracy,
-        "val_loss": best.val_loss,
-        "test_accuracy": test,
-        "seconds": seconds,
-        "stopped": trainer.stopped,
-        "head_loaded": classifier.head_loaded,
-        "unreadable": setup.unreadable(),
-    }
-    run.write(facts)
-    save_pictures(setup, trainer, dataset.classes)
-    setup.close()
+        save_pictures(setup, trainer, dataset.classes)
     return Result(run, classifier, trainer.history, best, test, check, trainer.stopped, config.lr if auto_lr else None)
 
 

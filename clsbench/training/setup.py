@@ -176,5 +176,6 @@ def set_up(
     check = check_dataset(dataset, unreadable=setup.unreadable(), digests=digests)
     if strict:
         check.refuse(dataset.root)
+    observer.checked(check)
     classifier.to(setup.device)
     return setup, check

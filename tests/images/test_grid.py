@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from clsbench.images.grid import TITLE, Tile, save_grid, shorten
+from clsbench.images.grid import TITLE, Tile, save_grid
+from clsbench.text import printable, shortened
 
 RED = np.full((4, 6, 3), (250, 10, 10), np.uint8)
 
@@ -73,8 +74,9 @@ def test_folders_above_the_file_are_made(tmp_path):
 
 @given(st.text(max_size=60))
 def test_a_shortened_text_fits_and_ends_as_the_whole_one(text):
-    short = shorten(text)
-    assert len(short) <= TITLE
-    assert short.isprintable()
-    if text.isprintable():
-        assert short == text or (short[0] == "…" and text.endswith(short[1:]))
+    for line in text.split("\n"):  # as save_grid does
+        short = shortened(printable(line), TITLE)
+        assert len(short) <= TITLE
+        assert short.isprintable()
+        if line.isprintable():
+            assert short == line or (short[0] == "…" and line.endswith(short[1:]))

@@ -26,6 +26,9 @@ class Hearing:
     def __init__(self) -> None:
         self.stages, self.advanced, self.losses, self.epochs = [], 0, [], []
 
+    def checked(self, check):
+        self.check = check
+
     def stage(self, name, total):
         self.stages.append((name, total))
 

@@ -153,8 +153,3 @@ def test_an_unknown_choice_is_refused_with_those_there_are(name):
 def test_a_head_that_cannot_be_read_is_refused():
     with pytest.raises(OptionError, match="head"):
         TrainConfig(epochs=1, lr=0.1, head="mlp")
-
-
-def test_a_configuration_comes_back_from_json_and_what_a_newer_one_knows_is_passed_over():
-    config = configure("fine-tune", pretrained=True, lr=0.3, head="mlp:8", max_time=60.0, unfreeze_from="layer4")
-    assert TrainConfig.from_json({**asdict(config), "from the future": 1}) == config

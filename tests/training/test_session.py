@@ -57,7 +57,7 @@ def test_run_json_is_enough_to_repeat_the_run(run, configured, pictures, colours
     dataset = pictures(test=colours(6, seed=2, split="test"))
     result = run(config, dataset)
     facts = of_file(result.run.path / "run.json")
-    assert TrainConfig.from_json(facts["training"]) == config
+    assert TrainConfig(**facts["training"]) == config
     assert facts["classes"] == ["red", "green", "blue"]
     assert facts["splits"] == record_splits(dataset)
     assert facts["splits"]["val"] == [f"val/{k}.png" for k in range(9)]
@@ -241,3 +241,11 @@ def test_training_says_nothing_of_its_own(run, configured, capsys, caplog):
         run(configured(recipe="fine-tune", freeze_epochs=1, augment="trivial"), curves=True)
     assert capsys.readouterr() == ("", "")
     assert caplog.records == []
+
+
+def test_the_data_check_is_heard_before_the_first_epoch(run, configured, pictures, colours, observer, monkeypatch):
+    heard = []
+    monkeypatch.setattr(observer, "checked", lambda check: heard.append((len(observer.epochs), check.findings)))
+    result = run(configured(), pictures(train=[*colours(24), Sample("train/broken.jpg", b"\xff\xd8\xffbroken", 0)]))
+    assert heard == [(0, result.check.findings)]
+    assert len(result.check.findings) == 1

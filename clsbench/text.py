@@ -1,0 +1,33 @@
+"""Texts for people: what strangers named their files and classes, made safe and short."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def printable(text: str) -> str:
+    """The text with a question mark for what would steer a terminal, break its encoding or cannot be drawn.
+
+    >>> printable("ants\\x1b[31m")
+    'ants?[31m'
+    """
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
+
+
+def shortened(text: str, width: int) -> str:
+    """A text of at most ``width`` characters; the end of a long one, where paths differ.
+
+    >>> shortened("photos/ants/17.jpg", 8)
+    '…/17.jpg'
+    """
+    return text if len(text) <= width else f"…{text[1 - width :]}"
+
+
+def some(names: Sequence[str], limit: int = 5) -> str:
+    """The first few of many names, and how many there are.
+
+    >>> some(["a", "b", "c"], 2)
+    'a, b, … (3 in all)'
+    """
+    shown = ", ".join(names[:limit])
+    return shown if len(names) <= limit else f"{shown}, … ({len(names)} in all)"
