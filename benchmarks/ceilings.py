@@ -3,7 +3,7 @@
     python benchmarks/ceilings.py --model lite0.onnx --images photos/ --batch-size 4 --streams 2 --threads 1
 
 Model: ``clsbench.inference.tuning.throughput`` on the backend and plan that a run used, on a
-batch of the pictures. Decoding: ``clsbench.inference.bench.decode_rate``, every core reading,
+batch of the images. Decoding: ``clsbench.inference.bench.decode_rate``, every core reading,
 decoding and resizing. The windows of both take turns; medians. Both share the cores of a
 CPU, so no run can beat ``1 / (1/model + 1/decode)``. Prints one line of JSON, images/s.
 """
@@ -25,11 +25,11 @@ def measure(model: Path, images: Path, plan: dict[str, int], seconds: float, win
     from clsbench.datasets.dataset import Sample
     from clsbench.images.listing import list_images
     from clsbench.images.loader import ImageLoader
-    from clsbench.inference.backend import read_card
     from clsbench.inference.bench import decode_rate
-    from clsbench.inference.machine import available_cores
     from clsbench.inference.onnxruntime_backend import build
     from clsbench.inference.tuning import throughput
+    from clsbench.machine import available_cores
+    from clsbench.model_file import read_card
 
     loader, backend = ImageLoader(read_card(model).transform), build(model, "cpu", **plan)
     samples = [Sample(name, f"{images}/{name}", None) for name in list_images(images).names]

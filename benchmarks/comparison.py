@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from reporting import note, print_table, write_json
 from scipy.stats import binom
 
-from clsbench.evaluation.equivalence import MARGIN, deviation, score
-from clsbench.evaluation.paired import LEVEL, Flips, bootstrap_interval, mcnemar
+from clsbench.evaluation.comparison.equivalence import MARGIN, deviation, score
+from clsbench.evaluation.comparison.paired import LEVEL, Flips, bootstrap_interval, mcnemar
 
 Counts = NDArray[np.int64]
 QUANTILE = NormalDist().inv_cdf(LEVEL)

@@ -28,7 +28,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from clsbench.card import ModelCard
-from clsbench.predictions import Predictions
+from clsbench.predictions.block import Predictions
 from clsbench.testing import installed
 from clsbench.transform import ImageTransform
 
@@ -41,7 +41,7 @@ with installed("writer", file.suffix[1:]).build(file, card, probabilities=True) 
         labels = random.integers(0, count, size)
         logits = random.normal(size=(size, count)).astype(np.float32)
         logits[np.arange(size), labels] += 4
-        names = [f"some/folder/of/pictures/image-{start + k:07d}.jpg" for k in range(size)]
+        names = [f"some/folder/of/images/image-{start + k:07d}.jpg" for k in range(size)]
         writer.write(Predictions(names, labels, logits, [None] * size))
 """
 
@@ -49,8 +49,8 @@ with installed("writer", file.suffix[1:]).build(file, card, probabilities=True) 
 EVALUATE = """
 import sys
 from pathlib import Path
-from clsbench.evaluation.evaluate import METRICS, evaluate
-from clsbench.evaluation.reading import read_predictions
+from clsbench.evaluation.judging import METRICS, evaluate
+from clsbench.predictions.reading import read_predictions
 from clsbench.runs import write_json
 from clsbench.testing import installed
 

@@ -52,7 +52,7 @@ def pretrained(name: str) -> Classifier:
 
 def write_random(name: str, file: Path, classes: list[str]) -> None:
     from clsbench.card import ModelCard
-    from clsbench.export.onnx_export import to_onnx, write_model
+    from clsbench.exporting.onnx_export import to_onnx, write_model
     from clsbench.testing import installed
 
     classifier = installed("model", name).build(len(classes))

@@ -46,7 +46,7 @@ class Measured(NamedTuple):
 
 
 class Peer(Protocol):
-    """One way to label pictures."""
+    """One way to label images."""
 
     def batches(self, files: Files) -> Iterator[list[int]]:
         """Class indices, batch by batch, in the order of the files."""
@@ -91,7 +91,7 @@ class Loop:
     def __init__(self, model: Path) -> None:
         import onnxruntime as ort
 
-        from clsbench.inference.backend import read_card
+        from clsbench.model_file import read_card
 
         self.transform = read_card(model).transform
         self.session = ort.InferenceSession(str(model), providers=["CPUExecutionProvider"])
@@ -121,7 +121,7 @@ class Loader(Loop):
 
 
 class TimmDataset:
-    """Pictures through a torchvision pipeline: float32 (3, h, w)."""
+    """Images through a torchvision pipeline: float32 (3, h, w)."""
 
     def __init__(self, files: Files, transform: Any) -> None:
         self.files, self.transform = files, transform

@@ -4,15 +4,15 @@
 
 1. hymenoptera's photos: ``ImageLoader(path)`` against
    ``Image.open(path).convert("RGB").resize(size, filter, box)``, with EfficientNet-Lite0's
-   transform (bicubic, 224). Both read the file; turns are taken picture by picture.
+   transform (bicubic, 224). Both read the file; turns are taken image by image.
 2. ``--fast-decode`` on 12-megapixel photos: the same photos enlarged to 4000×3000 (JPEG,
    quality 90) against exact decoding and against Pillow. Enlarged photos have no detail
    of their own at that size, so they decode faster than a camera's, and the pixels of the
    fast way differ less than a camera's would.
 
-Prints for each: CPU ms a picture (of each picture the median over the rounds, then the
+Prints for each: CPU ms an image (of each image the median over the rounds, then the
 mean), the ratio, the largest and the mean difference of pixels to Pillow's, and how many
-pictures keep their top-1 with the pretrained Lite0 (onnxruntime, one thread, batches of 1).
+images keep their top-1 with the pretrained Lite0 (onnxruntime, one thread, batches of 1).
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from PIL import Image, ImageOps
 from reporting import median, note, print_table, write_json
 
 from clsbench.images.loader import ImageLoader
-from clsbench.inference.backend import read_card
+from clsbench.model_file import read_card
 from clsbench.transform import ImageTransform
 
-#: A path -> the picture at the network's size.
+#: A path -> the image at the network's size.
 Way = Callable[[Path], Any]
 
 
@@ -60,7 +60,7 @@ def reference_pixels(file: Path, transform: ImageTransform) -> np.ndarray:
 
 
 def cpu_seconds(ways: dict[str, Way], files: list[Path], rounds: int) -> dict[str, float]:
-    """Mean CPU seconds a picture of each way; the ways take turns on every picture."""
+    """Mean CPU seconds an image of each way; the ways take turns on every image."""
     spent: dict[str, list[list[float]]] = {name: [[] for _ in files] for name in ways}
     for number in range(rounds + 1):  # the first round warms up
         for index, file in enumerate(files):
@@ -85,7 +85,7 @@ def compare(loader: ImageLoader, files: list[Path], labels: Callable[[np.ndarray
         "max_difference": largest,
         "mean_difference": sum(means) / len(means),
         "same_top1": same,
-        "pictures": len(files),
+        "images": len(files),
         "agreement": same / len(files),
     }
 
@@ -145,7 +145,7 @@ def main() -> None:
         note("12-megapixel photos")
         large_times = cpu_seconds({**ways, "fast": fast}, large, given.rounds)
         large_exact, large_fast = compare(exact, large, labels), compare(fast, large, labels)
-    columns = ("", "CPU ms a picture", "× Pillow", "max difference", "mean", "same top-1 as Pillow")
+    columns = ("", "CPU ms an image", "× Pillow", "max difference", "mean", "same top-1 as Pillow")
     rows = [row("Pillow", times["pillow"], times["pillow"], None)]
     print_table(
         f"Read, decode, resize: {len(files)} photos",

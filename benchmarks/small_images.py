@@ -1,4 +1,4 @@
-"""Small pictures: 10,000 CIFAR-10 files (32×32 JPEG), simple-cnn with random weights.
+"""Small images: 10,000 CIFAR-10 files (32×32 JPEG), simple-cnn with random weights.
 
     python benchmarks/small_images.py --json small.json
 
@@ -61,7 +61,7 @@ def main() -> None:
     middle, plan = counted[len(counted) // 2], runs[-1]["options"]
     rates = {key: median(f[key] for f in counted) for key in ("images_per_second", "steady_images_per_second", "limit")}
     print_table(
-        f"{given.files} pictures of 32×32, simple-cnn, medians of {given.rounds} runs",
+        f"{given.files} images of 32×32, simple-cnn, medians of {given.rounds} runs",
         ("", "images/s"),
         [["overall", f"{rates['images_per_second']:.0f}"], ["steady", f"{rates['steady_images_per_second']:.0f}"],
          ["limit by the run's own account", f"{rates['limit']:.0f}"], ["wanted", "5000"]],

@@ -6,13 +6,13 @@ Start-up, EfficientNet-Lite0, warm disk, medians. The clock starts before the pr
 started and is the system's monotonic one, so that both processes read the same:
 
 - *first batch*: until the pipeline hands the first batch of predictions on, in
-  ``clsbench infer`` on --pictures photos. A wrapper round ``Pipeline.run`` notes the time; the
+  ``clsbench infer`` on --images photos. A wrapper round ``Pipeline.run`` notes the time; the
   interpreter, every import, listing, reading the card and opening the session are in it.
 - *whole process*: until ``clsbench infer`` on 8 photos, not wrapped, has ended, tables and
   manifest included.
 
 Memory: the peak resident size (``ru_maxrss`` of that one process, from ``wait4``) of
-``clsbench infer --out preds.csv`` on 100,000 pictures and on 1,000. The pictures are hard links
+``clsbench infer --out preds.csv`` on 100,000 images and on 1,000. The images are hard links
 to 1,000 CIFAR-10 files. This process imports nothing large, because a child's peak starts
 from its parent's size. Wanted: within 10 % + 50 MB.
 """
@@ -101,7 +101,7 @@ def startup(given: argparse.Namespace, folder: Path, environment: dict[str, str]
 
 
 def memory(given: argparse.Namespace, folder: Path, environment: dict[str, str]) -> dict[str, Any]:
-    """Peak resident bytes by number of pictures."""
+    """Peak resident bytes by number of images."""
     note("memory: unpacking and exporting")
     root = pictures.unpack(given.small, folder / "small", below="cifar10/test/cat") / "cifar10" / "test"
     sources = sorted(root.rglob("*.jp*g"))[:1000]
@@ -116,7 +116,7 @@ def memory(given: argparse.Namespace, folder: Path, environment: dict[str, str])
         if count == given.few:
             # Not counted: it may measure plans, which takes memory that the larger job would not take.
             finish([*command, "--tune", "quick"], environment)
-        note(f"memory: {count} pictures")
+        note(f"memory: {count} images")
         seconds, peak = finish(command, environment)
         found[count] = {"images": count, "seconds": seconds, "peak_bytes": peak}
     allowed = 1.1 * found[given.few]["peak_bytes"] + 50e6
@@ -138,7 +138,7 @@ def print_report(times: dict[str, Any], sizes: dict[str, Any], given: argparse.N
         ("", "median", "min", "max"), rows,
     )  # fmt: skip
     cells = [[f"{r['images']}", f"{r['seconds']:.1f}", f"{r['peak_bytes'] / 1e6:.1f}"] for r in sizes["runs"]]
-    print_table(f"Peak memory, {sizes['model']}, 32×32 pictures", ("images", "seconds", "MB"), cells)
+    print_table(f"Peak memory, {sizes['model']}, 32×32 images", ("images", "seconds", "MB"), cells)
     few, many = (run["peak_bytes"] for run in sizes["runs"])
     fits = "within" if many <= sizes["allowed_bytes"] else "BEYOND"
     print(f"\n{(many - few) / 1e6:+.1f} MB ({many / few - 1:+.1%}): {fits} 10 % + 50 MB")
@@ -148,7 +148,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, default=pictures.HYMENOPTERA, help="a tar of photos, for start-up")
     parser.add_argument("--small", type=Path, default=pictures.CIFAR10, help="CIFAR-10 as a tar, for memory")
-    parser.add_argument("--pictures", type=int, default=64, help="photos of a start-up run")
+    parser.add_argument("--images", type=int, default=64, help="photos of a start-up run")
     parser.add_argument("--rounds", type=int, default=9, help="of start-up")
     parser.add_argument("--few", type=int, default=1000)
     parser.add_argument("--many", type=int, default=100_000)

@@ -4,7 +4,7 @@
     python benchmarks/throughput.py --model resnet50          # clsbench and the ceilings only
     python benchmarks/throughput.py --peer-python /tmp/peers/bin/python
 
-The pictures are hymenoptera's photos, copied in turn to 2,000 files; the network is the
+The images are hymenoptera's photos, copied in turn to 2,000 files; the network is the
 pretrained EfficientNet-Lite0, exported by the command line (ResNet-50: random weights). A
 round runs, each in a process of its own and one after the other: the two ceilings
 (ceilings.py), ``clsbench infer … --out preds.csv``, and each peer (peers.py) on the first
@@ -13,7 +13,7 @@ medians over the rounds; ratios and fractions are medians of those of each round
 
 Prints: images/s and × of every peer; both accounts of the limit (ceilings taken apart, and
 the run's own busy times); and whether top-1 on every distinct photo is that of the reference
-path (Pillow, resize_pillow, onnxruntime with one thread, picture by picture) for several
+path (Pillow, resize_pillow, onnxruntime with one thread, image by image) for several
 batch sizes, streams and threads.
 """
 
@@ -107,7 +107,7 @@ def _option(key: str) -> str:
 
 
 def _check_complete(facts: dict[str, Any], files: int) -> None:
-    """A run that lost pictures is no measurement."""
+    """A run that lost images is no measurement."""
     if facts["counts"]["ok"] != files:
         sys.exit(f"clsbench classified {facts['counts']} of {files} files")
 
@@ -160,13 +160,13 @@ def accounts(rounds: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def reference_labels(model: Path, files: list[Path]) -> dict[Path, str]:
-    """File -> class by the reference path: Pillow, its resize, one thread, one picture at a time."""
+    """File -> class by the reference path: Pillow, its resize, one thread, one image at a time."""
     import numpy as np
     import onnxruntime as ort
     from PIL import Image, ImageOps
 
     from clsbench.images.resize import resize_pillow
-    from clsbench.inference.backend import read_card
+    from clsbench.model_file import read_card
 
     card, options = read_card(model), ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -182,7 +182,7 @@ def reference_labels(model: Path, files: list[Path]) -> dict[Path, str]:
 
 
 def agreement(bench: Bench) -> list[dict[str, Any]]:
-    """Top-1 against the reference path on every distinct picture, the placeholder included."""
+    """Top-1 against the reference path on every distinct image, the placeholder included."""
     folder = bench.folder / "distinct"
     files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in (".jpg", ".jpeg", ".gif"))
     labels = reference_labels(bench.model, files)
@@ -246,7 +246,7 @@ def print_agreement(rows: list[dict[str, Any]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=pictures.HYMENOPTERA, help="a tar of photos")
-    parser.add_argument("--files", type=int, default=2000, help="pictures for clsbench")
+    parser.add_argument("--files", type=int, default=2000, help="images for clsbench")
     parser.add_argument("--peer-files", type=int, default=400, help="the first of them, for each peer")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--window", type=float, default=2.0, help="seconds of one window of the ceilings (six a round)")

@@ -12,11 +12,11 @@ is skipped, and said to be.
 Three figures; the runs of a round take turns, each in a process of its own, with caches and
 run directories of its own. Ratios are taken within a round; everything is a median over the
 rounds. clsbench runs through its command line, and its clock (``history[].elapsed``) starts before
-it builds the network or reads a picture: decoding, exporting the backbone, cached features and
+it builds the network or reads an image: decoding, exporting the backbone, cached features and
 checkpoints are in it, imports are not. fastai's and the loop's start at the call that trains.
 
 - *frozen*: ants and bees, pretrained EfficientNet-Lite0, the head alone is trained. Seconds until
-  94.5 % of the pictures of val/ are right, against the whole of fastai's frozen
+  94.5 % of the images of val/ are right, against the whole of fastai's frozen
   ``fit_one_cycle(5)`` on the same network; also against the epoch in which fastai first got there.
 - *fine-tune*: the same with the defaults of ``--recipe fine-tune``, several seeds, no peer.
 - *cifar*: CIFAR-10 as class folders, simple-cnn, 5 epochs. Test accuracy, and seconds an epoch
@@ -61,7 +61,7 @@ Run = dict[str, Any]
 
 
 class Bench:
-    """Pictures and options of one comparison."""
+    """Images and options of one comparison."""
 
     def __init__(self, given: argparse.Namespace, folder: Path) -> None:
         self.given, self.folder = given, folder
@@ -80,7 +80,7 @@ class Bench:
         return self.clsbench(self.insects, *LITE0, "--recipe", "fine-tune", "--seed", seed)
 
     def cifar(self, seed: int) -> dict[str, Run]:
-        """Runs by name; the loop gets what clsbench trained with, and as many pictures."""
+        """Runs by name; the loop gets what clsbench trained with, and as many images."""
         epochs = self.given.epochs
         ours = self.clsbench(self.cifar10, "--model", "simple-cnn", "--epochs", epochs, "--seed", seed)
         options = ["--epochs", epochs, "--seed", seed, "--held-out", held_out(self.cifar10, ours["counts"])]
@@ -158,16 +158,16 @@ def unpacked(archive: Path, folder: Path, name: str) -> Path:
 
 
 def held_out(data: Path, counts: dict[str, int]) -> int:
-    """How many of the training pictures clsbench kept for validation; 0 where it validated on test/."""
+    """How many of the training images clsbench kept for validation; 0 where it validated on test/."""
     files = sum(1 for _ in (data / "train").rglob("*.jpg"))
     return files - counts.get("train", files)
 
 
 def check_same_pictures(name: str, ours: dict[str, int], theirs: dict[str, int]) -> None:
-    """Other pictures make another measurement."""
+    """Other images make another measurement."""
     for split in ("train", "val"):
         if split in ours and ours[split] != theirs[split]:
-            sys.exit(f"clsbench has {ours[split]} {split} pictures, {name} {theirs[split]}")
+            sys.exit(f"clsbench has {ours[split]} {split} images, {name} {theirs[split]}")
 
 
 def best_accuracy(run: Run) -> float:

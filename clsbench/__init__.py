@@ -1,4 +1,4 @@
-"""clsbench: image classifiers from labelled pictures to trusted predictions.
+"""clsbench: image classifiers from labelled images to trusted predictions.
 
 The names below are for plugin authors. Nothing heavy is imported until one is used;
 ``Classifier`` imports torch, so use it inside ``build`` functions only.
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from clsbench.models.classifier import Classifier
     from clsbench.models.imagenet import imagenet_classes
     from clsbench.models.weights import load_state, read_state
-    from clsbench.predictions import Outcomes, Predictions
+    from clsbench.predictions.block import Outcomes, Predictions
     from clsbench.transform import ImageTransform
 
 _HOMES = {
@@ -39,8 +39,8 @@ _HOMES = {
     "imagenet_classes": "clsbench.models.imagenet",
     "load_state": "clsbench.models.weights",
     "read_state": "clsbench.models.weights",
-    "Outcomes": "clsbench.predictions",
-    "Predictions": "clsbench.predictions",
+    "Outcomes": "clsbench.predictions.block",
+    "Predictions": "clsbench.predictions.block",
     "ImageTransform": "clsbench.transform",
 }
 

@@ -59,7 +59,7 @@ def register_backends() -> Iterator[Component]:
 @hookimpl
 def register_writers() -> Iterator[Component]:
     """``csv``, ``jsonl`` and ``parquet``."""
-    from clsbench.inference import writers
+    from clsbench.predictions import writers
 
     yield Component("csv", writers.CsvWriter, "comma-separated values")
     yield Component("jsonl", writers.JsonlWriter, "one JSON object a line")
@@ -69,12 +69,20 @@ def register_writers() -> Iterator[Component]:
 @hookimpl
 def register_metrics() -> Iterator[Component]:
     """Those of ``infer``, then the others of ``evaluate``."""
-    from clsbench.evaluation import accuracy, per_class
+    from clsbench.evaluation.metrics import accuracy, per_class
 
     yield Component("accuracy", accuracy.build, "top-1 and top-5 with 95 % Wilson intervals")
     yield Component("per-class", per_class.build, "precision, recall, F1 and support of each class")
 
-    from clsbench.evaluation import averages, confusion, coverage, label_errors, probability, roc_auc, top_losses
+    from clsbench.evaluation.metrics import (
+        averages,
+        confusion,
+        coverage,
+        label_errors,
+        probability,
+        roc_auc,
+        top_losses,
+    )
 
     yield Component("averages", averages.build, "balanced accuracy; macro and weighted precision, recall and F1")
     yield Component("probability", probability.build, "log loss, Brier score, ECE and a reliability diagram")

@@ -30,7 +30,7 @@ class ModelCard:
 
     Args:
         classes: Unique names; position k names logit k.
-        transform: How pictures become the input pixels.
+        transform: How images become the input pixels.
         precision: Of the weights: ``float32``, ``float16``, ``int8``.
         temperature: Divides the logits before softmax, where the model was calibrated.
         model: Name, plugin, version and options of the network.

@@ -22,7 +22,7 @@ from clsbench.card import ModelCard
 from clsbench.datasets.dataset import Dataset
 from clsbench.hookspecs import Component
 from clsbench.options import option_types
-from clsbench.predictions import Outcomes, Predictions
+from clsbench.predictions.block import Outcomes, Predictions
 from clsbench.registry import Registry
 from clsbench.transform import ImageTransform
 
@@ -45,7 +45,7 @@ def check_options_are_keywords(component: Component) -> None:
 
 
 def check_model(component: Component, *, num_classes: int = 3, **options: Any) -> None:
-    """A model: shapes, normalisation inside, pictures independent of their batch, strict weights.
+    """A model: shapes, normalisation inside, images independent of their batch, strict weights.
 
     Args:
         component: From ``register_models``.
@@ -68,7 +68,7 @@ def check_model(component: Component, *, num_classes: int = 3, **options: Any) -
     _require(features.shape == (3, classifier.feature_dim), f"features have shape {tuple(features.shape)}")
     _require(logits.shape == (3, num_classes), f"logits have shape {tuple(logits.shape)}")
     _require(logits.dtype == torch.float32, f"logits are {logits.dtype}")
-    torch.testing.assert_close(alone, logits[1:2], msg="a picture's logits depend on its batch")
+    torch.testing.assert_close(alone, logits[1:2], msg="an image's logits depend on its batch")
     _require(classifier.layer_groups[-1][0] == "head", "the last layer group must be 'head'")
     again = component.build(num_classes, **options)
     again.load_state_dict(classifier.state_dict())  # strict: raises where names differ
@@ -95,7 +95,7 @@ def check_decoder(component: Component, encoded: bytes, pixels: NDArray[np.uint8
 
     Args:
         component: From ``register_decoders``.
-        encoded: A picture in one of its formats.
+        encoded: An image in one of its formats.
         pixels: What it shows, uint8 (H, W, 3).
     """
     check_options_are_keywords(component)
@@ -104,7 +104,7 @@ def check_decoder(component: Component, encoded: bytes, pixels: NDArray[np.uint8
     decoded = decoder(encoded)
     _require(decoded.dtype == np.uint8 and decoded.ndim == 3, f"pixels are {decoded.dtype} {decoded.shape}")
     np.testing.assert_array_equal(decoded, pixels)
-    for bad in (b"", b"not a picture", encoded[: len(encoded) // 2]):
+    for bad in (b"", b"not an image", encoded[: len(encoded) // 2]):
         try:
             decoder(bad)
         except Exception:  # noqa: BLE001  any exception is right
@@ -120,7 +120,7 @@ def check_backend(component: Component, model_path: Path, reference: NDArray[np.
         model_path: An .onnx file with a card.
         reference: The logits (N, K) it must give for ``pictures_for(card, N)``.
     """
-    from clsbench.inference.backend import read_card
+    from clsbench.model_file import read_card
 
     check_options_are_keywords(component)
     backend = component.build(model_path, "cpu")
@@ -178,7 +178,7 @@ def check_metric(component: Component) -> None:
 
 
 def pictures_for(card: ModelCard, count: int) -> NDArray[np.uint8]:
-    """The kit's pictures in the size a model wants: uint8 (count, h, w, 3)."""
+    """The kit's images in the size a model wants: uint8 (count, h, w, 3)."""
     return _pictures(count, card.transform.size)
 
 

@@ -25,7 +25,7 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class Geometry:
-    """What a transform does to one picture of known size, in pixels.
+    """What a transform does to one image of known size, in pixels.
 
     Args:
         box: (left, top, right, bottom) of the source that survives; floats.
@@ -38,13 +38,13 @@ class Geometry:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageTransform:
-    """How encoded pictures become uint8 (h, w, 3), and how the network normalises them.
+    """How encoded images become uint8 (h, w, 3), and how the network normalises them.
 
     Args:
         size: (h, w) of the network's input, pixels.
         resize: ``crop`` (shortest side to size / crop_fraction, then centre crop),
             ``squash`` (ignore the aspect ratio) or ``letterbox`` (fit, pad with ``mean``).
-        crop_fraction: The part of the resized picture that the centre crop keeps, in (0, 1].
+        crop_fraction: The part of the resized image that the centre crop keeps, in (0, 1].
         interpolation: The resampling filter, always antialiased.
         color: ``RGB``, or ``L`` for grey repeated into three channels.
         exif: Whether to apply the orientation that cameras record.

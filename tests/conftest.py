@@ -30,7 +30,7 @@ class Finished:
 
 
 def picture(colour: str, *, size: tuple[int, int] = (24, 16), seed: int = 0) -> Image.Image:
-    """A slightly noisy picture of one colour; size is (width, height)."""
+    """A slightly noisy image of one colour; size is (width, height)."""
     noise = np.random.default_rng(seed).integers(-12, 13, (size[1], size[0], 3))
     return Image.fromarray(np.clip(np.array(COLOURS[colour]) + noise, 0, 255).astype(np.uint8))
 
@@ -74,7 +74,7 @@ def photos(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def paint(tmp_path: Path) -> Callable[..., Path]:
-    """paint("photos/{colour}/{k}.png", 5): that many pictures of each colour, no two alike; returns the top folder."""
+    """paint("photos/{colour}/{k}.png", 5): that many images of each colour, no two alike; returns the top folder."""
 
     def draw(
         pattern: str, count: int, *, first: int = 0, side: int = 16, colours: tuple[str, ...] = tuple(COLOURS)
@@ -185,4 +185,4 @@ def trained(cli: Callable[..., Finished]) -> Callable[..., dict[str, Any]]:
 @pytest.fixture
 def without_curves(monkeypatch: pytest.MonkeyPatch) -> None:
     """Training draws no curves.png, which takes far longer than to train a tiny network."""
-    monkeypatch.setattr("clsbench.training.session.save_pictures", lambda *_, **__: None)
+    monkeypatch.setattr("clsbench.training.training_run.save_pictures", lambda *_, **__: None)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from clsbench.card import METADATA_KEY, SCHEMA, ModelCard
 from clsbench.errors import ModelError
-from clsbench.inference.backend import read_card
+from clsbench.model_file import read_card
 from clsbench.transform import ImageTransform
 
 SIZE = ImageTransform(size=(24, 32), resize="letterbox", mean=(0.1, 0.2, 0.3))

@@ -18,9 +18,7 @@ def bench(
     models: Annotated[
         list[Path] | None, typer.Argument(metavar="[MODEL]...", help="Exported .onnx files; the latest if left out.")
     ] = None,
-    images: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Pictures; two embedded photos if left out.")
-    ] = None,
+    images: Annotated[Path | None, typer.Option(metavar="DIR", help="Images; two embedded photos if left out.")] = None,
     batch_size: Annotated[
         str | None, typer.Option(metavar="N,N,…", help="Batch sizes to try; the backend's choice if left out.")
     ] = None,
@@ -37,8 +35,8 @@ def bench(
     from clsbench import runs
     from clsbench.cli.composition import registry
     from clsbench.cli.terminal import Terminal
-    from clsbench.inference.backend import read_card
     from clsbench.inference.bench import MAX_ROUNDS, environment, run_benchmark
+    from clsbench.model_file import read_card
 
     terminal = Terminal(json=json, quiet=quiet)
     sizes = _sizes(batch_size, scenario)

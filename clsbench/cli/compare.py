@@ -13,9 +13,9 @@ from clsbench.cli.parameters import Json, Quiet
 
 if TYPE_CHECKING:
     from clsbench.cli.terminal import Terminal
-    from clsbench.evaluation.comparison import Comparison
-    from clsbench.evaluation.matching import Matched
-    from clsbench.evaluation.ranking import Ranking
+    from clsbench.evaluation.comparison.matching import Matched
+    from clsbench.evaluation.comparison.pairwise import Comparison
+    from clsbench.evaluation.comparison.ranking import Ranking
 
 #: Classes shown: those that changed most surely.
 SHOWN_CLASSES = 10
@@ -36,7 +36,7 @@ def compare(
     from clsbench.cli.evaluation_inputs import check_output, open_table
     from clsbench.cli.terminal import Terminal
     from clsbench.errors import OptionError
-    from clsbench.evaluation.matching import match
+    from clsbench.evaluation.comparison.matching import match
 
     if len(predictions) < 2 or len({file.resolve() for file in predictions}) < len(predictions):
         raise OptionError(
@@ -84,9 +84,9 @@ def _speed(manifest: Any) -> float | None:
 
 def _two(terminal: Terminal, matched: Matched, margin: float | None, speeds: dict[str, float | None]) -> dict[str, Any]:
     from clsbench.cli.terminal import facts_table, percent, table
-    from clsbench.evaluation.comparison import compare as compare_two
-    from clsbench.evaluation.comparison import p_text, verdict
-    from clsbench.evaluation.equivalence import MARGIN
+    from clsbench.evaluation.comparison.equivalence import MARGIN
+    from clsbench.evaluation.comparison.pairwise import compare as compare_two
+    from clsbench.evaluation.comparison.pairwise import p_text, verdict
 
     a, b = matched.answers
     found = compare_two(matched.labels, a, b, matched.classes, margin=MARGIN if margin is None else margin)
@@ -132,7 +132,7 @@ def _classes(terminal: Terminal, found: Comparison) -> None:
 
 def _many(terminal: Terminal, matched: Matched, speeds: dict[str, float | None]) -> dict[str, Any]:
     from clsbench.cli.terminal import percent, table
-    from clsbench.evaluation.ranking import rank, verdict
+    from clsbench.evaluation.comparison.ranking import rank, verdict
 
     found: Ranking = rank(matched.labels, matched.answers)
     facts = found.to_json()
@@ -159,7 +159,7 @@ def _many(terminal: Terminal, matched: Matched, speeds: dict[str, float | None])
 
 def _draw(terminal: Terminal, facts: dict[str, Any], speeds: dict[str, float | None], file: Path) -> None:
     from clsbench.errors import DataError
-    from clsbench.evaluation.plots import save_accuracy_throughput
+    from clsbench.evaluation.report.plots import save_accuracy_throughput
 
     models = facts.get("models") or [facts["a"], facts["b"]]
     points = [(m["name"], m["value"], m["low"], m["high"], speed) for m in models if (speed := speeds[m["name"]])]

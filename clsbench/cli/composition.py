@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from clsbench.runs import Run
 
 
-#: Options of datasets that say how pictures are split.
+#: Options of datasets that say how images are split.
 SPLIT_OPTIONS = ("val_fraction", "test_fraction", "folds", "fold")
 
 
@@ -86,14 +86,14 @@ def build_dataset(
 
     Args:
         name: Of the component; None for what fits ``root``: digits, csv or folder.
-        root: Where the pictures are.
+        root: Where the images are.
         given: ``--with``, sorted.
         seed: For those that take one.
         asked: Split options that a user set; None where not.
 
     Raises:
         OptionError: for an unknown name or option, or an option that would have no effect.
-        DataError: if the pictures are not as required.
+        DataError: if the images are not as required.
     """
     if name is None and root is not None and not root.exists():
         names = [found.component.name for found in registry().components("dataset")]
@@ -113,7 +113,7 @@ def rebuild_dataset(run: Run) -> tuple[Dataset, dict[str, Any]]:
     """The dataset of a run, split as run.json records it, and run.json's content.
 
     Raises:
-        DataError: if the pictures are not there any more.
+        DataError: if the images are not there any more.
     """
     from clsbench.datasets.recorded import as_recorded
 
@@ -121,7 +121,7 @@ def rebuild_dataset(run: Run) -> tuple[Dataset, dict[str, Any]]:
     try:
         data, splits = config["data"], config["splits"]
         name, root = data["dataset"], data["root"] and Path(data["root"])
-        # The recorded splits count, so none is made: pictures may have come and gone since.
+        # The recorded splits count, so none is made: images may have come and gone since.
         options = {key: value for key, value in data["options"].items() if key not in SPLIT_OPTIONS}
     except (KeyError, TypeError, AttributeError) as error:
         raise ModelError(

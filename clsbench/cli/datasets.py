@@ -21,7 +21,7 @@ def datasets(
     run: Annotated[str | None, typer.Option(metavar="NAME", help="The dataset of this run, split as it was.")] = None,
     split: Annotated[str, typer.Option(help="With --write: the split.")] = "test",
     write: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write a split's pictures into class folders.")
+        Path | None, typer.Option(metavar="DIR", help="Write a split's images into class folders.")
     ] = None,
     val_fraction: ValFraction = None,
     test_fraction: TestFraction = None,
@@ -68,14 +68,14 @@ def datasets(
         from clsbench.datasets.write import write_class_folders
 
         written = write_class_folders(pictures, split, write)
-        terminal.print(f"written: {written} pictures in {len(pictures.classes)} class folders below {write}")
+        terminal.print(f"written: {written} images in {len(pictures.classes)} class folders below {write}")
     else:
         terminal.print(counts_table(str(name), pictures, counts))
     terminal.facts({"schema": 1, "name": name, "classes": list(pictures.classes), "counts": counts})
 
 
 def count_classes(pictures: Dataset) -> dict[str, dict[str, int]]:
-    """Class -> split -> number of pictures."""
+    """Class -> split -> number of images."""
     from collections import Counter
 
     found = {split: Counter(sample.label for sample in samples) for split, samples in pictures.splits.items()}

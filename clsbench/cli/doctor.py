@@ -13,7 +13,7 @@ def doctor(json: Json = None, quiet: Quiet = False) -> None:
     """Check devices, codecs, threads and plugins by using them; exit 1 if something is at fault."""
     from clsbench.cli.composition import registry
     from clsbench.cli.terminal import Terminal, table
-    from clsbench.inference.checkup import checkup
+    from clsbench.inference.diagnostics import checkup
 
     terminal = Terminal(json=json, quiet=quiet)
     checks = []

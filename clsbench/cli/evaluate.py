@@ -38,7 +38,7 @@ def evaluate(
     from clsbench.evaluation.report import sentences
 
     if images and not html:
-        raise OptionError("--images shows pictures in a report", where="--images", got=images, hint="add --html FILE")
+        raise OptionError("--images shows images in a report", where="--images", got=images, hint="add --html FILE")
     check_output(html, "--html", ".html", [predictions])
     if plots and plots.exists() and not plots.is_dir():
         raise DataError("the plots need a folder", where=plots, got="a file")
@@ -58,7 +58,7 @@ def evaluate(
 def save_plots(terminal: Terminal, facts: dict[str, Any], folder: Path) -> None:
     """Draw ``confusion.png``, and ``reliability.png`` where confidences are known."""
     from clsbench.errors import DataError
-    from clsbench.evaluation.plots import save_confusion, save_reliability
+    from clsbench.evaluation.report.plots import save_confusion, save_reliability
 
     for save, name in ((save_confusion, "confusion.png"), (save_reliability, "reliability.png")):
         try:

@@ -11,7 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from clsbench.cli.terminal import Terminal
-    from clsbench.evaluation.table import PredictionTable
+    from clsbench.predictions.table import PredictionTable
 
 LabelsFile = Annotated[
     Path | None, typer.Option("--labels", metavar="FILE.csv", help="Labels (path,label) instead of the file's.")
@@ -48,7 +48,7 @@ def open_table(
     terminal: Terminal, file: Path, *, columns: str | None = None, labels: Path | None = None
 ) -> Iterator[PredictionTable]:
     """A predictions file in memory, with its notes told."""
-    from clsbench.evaluation.reading import read_predictions
+    from clsbench.predictions.reading import read_predictions
 
     mapped = parse_columns(columns)
     with terminal.status(f"reading {file}"):
@@ -67,7 +67,7 @@ def judge(
 ) -> dict[str, Any]:
     """All metrics of a table: what ``evaluate --json`` holds."""
     from clsbench.cli.composition import resolve
-    from clsbench.evaluation.evaluate import METRICS, evaluate
+    from clsbench.evaluation.judging import METRICS, evaluate
     from clsbench.options import parse_with
 
     given = parse_with(options or (), ("metric",))

@@ -17,7 +17,7 @@ FEW = 5
 
 
 def print_evaluation(terminal: Terminal, facts: Mapping[str, Any]) -> None:
-    """Print the facts of :func:`clsbench.evaluation.evaluate.evaluate`."""
+    """Print the facts of :func:`clsbench.evaluation.judging.evaluate`."""
     metrics = facts["metrics"]
     terminal.print(_accuracy(metrics), _summary(metrics))
     terminal.print(per_class_table(metrics["per_class"], metrics["macro"]))

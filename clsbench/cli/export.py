@@ -12,7 +12,7 @@ from clsbench.cli.parameters import Json, Quiet, With
 if TYPE_CHECKING:
     from clsbench.card import ModelCard
     from clsbench.cli.terminal import Terminal
-    from clsbench.export.parity import Parity
+    from clsbench.exporting.gate import Parity
     from clsbench.images.loader import ImageSource
     from clsbench.runs import Run
 
@@ -34,7 +34,7 @@ def export(
     ] = None,
     images: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Pictures for the parity gate; the run's validation split."),
+        typer.Option(metavar="DIR", help="Images for the parity gate; the run's validation split."),
     ] = None,
     options: With = None,
     json: Json = None,
@@ -79,12 +79,12 @@ def export(
 def _from_run(
     terminal: Terminal, name: str | None, images: Path | None
 ) -> tuple[Run, Any, ModelCard, list[ImageSource]]:
-    """The trained network of a run, its card, and the pictures of its validation split."""
+    """The trained network of a run, its card, and the images of its validation split."""
     from clsbench import __version__, runs
     from clsbench.card import ModelCard
     from clsbench.cli.composition import rebuild_dataset, registry
     from clsbench.errors import DataError, ModelError
-    from clsbench.export.session import check_same_preprocessing
+    from clsbench.exporting.exporter import check_same_preprocessing
     from clsbench.models.heads import parse_head, with_head
     from clsbench.models.weights import load_state, read_state
     from clsbench.transform import ImageTransform
@@ -128,10 +128,10 @@ def _from_run(
         pictures, _ = rebuild_dataset(run)
     except DataError as error:
         raise DataError(
-            "the run's pictures, which the parity gate needs, cannot be read",
+            "the run's images, which the parity gate needs, cannot be read",
             where=data["root"],
             got=error.one_line(),
-            hint="name a folder of pictures with --images DIR",
+            hint="name a folder of images with --images DIR",
         ) from None
     return run, classifier, card, [sample.image for sample in pictures.samples("val")]
 
@@ -142,7 +142,7 @@ def _as_it_is(name: str, given: dict[str, dict[str, str]]) -> tuple[Any, ModelCa
     from clsbench.card import ModelCard
     from clsbench.cli.composition import resolve
     from clsbench.errors import ModelError
-    from clsbench.export.gate_images import embedded_photos
+    from clsbench.exporting.gate_images import embedded_photos
 
     found, options = resolve("model", name, given)
     classifier = found.build(None, **options)
@@ -165,13 +165,13 @@ def _as_it_is(name: str, given: dict[str, dict[str, str]]) -> tuple[Any, ModelCa
 def _export(terminal: Terminal, classifier: Any, card: ModelCard, sources: list[ImageSource], out: Path) -> Parity:
     from clsbench.cli.composition import registry
     from clsbench.cli.terminal import table
-    from clsbench.export.gate_images import load_evenly
-    from clsbench.export.session import export_model
+    from clsbench.exporting.exporter import export_model
+    from clsbench.exporting.gate_images import load_evenly
     from clsbench.images.loader import ImageLoader
 
     backend = registry().resolve("backend", "onnxruntime")
     pictures = load_evenly(ImageLoader(classifier.transform), sources)
-    terminal.note(f"exporting {card.model['name']}, then comparing it on {len(pictures)} pictures")
+    terminal.note(f"exporting {card.model['name']}, then comparing it on {len(pictures)} images")
     with terminal.err.status("exporting"):
         parity = export_model(classifier, card, pictures, out, lambda file: backend.build(file, "cpu"))
     rows = [

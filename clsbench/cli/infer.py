@@ -23,7 +23,7 @@ WORTH_TUNING = 1000
 
 
 def infer(
-    images: Annotated[Path, typer.Argument(metavar="IMAGES", help="A folder of pictures, or one picture.")],
+    images: Annotated[Path, typer.Argument(metavar="IMAGES", help="A folder of images, or one image.")],
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Predictions: .csv, .jsonl or .parquet.")] = None,
     model: ModelFile = None,
     labels: Annotated[
@@ -55,13 +55,13 @@ def infer(
     json: Json = None,
     quiet: Quiet = False,
 ) -> None:
-    """Classify every picture of a folder; each gets a row, readable or not."""
+    """Classify every image of a folder; each gets a row, readable or not."""
     from clsbench.cli.composition import accepted, build_decoders, explicit, resolve
     from clsbench.cli.infer_report import print_tables
     from clsbench.cli.terminal import Terminal
     from clsbench.errors import OptionError
     from clsbench.inference.job import InferenceJob, write_manifest
-    from clsbench.inference.machine import available_cores
+    from clsbench.machine import available_cores
     from clsbench.options import parse_with
 
     terminal = Terminal(json=json, quiet=quiet)
@@ -141,7 +141,7 @@ def _writer_name(out: Path | None) -> str | None:
 
 def _model(terminal: Terminal, model: Path | None) -> tuple[Path, ModelCard]:
     from clsbench import runs
-    from clsbench.inference.backend import read_card
+    from clsbench.model_file import read_card
 
     file = model or runs.latest_onnx()
     if model is None:

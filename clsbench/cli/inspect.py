@@ -21,7 +21,7 @@ def inspect(
     """Print a model file's card: classes, preprocessing, provenance, parity."""
     from clsbench import runs
     from clsbench.cli.terminal import Terminal, facts_table
-    from clsbench.inference.backend import read_card
+    from clsbench.model_file import read_card
 
     terminal = Terminal(json=json, quiet=quiet)
     file = file or runs.latest_onnx()

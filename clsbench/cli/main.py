@@ -79,7 +79,7 @@ def main(
 
 def run() -> None:
     """The console script."""
-    # A damaged picture is a row with a reason; Pillow's warnings would only clutter the screen.
+    # A damaged image is a row with a reason; Pillow's warnings would only clutter the screen.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     sys.exit(execute(sys.argv[1:]))
 

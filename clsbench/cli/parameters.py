@@ -30,9 +30,7 @@ ValFraction = Annotated[
 TestFraction = Annotated[
     float | None, typer.Option(help="The part of each class set aside for a final test; none if left out.")
 ]
-Folds = Annotated[
-    int | None, typer.Option(metavar="K", help="Split training pictures K ways, one of them to validate.")
-]
+Folds = Annotated[int | None, typer.Option(metavar="K", help="Split training images K ways, one of them to validate.")]
 Fold = Annotated[int | None, typer.Option(metavar="I", help="With --folds: which one validates, from 1 to K.")]
 Seed = Annotated[int, typer.Option(help="Of splits, weights, order and augmentation.")]
 Device = Annotated[

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from clsbench.cli.terminal import Terminal
-    from clsbench.datasets.check import DataCheck
+    from clsbench.datasets.data_check import DataCheck
     from clsbench.training.loop import Epoch
 
 
@@ -31,7 +31,7 @@ class TrainingProgress:
         self._progress.stop()
 
     def checked(self, check: DataCheck) -> None:
-        """The pictures have been read: warn before they are trained on."""
+        """The images have been read: warn before they are trained on."""
         for finding in check.findings:
             self._terminal.warn(finding.message)
 
@@ -42,7 +42,7 @@ class TrainingProgress:
         self._task = self._progress.add_task(name, total=total, loss="", accuracy="")
 
     def advance(self, count: int) -> None:
-        """So many pictures or batches are done."""
+        """So many images or batches are done."""
         if self._task is not None:
             self._progress.advance(self._task, count)
 

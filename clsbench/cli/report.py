@@ -14,7 +14,7 @@ from clsbench.cli.parameters import Json, Quiet, With
 
 if TYPE_CHECKING:
     from clsbench.cli.terminal import Terminal
-    from clsbench.evaluation.table import PredictionTable
+    from clsbench.predictions.table import PredictionTable
 
 #: Side of a thumbnail, pixels, and its JPEG quality.
 THUMBNAIL, QUALITY = 160, 75
@@ -32,7 +32,7 @@ def report(
     json: Json = None,
     quiet: Quiet = False,
 ) -> None:
-    """Write a report as one HTML page that works offline; with --images it shows pictures."""
+    """Write a report as one HTML page that works offline; with --images it shows images."""
     from clsbench.cli.evaluation_inputs import check_output, judge, open_table
     from clsbench.cli.terminal import Terminal
 
@@ -48,7 +48,7 @@ def report(
 def write_page(
     terminal: Terminal, facts: dict[str, Any], table: PredictionTable, out: Path, images: Path | None
 ) -> None:
-    """Render the report, with thumbnails if the folder of the pictures is given."""
+    """Render the report, with thumbnails if the folder of the images is given."""
     from clsbench.evaluation.report import wanted_images, write_report
 
     thumbnails = _thumbnails(terminal, images, wanted_images(facts, table)) if images else None
@@ -58,7 +58,7 @@ def write_page(
 
 
 def _thumbnails(terminal: Terminal, root: Path, names: Iterable[str]) -> dict[str, bytes]:
-    """Small JPEGs of pictures below ``root``; those that cannot be read are left out and counted."""
+    """Small JPEGs of images below ``root``; those that cannot be read are left out and counted."""
     from clsbench.errors import ClsbenchError, DataError
     from clsbench.images.loader import ImageLoader
     from clsbench.transform import ImageTransform
@@ -78,7 +78,7 @@ def _thumbnails(terminal: Terminal, root: Path, names: Iterable[str]) -> dict[st
         except (ClsbenchError, ValueError):  # a NUL in a path is a ValueError
             missing.append(name)
     if missing:
-        terminal.warn(f"{len(missing)} pictures cannot be shown, such as {root / missing[0]}")
+        terminal.warn(f"{len(missing)} images cannot be shown, such as {root / missing[0]}")
     return made
 
 

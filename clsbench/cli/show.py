@@ -1,4 +1,4 @@
-"""``clsbench show``: pictures as a labelled grid, before and after augmentation, and counts as text."""
+"""``clsbench show``: images as a labelled grid, before and after augmentation, and counts as text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from clsbench.training.augmentation import Policy
     from clsbench.transform import ImageTransform
 
-#: How many augmented versions of each picture are drawn.
+#: How many augmented versions of each image are drawn.
 VERSIONS = 4
 
 
@@ -26,13 +26,13 @@ def show(
     data: Data = None,
     dataset: DatasetName = None,
     run: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The pictures, split and augmentation of this run.")
+        str | None, typer.Option(metavar="NAME", help="The images, split and augmentation of this run.")
     ] = None,
-    split: Annotated[Literal["train", "val", "test"], typer.Option(help="Whose pictures to draw.")] = "train",
+    split: Annotated[Literal["train", "val", "test"], typer.Option(help="Whose images to draw.")] = "train",
     n: Annotated[
-        int | None, typer.Option("-n", min=1, max=400, help="Pictures to draw: 8 of a dataset, 25 predictions.")
+        int | None, typer.Option("-n", min=1, max=400, help="Images to draw: 8 of a dataset, 25 predictions.")
     ] = None,
-    out: Annotated[Path, typer.Option(metavar="FILE.png", help="The grid.")] = Path("pictures.png"),
+    out: Annotated[Path, typer.Option(metavar="FILE.png", help="The grid.")] = Path("images.png"),
     pick: Annotated[
         str | None, typer.Option(metavar="HOW", help="Of predictions: wrong, random, top-loss or class:NAME.")
     ] = None,
@@ -48,7 +48,7 @@ def show(
     json: Json = None,
     quiet: Quiet = False,
 ) -> None:
-    """Draw pictures: of a dataset as the network gets to see them, or of a predictions file."""
+    """Draw images: of a dataset as the network gets to see them, or of a predictions file."""
     from clsbench.cli.composition import build_dataset, rebuild_dataset, settled
     from clsbench.cli.datasets import count_classes, counts_table
     from clsbench.cli.show_predictions import is_predictions, show_predictions
@@ -95,7 +95,7 @@ def show(
     chosen = _spread(pictures.samples(split), n or 8, seed)
     tiles, columns = _tiles(pictures, chosen, transform, policy, seed)
     save_grid(tiles, out, columns=columns, title=f"{name}, {split}")
-    terminal.print(f"drawn: {len(chosen)} pictures of {split} in {out}")
+    terminal.print(f"drawn: {len(chosen)} images of {split} in {out}")
     terminal.facts(
         {
             "schema": 1,
@@ -125,7 +125,7 @@ def _spread(samples: Sequence[Sample], count: int, seed: int) -> list[Sample]:
 def _tiles(
     pictures: Dataset, chosen: list[Sample], transform: ImageTransform, policy: Policy, seed: int
 ) -> tuple[list[Tile], int]:
-    """A row a picture: as it is, as validation sees it, and as training does."""
+    """A row an image: as it is, as validation sees it, and as training does."""
     from importlib.util import find_spec
 
     from clsbench.errors import ClsbenchError

@@ -1,4 +1,4 @@
-"""The half of ``clsbench show`` that draws predictions: titled pictures, green where right, red where wrong."""
+"""The half of ``clsbench show`` that draws predictions: titled images, green where right, red where wrong."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clsbench.cli.terminal import Terminal
-    from clsbench.evaluation.table import PredictionTable
     from clsbench.images.grid import Tile
+    from clsbench.predictions.table import PredictionTable
 
-#: Side of a drawn picture, pixels, and the colours of right, wrong and unlabelled.
+#: Side of a drawn image, pixels, and the colours of right, wrong and unlabelled.
 SIDE, RIGHT, WRONG, UNKNOWN = 224, "#1a7f37", "#cf222e", "#57606a"
 
 PICKS = "wrong, random, top-loss or class:NAME"
@@ -18,8 +18,8 @@ PICKS = "wrong, random, top-loss or class:NAME"
 
 def is_predictions(file: Path | None) -> bool:
     """Whether a file holds predictions rather than paths and labels."""
-    from clsbench.evaluation.sources import open_source
-    from clsbench.predictions import PREFIX
+    from clsbench.predictions.block import PREFIX
+    from clsbench.predictions.file_formats import open_source
 
     if file is None or not file.is_file() or file.suffix.lower() not in (".csv", ".jsonl", ".parquet"):
         return False
@@ -30,7 +30,7 @@ def is_predictions(file: Path | None) -> bool:
 def show_predictions(
     terminal: Terminal, file: Path, images: Path | None, pick: str, count: int, out: Path, *, seed: int
 ) -> None:
-    """Draw some of the pictures of a predictions file.
+    """Draw some of the images of a predictions file.
 
     Args:
         terminal: Where words go.
@@ -52,14 +52,14 @@ def show_predictions(
     with open_table(terminal, file) as table:
         root = images or table.root
         if root is None or not root.is_dir():
-            raise DataError("the pictures are not there", where=root, hint="name their folder with --images ROOT")
+            raise DataError("the images are not there", where=root, hint="name their folder with --images ROOT")
         rows = _picked(table, pick, count, seed)
         if not rows:
-            raise DataError("there is no picture to draw", where=file, got=f"--pick {pick}")
+            raise DataError("there is no image to draw", where=file, got=f"--pick {pick}")
         tiles = [_tile(table, row, root) for row in rows]
         names = [table.names[row] for row in rows]
     save_grid(tiles, out, title=f"{file.name}: {pick}")
-    terminal.print(f"drawn: {len(tiles)} pictures ({pick}) in {out}")
+    terminal.print(f"drawn: {len(tiles)} images ({pick}) in {out}")
     terminal.facts({"schema": 1, "predictions": str(file), "pick": pick, "drawn": names, "file": str(out)})
 
 
@@ -84,7 +84,7 @@ def _picked(table: PredictionTable, pick: str, count: int, seed: int) -> list[in
     kind, _, name = pick.partition(":")
     if kind != "class" or name not in table.classes:
         known = f"; classes: {', '.join(table.classes[:20])}" if kind == "class" else ""
-        raise OptionError("cannot pick pictures", where="--pick", got=pick, expected=PICKS + known)
+        raise OptionError("cannot pick images", where="--pick", got=pick, expected=PICKS + known)
     of_class = table.labels[shuffled] == table.classes.index(name)
     return [int(i) for i in shuffled[of_class][:count]]
 

@@ -1,4 +1,4 @@
-"""``clsbench train``: from labelled pictures to a run directory."""
+"""``clsbench train``: from labelled images to a run directory."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from clsbench.cli.terminal import Terminal
     from clsbench.training.config import TrainConfig
     from clsbench.training.loop import Epoch
-    from clsbench.training.session import Result
+    from clsbench.training.training_run import Result
 
 
 def train(
@@ -74,7 +74,7 @@ def train(
         ),
     ] = None,
     views: Annotated[
-        int | None, typer.Option(help="Frozen backbone: augmented views of each picture, cached; 0 caches nothing.")
+        int | None, typer.Option(help="Frozen backbone: augmented views of each image, cached; 0 caches nothing.")
     ] = None,
     ema: Annotated[float, typer.Option(help="Judge and keep averaged weights, of this decay, such as 0.999.")] = 0.0,
     clip_grad: Annotated[float, typer.Option(help="Largest norm of the gradient.")] = 0.0,
@@ -91,7 +91,7 @@ def train(
         bool, typer.Option("--strict-data", help="Refuse to train if the data check finds anything.")
     ] = False,
     cache: Annotated[
-        Literal["auto", "ram", "disk", "off"], typer.Option(help="Where decoded pictures are kept between epochs.")
+        Literal["auto", "ram", "disk", "off"], typer.Option(help="Where decoded images are kept between epochs.")
     ] = "auto",
     seed: Seed = 0,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to train.")] = "auto",
@@ -100,7 +100,7 @@ def train(
     json: Json = None,
     quiet: Quiet = False,
 ) -> None:
-    """Train a classifier on labelled pictures; writes runs/NAME.
+    """Train a classifier on labelled images; writes runs/NAME.
 
     Examples, each a whole recipe:
 
@@ -121,7 +121,7 @@ def train(
     from clsbench.runs import check_name
 
     terminal = Terminal(json=json, quiet=quiet)
-    # Wrong usage is refused before pictures are looked for, or downloaded.
+    # Wrong usage is refused before images are looked for, or downloaded.
     auto, rate, seconds = lr == "auto", _number(lr), _seconds(max_time)
     parse_head(head)
     check_name(run)
@@ -129,7 +129,7 @@ def train(
         terminal, data, dataset, model, options, pretrained=pretrained, weights=weights, seed=seed,
         splits={"val_fraction": val_fraction, "test_fraction": test_fraction, "folds": folds, "fold": fold},
     )  # fmt: skip
-    from clsbench.training.session import describe_run, run_training
+    from clsbench.training.training_run import describe_run, run_training
 
     config = inputs.configure(
         recipe, epochs=epochs, freeze_epochs=freeze_epochs, unfreeze_from=unfreeze_from,

@@ -1,4 +1,4 @@
-"""What ``train`` and ``find-lr`` begin with: pictures, a network, and how to train it."""
+"""What ``train`` and ``find-lr`` begin with: images, a network, and how to train it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class TrainingInputs:
     """Resolved names.
 
     Args:
-        pictures: The dataset.
+        images: The dataset.
         data_facts, model_facts: What run.json says about them.
         network: The model component.
         model_options: For its build function.
@@ -57,7 +57,7 @@ def resolve_inputs(
     """Turn a command's names into objects, and say what was found.
 
     Raises:
-        ClsbenchError: for unknown names, wrong options, missing pictures or packages.
+        ClsbenchError: for unknown names, wrong options, missing images or packages.
     """
     given = asked(parse_with(options or (), ("model", "data")), pretrained=pretrained, weights=weights)
     network, model_options = resolve("model", model, given)

@@ -1,4 +1,4 @@
-"""The ``csv`` dataset: a table with a picture a row.
+"""The ``csv`` dataset: a table with an image a row.
 
 path,label,split
 cats/1.jpg,cat,train
@@ -35,7 +35,7 @@ def build(
     fold: int | None = None,
     seed: int = 0,
 ) -> Dataset:
-    """Read labelled pictures from a CSV file; names are its paths.
+    """Read labelled images from a CSV file; names are its paths.
 
     Args:
         root: The file, or a folder that holds exactly one .csv.

@@ -39,7 +39,7 @@ class Dataset:
         classes: Unique names.
         splits: Split name -> samples; ``train`` and ``val`` are needed for training.
         notes: What was assumed or left out, for the user to read.
-        mirrored: Whether a mirrored picture still shows its class; not so with digits.
+        mirrored: Whether a mirrored image still shows its class; not so with digits.
 
     Raises:
         DataError: if class names repeat or are fewer than two, a label is out of range, or a

@@ -29,7 +29,7 @@ def build(
     fold: int | None = None,
     seed: int = 0,
 ) -> Dataset:
-    """Read labelled pictures from class folders; names are relative to ``root``.
+    """Read labelled images from class folders; names are relative to ``root``.
 
     Args:
         root: The folder that holds the class folders, or ``train/`` and perhaps ``val/`` and ``test/``.

@@ -1,6 +1,6 @@
 """The split a run was trained on: written into run.json, and found again by name.
 
-Pictures that were added since belong to train at most: what the run validated or tested on
+Images that were added since belong to train at most: what the run validated or tested on
 stays what it was.
 """
 
@@ -18,8 +18,8 @@ from clsbench.errors import DataError
 def record_splits(dataset: Dataset) -> dict[str, Any]:
     """The splits as plain values: the names in val and test, and of train the number and a hash.
 
-    >>> pictures = Dataset(classes=("cat", "dog"), splits={"val": [Sample("a.png", b"", 0)]})
-    >>> record_splits(pictures)["val"]
+    >>> images = Dataset(classes=("cat", "dog"), splits={"val": [Sample("a.png", b"", 0)]})
+    >>> record_splits(images)["val"]
     ['a.png']
     """
     val, test, train = ([s.name for s in dataset.splits.get(split, ())] for split in ("val", "test", "train"))
@@ -35,7 +35,7 @@ def as_recorded(dataset: Dataset, record: Mapping[str, Any], where: object = Non
         where: The data or the run, for messages.
 
     Raises:
-        DataError: if none of the recorded validation pictures is there any more, or the record
+        DataError: if none of the recorded validation images is there any more, or the record
             cannot be read.
     """
     held_out = {split: _names(record, split, where) for split in ("val", "test")}
@@ -47,14 +47,14 @@ def as_recorded(dataset: Dataset, record: Mapping[str, Any], where: object = Non
         gone = [name for name in names if name not in samples]
         if gone and len(gone) == len(names) and split == "val":
             raise DataError(
-                "none of the run's validation pictures is there any more",
+                "none of the run's validation images is there any more",
                 where=where,
-                got=f"{len(samples)} other pictures",
+                got=f"{len(samples)} other images",
                 expected=", ".join(gone[:3]) + (", …" if len(gone) > 3 else ""),
                 hint="name the data that the run was trained on, as it was named then",
             )
         if gone:
-            notes.append(f"{len(gone)} of the run's {len(names)} {split} pictures are gone, such as {gone[0]}")
+            notes.append(f"{len(gone)} of the run's {len(names)} {split} images are gone, such as {gone[0]}")
     kept_out = {sample.name for some in splits.values() for sample in some}
     splits["train"] = [sample for name, sample in samples.items() if name not in kept_out]
     counts = ", ".join(f"{len(some)} {split}" for split, some in splits.items() if some)
@@ -73,7 +73,7 @@ def _names(record: Mapping[str, Any], split: str, where: object) -> list[str]:
 
 
 def _train_note(train: list[Sample], record: Mapping[str, Any], where: object) -> list[str]:
-    """What has changed among the training pictures; their names are not recorded, so only how many."""
+    """What has changed among the training images; their names are not recorded, so only how many."""
     then = record.get("train")
     if then is None:
         return []
@@ -83,7 +83,7 @@ def _train_note(train: list[Sample], record: Mapping[str, Any], where: object) -
         return []
     more = len(train) - then["count"]
     change = f"at least {abs(more)} are {'new' if more > 0 else 'gone'}" if more else "some are others"
-    return [f"the training pictures are not the run's: {len(train)} now, {then['count']} then; {change}"]
+    return [f"the training images are not the run's: {len(train)} now, {then['count']} then; {change}"]
 
 
 def _fingerprint(names: Iterable[str]) -> str:

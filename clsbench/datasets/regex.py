@@ -23,7 +23,7 @@ def build(
     fold: int | None = None,
     seed: int = 0,
 ) -> Dataset:
-    """Read the pictures below a folder, labelled by a regular expression; names are relative to ``root``.
+    """Read the images below a folder, labelled by a regular expression; names are relative to ``root``.
 
     Args:
         root: The folder; folders in it have no meaning but through the pattern.

@@ -1,6 +1,6 @@
 """torchvision's classification sets by name: adapters, so the reading and downloading stay torchvision's.
 
-Pictures that lie in files are handed on as paths, unread. The rest are views of one array
+Images that lie in files are handed on as paths, unread. The rest are views of one array
 each split. Official splits are given splits; validation is set aside from train where
 there is none.
 """
@@ -32,10 +32,10 @@ class Source:
     Args:
         kind: The class in ``torchvision.datasets``.
         splits: Our split -> the arguments that choose torchvision's; ``loader=Path`` makes
-            an item's picture its path.
+            an item's image its path.
         files: What lies below the root once it is downloaded.
         summary: For listings.
-        mirrored: Whether a mirrored picture still shows its class.
+        mirrored: Whether a mirrored image still shows its class.
     """
 
     kind: str
@@ -65,7 +65,7 @@ SOURCES = {
         kind="FashionMNIST",
         splits=_FLAG,
         files=f"FashionMNIST/{_IDX}",
-        summary="70,000 grey pictures of 10 kinds of clothing, 28×28; downloads 31 MB",
+        summary="70,000 grey images of 10 kinds of clothing, 28×28; downloads 31 MB",
     ),
     "mnist": Source(
         kind="MNIST",
@@ -208,7 +208,7 @@ def _samples(pictures: Any, split: str, root: Path) -> list[Sample]:
 
 
 def _files(pictures: Any) -> Sequence[tuple[Path, int]]:
-    """(file, label) of each picture, without reading it."""
+    """(file, label) of each image, without reading it."""
     if hasattr(pictures, "loader"):
         return [pictures[i] for i in range(len(pictures))]
     # The pets take no loader, and their items are decoded; their lists have no public name.

@@ -1,4 +1,4 @@
-"""Writing a split as class folders of picture files."""
+"""Writing a split as class folders of image files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def write_class_folders(dataset: Dataset, split: str, folder: Path) -> int:
     would then share a file; of the others the path as it is, always inside of ``folder``.
 
     Returns:
-        How many pictures were written.
+        How many images were written.
 
     Raises:
         DataError: if the dataset has no such split, the folder is not empty, or two
@@ -35,7 +35,7 @@ def write_class_folders(dataset: Dataset, split: str, folder: Path) -> int:
     for (sample, _), path in zip(labelled, _targets(labelled), strict=True):
         target = folder / path
         if target.exists():  # also where a file system takes A.png for a.png
-            raise DataError("two pictures would be written to one file", where=target)
+            raise DataError("two images would be written to one file", where=target)
         target.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(sample.image, np.ndarray):
             Image.fromarray(sample.image).save(target)

@@ -39,7 +39,7 @@ Shrink = Callable[[int, int], int]
 class Scratch(threading.local):
     """Memory of one thread to decode into, again and again: fresh pages cost a tenth of the time."""
 
-    #: Larger pictures, bytes, get memory of their own, so that one of them does not stay.
+    #: Larger images, bytes, get memory of their own, so that one of them does not stay.
     LIMIT = 1 << 26
 
     def __init__(self) -> None:
@@ -88,7 +88,7 @@ class PillowDecoder:
             raise DataError("not an image in a known format", got=f"it begins with {data[:8]!r}") from None
         except Image.DecompressionBombError:
             raise DataError(
-                "the picture is too large to be decoded safely", expected=f"at most {MAX_PIXELS} pixels"
+                "the image is too large to be decoded safely", expected=f"at most {MAX_PIXELS} pixels"
             ) from None
         except Exception as error:  # noqa: BLE001  damaged files raise almost anything
             raise DataError(f"damaged image: {str(error) or type(error).__name__}") from None
@@ -105,13 +105,13 @@ class SimplejpegDecoder:
         """JPEG bytes -> uint8 (H, W, 3), the same pixels as Pillow's.
 
         Args:
-            data: The encoded picture.
+            data: The encoded image.
             scratch: Memory to decode into; the pixels are then valid until its next use.
-            shrink: Chooses a power of two from (width, height); the picture is decoded
+            shrink: Chooses a power of two from (width, height); the image is decoded
                 that many times smaller, in the DCT domain. Not the same pixels.
 
         Raises:
-            DataError: for what is left to Pillow: CMYK, damaged or huge pictures.
+            DataError: for what is left to Pillow: CMYK, damaged or huge images.
         """
         try:
             height, width, colorspace, _ = simplejpeg.decode_jpeg_header(data)
@@ -132,7 +132,7 @@ def orientation(data: bytes, form: str) -> int:
     """The orientation a camera recorded, 1 to 8; 1 where there is none.
 
     Args:
-        data: The encoded picture.
+        data: The encoded image.
         form: Its format, from :func:`clsbench.images.formats.sniff`.
 
     Source: EXIF 2.3, tag 0x0112; in XMP, tiff:Orientation. TIFF needs no turning: Pillow
@@ -143,7 +143,7 @@ def orientation(data: bytes, form: str) -> int:
     try:
         with Image.open(io.BytesIO(data), formats=PILLOW_FORMATS) as image:
             value = image.getexif().get(ORIENTATION_TAG, 1)
-    except Exception:  # noqa: BLE001  a damaged EXIF block is no reason to lose the picture
+    except Exception:  # noqa: BLE001  a damaged EXIF block is no reason to lose the image
         return 1
     return value if value in range(1, 9) else 1
 

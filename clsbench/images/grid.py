@@ -1,4 +1,4 @@
-"""A grid of titled pictures as PNG."""
+"""A grid of titled images as PNG."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from clsbench.text import printable, shortened
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-#: Inches of a picture, of the titles above it, and of what lies between; characters of a title.
+#: Inches of an image, of the titles above it, and of what lies between; characters of a title.
 PICTURE, TITLES, GAP, TITLE = 1.6, 0.36, 0.1, 24
 
 
@@ -50,7 +50,7 @@ def save_grid(tiles: Sequence[Tile], file: Path, *, columns: int | None = None, 
 
     columns = columns or max(1, math.ceil(math.sqrt(len(tiles))))
     rows = math.ceil(len(tiles) / columns)
-    # Placed by hand: matplotlib's own layouts take minutes for some hundred pictures.
+    # Placed by hand: matplotlib's own layouts take minutes for some hundred images.
     width, height = columns * (PICTURE + GAP) + GAP, rows * (PICTURE + TITLES + GAP) + 0.4
     figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
@@ -71,18 +71,18 @@ def save_grid(tiles: Sequence[Tile], file: Path, *, columns: int | None = None, 
 
 
 def check_png(file: Path) -> None:
-    """Refuse a path that cannot become a picture, before there is work to lose.
+    """Refuse a path that cannot become an image, before there is work to lose.
 
     Raises:
         OptionError: if it does not end in .png.
         DataError: if it is a folder, or lies below a file.
     """
     if file.suffix.lower() != ".png":
-        raise OptionError("a picture is a PNG", where="--out", got=file, expected="a path that ends in .png")
+        raise OptionError("an image is a PNG", where="--out", got=file, expected="a path that ends in .png")
     above = next(folder for folder in file.absolute().parents if folder.exists())
     if file.is_dir() or not above.is_dir():
         raise DataError(
-            "the picture cannot be written", where=file, got=f"{file if file.is_dir() else above} is in the way"
+            "the image cannot be written", where=file, got=f"{file if file.is_dir() else above} is in the way"
         )
 
 

@@ -1,4 +1,4 @@
-"""ImageLoader: the one path from a picture to the network's input pixels.
+"""ImageLoader: the one path from an image to the network's input pixels.
 
 Training's validation, the parity gate, inference and evaluation all call it.
 """
@@ -28,7 +28,7 @@ def default_decoders() -> list[Decoder]:
 
 
 class ImageLoader:
-    """Reads, decodes and resizes pictures by one transform.
+    """Reads, decodes and resizes images by one transform.
 
     Args:
         transform: The specification to follow.
@@ -50,13 +50,13 @@ class ImageLoader:
         self._padding = np.round(np.array(transform.mean) * 255).clip(0, 255).astype(np.uint8)
 
     def __call__(self, source: ImageSource) -> NDArray[np.uint8]:
-        """The network's input for one picture.
+        """The network's input for one image.
 
         Returns:
             uint8 (h, w, 3).
 
         Raises:
-            DataError: if the picture cannot be read; the reason is one line.
+            DataError: if the image cannot be read; the reason is one line.
         """
         out = np.empty((*self.transform.size, 3), np.uint8)
         pixels = source if isinstance(source, np.ndarray) else self.decode(self.read(source), fleeting=True)
@@ -64,11 +64,11 @@ class ImageLoader:
         return out
 
     def pixels(self, source: ImageSource) -> NDArray[np.uint8]:
-        """A picture as it is, upright: uint8 (H, W, 3)."""
+        """An image as it is, upright: uint8 (H, W, 3)."""
         return source if isinstance(source, np.ndarray) else self.decode(self.read(source))
 
     def read(self, source: Path | str | bytes) -> bytes:
-        """The encoded bytes of a picture.
+        """The encoded bytes of an image.
 
         Raises:
             DataError: if there is no such file, or it is empty.
@@ -87,7 +87,7 @@ class ImageLoader:
         """Encoded bytes -> uint8 (H, W, 3), upright where the transform asks for it.
 
         Args:
-            data: The encoded picture.
+            data: The encoded image.
             fleeting: The caller uses the pixels up before this thread decodes again, so
                 they may lie in memory that is used again, and be smaller by ``fast_decode``.
 
@@ -113,7 +113,7 @@ class ImageLoader:
             else:
                 turn = orientation(data, form) if self.transform.exif else 1
                 return pixels if turn == 1 else upright(pixels, turn)
-        raise DataError("; ".join(dict.fromkeys(reasons)) or "no decoder reads this picture")
+        raise DataError("; ".join(dict.fromkeys(reasons)) or "no decoder reads this image")
 
     def _shrink(self, width: int, height: int) -> int:
         """The largest of 1, 2, 4, 8 that leaves twice the target's side, lying or standing."""
@@ -125,7 +125,7 @@ class ImageLoader:
         return max(factor for factor in (1, 2, 4, 8) if factor == 1 or 2 * factor <= min(scales))
 
     def fit(self, pixels: NDArray[np.uint8], out: NDArray[np.uint8], geometry: Geometry | None = None) -> None:
-        """Resize a picture into ``out``, uint8 (h, w, 3): :meth:`resize`, then :meth:`place`.
+        """Resize an image into ``out``, uint8 (h, w, 3): :meth:`resize`, then :meth:`place`.
 
         Args:
             pixels: uint8 (H, W, 3).
@@ -135,7 +135,7 @@ class ImageLoader:
         self.place(self.resize(pixels, geometry), out)
 
     def resize(self, pixels: NDArray[np.uint8], geometry: Geometry | None = None) -> NDArray[np.uint8]:
-        """The part of the network's input that shows the picture: uint8 (h, w, 3), or (h, w, 1) for grey."""
+        """The part of the network's input that shows the image: uint8 (h, w, 3), or (h, w, 1) for grey."""
         height, width = pixels.shape[:2]
         geometry = geometry or self.transform.geometry(width, height)
         resized = resize(pixels, geometry, self.transform.interpolation)
@@ -144,7 +144,7 @@ class ImageLoader:
         return resized
 
     def place(self, resized: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
-        """Copy a resized picture into ``out``, uint8 (h, w, 3), centred on padding if it is smaller."""
+        """Copy a resized image into ``out``, uint8 (h, w, 3), centred on padding if it is smaller."""
         (h, w), (full_h, full_w) = resized.shape[:2], out.shape[:2]
         if (h, w) == (full_h, full_w):
             out[:] = resized

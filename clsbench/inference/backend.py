@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-from functools import lru_cache
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-
-from clsbench.card import INPUT_NAME, OUTPUT_NAME, ModelCard
-from clsbench.errors import ModelError
-
-#: (name, type, shape) of a graph's inputs or outputs, in ONNX Runtime's words.
-Tensors = list[tuple[str, str, list[Any]]]
 
 
 class Backend(Protocol):
@@ -43,66 +34,3 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Free what the backend holds."""
-
-
-def read_card(file: Path) -> ModelCard:
-    """The card in an .onnx file.
-
-    Raises:
-        ModelError: if there is no such file, it is not ONNX, or it carries no card.
-    """
-    if not file.is_file():
-        raise ModelError("there is no such model file", where=file)
-    status = file.stat()
-    return _read_card(file, status.st_mtime_ns, status.st_size)
-
-
-@lru_cache(maxsize=8)
-def _read_card(file: Path, modified: int, size: int) -> ModelCard:
-    """The card, parsed once for each state of the file: command and backend both ask."""
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    try:
-        model = onnx.load(file, format="protobuf", load_external_data=False)
-    except DecodeError:
-        model = None
-    if model is None or not model.graph.node:
-        raise ModelError(
-            "this is not an ONNX file",
-            where=file,
-            got=f"{size} bytes that are no ONNX graph",
-            hint="`clsbench export --onnx` writes one",
-        )
-    return ModelCard.from_metadata({p.key: p.value for p in model.metadata_props}, where=file)
-
-
-def model_hash(file: Path) -> str:
-    """The hexadecimal SHA-256 of a model file."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def check_contract(inputs: Tensors, outputs: Tensors, card: ModelCard, file: Path) -> None:
-    """Hold a graph's inputs and outputs, (name, dtype, shape), to what its card says.
-
-    Raises:
-        ModelError: if the file is not what its card says.
-    """
-    size, count = list(card.transform.size), len(card.classes)
-    right_in = (
-        len(inputs) == 1
-        and inputs[0][0] == INPUT_NAME
-        and inputs[0][1] == "tensor(uint8)"
-        and inputs[0][2][1:] == [*size, 3]
-        and not isinstance(inputs[0][2][0], int)
-    )
-    right_out = len(outputs) == 1 and outputs[0][:2] == (OUTPUT_NAME, "tensor(float)") and outputs[0][2][1:] == [count]
-    if not (right_in and right_out):
-        raise ModelError(
-            "the graph is not what its card says",
-            where=file,
-            got=f"inputs {inputs}, outputs {outputs}",
-            expected=f"{INPUT_NAME} uint8 (N, {size[0]}, {size[1]}, 3) -> {OUTPUT_NAME} float32 (N, {count})",
-            hint="the file was changed after its export: export it again",
-        )

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clsbench.datasets.dataset import Sample
-from clsbench.predictions import Predictions
+from clsbench.predictions.block import Predictions
 
 
 @dataclass
 class Batch:
-    """Slots for pictures, and where they stand.
+    """Slots for images, and where they stand.
 
     Args:
         images: uint8 (N, h, w, 3), used again and again.

@@ -21,9 +21,9 @@ from clsbench.card import ModelCard
 from clsbench.datasets.dataset import Sample
 from clsbench.images.loader import ImageLoader
 from clsbench.inference.backend import Backend
-from clsbench.inference.machine import available_cores
 from clsbench.inference.pipeline import Pipeline
 from clsbench.inference.tuning import throughput
+from clsbench.machine import available_cores
 
 Scenario = Literal["offline", "single-stream"]
 
@@ -136,7 +136,7 @@ def run_benchmark(
         file: The model, for the table.
         card: Its card.
         open_backend: Opens it; timed as part of the warm-up.
-        samples: Pictures for decoding and the whole pipeline.
+        samples: Images for decoding and the whole pipeline.
         batch_size: Images a call; the backend's choice by default.
         scenario: ``offline``: as many calls at once as the backend likes;
             ``single-stream``: one after the other.
@@ -175,7 +175,7 @@ def run_benchmark(
 
 
 def decode_rate(loader: ImageLoader, samples: Sequence[Sample], threads: int, seconds: float) -> float:
-    """Pictures a second that ``threads`` threads read, decode and resize, doing nothing else."""
+    """Images a second that ``threads`` threads read, decode and resize, doing nothing else."""
 
     def work(offset: int) -> tuple[int, float]:
         started, done = time.perf_counter(), 0
@@ -198,8 +198,8 @@ def environment() -> dict[str, Any]:
     import platform
 
     from clsbench import __version__
-    from clsbench.inference.checkup import installed_version
-    from clsbench.inference.machine import cpu_name
+    from clsbench.inference.diagnostics import installed_version
+    from clsbench.machine import cpu_name
 
     packages = ("numpy", "pillow", "simplejpeg", "cykooz.resizer", "onnx", "onnxruntime", "onnxruntime-gpu")
     return {

@@ -16,11 +16,12 @@ from clsbench.datasets.dataset import Sample
 from clsbench.datasets.labels import Labels
 from clsbench.images.decoders import Decoder
 from clsbench.images.loader import ImageLoader
-from clsbench.inference.backend import Backend, model_hash
-from clsbench.inference.machine import available_cores
+from clsbench.inference.backend import Backend
 from clsbench.inference.pipeline import Pipeline
 from clsbench.inference.timing import Timing
-from clsbench.predictions import OutcomeCollector, Outcomes, Predictions
+from clsbench.machine import available_cores
+from clsbench.model_file import model_hash
+from clsbench.predictions.block import OutcomeCollector, Outcomes, Predictions
 
 Metric = Callable[[Outcomes], Mapping[str, Any]]
 

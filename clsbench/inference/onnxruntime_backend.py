@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from clsbench.card import INPUT_NAME, OUTPUT_NAME
 from clsbench.errors import OptionError
-from clsbench.inference.backend import Backend, Tensors, check_contract, read_card
+from clsbench.inference.backend import Backend
 from clsbench.inference.devices import DeviceRequest, choose, parse_device
 from clsbench.inference.gpu_slot import GpuSlot, pinned
 from clsbench.inference.sessions import open_session
 from clsbench.inference.tuning import Plan, plan_for
+from clsbench.model_file import Tensors, check_contract, read_card
 
 
 class OnnxRuntimeBackend(Backend):

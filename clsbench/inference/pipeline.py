@@ -4,11 +4,11 @@
 
 One pool of threads does both kinds of work and always takes the one furthest down the
 line: a worker runs a full batch if there is one and the backend has a stream free, else
-it decodes the next pictures into a free batch, else it waits. So no core idles while
+it decodes the next images into a free batch, else it waits. So no core idles while
 there is work for it, whichever stage is the slower, and decoding stops when all batches
 wait for the sink. The calling thread is the sink: it takes batches in input order.
 
-Batches are preallocated and used again. A picture that cannot be read keeps its slot,
+Batches are preallocated and used again. An image that cannot be read keeps its slot,
 so no neighbour can slip into its row.
 """
 
@@ -27,14 +27,14 @@ from clsbench.errors import ClsbenchError
 from clsbench.images.loader import ImageLoader
 from clsbench.inference.backend import Backend
 from clsbench.inference.batch import Batch, predictions
-from clsbench.inference.machine import available_cores
 from clsbench.inference.timing import StageClock, Timing
-from clsbench.predictions import Predictions
+from clsbench.machine import available_cores
+from clsbench.predictions.block import Predictions
 
 #: Receives the predictions, some at a time, in input order.
 Sink = Callable[[Predictions], None]
 
-#: How many finished pictures the sink waits for, unless the workers wait for it.
+#: How many finished images the sink waits for, unless the workers wait for it.
 DELIVERY = 16
 
 
@@ -72,7 +72,7 @@ class Pipeline:
         """Classify every sample and hand the predictions to ``sink`` in input order.
 
         Raises:
-            Exception: whatever the backend or the sink raised; a picture's own failure is a
+            Exception: whatever the backend or the sink raised; an image's own failure is a
                 row with a reason instead.
         """
         self._reset(samples)
@@ -229,7 +229,7 @@ class Pipeline:
                 self._load(batch.samples[row], batch.images[row], clock)
             except ClsbenchError as error:
                 batch.errors[row] = error.one_line()
-            except Exception as error:  # noqa: BLE001  one picture never ends the job
+            except Exception as error:  # noqa: BLE001  one image never ends the job
                 batch.errors[row] = f"{type(error).__name__}: {error}"
             if self._stopped:
                 return

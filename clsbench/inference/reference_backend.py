@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from clsbench.card import INPUT_NAME, OUTPUT_NAME
 from clsbench.errors import DeviceError
-from clsbench.inference.backend import Backend, Tensors, check_contract, read_card
+from clsbench.inference.backend import Backend
+from clsbench.model_file import Tensors, check_contract, read_card
 
 
 class ReferenceBackend(Backend):

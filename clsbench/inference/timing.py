@@ -1,7 +1,7 @@
 """Where the time of an inference run went, and how far the run was from its limit.
 
 The limit comes from the run's own busy times. Where the model shares the cores with the
-decoders, a picture costs the sum of its core-seconds, and no overlap can beat
+decoders, an image costs the sum of its core-seconds, and no overlap can beat
 ``cores / sum``. Where the model has a device of its own, the slower side sets the limit.
 """
 
@@ -12,7 +12,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-#: Stages in the order a picture passes them; ``wait`` is a worker with nothing to do.
+#: Stages in the order an image passes them; ``wait`` is a worker with nothing to do.
 STAGES = ("read", "decode", "resize", "copy", "inference", "post", "write", "wait")
 
 #: Stages that occupy a core whatever the device.
@@ -64,11 +64,11 @@ class Timing:
     """The times of one run.
 
     Args:
-        seconds: From the first picture's claim to the last row written.
-        images: How many pictures.
+        seconds: From the first image's claim to the last row written.
+        images: How many images.
         clock: Seconds by stage, all threads together.
         first_batch: When the first batch was done, seconds after the start.
-        first_batch_images: How many pictures were in it.
+        first_batch_images: How many images were in it.
         workers: Threads that decoded and ran the model.
         cores: That this process may use.
         shares_cores: Whether the model ran on them too.
@@ -102,7 +102,7 @@ class Timing:
         return rest / seconds if rest and seconds > 0 else self.images_per_second
 
     def core_seconds(self) -> dict[str, float]:
-        """Seconds a picture occupies a core, by stage."""
+        """Seconds an image occupies a core, by stage."""
         count = max(self.images, 1)
         costs = {stage: self.clock.busy[stage] / count for stage in HOST_STAGES}
         if self.shares_cores:
@@ -160,8 +160,8 @@ class Timing:
 def verdict(facts: dict[str, Any]) -> str:
     """One sentence: what limits the run, and what would help."""
     advice = {
-        "decode": "decode-bound: most of the work is reading and decoding pictures; "
-        "try --fast-decode, smaller pictures or more cores",
+        "decode": "decode-bound: most of the work is reading and decoding images; "
+        "try --fast-decode, smaller images or more cores",
         "model": "model-bound: most of the work is the network; try int8 or a smaller network, or a GPU",
         "write": "write-bound: most of the work is writing predictions; try .parquet or a smaller --topk",
     }[str(facts["bound"])]
@@ -172,6 +172,6 @@ def verdict(facts: dict[str, Any]) -> str:
     if facts["waited_for_cores"] > 0.1:
         reason = (
             "threads waited for a core or for Python's lock: the machine has other work, "
-            "or the pictures are so small that Python itself is the limit"
+            "or the images are so small that Python itself is the limit"
         )
     return f"{advice}. The run reached {fraction:.0%} of its limit: {reason}"

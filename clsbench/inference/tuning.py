@@ -23,10 +23,10 @@ import numpy as np
 
 from clsbench import __version__
 from clsbench.card import INPUT_NAME, OUTPUT_NAME
-from clsbench.inference.backend import model_hash
 from clsbench.inference.devices import DeviceRequest
-from clsbench.inference.machine import available_cores, cpu_name
 from clsbench.inference.sessions import cache_folder, open_session
+from clsbench.machine import available_cores, cpu_name
+from clsbench.model_file import model_hash
 from clsbench.runs import write_json
 
 #: Batch sizes tried, by mode, on the CPU (larger ones leave its cache) and on a GPU.

@@ -1,7 +1,7 @@
 """``simple-cnn``: the small network of the CIFAR-10 tutorials.
 
 Convolution 3→18, ReLU, 2×2 max pooling, a hidden layer of 64, K logits. It trains in
-seconds on small pictures and is the example to read for a model plugin.
+seconds on small images and is the example to read for a model plugin.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Augmentation of stored pictures, a batch at a time and on the network's device.
+"""Augmentation of stored images, a batch at a time and on the network's device.
 
-Stored pictures are uint8 (N, H, W, 3). For random crops they show the whole picture, squeezed
+Stored images are uint8 (N, H, W, 3). For random crops they show the whole image, squeezed
 into (H, W), with the numbers that undo the squeezing; otherwise the network's very input.
-What happens to a picture depends on seed, epoch and picture alone, never on its batch.
+What happens to an image depends on seed, epoch and image alone, never on its batch.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ Policy = Literal["none", "basic", "rand", "trivial"]
 
 #: Random-resized crops have these aspect ratios, and this part of the area of the largest box
 #: of their ratio: gentler than ImageNet's 0.08, as suits fine-tuning. Parts of the whole
-#: picture's area could not be kept to with wide pictures.
+#: image's area could not be kept to with wide images.
 CROP_SCALE, CROP_RATIO = (0.5, 1.0), (3 / 4, 4 / 3)
 
-#: Whole pictures are stored this much larger than the network's input, and without what
+#: Whole images are stored this much larger than the network's input, and without what
 #: makes them longer than these aspect ratios, so that hardly a crop has to be enlarged.
 STORED, LONGEST = 1.43, (3 / 4, 4 / 3)
 
@@ -35,21 +35,21 @@ STORED, LONGEST = 1.43, (3 / 4, 4 / 3)
 #: the side at most: resampling would blur what little there is to see.
 SMALL_SIDE, SHIFT = 64, 1 / 16
 
-#: Columns of a picture's shape: the box that validation sees as (left, top, right, bottom)
+#: Columns of an image's shape: the box that validation sees as (left, top, right, bottom)
 #: fractions, and the aspect ratio, width / height, of the whole.
 SHAPE_COLUMNS = 5
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How training pictures are stored, and what is made of them in each epoch.
+    """How training images are stored, and what is made of them in each epoch.
 
     Args:
         policy: ``none``; ``basic``: a random-resized crop (for small inputs a shift) and, if
             ``mirrored``, a flip; ``rand`` and ``trivial``: the same, then RandAugment or TrivialAugment.
         transform: The network's.
-        count: How many pictures there are.
-        mirrored: Whether a mirrored picture still shows its class.
+        count: How many images there are.
+        mirrored: Whether a mirrored image still shows its class.
         seed: Of everything random.
 
     Sources: C. Szegedy et al., Going deeper with convolutions, CVPR 2015 (crops); C.-Y. Lee et
@@ -65,12 +65,12 @@ class Augmentation:
 
     @property
     def whole(self) -> bool:
-        """Whether whole pictures are stored, to be cropped later."""
+        """Whether whole images are stored, to be cropped later."""
         return self.policy != "none" and self.transform.resize == "crop" and not self.small
 
     @property
     def small(self) -> bool:
-        """Whether pictures are shifted rather than cropped."""
+        """Whether images are shifted rather than cropped."""
         return max(self.transform.size) <= SMALL_SIDE
 
     @property
@@ -80,12 +80,12 @@ class Augmentation:
 
     @property
     def stored_size(self) -> tuple[int, int]:
-        """(H, W) of stored pictures."""
+        """(H, W) of stored images."""
         h, w = self.transform.size
         return (round(STORED * h), round(STORED * w)) if self.whole else (h, w)
 
     def load(self, loader: ImageLoader, source: ImageSource) -> tuple[NDArray[np.uint8], tuple[float, ...]]:
-        """One picture as it is stored, uint8 (H, W, 3), and its shape (see ``SHAPE_COLUMNS``)."""
+        """One image as it is stored, uint8 (H, W, 3), and its shape (see ``SHAPE_COLUMNS``)."""
         if not self.whole:
             h, w = self.transform.size
             return loader(source), (0.0, 0.0, 1.0, 1.0, w / h)
@@ -103,9 +103,9 @@ class Augmentation:
         """What the network gets to see.
 
         Args:
-            images: Stored pictures, uint8 (n, H, W, 3), on any device.
+            images: Stored images, uint8 (n, H, W, 3), on any device.
             shapes: float32 (n, 5), see ``SHAPE_COLUMNS``.
-            indices: int64 (n,) of the pictures, below ``count``.
+            indices: int64 (n,) of the images, below ``count``.
             epoch: 0 means no randomness: the box that validation sees.
 
         Returns:
@@ -122,7 +122,7 @@ class Augmentation:
         return cropped if self.policy == "basic" else self._distort(cropped, indices, epoch)
 
     def _numbers(self, epoch: int) -> NDArray[np.float64]:
-        """Five numbers in [0, 1) for each picture of an epoch, drawn once."""
+        """Five numbers in [0, 1) for each image of an epoch, drawn once."""
         if epoch not in self._drawn:
             self._drawn.clear()
             self._drawn[epoch] = np.random.default_rng((self.seed, epoch, 1)).random((self.count, 5))
@@ -140,7 +140,7 @@ class Augmentation:
         return module
 
     def _distort(self, images: Tensor, indices: NDArray[np.int64], epoch: int) -> Tensor:
-        """Every picture by its own random operations, uint8 (n, h, w, 3)."""
+        """Every image by its own random operations, uint8 (n, h, w, 3)."""
         pictures = images.round().to(torch.uint8) if images.is_floating_point() else images
         pictures = pictures.permute(0, 3, 1, 2)
         done = []
@@ -165,7 +165,7 @@ def _shift(images: Tensor, drawn: NDArray[np.float64], flips: NDArray[np.bool_])
 
 
 def _boxes(aspects: NDArray[np.float32], drawn: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Random boxes (n, 4) as fractions of the stored pictures, of the numbers drawn for them (n, 5)."""
+    """Random boxes (n, 4) as fractions of the stored images, of the numbers drawn for them (n, 5)."""
     low, high = np.log(CROP_RATIO)
     ratio = np.exp(low + (high - low) * drawn[:, 1])
     side = np.sqrt(CROP_SCALE[0] + (CROP_SCALE[1] - CROP_SCALE[0]) * drawn[:, 0])

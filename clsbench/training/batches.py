@@ -1,4 +1,4 @@
-"""Batches in the order of an epoch, from pictures or from cached features."""
+"""Batches in the order of an epoch, from images or from cached features."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from clsbench.training.pictures import to_tensor
+from clsbench.training.stored_images import to_tensor
 
 
 class Source(Protocol):
@@ -69,13 +69,13 @@ class Batches:
         return range(0, whole if self.shuffle and whole else count, self.batch_size)
 
     def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches of one epoch: inputs (n, …), labels int64 (n,). Unreadable pictures are missing.
+        """Batches of one epoch: inputs (n, …), labels int64 (n,). Unreadable images are missing.
 
         Args:
             number: From 1; 0 for the inputs without randomness.
 
         Raises:
-            DataError: if no picture can be read.
+            DataError: if no image can be read.
         """
         for inputs, indices in self.indexed(number):
             yield inputs, to_tensor(self.source.labels[indices], self.device)

@@ -38,7 +38,7 @@ class TrainConfig:
         schedule: Of the learning rate, by steps of the optimizer.
         optimizer: ``adamw``, ``adam`` or ``sgd`` with momentum 0.9.
         weight_decay: Of weights; biases and normalisation layers get none.
-        batch_size: Pictures a batch.
+        batch_size: Images a batch.
         accumulate: Batches a step of the optimizer.
         label_smoothing: The part of a target spread over all classes.
         class_weights: ``balanced``: losses weighted by 1 / class frequency.
@@ -46,14 +46,14 @@ class TrainConfig:
         cutmix: The same for CutMix.
         augment: ``none``, ``basic``, ``rand`` or ``trivial``.
         views: Augmented views of which features are cached while the backbone is frozen; 1 is
-            the picture as validation sees it; 0 runs the backbone in every epoch.
+            the image as validation sees it; 0 runs the backbone in every epoch.
         ema: Decay of an exponential moving average of the weights, which is then what is
             validated and kept; 0 for none.
         clip_grad: Largest norm of the gradient; 0 for no limit.
         head: ``linear`` or ``mlp:WIDTH``, and ``,dropout=P``.
         patience: Epochs without a better validation before a stage ends early; 0 for no end.
         max_time: Seconds after which training ends; 0 for no end.
-        cache: Where decoded pictures are kept between epochs.
+        cache: Where decoded images are kept between epochs.
         seed: Of weights, order and augmentation.
         device: ``cpu`` or ``cuda``.
 

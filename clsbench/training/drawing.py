@@ -1,14 +1,14 @@
-"""The pictures of a finished run: curves, and how its best weights do on the validation split."""
+"""The images of a finished run: curves, and how its best weights do on the validation split."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from clsbench.evaluation.accuracy import accuracy
-from clsbench.evaluation.confusion import confusion
-from clsbench.evaluation.plots import save_confusion, save_reliability
-from clsbench.evaluation.probability import probability
-from clsbench.predictions import OutcomeCollector, Predictions
+from clsbench.evaluation.metrics.accuracy import accuracy
+from clsbench.evaluation.metrics.confusion import confusion
+from clsbench.evaluation.metrics.probability import probability
+from clsbench.evaluation.report.plots import save_confusion, save_reliability
+from clsbench.predictions.block import OutcomeCollector, Predictions
 from clsbench.training.curves import save_curves
 from clsbench.training.loop import Trainer
 from clsbench.training.recipes import stages

@@ -1,8 +1,8 @@
 """Features of a frozen backbone, evaluated once and then trained on for any number of epochs.
 
-A frozen backbone gives the same features for the same picture in every epoch, so the head's
+A frozen backbone gives the same features for the same image in every epoch, so the head's
 training needs it once a view. On a CPU, where ONNX Runtime is several times faster than
-torch, the backbone is exported for that if the pictures are many enough to pay for it.
+torch, the backbone is exported for that if the images are many enough to pay for it.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from clsbench.inference.machine import available_cores
 from clsbench.inference.sessions import open_session
+from clsbench.machine import available_cores
 from clsbench.models.classifier import Classifier
 from clsbench.training.batches import Batches
-from clsbench.training.pictures import Pictures
 from clsbench.training.storage import Cache, allocate, choose_storage
+from clsbench.training.stored_images import Pictures
 
-#: Pictures a call: small batches stay in the processor's cache, large ones fill a GPU.
+#: Images a call: small batches stay in the processor's cache, large ones fill a GPU.
 CPU_BATCH, GPU_BATCH = 4, 64
 
 #: Calls handed to each thread at a time.
@@ -48,8 +48,8 @@ class Features:
     """Cached features as batches ask for them.
 
     Args:
-        values: float32 (V, N, D): V views of N pictures.
-        pictures: Where the features came from, for labels and readable indices.
+        values: float32 (V, N, D): V views of N images.
+        images: Where the features came from, for labels and readable indices.
     """
 
     ahead, finishes_ahead = 0, True
@@ -59,7 +59,7 @@ class Features:
 
     @property
     def indices(self) -> NDArray[np.int64]:
-        """Of the readable pictures, int64."""
+        """Of the readable images, int64."""
         return self._pictures.indices
 
     def fetch(self, indices: NDArray[np.int64], view: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -77,8 +77,8 @@ class FrozenBackbone:
     Args:
         classifier: On ``device``.
         device: Of the classifier.
-        total: How many pictures there will be, all views counted.
-        operations: Floating-point operations of a picture. The choice looks at the work alone and
+        total: How many images there will be, all views counted.
+        operations: Floating-point operations of an image. The choice looks at the work alone and
             not at the clock, so that a run with the same seed gives the same weights.
     """
 
@@ -116,17 +116,17 @@ def cache_features(
     folder: Path,
     heard: Callable[[int], None],
 ) -> Features | None:
-    """Evaluate a frozen backbone once on each view of each picture.
+    """Evaluate a frozen backbone once on each view of each image.
 
     Args:
         backbone: Serves several splits.
-        pictures: Of one split.
+        images: Of one split.
         feature_dim: D.
-        views: With 1 the pictures without randomness; else view v is what epoch v would show.
+        views: With 1 the images without randomness; else view v is what epoch v would show.
         device: Of the backbone.
         cache: Where to keep the features.
         folder: For features on disk.
-        heard: Called with the number of pictures just done.
+        heard: Called with the number of images just done.
 
     Returns:
         The features; None where they fit nowhere, and the backbone has to stay in the loop.

@@ -1,7 +1,7 @@
 """Which layer groups learn, and how fast.
 
 A frozen group is frozen whole: its normalisation layers keep their statistics, so that its
-output depends on the picture alone and can be computed once.
+output depends on the image alone and can be computed once.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def training_mode(classifier: Classifier, *, keep_statistics: bool) -> None:
     Args:
         classifier: With what is frozen by :func:`freeze`.
         keep_statistics: Whether batch normalisation keeps its running statistics even where it
-            learns. A pretrained network has seen more pictures than a fine-tuning ever will, and a
+            learns. A pretrained network has seen more images than a fine-tuning ever will, and a
             head that was trained on the frozen backbone's features goes on with the same ones.
     """
     classifier.train()

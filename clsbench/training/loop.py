@@ -10,7 +10,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from clsbench.datasets.check import DataCheck
+from clsbench.datasets.data_check import DataCheck
 from clsbench.errors import ModelError
 from clsbench.models.classifier import Classifier
 from clsbench.runs import Run
@@ -27,7 +27,7 @@ from clsbench.training.threads import fitting_threads
 class Epoch:
     """One line of the log: losses in nats, accuracies as fractions, times in seconds.
 
-    ``train_*`` are of augmented pictures under changing weights; ``lr`` is the head's at the
+    ``train_*`` are of augmented images under changing weights; ``lr`` is the head's at the
     epoch's end; ``elapsed`` counts from the start of the session.
     """
 
@@ -51,10 +51,10 @@ class Observer(Protocol):
     """Hears how training goes."""
 
     def checked(self, check: DataCheck) -> None:
-        """The pictures have been read, and what is wrong with them is known."""
+        """The images have been read, and what is wrong with them is known."""
 
     def stage(self, name: str, total: int) -> None:
-        """Something long begins: reading pictures, a stage; ``total`` pictures or batches."""
+        """Something long begins: reading images, a stage; ``total`` images or batches."""
 
     def advance(self, count: int) -> None:
         """So many of them are done."""

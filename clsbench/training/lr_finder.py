@@ -61,7 +61,7 @@ def range_test(setup: Setup, *, steps: int = STEPS) -> RangeTest:
     """Run the test in the recipe's first stage, and restore the weights.
 
     Args:
-        setup: Network and pictures.
+        setup: Network and images.
         steps: Of the optimizer, at most.
 
     Raises:

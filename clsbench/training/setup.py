@@ -1,4 +1,4 @@
-"""What a training and a learning-rate search begin with: a network, and its pictures read and checked."""
+"""What a training and a learning-rate search begin with: a network, and its images read and checked."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from clsbench.datasets.check import DataCheck, check_dataset
+from clsbench.datasets.data_check import DataCheck, check_dataset
 from clsbench.datasets.dataset import Dataset
 from clsbench.errors import ModelError
 from clsbench.images.loader import ImageLoader
-from clsbench.inference.machine import available_cores
+from clsbench.machine import available_cores
 from clsbench.models.classifier import Classifier
 from clsbench.models.heads import parse_head, with_head
 from clsbench.training.augmentation import Augmentation, Policy
@@ -21,9 +21,9 @@ from clsbench.training.batches import Batches
 from clsbench.training.config import TrainConfig
 from clsbench.training.features import Features, FrozenBackbone, cache_features
 from clsbench.training.loop import Observer
-from clsbench.training.pictures import Pictures
 from clsbench.training.recipes import Stage
 from clsbench.training.storage import choose_storage
+from clsbench.training.stored_images import Pictures
 from clsbench.training.threads import fitting_threads, operations
 
 
@@ -42,13 +42,13 @@ def build_classifier(build_model: Callable[[], Classifier], dataset: Dataset, co
 
 @dataclass
 class Setup:
-    """A network and the pictures of its training.
+    """A network and the images of its training.
 
     Args:
         classifier: On ``device``.
         config: How to train.
         num_classes: K.
-        train, val: Pictures, read once.
+        train, val: Images, read once.
         test: The same, where the dataset has a test split.
         folder: Where things too large for memory may lie.
         observer: Hears how it goes.
@@ -73,7 +73,7 @@ class Setup:
         """Training and validation batches of a stage, and whether they hold features.
 
         The head alone is trained on cached features, unless new views are wanted in every epoch,
-        or pictures are to be mixed.
+        or images are to be mixed.
         """
         mixed = self.config.mixup > 0 or self.config.cutmix > 0
         views = self.config.views if stage.frozen_backbone else 0
@@ -115,16 +115,16 @@ class Setup:
 
     @property
     def example(self) -> Tensor:
-        """Two empty pictures as the network takes them."""
+        """Two empty images as the network takes them."""
         return torch.zeros(2, *self.classifier.transform.size, 3, dtype=torch.uint8, device=self.device)
 
     @property
     def everything(self) -> list[Pictures]:
-        """The pictures of all splits."""
+        """The images of all splits."""
         return [self.train, self.val, *([self.test] if self.test else [])]
 
     def unreadable(self) -> dict[str, str]:
-        """Names of pictures that were left out, with the reason."""
+        """Names of images that were left out, with the reason."""
         return {name: reason for pictures in self.everything for name, reason in pictures.unreadable.items()}
 
     def close(self) -> None:
@@ -136,7 +136,7 @@ class Setup:
 def pictures_of(
     dataset: Dataset, split: str, classifier: Classifier, config: TrainConfig, *, policy: Policy = "none"
 ) -> Pictures:
-    """The pictures of a split, not read yet."""
+    """The images of a split, not read yet."""
     samples = dataset.samples(split)
     augmentation = Augmentation(policy, classifier.transform, len(samples), mirrored=dataset.mirrored, seed=config.seed)
     return Pictures(samples, ImageLoader(classifier.transform), augmentation, threads=available_cores())
@@ -151,7 +151,7 @@ def set_up(
     *,
     strict: bool = False,
 ) -> tuple[Setup, DataCheck]:
-    """Read all pictures once, check the data, and put the network on its device.
+    """Read all images once, check the data, and put the network on its device.
 
     Args:
         classifier: From :func:`build_classifier`.

@@ -105,7 +105,7 @@ class Steps:
             out_of_time: Whether to stop after this batch.
 
         Returns:
-            Mean loss in nats, and top-1 accuracy as a fraction, of pictures as they were trained on.
+            Mean loss in nats, and top-1 accuracy as a fraction, of images as they were trained on.
         """
         self.training_mode()
         total, count, waiting, together = len(batches), 0, 0, self._config.accumulate

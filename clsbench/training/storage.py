@@ -1,4 +1,4 @@
-"""Where pictures and features wait between epochs: in memory, or memory-mapped on disk."""
+"""Where images and features wait between epochs: in memory, or memory-mapped on disk."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from clsbench.errors import OptionError
-from clsbench.inference.machine import available_memory
+from clsbench.machine import available_memory
 
 Cache = Literal["auto", "ram", "disk", "off"]
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from clsbench.inference.machine import available_cores
+from clsbench.machine import available_cores
 
 #: Floating-point operations of a batch's forward pass below which one thread is enough.
 SMALL = 3e7

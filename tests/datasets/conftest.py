@@ -8,7 +8,7 @@ from PIL import Image
 
 @pytest.fixture
 def draw(tmp_path: Path) -> Callable[..., Path]:
-    """draw("cat/1.png", …): tiny pictures below tmp_path, which is returned."""
+    """draw("cat/1.png", …): tiny images below tmp_path, which is returned."""
 
     def draw(*names: str) -> Path:
         for name in names:

@@ -10,7 +10,7 @@ ROWS = "".join(f"{name},{name[:3]}\n" for name in PICTURES)
 
 @pytest.fixture
 def table(draw, tmp_path):
-    """table(text): ten pictures and a file that speaks of them."""
+    """table(text): ten images and a file that speaks of them."""
 
     def write(text, *, encoding="utf-8", name="table.csv"):
         draw(*PICTURES)

@@ -10,7 +10,7 @@ def names(dataset, split):
 
 
 def classes_of(*folders, count=5):
-    """Names of pictures in class folders."""
+    """Names of images in class folders."""
     return [f"{folder}/{i}.png" for folder in folders for i in range(count)]
 
 

@@ -56,13 +56,13 @@ def test_training_pictures_that_are_not_the_runs_are_mentioned(train, words):
 def test_held_out_pictures_that_are_gone_are_counted():
     again = as_recorded(dataset(train="ab", val="c"), record_splits(dataset(train="ab", val="cd", test="e")))
     assert names(again) == {"train": "ab", "val": "c"}
-    assert "1 of the run's 2 val pictures are gone, such as d" in again.notes
-    assert "1 of the run's 1 test pictures are gone, such as e" in again.notes
+    assert "1 of the run's 2 val images are gone, such as d" in again.notes
+    assert "1 of the run's 1 test images are gone, such as e" in again.notes
 
 
 def test_none_of_the_validation_pictures_is_an_error():
     with pytest.raises(
-        DataError, match=r"none of the run's validation pictures(.*\n)+  where: runs/x\n(.*\n)+.*d, e, f, …"
+        DataError, match=r"none of the run's validation images(.*\n)+  where: runs/x\n(.*\n)+.*d, e, f, …"
     ):
         as_recorded(dataset(train="abc"), record_splits(dataset(val="defg")), where="runs/x")
 

@@ -24,7 +24,7 @@ from clsbench.transform import ImageTransform
 
 datasets = pytest.importorskip("torchvision.datasets")
 
-#: Pictures of each class in train and in test.
+#: Images of each class in train and in test.
 TRAIN, TEST = 5, 2
 GREY = np.random.default_rng(0).integers(0, 256, (10 * (TRAIN + TEST), 28, 28), dtype=np.uint8)
 
@@ -85,7 +85,7 @@ def pets(root, breeds=("Abyssinian", "great_pyrenees")):
 
 
 def flowers(root, monkeypatch):
-    """Numbered pictures; their classes from 1 and the numbers of each split are MATLAB files."""
+    """Numbered images; their classes from 1 and the numbers of each split are MATLAB files."""
     from scipy.io import savemat
 
     base, count = root / "flowers-102", 8
@@ -99,7 +99,7 @@ def flowers(root, monkeypatch):
 
 
 def food(root, classes=("apple_pie", "waffles")):
-    """Class folders, and lists of their pictures without the suffix."""
+    """Class folders, and lists of their images without the suffix."""
     base = root / "food-101"
     (base / "meta").mkdir(parents=True)
     for split, numbers in (("train", range(TRAIN)), ("test", range(TRAIN, TRAIN + TEST))):

@@ -46,7 +46,7 @@ def test_more_rows_make_it_higher_and_more_columns_wider(tmp_path):
 
 
 def test_hundreds_of_rows_can_be_drawn(tmp_path):
-    """``show -n`` takes up to 400; no picture of matplotlib's may be higher than 65,535 pixels."""
+    """``show -n`` takes up to 400; no image of matplotlib's may be higher than 65,535 pixels."""
     save_grid([Tile(None, "x")] * 400, tmp_path / "grid.png", columns=1)
     assert (tmp_path / "grid.png").is_file()
 

@@ -32,9 +32,9 @@ def test_hidden_files_and_folders_are_passed_over(tmp_path):
 
 
 def test_a_file_is_a_list_of_one_whatever_its_suffix(tmp_path):
-    touch(tmp_path, "picture.dat")
-    listing = list_images(tmp_path / "picture.dat")
-    assert (listing.root, listing.names) == (tmp_path, ["picture.dat"])
+    touch(tmp_path, "image.dat")
+    listing = list_images(tmp_path / "image.dat")
+    assert (listing.root, listing.names) == (tmp_path, ["image.dat"])
 
 
 def test_plugins_add_suffixes(tmp_path):

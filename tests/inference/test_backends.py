@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from clsbench.card import METADATA_KEY, ModelCard
 from clsbench.errors import DeviceError, ModelError, OptionError
-from clsbench.inference.backend import read_card
+from clsbench.model_file import read_card
 from clsbench.testing import check_backend, installed, pictures_for
 from clsbench.transform import ImageTransform
 

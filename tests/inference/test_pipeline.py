@@ -47,7 +47,7 @@ class Means(Backend):
 
 
 class Loader(ImageLoader):
-    """Pictures by their number: bad ones cannot be read, all may take their time."""
+    """Images by their number: bad ones cannot be read, all may take their time."""
 
     def __init__(self, *, bad=(), delay=lambda: None, broken=None):
         super().__init__(ImageTransform(size=(2, 2), interpolation="nearest"))
@@ -90,7 +90,7 @@ def run(loader, backend, count, sink, *, threads=2, batch_size=None, seconds=60)
 
 
 def rows(batches):
-    """(name, red, green, error) of every row; the colours give the picture's number away."""
+    """(name, red, green, error) of every row; the colours give the image's number away."""
     return [
         (name, None if error else tuple(logits[:2].tolist()), error)
         for batch in batches

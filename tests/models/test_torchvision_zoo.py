@@ -45,7 +45,7 @@ def test_loader_and_normalisation_are_the_published_preset(name, photo):
 
 
 def original(name):
-    """torchvision's own network, its batch norms set by a batch so that logits depend on the picture."""
+    """torchvision's own network, its batch norms set by a batch so that logits depend on the image."""
     torch.manual_seed(0)
     network = models.get_model(name, weights=None, init_weights=False, transform_input=True, aux_logits=True)
     for module in network.modules():

@@ -1,4 +1,4 @@
-"""Tiny pictures, tiny networks, and a whole training of them."""
+"""Tiny images, tiny networks, and a whole training of them."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -58,7 +58,7 @@ def observer() -> Hearing:
 
 @pytest.fixture
 def colours() -> Callable[..., list[Sample]]:
-    """colours(count): noisy red, green and blue pictures; a shift of 1 labels every one of them wrongly."""
+    """colours(count): noisy red, green and blue images; a shift of 1 labels every one of them wrongly."""
 
     def colours(count: int, *, shift: int = 0, seed: int = 0, split: str = "train") -> list[Sample]:
         pixels = np.random.default_rng(seed).integers(0, 90, (count, 8, 8, 3), dtype=np.uint8)
@@ -71,7 +71,7 @@ def colours() -> Callable[..., list[Sample]]:
 
 @pytest.fixture
 def pictures(colours: Callable[..., list[Sample]]) -> Callable[..., Dataset]:
-    """pictures(): a dataset of three colours, with other samples where they are given."""
+    """images(): a dataset of three colours, with other samples where they are given."""
 
     def pictures(**splits: list[Sample]) -> Dataset:
         splits = {"train": colours(24), "val": colours(9, seed=1, split="val"), **splits}
@@ -93,7 +93,7 @@ def tiny() -> Callable[[], Classifier]:
 
 @pytest.fixture
 def normed() -> Callable[..., Classifier]:
-    """normed(): a network with batch normalisation whose statistics are those of some pictures."""
+    """normed(): a network with batch normalisation whose statistics are those of some images."""
 
     def normed(head: nn.Module | None = None) -> Classifier:
         torch.manual_seed(0)
@@ -122,7 +122,7 @@ def configured() -> Callable[..., TrainConfig]:
 
 @pytest.fixture
 def set_up_for(tmp_path: Path, observer: Hearing) -> Callable[..., Setup]:
-    """set_up_for(classifier, dataset, config): its pictures are read."""
+    """set_up_for(classifier, dataset, config): its images are read."""
     return lambda classifier, dataset, config: set_up(classifier, dataset, config, observer, tmp_path)[0]
 
 

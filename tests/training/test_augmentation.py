@@ -18,13 +18,13 @@ def noise(width, height, seed=0):
 
 
 def where_it_is(width, height):
-    """A picture whose red says how far right a pixel is, and whose green how far down, of 255."""
+    """An image whose red says how far right a pixel is, and whose green how far down, of 255."""
     x, y = np.meshgrid((np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height)
     return np.round(255 * np.stack([x, y, (x + y) / 2], axis=2)).astype(np.uint8)
 
 
 def augmented(augmentation, pictures, epoch, indices=None):
-    """What becomes of the pictures; with their indices in the dataset, if not 0, 1, 2, …"""
+    """What becomes of the images; with their indices in the dataset, if not 0, 1, 2, …"""
     loader = ImageLoader(augmentation.transform)
     stored, shapes = zip(*(augmentation.load(loader, picture) for picture in pictures), strict=True)
     indices = np.arange(len(pictures)) if indices is None else np.array(indices)
@@ -82,7 +82,7 @@ def test_what_is_not_cropped_is_stored_as_validation_sees_it(policy, transform):
 
 
 def boxes(aspect, count=150, **options):
-    """Boxes (n, 4) that random crops took from a picture, as fractions of its sides, and which were flipped."""
+    """Boxes (n, 4) that random crops took from an image, as fractions of its sides, and which were flipped."""
     side = 72
     augmentation = Augmentation("basic", ImageTransform(size=(side, side)), count, **options)
     stored, shape = augmentation.load(ImageLoader(augmentation.transform), where_it_is(round(200 * aspect), 200))
@@ -105,7 +105,7 @@ def test_crops_lie_within_the_picture_and_keep_the_stated_shape_and_part_of_the_
     area, ratio = (right - left) * (bottom - top), aspect * (right - left) / (bottom - top)
     assert ratio.min() > CROP_RATIO[0] - 0.03
     assert ratio.max() < CROP_RATIO[1] + 0.03
-    largest = np.minimum(ratio / aspect, aspect / ratio)  # full height or full width, as parts of the picture
+    largest = np.minimum(ratio / aspect, aspect / ratio)  # full height or full width, as parts of the image
     assert (area / largest).min() > CROP_SCALE[0] - 0.03
     assert (area / largest).max() < CROP_SCALE[1] + 0.03
 
@@ -130,7 +130,7 @@ def test_nothing_is_flipped_where_a_mirrored_picture_means_something_else():
 
 
 def moved(picture, right, down, flip):
-    """The picture moved by whole pixels, its border repeated."""
+    """The image moved by whole pixels, its border repeated."""
     h, w = picture.shape[:2]
     rows, columns = np.clip(np.arange(h) + down, 0, h - 1), np.clip(np.arange(w) + right, 0, w - 1)
     return picture[rows][:, columns[::-1] if flip else columns]
@@ -192,7 +192,7 @@ LEVELS = torch.tensor([10.0, 60.0, 130.0, 250.0])
 
 
 def mixed(mixup, cutmix):
-    """Plain pictures of the class's level, mixed: pictures (n, 8, 8, 3), targets (n, 4)."""
+    """Plain images of the class's level, mixed: images (n, 8, 8, 3), targets (n, 4)."""
     labels = torch.tensor([0, 1, 2, 3, 2, 1])
     images = LEVELS[labels].to(torch.uint8)[:, None, None, None].expand(-1, 8, 8, 3)
     return mixing(mixup, cutmix, 4)(images, labels)

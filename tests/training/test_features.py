@@ -78,7 +78,7 @@ def test_the_backbone_sees_each_view_of_each_picture_once(options, calls, normed
     classifier, seen = normed(), []
     classifier.backbone.register_forward_hook(lambda module, inputs, output: seen.append(len(output)))
     train(classifier, pictures(), configured(recipe="frozen", epochs=6, **options))
-    # Before, two empty pictures ask twice how much work the network is.
+    # Before, two empty images ask twice how much work the network is.
     assert seen[:2] == [2, 2]
     assert sum(seen[2:]) == calls
 
@@ -164,7 +164,7 @@ def test_a_backbone_that_cannot_be_exported_or_comes_out_wrong_runs_in_torch(bac
 def test_an_export_happens_once_and_only_where_torch_would_take_longer(worth, exported, exports, normed, monkeypatch):
     monkeypatch.setattr(features, "WORTH", worth)
     backbone = FrozenBackbone(normed(), CPU, 100, 10)  # 1,000 operations
-    for _ in range(2):  # training pictures, validation pictures
+    for _ in range(2):  # training images, validation images
         got = [features for features, _ in backbone((images(4), None) for _ in range(12))]
     assert len(exports) == exported
     assert all((np.abs(f).max() == 0) == bool(exported) for f in got)

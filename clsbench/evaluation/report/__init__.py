@@ -8,7 +8,7 @@ ready to print, never markup.
 """
 
 from clsbench.evaluation.report.page import render_report, write_report
-from clsbench.evaluation.report.pictures import wanted_images
 from clsbench.evaluation.report.sentences import sentences
+from clsbench.evaluation.report.thumbnails import wanted_images
 
 __all__ = ["render_report", "sentences", "wanted_images", "write_report"]

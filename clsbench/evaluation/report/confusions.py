@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clsbench.evaluation.report.formats import name
-from clsbench.evaluation.report.pictures import Picture
+from clsbench.evaluation.report.thumbnails import Picture
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clsbench.evaluation.report.confusions import cells_of, mistakes, supports
+from clsbench.evaluation.report.examples import Listed
 from clsbench.evaluation.report.formats import fixed, name
 from clsbench.evaluation.report.found import find
-from clsbench.evaluation.report.listing import Listed
-from clsbench.evaluation.report.pictures import WANTED, Pictures
+from clsbench.evaluation.report.thumbnails import WANTED, Pictures
 
 #: Pairs of confused classes kept, the largest.
 CELLS = 30_000
@@ -24,8 +24,8 @@ def drill_down(facts: Mapping[str, Any], images: Cells, pictures: Pictures) -> d
     """The values behind the clicks.
 
     Args:
-        facts: From :func:`clsbench.evaluation.evaluate.evaluate`.
-        images: From :func:`clsbench.evaluation.report.listing.images_by_cell`, or empty.
+        facts: From :func:`clsbench.evaluation.judging.evaluate`.
+        images: From :func:`clsbench.evaluation.report.examples.images_by_cell`, or empty.
         pictures: Those that the page does not show yet are added while there is room.
 
     Returns:

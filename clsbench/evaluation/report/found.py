@@ -52,7 +52,7 @@ def find(facts: Mapping[str, Any], key: str) -> Found:
     """A value that a built-in metric gives.
 
     Args:
-        facts: From :func:`clsbench.evaluation.evaluate.evaluate`.
+        facts: From :func:`clsbench.evaluation.judging.evaluate`.
         key: One of :data:`METRIC_OF`.
 
     >>> find({"metrics": {"ece": {"reason": "no confidences"}}}, "ece")

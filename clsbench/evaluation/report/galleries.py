@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clsbench.evaluation.report.formats import fixed, name
-from clsbench.evaluation.report.pictures import LABEL_ERRORS, LOSSES, Picture, Pictures
+from clsbench.evaluation.report.thumbnails import LABEL_ERRORS, LOSSES, Picture, Pictures
 
 
 @dataclass(frozen=True)

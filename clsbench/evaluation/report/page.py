@@ -18,14 +18,14 @@ from clsbench.evaluation.report.classes import class_table
 from clsbench.evaluation.report.confusions import Pair, confused_pairs, square
 from clsbench.evaluation.report.diagram import diagram
 from clsbench.evaluation.report.drilldown import Cells, drill_down
+from clsbench.evaluation.report.examples import images_by_cell
 from clsbench.evaluation.report.found import Found, find
 from clsbench.evaluation.report.galleries import label_errors, top_losses
-from clsbench.evaluation.report.listing import images_by_cell
 from clsbench.evaluation.report.measures import accuracies, means, scores
-from clsbench.evaluation.report.pictures import PAIRS, PER_PAIR, Pictures
 from clsbench.evaluation.report.provenance import NO_MANIFEST, provenance, speed
 from clsbench.evaluation.report.sentences import sentences
-from clsbench.evaluation.table import PredictionTable
+from clsbench.evaluation.report.thumbnails import PAIRS, PER_PAIR, Pictures
+from clsbench.predictions.table import PredictionTable
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -44,10 +44,10 @@ def render_report(
     """The report as HTML, in one piece: it asks for nothing from elsewhere.
 
     Args:
-        facts: From :func:`clsbench.evaluation.evaluate.evaluate`, or read from its JSON.
+        facts: From :func:`clsbench.evaluation.judging.evaluate`, or read from its JSON.
         table: That they come from. Without it the page cannot list the images behind a number.
         thumbnails: Name of an image -> small JPEG, WebP or PNG; see
-            :func:`clsbench.evaluation.report.pictures.wanted_images`.
+            :func:`clsbench.evaluation.report.thumbnails.wanted_images`.
         title: Of the page; the predictions file by default.
 
     Returns:

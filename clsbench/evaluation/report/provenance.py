@@ -65,7 +65,7 @@ def provenance(facts: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[tu
     """Titled lists of names and values, without those that are not known.
 
     Args:
-        facts: From :func:`clsbench.evaluation.evaluate.evaluate`.
+        facts: From :func:`clsbench.evaluation.judging.evaluate`.
         manifest: Of the predictions file, or empty.
     """
     model = _mapping(facts.get("model"))

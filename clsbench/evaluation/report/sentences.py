@@ -19,7 +19,7 @@ def sentences(facts: Mapping[str, Any]) -> list[str]:
     """Answers to: is it good enough, where does it fail, can its confidence be trusted.
 
     Args:
-        facts: From :func:`clsbench.evaluation.evaluate.evaluate`.
+        facts: From :func:`clsbench.evaluation.judging.evaluate`.
 
     Returns:
         A few sentences of plain text; names of classes in “ ”.

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clsbench.evaluation.evaluate import METRICS, evaluate
-from clsbench.evaluation.reading import read_predictions
-from clsbench.evaluation.table import PredictionTable
+from clsbench.evaluation.judging import METRICS, evaluate
+from clsbench.predictions.reading import read_predictions
+from clsbench.predictions.table import PredictionTable
 from clsbench.testing import installed
 
 BUILT_IN = [(name, installed("metric", name).build()) for name in METRICS]

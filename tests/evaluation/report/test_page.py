@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clsbench.errors import DataError
-from clsbench.evaluation.names import Names
-from clsbench.evaluation.reading import read_predictions
 from clsbench.evaluation.report import render_report, wanted_images, write_report
 from clsbench.evaluation.report.formats import figure, fixed, percent
-from clsbench.evaluation.scratch import MEMORY_LIMIT, Scratch
-from clsbench.evaluation.table import PredictionTable
+from clsbench.predictions.names import Names
+from clsbench.predictions.reading import read_predictions
+from clsbench.predictions.spill import MEMORY_LIMIT, Scratch
+from clsbench.predictions.table import PredictionTable
 
 SECTIONS = ["summary", "classes", "confusion", "losses", "labels", "confidence", "errors", "throughput", "provenance"]
 

@@ -1,0 +1,154 @@
+"""The data check before training: what would make the result worse, or its numbers wrong.
+
+It reads no file: whoever decodes the images hands in what it met.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from clsbench.datasets.dataset import Dataset, Sample
+from clsbench.errors import DataError
+
+#: A class with fewer training images than this is tiny.
+FEW = 5
+
+Kind = Literal["unreadable", "duplicates", "contradictions", "tiny-class", "empty-class"]
+
+#: Samples that are one image, each with its split.
+Group = list[tuple[str, Sample]]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One kind of trouble.
+
+    Args:
+        kind: ``unreadable``; ``duplicates``: one image in two splits, so that validation knows
+            what training saw; ``contradictions``: one image with two labels; ``tiny-class``;
+            ``empty-class``: a class without an image in a split.
+        message: One line, with the number and at most three examples.
+        names: All the samples, or for the last two kinds all the classes, it concerns.
+    """
+
+    kind: Kind
+    message: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DataCheck:
+    """What the check found; nothing is good."""
+
+    findings: tuple[Finding, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {"findings": [{**asdict(finding), "names": list(finding.names)} for finding in self.findings]}
+
+    def refuse(self, where: object) -> None:
+        """Do not go on with such data.
+
+        Raises:
+            DataError: with all findings, if there are any.
+        """
+        if self.findings:
+            raise DataError(
+                f"the data check found {len(self.findings)} kinds of trouble",
+                where=where,
+                got="\n       ".join(finding.message for finding in self.findings),
+                hint="mend the data, or go on in spite of it without --strict-data",
+            )
+
+
+def check_dataset(dataset: Dataset, *, unreadable: Mapping[str, str], digests: Mapping[str, bytes]) -> DataCheck:
+    """Look at a dataset before training; unreadable images count as absent.
+
+    Args:
+        dataset: All of its splits are looked at.
+        unreadable: Sample name -> reason.
+        digests: Sample name -> a hash of the encoded image or its pixels; those without one
+            are compared with none.
+    """
+    readable = {
+        split: [sample for sample in samples if sample.name not in unreadable]
+        for split, samples in dataset.splits.items()
+        if samples
+    }
+    counts = {split: Counter(sample.label for sample in samples) for split, samples in readable.items()}
+    groups = _same_pictures(readable, digests)
+    findings = [
+        *_unreadable(unreadable),
+        *_duplicates(groups),
+        *_contradictions(groups, dataset.classes),
+        *_tiny(dataset.classes, counts.get("train", Counter())),
+        *_empty(dataset.classes, counts),
+    ]
+    return DataCheck(tuple(findings))
+
+
+def _same_pictures(splits: Mapping[str, Sequence[Sample]], digests: Mapping[str, bytes]) -> list[Group]:
+    repeated = {digest for digest, times in Counter(digests.values()).items() if times > 1}
+    groups: dict[bytes, Group] = defaultdict(list)
+    for split, samples in splits.items():
+        for sample in samples:
+            digest = digests.get(sample.name)
+            if digest in repeated:
+                groups[digest].append((split, sample))
+    return list(groups.values())
+
+
+def _unreadable(unreadable: Mapping[str, str]) -> Iterator[Finding]:
+    if unreadable:
+        name, reason = next(iter(unreadable.items()))
+        count = len(unreadable)
+        yield Finding("unreadable", f"{count} unreadable images, such as {name}: {reason}", tuple(unreadable))
+
+
+def _duplicates(groups: Sequence[Group]) -> Iterator[Finding]:
+    across = [group for group in groups if len({split for split, _ in group}) > 1]
+    if across:
+        examples = [" = ".join(f"{s.name} ({split})" for split, s in _first_of_each(group)) for group in across[:3]]
+        message = f"{len(across)} images stand in more than one split: {_some(examples, len(across))}"
+        yield Finding("duplicates", message, tuple(sample.name for group in across for _, sample in group))
+
+
+def _first_of_each(group: Group) -> list[tuple[str, Sample]]:
+    first: dict[str, Sample] = {}
+    for split, sample in group:
+        first.setdefault(split, sample)
+    return list(first.items())
+
+
+def _contradictions(groups: Sequence[Group], classes: Sequence[str]) -> Iterator[Finding]:
+    torn = [group for group in groups if len({s.label for _, s in group if s.label is not None}) > 1]
+    if torn:
+        examples = []
+        for group in torn[:3]:
+            first = {sample.label: sample.name for _, sample in reversed(group) if sample.label is not None}
+            examples.append(" = ".join(f"{name} ({classes[label]})" for label, name in sorted(first.items())))
+        message = f"{len(torn)} images carry more than one label: {_some(examples, len(torn))}"
+        yield Finding("contradictions", message, tuple(sample.name for group in torn for _, sample in group))
+
+
+def _tiny(classes: Sequence[str], counts: Mapping[int | None, int]) -> Iterator[Finding]:
+    tiny = {name: counts[k] for k, name in enumerate(classes) if 0 < counts.get(k, 0) < FEW}
+    if tiny:
+        examples = [f"{name} ({count})" for name, count in list(tiny.items())[:3]]
+        message = f"{len(tiny)} classes have fewer than {FEW} training images: {_some(examples, len(tiny))}"
+        yield Finding("tiny-class", message, tuple(tiny))
+
+
+def _empty(classes: Sequence[str], counts: Mapping[str, Mapping[int | None, int]]) -> Iterator[Finding]:
+    for split, found in counts.items():
+        empty = [name for k, name in enumerate(classes) if not found.get(k)]
+        if empty:
+            message = f"{len(empty)} of {len(classes)} classes have no image in {split}: {_some(empty, len(empty))}"
+            yield Finding("empty-class", message, tuple(empty))
+
+
+def _some(examples: Sequence[str], total: int) -> str:
+    return ", ".join(examples[:3]) + (", …" if total > 3 else "")

@@ -1,0 +1,89 @@
+"""The ``label-errors`` metric: images whose label is probably wrong, by confident learning.
+
+Source: C. G. Northcutt, L. Jiang and I. L. Chuang, Confident learning: estimating uncertainty in
+dataset labels, JAIR 70 (2021), the off-diagonals of the confident joint; the same as cleanlab's
+``find_label_issues(filter_by="confident_learning", return_indices_ranked_by="self_confidence")``.
+
+The model must not have been trained on the images: it would repeat the labels it was taught.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clsbench.evaluation.absence import NO_NAMES, NO_PROBABILITIES, absent
+from clsbench.predictions.block import Outcomes
+from clsbench.predictions.spill import parts
+
+#: Differences of probabilities that count as none; cleanlab's.
+SLACK = 1e-6
+
+
+def build(*, limit: int = 100) -> Callable[[Outcomes], dict[str, Any]]:
+    """The metric; see :func:`label_errors`."""
+    return partial(label_errors, limit=limit)
+
+
+def label_errors(outcomes: Outcomes, *, limit: int = 100) -> dict[str, Any]:
+    """Suspected label errors, the least probable label first.
+
+    Args:
+        outcomes: To judge.
+        limit: At most so many images.
+
+    Returns:
+        ``label_errors``: ``found`` (how many there are), ``share`` of all images, and ``images``: name,
+        label, ``label_probability``, ``suggested`` class and its ``probability``.
+    """
+    if outcomes.probabilities is None:
+        return absent(NO_PROBABILITIES, "label_errors")
+    if outcomes.names is None:
+        return absent(NO_NAMES, "label_errors")
+    rows, suggested = suspects(outcomes)
+    found, total = len(rows), len(outcomes.labels)
+    images = [
+        {
+            "name": outcomes.names[row],
+            "label": outcomes.classes[outcomes.labels[row]],
+            "label_probability": float(outcomes.label_confidence[row]),
+            "suggested": outcomes.classes[guess],
+            "probability": float(outcomes.probabilities[row, guess]),
+        }
+        for row, guess in zip(rows[:limit].tolist(), suggested[:limit].tolist(), strict=True)
+    ]
+    return {"label_errors": {"found": found, "share": found / total, "images": images}}
+
+
+def suspects(outcomes: Outcomes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows of suspected label errors and the class each probably belongs to, int64 (S,) both."""
+    assert outcomes.probabilities is not None
+    thresholds = _thresholds(outcomes)[:, None] - SLACK
+    found, guesses = [], []
+    for columns, part in parts(outcomes.probabilities.T):
+        labels, index = outcomes.labels[columns], np.arange(part.shape[1])
+        confident = part >= thresholds
+        count = confident.sum(axis=0)
+        guess = np.where(count > 1, part.argmax(axis=0), confident.argmax(axis=0))
+        rows = index[(count > 0) & (guess != labels)]
+        close = part[:, rows].astype(np.float64)
+        close[labels[rows], np.arange(rows.size)] += SLACK
+        rows = rows[close.argmax(axis=0) != labels[rows]]
+        found.append(rows + columns.start)
+        guesses.append(guess[rows])
+    rows, suggested = np.concatenate(found), np.concatenate(guesses)
+    order = np.argsort(outcomes.label_confidence[rows], kind="stable")
+    return rows[order], suggested[order]
+
+
+def _thresholds(outcomes: Outcomes) -> NDArray[np.float64]:
+    """float64 (K,): the mean probability of each class over the images labelled with it; 2, out of reach, without."""
+    count = len(outcomes.classes)
+    times = np.bincount(outcomes.labels, minlength=count)
+    sums = np.bincount(outcomes.labels, weights=outcomes.label_confidence, minlength=count)
+    means = np.where(times > 0, sums / np.maximum(times, 1), 2.0)
+    return np.maximum(means, 2 * SLACK)

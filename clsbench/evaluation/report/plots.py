@@ -1,0 +1,233 @@
+"""Pictures of the facts: confusion.png, reliability.png, and accuracy against throughput.
+
+Names are drawn as they are, never as mathematics, and cut where they are long.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from clsbench.errors import DataError
+from clsbench.evaluation.report.confusions import cells_of, mistakes, supports
+from clsbench.evaluation.report.diagram import first_confidence
+from clsbench.evaluation.report.formats import figure as written
+from clsbench.evaluation.report.formats import percent, shown
+from clsbench.evaluation.report.found import find
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+#: Up to so many classes the confusion matrix is a square, and up to so many its cells have percentages.
+SQUARE, PERCENTAGES = 30, 12
+
+#: Bars of the largest confusions, and characters of a name.
+BARS, NAME = 30, 24
+
+#: Right and wrong, told apart by the colour-blind too.
+RIGHT, WRONG = "#0b62b0", "#b5470b"
+
+
+def save_confusion(facts: Mapping[str, Any], file: Path) -> None:
+    """Draw the confusion matrix; with more than :data:`SQUARE` classes its largest mistakes as bars.
+
+    Args:
+        facts: From :func:`clsbench.evaluation.judging.evaluate`.
+        file: The PNG; folders above it are made.
+
+    Raises:
+        DataError: if the facts have no confusion matrix, with their reason.
+    """
+    confusion = _needed(facts, "confusion", file)
+    classes = [shown(name, NAME) for name in confusion["classes"]]
+    cells = cells_of(confusion)
+    if len(classes) <= SQUARE:
+        _square(facts, classes, cells, file)
+    else:
+        _bars(facts, classes, cells, file)
+
+
+def save_reliability(facts: Mapping[str, Any], file: Path) -> None:
+    """Draw the reliability diagram: the accuracy of each bin over its mean confidence, with its interval.
+
+    Args:
+        facts: From :func:`clsbench.evaluation.judging.evaluate`.
+        file: The PNG; folders above it are made.
+
+    Raises:
+        DataError: if the facts have no bins, with their reason.
+    """
+    rows, ece = _needed(facts, "reliability", file), find(facts, "ece")
+    start, total = first_confidence(rows), sum(row["count"] for row in rows)
+    with _figure(file, 5.2, 6.4) as figure:
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
+        above.plot([start, 1], [start, 1], color="grey", linestyle=":", linewidth=1)
+        spans = [[row["accuracy"] - row["low"] for row in rows], [row["high"] - row["accuracy"] for row in rows]]
+        x, y = [row["confidence"] for row in rows], [row["accuracy"] for row in rows]
+        above.errorbar(x, y, yerr=np.maximum(spans, 0), fmt="o", markersize=5, linewidth=1.5, color=RIGHT)
+        above.set(ylabel="accuracy", xlim=(start, 1.01), ylim=(start, 1.01), aspect="equal")
+        title = (
+            f"reliability: ECE {written(ece.value)}, {total:,} images"
+            if ece.there
+            else f"reliability, {total:,} images"
+        )
+        above.set_title(title, fontsize=11)
+        borders, left = _remaining(rows, start)
+        below.fill_between(borders, left, color=RIGHT, alpha=0.3, linewidth=0)
+        below.plot(borders, left, color=RIGHT, linewidth=1)
+        below.set(xlabel="confidence", ylabel="% of images\nat or above", ylim=(0, 105))
+        for axes in (above, below):
+            axes.grid(alpha=0.3)
+
+
+def save_accuracy_throughput(points: Sequence[tuple[str, float, float, float, float]], file: Path) -> None:
+    """Draw accuracy over throughput; models that no other beats in both are filled and joined.
+
+    Args:
+        points: Of each model the name, its accuracy and the interval (low, high), fractions, and images a second.
+        file: The PNG; folders above it are made.
+
+    Raises:
+        DataError: if there is no model.
+    """
+    if not points:
+        raise DataError("there is no model with a known throughput", where=file)
+    best, speeds = _unbeaten(points), [speed for *_, speed in points]
+    with _figure(file, 7, 4.8) as figure:
+        axes = figure.subplots()
+        front = sorted((speed, 100 * accuracy) for k, (_, accuracy, _, _, speed) in enumerate(points) if k in best)
+        axes.plot(*zip(*front, strict=True), color=RIGHT, linewidth=1, alpha=0.5, linestyle="--")
+        for k, (name, accuracy, low, high, speed) in enumerate(points):
+            span = [[100 * max(0.0, accuracy - low)], [100 * max(0.0, high - accuracy)]]
+            fill = RIGHT if k in best else "white"
+            axes.errorbar(
+                speed, 100 * accuracy, yerr=span, fmt="o", color=RIGHT, mfc=fill, capsize=3, linewidth=1.2, zorder=3
+            )
+            place = (speed, 100 * max(high, accuracy))
+            axes.annotate(
+                shown(name, NAME), place, (0, 4), textcoords="offset points", ha="center", fontsize=9, parse_math=False
+            )
+        if 0 < 8 * min(speeds) < max(speeds):
+            axes.set_xscale("log")
+        axes.margins(x=0.2, y=0.15)
+        axes.set(xlabel="images/s", ylabel="top-1 (%), with 95 % interval", title="accuracy and throughput")
+        axes.grid(alpha=0.3, which="both")
+
+
+@contextmanager
+def _figure(file: Path, width: float, height: float) -> Iterator[Figure]:
+    """A figure that is saved in the end."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    yield figure
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings():
+        # A script that matplotlib's font lacks is drawn as boxes; the HTML report has the names.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(file, dpi=120, format="png")
+
+
+def _needed(facts: Mapping[str, Any], key: str, file: Path) -> Any:
+    found = find(facts, key)
+    if not found.there:
+        raise DataError(f"{file.name} cannot be drawn", got=found.reason)
+    return found.value
+
+
+def _square(facts: Mapping[str, Any], classes: list[str], cells: Any, file: Path) -> None:
+    """Counts, and for few classes percentages of the row; blue is right, orange a mistake."""
+    count = len(classes)
+    support = supports(cells, count)
+    inches = max(3.2, 0.42 * count if count > PERCENTAGES else 0.62 * count)
+    with _figure(file, inches + 2.2, inches + 2.0) as figure:
+        axes = figure.subplots()
+        shares = np.full((2, count, count), np.nan)
+        for label, predicted, times in cells.tolist():
+            shares[int(label != predicted), label, predicted] = np.sqrt(times / support[label])
+        for layer, colours in zip(shares, ("Blues", "Oranges"), strict=True):
+            axes.imshow(layer, cmap=colours, vmin=0, vmax=1.25)
+        for label, predicted, times in cells.tolist():
+            share = times / support[label]
+            text = f"{times:,}\n{percent(share)}" if count <= PERCENTAGES else f"{times:,}"
+            colour = "white" if share > 0.6 else "black"
+            size = 8 if count <= PERCENTAGES else 7
+            axes.text(predicted, label, text, ha="center", va="center", fontsize=size, color=colour)
+        slant, side = (45, "right") if count <= PERCENTAGES else (90, "center")
+        axes.set_xticks(range(count), classes, rotation=slant, ha=side, fontsize=8, parse_math=False)
+        axes.set_yticks(range(count), classes, fontsize=8, parse_math=False)
+        axes.set(xlabel="predicted", ylabel="true")
+        axes.set_title(_title(facts, "confusion matrix"), fontsize=11)
+
+
+def _bars(facts: Mapping[str, Any], classes: list[str], cells: Any, file: Path) -> None:
+    """The largest mistakes, most frequent on top."""
+    wrong, support = mistakes(cells)[:BARS], supports(cells, len(classes))
+    with _figure(file, 8.5, 1.4 + 0.24 * max(4, len(wrong))) as figure:
+        axes = figure.subplots()
+        axes.set_title(_title(facts, f"largest confusions of {len(classes):,} classes"), fontsize=11)
+        if not len(wrong):
+            axes.set_axis_off()
+            axes.text(0.5, 0.5, "there is no mistake", ha="center", va="center")
+            return
+        places = np.arange(len(wrong))
+        axes.barh(places, wrong[:, 2], color=WRONG, alpha=0.75)
+        names = [f"{classes[label]} → {classes[predicted]}" for label, predicted, _ in wrong.tolist()]
+        axes.set_yticks(places, labels=names, fontsize=8, parse_math=False)
+        axes.invert_yaxis()
+        for place, (label, _, times) in zip(places.tolist(), wrong.tolist(), strict=True):
+            axes.annotate(
+                f"{times:,} ({percent(times / support[label])})",
+                (times, place),
+                (3, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=8,
+            )
+        axes.margins(x=0.15, y=0.01)
+        axes.set(xlabel="images (% of the true class)", ylabel="true → predicted")
+        _whole_numbers(axes)
+
+
+def _whole_numbers(axes: Axes) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _title(facts: Mapping[str, Any], what: str) -> str:
+    top1 = find(facts, "top1")
+    return f"{what}; top-1 {percent(top1.value['value'])}" if top1.there else what
+
+
+def _remaining(rows: Sequence[Mapping[str, Any]], start: float) -> tuple[list[float], list[float]]:
+    """Confidences, and the percentage of images that have at least so much."""
+    total = left = sum(row["count"] for row in rows)
+    borders, shares = [start], [100.0]
+    for row in rows:
+        borders.append(row["from"])
+        shares.append(100 * left / total)
+        left -= row["count"]
+        borders.append(row["to"])
+        shares.append(100 * left / total)
+    return borders, shares
+
+
+def _unbeaten(points: Sequence[tuple[str, float, float, float, float]]) -> set[int]:
+    """Positions of models that no other beats in accuracy and in throughput."""
+
+    def beaten(k: int) -> bool:
+        accuracy, speed = points[k][1], points[k][4]
+        return any(
+            other[1] >= accuracy and other[4] >= speed and (other[1] > accuracy or other[4] > speed) for other in points
+        )
+
+    return {k for k in range(len(points)) if not beaten(k)}

@@ -1,0 +1,58 @@
+"""Real images for the parity gate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clsbench.errors import ClsbenchError, DataError
+from clsbench.images.loader import ImageLoader, ImageSource
+
+#: How many images the gate compares: enough to meet every class of a usual run.
+COUNT = 64
+
+
+def load_evenly(loader: ImageLoader, sources: Sequence[ImageSource], *, count: int = COUNT) -> NDArray[np.uint8]:
+    """Up to ``count`` images spread evenly over ``sources``; unreadable ones are passed over.
+
+    Returns:
+        uint8 (N, h, w, 3).
+
+    Raises:
+        DataError: if none can be read.
+    """
+    steps = np.unique(np.linspace(0, len(sources) - 1, min(count, len(sources))).round().astype(int))
+    images, reason = [], ""
+    for step in steps:
+        try:
+            images.append(loader(sources[step]))
+        except ClsbenchError as error:
+            reason = error.one_line()
+    if not images:
+        raise DataError(
+            "no image for the parity gate can be read",
+            got=reason or "no images",
+            hint="name a folder of images with --images DIR",
+        )
+    return np.stack(images)
+
+
+def embedded_photos(*, count: int = COUNT) -> list[ImageSource]:
+    """Crops of the two photos that scikit-learn ships, for a network without a run.
+
+    Returns:
+        Pixels, uint8 (H, W, 3) each.
+    """
+    from sklearn.datasets import load_sample_images
+
+    random = np.random.default_rng(0)
+    crops: list[ImageSource] = []
+    photos = load_sample_images().images
+    for k in range(count):
+        photo = photos[k % len(photos)]
+        height, width = random.integers(200, photo.shape[0]), random.integers(200, photo.shape[1])
+        top, left = random.integers(0, photo.shape[0] - height), random.integers(0, photo.shape[1] - width)
+        crops.append(np.ascontiguousarray(photo[top : top + height, left : left + width]))
+    return crops

@@ -1,0 +1,175 @@
+"""The checks behind ``clsbench doctor``: each runs the real thing and says what mends it."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clsbench.errors import ClsbenchError
+from clsbench.inference.devices import missing_for
+from clsbench.machine import available_cores, cpu_name
+
+#: ``absent`` is no fault: a machine without a GPU is a machine without a GPU.
+Status = Literal["ok", "absent", "warning", "fault"]
+
+#: How far a convolution may be from numpy's: TF32 keeps 10 bits of the mantissa.
+CONV_TOLERANCE = 2e-2
+
+
+@dataclass(frozen=True)
+class Check:
+    """What one check found."""
+
+    name: str
+    status: Status
+    found: str
+    remedy: str | None = None
+
+
+def installed_version(distribution: str) -> str | None:
+    """The version of a distribution, or None."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+def check_runtimes() -> Check:
+    """``onnxruntime`` and ``onnxruntime-gpu`` write the same files over each other."""
+    found = {name: installed_version(name) for name in ("onnxruntime", "onnxruntime-gpu")}
+    shown = ", ".join(f"{name} {v}" for name, v in found.items() if v)
+    if all(found.values()):
+        return Check(
+            "one ONNX Runtime",
+            "fault",
+            f"both are installed: {shown}",
+            "pip uninstall -y onnxruntime onnxruntime-gpu; pip install onnxruntime-gpu",
+        )
+    return Check(
+        "one ONNX Runtime", "ok" if shown else "fault", shown or "none", None if shown else "pip install clsbench"
+    )
+
+
+def check_provider(kind: str) -> Check:
+    """Runs a convolution on a kind of device and compares it with numpy's."""
+    name = f"convolution on {kind}"
+    if kind == "tensorrt" and (found := installed_version("tensorrt")) and not found.startswith("10."):
+        return Check(name, "fault", f"TensorRT {found}; ONNX Runtime needs 10", "pip install 'tensorrt-cu13>=10,<11'")
+    missing = missing_for(kind)
+    if missing:
+        nothing = "driver" in missing.what or "TensorRT" in missing.what or "without" in missing.what
+        return Check(name, "absent" if nothing else "fault", missing.what, missing.remedy)
+    try:
+        difference = convolution_difference(kind)
+    except ClsbenchError as error:
+        return Check(name, "fault", error.one_line(), str(error.facts["to do"] or "") or None)
+    except Exception as error:  # noqa: BLE001  a missing cuDNN shows only here, as almost anything
+        return Check(
+            name, "fault", f"{type(error).__name__}: {str(error).splitlines()[0]}", "pip install 'clsbench[cuda]'"
+        )
+    if difference > CONV_TOLERANCE:
+        return Check(name, "fault", f"wrong by {difference:.2g}", "report it to ONNX Runtime")
+    return Check(name, "ok", f"right to {difference:.1g}")
+
+
+def convolution_difference(kind: str) -> float:
+    """The largest difference of a 3×3 convolution on a device from numpy's."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    from clsbench.inference.sessions import open_session
+
+    random = np.random.default_rng(0)
+    images = random.standard_normal((2, 3, 18, 18), dtype=np.float32)
+    weights = random.standard_normal((4, 3, 3, 3), dtype=np.float32) / np.float32(27)
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["x", "w"], ["y"], name="conv")],
+        "checkup",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, list(images.shape))],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [2, 4, 16, 16])],
+        [numpy_helper.from_array(weights, "w")],
+    )
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "convolution.onnx"
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), file)
+        got: NDArray[np.float32] = open_session(file, kind).run(None, {"x": images})[0]
+    windows = np.lib.stride_tricks.sliding_window_view(images, (3, 3), axis=(2, 3))
+    return float(np.abs(got - np.einsum("nchwij,kcij->nkhw", windows, weights)).max())
+
+
+def check_threads() -> Check:
+    """The cores this process may use, and settings that would tie its threads down."""
+    cores, all_cores = available_cores(), os.cpu_count() or 1
+    found = f"{cores} of {all_cores} cores, {cpu_name()}"
+    limits = [f"{name}={os.environ[name]}" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS") if name in os.environ]
+    if limits:
+        return Check("threads", "warning", f"{found}; {', '.join(limits)} is set", "unset it, training obeys it")
+    return Check("threads", "ok", found)
+
+
+def check_codecs() -> Iterator[Check]:
+    """Decodes an image in every common format, and compares the fast routes with Pillow."""
+    from PIL import Image, features
+
+    from clsbench.images.decoders import PillowDecoder, SimplejpegDecoder
+    from clsbench.images.resize import resize, resize_pillow
+    from clsbench.transform import ImageTransform
+
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8)
+    encoded: dict[str, bytes] = {}
+    missing = []
+    for name in ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "AVIF"):
+        stream = io.BytesIO()
+        try:
+            Image.fromarray(pixels).save(stream, name)
+            PillowDecoder()(encoded.setdefault(name, stream.getvalue()))
+        except Exception:  # noqa: BLE001  whatever it is, the format cannot be used
+            missing.append(name)
+    found = f"Pillow {installed_version('pillow')}, libjpeg-turbo {features.version('libjpeg_turbo') or 'missing'}"
+    if missing:
+        yield Check(
+            "image codecs", "warning", f"{found}; cannot read {', '.join(missing)}", "pip install --upgrade pillow"
+        )
+    else:
+        yield Check("image codecs", "ok", f"{found}; {', '.join(encoded)}")
+    same = np.array_equal(SimplejpegDecoder()(encoded["JPEG"]), PillowDecoder()(encoded["JPEG"]))
+    yield Check("simplejpeg equals Pillow", "ok" if same else "fault", "the same pixels" if same else "other pixels",
+                None if same else "pip install --upgrade simplejpeg pillow")  # fmt: skip
+    geometry = ImageTransform(size=(32, 32), crop_fraction=0.875).geometry(90, 60)
+    slow, fast = (f(pixels, geometry, "bicubic").astype(int) for f in (resize_pillow, resize))
+    levels = int(np.abs(slow - fast).max())
+    yield Check("fast resize equals Pillow", "ok" if levels <= 2 else "fault", f"within {levels} levels of 255",
+                None if levels <= 2 else "pip install --upgrade cykooz.resizer pillow")  # fmt: skip
+
+
+def checkup(plugins: Callable[[], list[Any]]) -> Iterator[Check]:
+    """Every check, in order.
+
+    Args:
+        plugins: The plugins of the registry, loaded.
+    """
+    yield check_runtimes()
+    for kind in ("cpu", "cuda", "tensorrt"):
+        yield check_provider(kind)
+    yield check_threads()
+    yield from check_codecs()
+    for plugin in plugins():
+        trouble = plugin.trouble
+        status: Status = "fault" if trouble else "ok"
+        offers = ", ".join(f"{len(names)} {kind}s" for kind, names in plugin.components.items())
+        remedy = f"pip install --upgrade {plugin.distribution}, or uninstall it" if trouble else None
+        yield Check(f"plugin {plugin}", status, trouble or offers, remedy)
+    torch, vision = installed_version("torch"), installed_version("torchvision")
+    if torch and vision:
+        yield Check("training", "ok", f"torch {torch}, torchvision {vision}")
+    else:
+        yield Check("training", "absent", "torch or torchvision is not installed", "pip install 'clsbench[train]'")

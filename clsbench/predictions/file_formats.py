@@ -1,0 +1,224 @@
+"""Prediction files as batches of Arrow arrays: CSV, JSON lines and Parquet.
+
+A source knows its columns before it is read; in JSON lines the keys of the object
+``probabilities`` count as columns ``p:<class>``. What the values mean is not decided here.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from clsbench.errors import DataError, OptionError
+from clsbench.predictions.block import PREFIX
+
+#: How a column is wanted: bytes (names of files need not be text), codes of a dictionary of texts,
+#: float64, float32.
+Kind = Literal["bytes", "codes", "number", "probability"]
+
+#: Bytes of text read at a time, at least.
+BLOCK = 1 << 20
+
+#: Values of a Parquet file read at a time.
+VALUES = 1 << 21
+
+
+class Source(Protocol):
+    """One file; ``columns`` are its column names."""
+
+    columns: list[str]
+
+    def batches(self, kinds: Mapping[str, Kind]) -> Iterator[dict[str, Any]]:
+        """Read the wanted columns: for each batch of rows name -> Arrow array, null where there is no value."""
+
+
+def open_source(file: Path) -> Source:
+    """The source for a file, by its suffix.
+
+    Raises:
+        OptionError: for another suffix.
+        DataError: if the file cannot be read or is empty.
+    """
+    sources: dict[str, Callable[[Path], Source]]
+    sources = {".csv": CsvSource, ".jsonl": JsonlSource, ".parquet": ParquetSource}
+    if file.suffix.lower() not in sources:
+        raise OptionError("the suffix of a predictions file tells its format", got=file, expected=" or ".join(sources))
+    try:
+        if file.stat().st_size == 0:
+            raise DataError("the predictions file is empty", where=file)
+        return sources[file.suffix.lower()](file)
+    except (OSError, ValueError) as error:
+        raise unreadable(file, error) from None
+
+
+def read_batches(file: Path, source: Source, kinds: Mapping[str, Kind]) -> Iterator[dict[str, Any]]:
+    """The batches of a source.
+
+    Raises:
+        DataError: where the file is damaged, or a number is none.
+    """
+    import pyarrow as pa
+
+    try:
+        yield from source.batches(kinds)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise unreadable(file, error) from None
+
+
+def unreadable(file: Path, error: Exception) -> DataError:
+    """What a library said of a file, as an error of ours."""
+    said = getattr(error, "strerror", None) or " ".join(str(error).split())
+    return DataError("the predictions file cannot be read", where=file, got=said[:300])
+
+
+def _block(columns: Sequence[str]) -> int:
+    """Bytes of text to read at a time: a row has to fit, with the names in JSON and 24 letters a number."""
+    return max(BLOCK, 4 * sum(len(name) + 24 for name in columns))
+
+
+def _arrow_types(kinds: Mapping[str, Kind]) -> dict[str, Any]:
+    import pyarrow as pa
+
+    types = {
+        "bytes": pa.large_binary(),
+        "codes": pa.dictionary(pa.int32(), pa.string()),
+        "number": pa.float64(),
+        "probability": pa.float32(),
+    }
+    return {name: types[kind] for name, kind in kinds.items()}
+
+
+def _cast(column: Any, kind: Any) -> Any:
+    """An Arrow array in the type that is wanted."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_dictionary(kind):
+        return column.cast(pa.string()).dictionary_encode()
+    if column.type == kind:
+        return column
+    if pa.types.is_large_binary(kind) and not pa.types.is_binary(column.type):
+        column = column.cast(pa.large_string())
+    return column.cast(kind)
+
+
+class CsvSource:
+    """Comma-separated values with a header; an empty cell is no value."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        with file.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as lines:
+            self.columns = next(csv.reader(lines), [])
+
+    def batches(self, kinds: Mapping[str, Kind]) -> Iterator[dict[str, Any]]:
+        """See :class:`Source`."""
+        from pyarrow import csv as arrow
+
+        types = _arrow_types(kinds)
+        reader = arrow.open_csv(
+            self._file,
+            read_options=arrow.ReadOptions(block_size=_block(self.columns)),
+            parse_options=arrow.ParseOptions(newlines_in_values=True),
+            convert_options=arrow.ConvertOptions(
+                column_types=types, include_columns=list(types), null_values=[""], strings_can_be_null=True
+            ),
+        )
+        for batch in reader:
+            yield dict(zip(batch.schema.names, batch.columns, strict=True))
+
+
+class ParquetSource:
+    """Apache Parquet."""
+
+    def __init__(self, file: Path) -> None:
+        import pyarrow.parquet as pq
+
+        # By default Arrow reads ahead, in the end the whole file.
+        self._parquet = pq.ParquetFile(file, pre_buffer=False)
+        self.columns = list(self._parquet.schema_arrow.names)
+
+    def batches(self, kinds: Mapping[str, Kind]) -> Iterator[dict[str, Any]]:
+        """See :class:`Source`."""
+        types = _arrow_types(kinds)
+        size = max(1, min(1 << 16, VALUES // len(types)))
+        for batch in self._parquet.iter_batches(batch_size=size, columns=list(types)):
+            yield {name: _cast(batch.column(name), kind) for name, kind in types.items()}
+
+
+class JsonlSource:
+    """One JSON object a line."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self.columns: list[str] = []
+        self._nested: list[str] = []
+        with file.open("rb") as lines:
+            for line in lines:
+                row = json.loads(line)
+                if not isinstance(row, dict):
+                    raise DataError("a line of the predictions file is no JSON object", where=file, got=line[:80])
+                self.columns = self.columns or [name for name in row if name != "probabilities"]
+                self._nested = list(row.get("probabilities") or ())
+                # The probabilities are null after an error, so the first row may not tell the classes.
+                if self._nested or "probabilities" not in row:
+                    break
+        self.columns += [PREFIX + name for name in self._nested]
+
+    def batches(self, kinds: Mapping[str, Kind]) -> Iterator[dict[str, Any]]:
+        """See :class:`Source`."""
+        import pyarrow as pa
+
+        types = _arrow_types(kinds)
+        nested = {PREFIX + name for name in self._nested} & types.keys()
+        read = {name: pa.string() if pa.types.is_dictionary(kind) else kind for name, kind in types.items()}
+        fields = [(name, kind) for name, kind in read.items() if name not in nested]
+        if nested:
+            inner = [(name.removeprefix(PREFIX), types[name]) for name in types if name in nested]
+            fields.append(("probabilities", pa.struct(inner)))
+        schema = pa.schema(fields)
+        for batch in self._slow(schema) if self._has_escapes() else self._fast(schema):
+            found = dict(zip(batch.schema.names, batch.columns, strict=True))
+            if nested:
+                struct = found.pop("probabilities")
+                names = [PREFIX + field.name for field in struct.type]
+                found |= dict(zip(names, struct.flatten(), strict=True))
+            yield {name: _cast(found[name], kind) for name, kind in types.items()}
+
+    def _fast(self, schema: Any) -> Iterator[Any]:
+        from pyarrow import json as arrow
+
+        yield from arrow.open_json(
+            self._file,
+            read_options=arrow.ReadOptions(block_size=_block(self.columns)),
+            parse_options=arrow.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
+        )
+
+    def _slow(self, schema: Any) -> Iterator[Any]:
+        """By Python's JSON, which takes what Arrow's refuses: half a surrogate pair."""
+        import pyarrow as pa
+
+        binary = [field.name for field in schema if pa.types.is_large_binary(field.type)]
+        with self._file.open("rb") as lines:
+            while rows := [json.loads(line) for line in islice(lines, 4096)]:
+                if not all(isinstance(row, dict) for row in rows):
+                    raise ValueError("a line is no JSON object")
+                for row in rows:
+                    texts = {name: row[name] for name in binary if isinstance(row.get(name), str)}
+                    row |= {name: text.encode("utf-8", "surrogateescape") for name, text in texts.items()}
+                yield pa.RecordBatch.from_pylist(rows, schema)
+
+    def _has_escapes(self) -> bool:
+        """Whether a surrogate is escaped anywhere: a byte of a file's name that is no UTF-8."""
+        escape, tail = re.compile(rb"\\u[dD][89a-fA-F]"), b""
+        with self._file.open("rb") as data:
+            while chunk := data.read(1 << 20):
+                if escape.search(tail + chunk):
+                    return True
+                tail = chunk[-3:]
+        return False

@@ -1,0 +1,85 @@
+"""A file of labels: CSV with the columns ``path`` and ``label``, matched by path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clsbench.errors import DataError
+from clsbench.predictions.checks import may_repeat
+from clsbench.predictions.classes import ClassIndex
+from clsbench.predictions.file_formats import CsvSource, read_batches, unreadable
+from clsbench.predictions.names import Names
+from clsbench.text import some
+
+
+def read_labels(file: Path, names: Names, classes: ClassIndex) -> NDArray[np.int32]:
+    """The label of each image.
+
+    Args:
+        file: The CSV file.
+        names: Of the N images.
+        classes: Takes up the labels.
+
+    Returns:
+        int32 (N,), -1 for images that the file does not name.
+
+    Raises:
+        DataError: if it cannot be read, lacks a column, gives a path two labels, names a
+            class that is not among the classes, or fits none of the images.
+    """
+    import pyarrow.compute as pc
+
+    table = _table(file)
+    paths, labels = table.column("path").combine_chunks(), table.column("label")
+    if may_repeat(paths):
+        _refuse_contradictions(file, table)
+    codes = np.concatenate([classes.codes(part, "label", file) for part in labels.chunks])
+    rows = pc.index_in(names.column, value_set=paths).fill_null(-1).to_numpy()
+    if (rows < 0).all():
+        raise DataError(
+            "no path in the labels file is one of the images",
+            where=file,
+            got=some([path.decode("utf-8", "replace") for path in paths[:6].to_pylist()]),
+            expected=f"paths as in the predictions file, such as {some(names[:3])}",
+        )
+    found: NDArray[np.int32] = np.where(rows < 0, np.int32(-1), codes[rows])
+    return found
+
+
+def _table(file: Path) -> Any:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    try:
+        source = CsvSource(file)
+    except OSError as error:
+        raise unreadable(file, error) from None
+    if not {"path", "label"} <= set(source.columns):
+        raise DataError(
+            "the labels file lacks a column", where=file, got=", ".join(source.columns), expected="path,label"
+        )
+    batches = list(read_batches(file, source, {"path": "bytes", "label": "codes"}))
+    if not batches:
+        raise DataError("the labels file has no rows", where=file)
+    table = pa.Table.from_batches([pa.RecordBatch.from_pydict(batch) for batch in batches])
+    plain = pc.replace_substring_regex(table.column("path").fill_null(b""), r"^(\./)+", "")
+    return table.set_column(0, "path", plain)
+
+
+def _refuse_contradictions(file: Path, table: Any) -> None:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    texts = table.set_column(1, "label", table.column("label").cast(pa.string()))
+    counts = texts.group_by("path").aggregate([("label", "count_distinct")])
+    twice = counts.filter(pc.greater(counts.column("label_count_distinct"), 1)).column("path").to_pylist()
+    if twice:
+        raise DataError(
+            "the labels file gives a path two labels",
+            where=file,
+            got=some([path.decode("utf-8", "replace") for path in twice], 3),
+        )

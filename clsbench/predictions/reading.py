@@ -1,0 +1,154 @@
+"""From a predictions file to a :class:`PredictionTable`, in bounded memory.
+
+    with read_predictions(Path("preds.csv")) as table:
+        outcomes = table.outcomes()
+
+The file is one that ``clsbench infer`` wrote, or any with a column of paths and one of
+predicted classes (or a column ``p:<class>`` for every class). The classes and their order come
+from the manifest beside it; without one from the probability columns; without those they
+are the names that occur, sorted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from clsbench.errors import DataError, OptionError
+from clsbench.predictions.block import PREFIX, RANKED
+from clsbench.predictions.building import TableBuilder
+from clsbench.predictions.classes import ClassIndex
+from clsbench.predictions.file_formats import Kind, Source, open_source, read_batches
+from clsbench.predictions.label_file import read_labels
+from clsbench.predictions.manifest import classes_of, read_manifest, rows_of
+from clsbench.predictions.spill import MEMORY_LIMIT, Scratch
+from clsbench.predictions.table import PredictionTable
+from clsbench.text import some
+
+#: The columns that are read, beside top1 … and p:<class>.
+KINDS: dict[str, Kind] = {
+    "path": "bytes",
+    "label": "codes",
+    "predicted": "codes",
+    "confidence": "number",
+    "label_confidence": "number",
+    "error": "bytes",
+}
+
+#: How other tools call them, for hints.
+LIKELY = {
+    "path": ("file", "filename", "image", "name", "id"),
+    "predicted": ("pred", "prediction", "predicted_label", "class"),
+}
+
+
+@contextmanager
+def read_predictions(
+    file: Path,
+    *,
+    columns: Mapping[str, str] | None = None,
+    labels: Path | None = None,
+    memory_limit: int = MEMORY_LIMIT,
+) -> Iterator[PredictionTable]:
+    """Read a predictions file: .csv, .jsonl or .parquet.
+
+    Args:
+        file: To read.
+        columns: Our name of a column -> its name in the file, where that differs.
+        labels: A CSV file with the columns path and label, which replace those of the file.
+        memory_limit: Bytes of probabilities beyond which they are kept in a temporary file.
+
+    Yields:
+        The table. Its probabilities are gone after the context where they are in a file.
+
+    Raises:
+        OptionError: for a suffix or a column name that does not exist.
+        DataError: if the file is not a predictions file, is empty or damaged, repeats a path,
+            names a class that is not among the classes, or holds numbers that are no probabilities.
+    """
+    manifest, notes = read_manifest(file)
+    source = open_source(file)
+    wanted = _wanted(file, source, columns or {})
+    listed = [name.removeprefix(PREFIX) for name in wanted if name.startswith(PREFIX)]
+    known = _known(file, classes_of(manifest), listed)
+    index = ClassIndex(known)
+    with Scratch(memory_limit) as scratch:
+        builder = TableBuilder(file, index, known if listed else None, scratch)
+        ours = {theirs: name for name, theirs in wanted.items()}
+        for batch in read_batches(file, source, {theirs: _kind(name) for theirs, name in ours.items()}):
+            builder.add({ours[theirs]: column for theirs, column in batch.items()})
+        names = builder.names()
+        given = read_labels(labels, names, index) if labels else None
+        if known is None:
+            notes.append("the classes are the names that occur: there is no manifest beside the file")
+        if given is not None and (missing := int((given < 0).sum())):
+            notes.append(f"{missing} of {len(names)} images have no label in {labels}")
+        counted = rows_of(manifest)
+        if counted not in (None, len(names)):
+            notes.append(f"the file has {len(names)} rows, and the manifest beside it tells of {counted}")
+        yield builder.table(names, given, manifest, notes)
+
+
+def _kind(name: str) -> Kind:
+    if name.startswith(PREFIX):
+        return "probability"
+    return KINDS.get(name, "codes")
+
+
+def _wanted(file: Path, source: Source, columns: Mapping[str, str]) -> dict[str, str]:
+    """Our column names -> those in the file, for every column that is to be read."""
+    strange = [name for name in columns if name not in KINDS and not name.startswith(PREFIX)]
+    if strange:
+        raise OptionError(
+            f"there is no column '{strange[0]}' to map to", where="--columns", expected=f"{', '.join(KINDS)} or p:CLASS"
+        )
+    if len(set(columns.values())) < len(columns):
+        raise OptionError("a column of the file cannot be two of ours", where="--columns", got=dict(columns))
+    missing = [theirs for theirs in columns.values() if theirs not in source.columns]
+    if missing:
+        raise DataError(
+            f"the file has no column '{missing[0]}'", where=file, got=f"the columns {some(source.columns, 20)}"
+        )
+    own = [*KINDS, *(f"top{k}" for k in range(1, RANKED + 1))]
+    own += [name for name in source.columns if name.startswith(PREFIX)]
+    taken = set(columns.values())
+    wanted = dict(columns) | {
+        name: name for name in own if name in source.columns and name not in columns and name not in taken
+    }
+    _check(file, source, wanted)
+    return wanted
+
+
+def _check(file: Path, source: Source, wanted: Mapping[str, str]) -> None:
+    lacking = [] if "path" in wanted else ["path"]
+    if "predicted" not in wanted and not any(name.startswith(PREFIX) for name in wanted):
+        lacking.append("predicted")
+    if lacking:
+        near = {name: [theirs for theirs in LIKELY[name] if theirs in source.columns] for name in lacking}
+        example = ",".join(f"{name}={near[name][0] if near[name] else LIKELY[name][0]}" for name in lacking)
+        raise DataError(
+            f"this is no predictions file of clsbench: it lacks the column {' and the column '.join(lacking)}",
+            where=file,
+            got=f"the columns {some(source.columns, 20)}",
+            expected="path, predicted and, to be judged, label",
+            hint=f"map its columns to ours, for example --columns {example}",
+        )
+    twice = sorted({theirs for theirs in wanted.values() if source.columns.count(theirs) > 1})
+    if twice:
+        raise DataError("the file has two columns of one name", where=file, got=some(twice))
+
+
+def _known(file: Path, manifest: list[str] | None, columns: list[str]) -> list[str] | None:
+    """The classes in their order, as far as they are told."""
+    if manifest is None or not columns:
+        return manifest or columns or None
+    if set(manifest) != set(columns):
+        raise DataError(
+            "the probability columns are not the classes of the model",
+            where=file,
+            got=some([name for name in columns if name not in set(manifest)]) or "fewer classes",
+            expected=f"the {len(manifest)} classes that {file.name}.json names: {some(manifest)}",
+            hint="the manifest belongs to another file, or predictions of different models were mixed",
+        )
+    return manifest

@@ -1,0 +1,165 @@
+"""Images of one split: decoded once and kept, or decoded anew in every epoch.
+
+Validation's are made by the same :class:`~clsbench.images.loader.ImageLoader` call as
+inference's; training's by the same decoding and resizing with another box.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from clsbench.datasets.dataset import Sample
+from clsbench.errors import ClsbenchError, DataError
+from clsbench.images.loader import ImageLoader
+from clsbench.training.augmentation import SHAPE_COLUMNS, Augmentation
+from clsbench.training.storage import allocate
+
+#: Decoding jobs that are handed to the pool at a time.
+CHUNK = 512
+
+
+class Pictures:
+    """The labelled images of a split, as batches ask for them.
+
+    Args:
+        samples: Those without a label are left out.
+        loader: Decodes and resizes.
+        augmentation: How images are stored and what becomes of them.
+        threads: That decode.
+    """
+
+    def __init__(
+        self, samples: Sequence[Sample], loader: ImageLoader, augmentation: Augmentation, *, threads: int
+    ) -> None:
+        self.samples = [sample for sample in samples if sample.label is not None]
+        self.labels = np.array([sample.label for sample in self.samples], np.int64)
+        self.augmentation = augmentation
+        #: Names of unreadable images, left out, with the reason.
+        self.unreadable: dict[str, str] = {}
+        #: Names of images read by :meth:`prepare`, with a digest of their encoded bytes.
+        self.digests: dict[str, bytes] = {}
+        self._loader, self._threads = loader, threads
+        self._stored: NDArray[np.uint8] | None = None
+        self._shapes = np.zeros((len(self.samples), SHAPE_COLUMNS), np.float32)
+        self._kept = np.ones(len(self.samples), bool)
+        self._pool: ThreadPoolExecutor | None = None
+
+    @property
+    def stored_bytes(self) -> int:
+        """What keeping all images takes."""
+        return len(self.samples) * 3 * math.prod(self.augmentation.stored_size)
+
+    @property
+    def indices(self) -> NDArray[np.int64]:
+        """Of the images that have not turned out to be unreadable, int64."""
+        return np.flatnonzero(self._kept)
+
+    @property
+    def ahead(self) -> int:
+        """How many batches to fetch before they are needed: none where there is hardly anything to do."""
+        in_memory = self._stored is not None and not isinstance(self._stored, np.memmap)
+        return 2 if not in_memory or (self.augmentation.whole and self.finishes_ahead) else 0
+
+    @property
+    def finishes_ahead(self) -> bool:
+        """Whether augmentation may run in another thread."""
+        return not self.augmentation.draws_in_torch
+
+    def prepare(
+        self, storage: Literal["ram", "disk", "off"], folder: Path, heard: Callable[[int], None], *, decode: bool
+    ) -> None:
+        """Read every image once: keep it, digest it, and find the unreadable ones.
+
+        Args:
+            storage: Where to keep them.
+            folder: For ``disk``.
+            heard: Called with the number of images just read.
+            decode: Without storage, whether to decode as well, or only to digest.
+
+        Raises:
+            DataError: if none of them can be read.
+        """
+        kept = None
+        if storage != "off":
+            shape = (len(self.samples), *self.augmentation.stored_size, 3)
+            kept = allocate(shape, np.uint8, storage, folder).view(np.uint8)
+
+        def one(index: int) -> None:
+            sample = self.samples[index]
+            try:
+                image = sample.image
+                source = image if isinstance(image, np.ndarray) else self._loader.read(image)
+                encoded = repr(source.shape).encode() + source.tobytes() if isinstance(source, np.ndarray) else source
+                self.digests[sample.name] = hashlib.blake2b(encoded, digest_size=16).digest()
+                if kept is not None or decode:
+                    stored, self._shapes[index] = self.augmentation.load(self._loader, source)
+                    if kept is not None:
+                        kept[index] = stored
+            except ClsbenchError as error:
+                self._leave_out(index, error)
+
+        with ThreadPoolExecutor(self._threads, thread_name_prefix="decode") as pool:
+            for start in range(0, len(self.samples), CHUNK):
+                part = range(start, min(start + CHUNK, len(self.samples)))
+                for _ in pool.map(one, part, chunksize=8):
+                    pass
+                heard(len(part))
+        self._stored = kept
+        self._none_readable()
+
+    def fetch(self, indices: NDArray[np.int64], view: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """Stored images uint8 (n, H, W, 3), and the indices of those that could be read."""
+        if self._stored is not None:
+            return self._stored[indices], indices
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="decode")
+        pixels = list(self._pool.map(self._decode, indices.tolist()))
+        read = [p for p in pixels if p is not None]
+        if not read:
+            self._none_readable()
+        return np.stack(read) if read else np.empty((0, 0, 0, 3), np.uint8), indices[[p is not None for p in pixels]]
+
+    def finish(self, stored: Tensor, indices: NDArray[np.int64], view: int) -> Tensor:
+        """Augment fetched images on their device: see :meth:`Augmentation.apply`."""
+        return self.augmentation.apply(stored, self._shapes[indices], indices, view)
+
+    def close(self) -> None:
+        """Let go of memory and threads."""
+        self._stored = None
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+
+    def _decode(self, index: int) -> NDArray[np.uint8] | None:
+        if not self._kept[index]:
+            return None
+        try:
+            pixels, self._shapes[index] = self.augmentation.load(self._loader, self.samples[index].image)
+        except ClsbenchError as error:
+            self._leave_out(index, error)
+            return None
+        return pixels
+
+    def _leave_out(self, index: int, error: ClsbenchError) -> None:
+        self._kept[index] = False
+        self.unreadable[self.samples[index].name] = error.one_line()
+
+    def _none_readable(self) -> None:
+        if not self._kept.any():
+            reason = next(iter(self.unreadable.values()), "no images")
+            raise DataError("none of the images can be read", got=reason)
+
+
+def to_tensor(array: NDArray[np.generic], device: torch.device) -> Tensor:
+    """An array on a device, without a copy where it lies on the CPU."""
+    return torch.from_numpy(np.ascontiguousarray(array)).to(device, non_blocking=True)

@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+
+from clsbench.errors import DataError
+from clsbench.exporting.gate_images import embedded_photos, load_evenly
+from clsbench.images.loader import ImageLoader
+from clsbench.transform import ImageTransform
+
+LOADER = ImageLoader(ImageTransform(size=(2, 2)))
+
+
+def shades(count):
+    return [np.full((2, 2, 3), k, np.uint8) for k in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("sources", "count", "chosen"),
+    [(100, 5, [0, 25, 50, 74, 99]), (3, 64, [0, 1, 2]), (1, 64, [0]), (64, 64, list(range(64))), (9, 1, [0])],
+)
+def test_pictures_are_spread_evenly_over_the_sources(sources, count, chosen):
+    images = load_evenly(LOADER, shades(sources), count=count)
+    assert images.shape == (len(chosen), 2, 2, 3)
+    assert images[:, 0, 0, 0].tolist() == pytest.approx(chosen, abs=1)
+
+
+def test_every_class_is_met_where_the_sources_are_sorted_by_class():
+    images = load_evenly(LOADER, [np.full((2, 2, 3), k // 100, np.uint8) for k in range(1000)])
+    assert set(images[:, 0, 0, 0].tolist()) == set(range(10))
+
+
+def test_unreadable_pictures_are_passed_over():
+    one, two = shades(2)
+    assert load_evenly(LOADER, [one, b"text", two])[:, 0, 0, 0].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(("sources", "reason"), [([], "no images"), ([b"text", b""], "empty|known format")])
+def test_no_readable_picture_is_an_error_with_the_reason(sources, reason):
+    with pytest.raises(DataError, match=reason):
+        load_evenly(LOADER, sources)
+
+
+def test_the_embedded_photos_are_many_different_and_always_the_same():
+    photos, again = embedded_photos(count=12), embedded_photos(count=12)
+    assert len({photo.tobytes() for photo in photos}) == 12
+    for photo, other in zip(photos, again, strict=True):
+        assert photo.dtype == np.uint8
+        assert min(photo.shape[:2]) >= 200
+        assert photo.std() > 5
+        np.testing.assert_array_equal(photo, other)

@@ -1,0 +1,170 @@
+import logging
+import re
+import site
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from torch import nn
+
+import clsbench
+from clsbench.card import ModelCard
+from clsbench.errors import ModelError
+from clsbench.exporting.exporter import export_model
+from clsbench.exporting.gate_images import embedded_photos, load_evenly
+from clsbench.exporting.onnx_export import to_onnx, write_model
+from clsbench.images.loader import ImageLoader
+from clsbench.model_file import read_card
+from clsbench.models.classifier import Classifier
+from clsbench.models.simple_cnn import build
+from clsbench.testing import installed
+
+CLASSES = ("cat", "dog", "Œuf")
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    return build(3, size=16)
+
+
+@pytest.fixture(scope="module")
+def images(network):
+    return load_evenly(ImageLoader(network.transform), embedded_photos(count=9))
+
+
+@pytest.fixture(scope="module")
+def card(network):
+    return ModelCard(classes=CLASSES, transform=network.transform, model={"name": "simple-cnn"}, clsbench_version="1.2")
+
+
+def open_cpu(file):
+    return installed("backend", "onnxruntime").build(file, "cpu")
+
+
+@pytest.fixture(scope="module")
+def exported(network, card, images, tmp_path_factory):
+    """The written file and the gate's measurement."""
+    file = tmp_path_factory.mktemp("export") / "model.onnx"
+    return file, export_model(network, card, images, file, open_cpu)
+
+
+def test_the_file_agrees_with_the_network_at_every_batch_size(exported, network, images):
+    session = onnxruntime.InferenceSession(exported[0], providers=["CPUExecutionProvider"])
+    with torch.inference_mode():
+        want = network.eval()(torch.from_numpy(images)).numpy()
+    for size in (1, 2, 5, 9):
+        (got,) = session.run(["logits"], {"images": images[:size]})
+        np.testing.assert_allclose(got, want[:size], rtol=1e-4, atol=1e-5)
+
+
+def test_the_graph_keeps_the_contract(exported):
+    model = onnx.load(exported[0])
+    onnx.checker.check_model(model, full_check=True)
+    ((name, dtype, shape),), ((out_name, out_dtype, out_shape),) = (
+        [(v.name, v.type.tensor_type.elem_type, v.type.tensor_type.shape.dim) for v in values]
+        for values in (model.graph.input, model.graph.output)
+    )
+    assert (name, dtype, [d.dim_value for d in shape]) == ("images", onnx.TensorProto.UINT8, [0, 16, 16, 3])
+    assert (out_name, out_dtype, [d.dim_value for d in out_shape]) == ("logits", onnx.TensorProto.FLOAT, [0, 3])
+    assert shape[0].dim_param
+    assert shape[0].dim_param == out_shape[0].dim_param
+
+
+def test_the_card_inside_is_the_one_given_and_the_gates_result(exported, card):
+    file, parity = exported
+    read = read_card(file)
+    assert (read.classes, read.transform, read.model) == (CLASSES, card.transform, card.model)
+    assert parity.passed
+    assert read.parity["passed"] is True
+    assert read.parity["images"] == 9
+
+
+def test_everything_is_in_one_file(exported):
+    assert [path.name for path in exported[0].parent.iterdir()] == ["model.onnx"]
+
+
+@pytest.mark.parametrize(
+    "trace", [str(Path(clsbench.__file__).parent.parent), str(Path.home()), "site-packages", *site.getsitepackages()]
+)
+def test_no_path_of_this_machine_is_in_the_file(exported, trace):
+    data = exported[0].read_bytes()
+    assert trace.encode() not in data
+    assert not re.search(rb"[\w/]+\.py\b", data)
+
+
+def test_the_same_network_gives_the_same_bytes(exported, network, card, images):
+    file = exported[0].parent.parent / "again.onnx"
+    export_model(network, card, images, file, open_cpu)
+    assert file.read_bytes() == exported[0].read_bytes()
+
+
+class Liar:
+    """A backend whose answers are for other classes."""
+
+    def __init__(self, file):
+        self.truth, self.closed = open_cpu(file), False
+
+    def __call__(self, images):
+        return self.truth(images)[:, ::-1]
+
+    def close(self):
+        self.closed = True
+
+
+def test_a_graph_that_disagrees_is_not_written(network, card, images, tmp_path):
+    opened = []
+
+    def open_liar(file):
+        opened.append(Liar(file))
+        return opened[-1]
+
+    parity = export_model(network, card, images, tmp_path / "model.onnx", open_liar)
+    assert not parity.passed
+    assert list(tmp_path.iterdir()) == []
+    assert opened[0].closed
+
+
+def test_a_graph_that_disagrees_replaces_no_older_file(network, card, images, tmp_path):
+    (tmp_path / "model.onnx").write_bytes(b"yesterday's")
+    export_model(network, card, images, tmp_path / "model.onnx", Liar)
+    assert (tmp_path / "model.onnx").read_bytes() == b"yesterday's"
+
+
+def test_a_network_left_in_training_mode_is_exported_for_evaluation(network, card, images, tmp_path):
+    network.train()
+    assert export_model(network, card, images, tmp_path / "model.onnx", open_cpu).passed
+
+
+def test_dropout_and_batch_norm_are_exported_as_they_evaluate(network, images, tmp_path):
+    backbone = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Dropout())
+    classifier = Classifier(backbone, nn.Linear(16, 2), transform=network.transform, feature_dim=16)
+    classifier(torch.from_numpy(images))
+    card = ModelCard(classes=("a", "b"), transform=network.transform)
+    assert export_model(classifier, card, images, tmp_path / "model.onnx", open_cpu).passed
+
+
+class Branches(nn.Module):
+    def forward(self, x):
+        return x.flatten(1)[:, :1] if x.sum() > 0 else x.flatten(1)[:, 1:2]
+
+
+def test_a_network_that_cannot_be_translated_is_a_model_error(network):
+    classifier = Classifier(Branches(), nn.Linear(1, 2), transform=network.transform, feature_dim=1)
+    with pytest.raises(ModelError, match="cannot translate"):
+        to_onnx(classifier)
+
+
+def test_translation_says_nothing_of_its_own(network, capfd, caplog):
+    to_onnx(network)
+    assert capfd.readouterr() == ("", "")
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+def test_a_place_that_cannot_be_written_is_named(exported, card, tmp_path):
+    (tmp_path / "taken").touch()
+    with pytest.raises(ModelError, match="taken"):
+        write_model(onnx.load(exported[0]), card, tmp_path / "taken" / "model.onnx")

@@ -1,0 +1,77 @@
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from clsbench.inference import diagnostics
+from clsbench.inference.devices import Missing
+
+
+def test_a_convolution_on_the_cpu_is_right():
+    assert diagnostics.convolution_difference("cpu") < 1e-5
+
+
+def test_two_onnxruntimes_are_a_fault(monkeypatch):
+    monkeypatch.setattr(diagnostics, "installed_version", lambda name: "1.31.1")
+    check = diagnostics.check_runtimes()
+    assert check.status == "fault"
+    assert "pip uninstall" in str(check.remedy)
+
+
+@pytest.mark.parametrize(
+    ("what", "status"),
+    [
+        ("no NVIDIA driver: libcuda.so.1 is not found", "absent"),
+        ("a CUDA library is missing: libcurand.so.10", "fault"),
+    ],
+)
+def test_no_gpu_is_no_fault_but_half_a_gpu_is(monkeypatch, what, status):
+    monkeypatch.setattr(diagnostics, "missing_for", lambda kind: Missing(what, "mend it"))
+    check = diagnostics.check_provider("cuda")
+    assert (check.status, check.found, check.remedy) == (status, what, "mend it")
+
+
+def test_a_convolution_that_fails_or_is_wrong_is_a_fault(monkeypatch):
+    monkeypatch.setattr(diagnostics, "missing_for", lambda kind: None)
+
+    def fails(kind):
+        raise RuntimeError("CUDNN_STATUS_NOT_INITIALIZED\nmore")
+
+    monkeypatch.setattr(diagnostics, "convolution_difference", fails)
+    assert "CUDNN_STATUS_NOT_INITIALIZED" in diagnostics.check_provider("cuda").found
+    monkeypatch.setattr(diagnostics, "convolution_difference", lambda kind: 0.5)
+    assert diagnostics.check_provider("cuda").status == "fault"
+
+
+def test_tensorrt_11_is_a_fault(monkeypatch):
+    monkeypatch.setattr(diagnostics, "installed_version", lambda name: "11.0.1")
+    check = diagnostics.check_provider("tensorrt")
+    assert check.status == "fault"
+    assert "<11" in str(check.remedy)
+
+
+def test_settings_that_tie_threads_down_are_warned_of(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert diagnostics.check_threads().status == "warning"
+
+
+def test_the_codecs_of_this_machine_work():
+    assert {check.status for check in diagnostics.check_codecs()} == {"ok"}
+
+
+def test_doctor_ends_with_a_verdict_and_its_exit_code(cli, monkeypatch, tmp_path):
+    done = cli("doctor", "--json", tmp_path / "d.json")
+    facts = json.loads((tmp_path / "d.json").read_text())
+    assert done.code == (0 if facts["healthy"] else 1)
+    assert facts["verdict"] in done.stdout.replace("\n", " ")
+    broken = diagnostics.Check("one ONNX Runtime", "fault", "both are installed")
+    monkeypatch.setattr(diagnostics, "check_runtimes", lambda: broken)
+    done = cli("doctor")
+    assert done.code == 1
+    assert "1 at fault: one ONNX Runtime" in done.stdout
+
+
+def test_a_broken_plugin_is_a_fault():
+    plugin = SimpleNamespace(trouble="ImportError: no", components={}, distribution="clsbench-broken")
+    found = {check.found: check.status for check in diagnostics.checkup(lambda: [plugin])}
+    assert found["ImportError: no"] == "fault"
