@@ -1,7 +1,11 @@
 """clsbench: image classifiers from labelled images to trusted predictions.
 
-The names below are for plugin authors. Nothing heavy is imported until one is used;
-``Classifier`` imports torch, so use it inside ``build`` functions only.
+    model = clsbench.load("model.onnx")
+    model.predict("cat.jpg").label
+
+The functions do what the commands of the same name do; the classes are for plugin authors.
+Nothing is imported until it is used; ``Classifier`` imports torch, so use it inside ``build``
+functions only.
 """
 
 from __future__ import annotations

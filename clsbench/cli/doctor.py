@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import typer
 
 from clsbench.cli.parameters import Json, Quiet
@@ -11,23 +9,15 @@ from clsbench.cli.parameters import Json, Quiet
 
 def doctor(json: Json = None, quiet: Quiet = False) -> None:
     """Check devices, codecs, threads and plugins by using them; exit 1 if something is at fault."""
-    from clsbench.cli.composition import registry
-    from clsbench.cli.terminal import Terminal, table
-    from clsbench.inference.diagnostics import checkup
+    from clsbench.api.doctor import doctor as diagnose
+    from clsbench.cli.tables import table
+    from clsbench.cli.terminal import Terminal
 
     terminal = Terminal(json=json, quiet=quiet)
-    checks = []
-    with terminal.err.status("checking"):
-        for check in checkup(registry().plugins):
-            checks.append(check)
-    rows = [(c.status, c.name, c.found, c.remedy or "") for c in checks]
-    terminal.print(table("Doctor", ("", "check", "found", "what mends it"), rows, left=4))
-    faults = [c.name for c in checks if c.status == "fault"]
-    missing = [c.name for c in checks if c.status == "absent"]
-    verdict = f"{len(faults)} at fault: {', '.join(faults)}" if faults else "everything that is here works"
-    if missing:
-        verdict += f"; not here: {', '.join(missing)}"
-    terminal.print(verdict)
-    terminal.facts({"schema": 1, "healthy": not faults, "verdict": verdict, "checks": [asdict(c) for c in checks]})
-    if faults:
+    with terminal.observer() as observer:
+        found = diagnose(observer=observer)
+    rows = [(c.status, c.name, c.found, c.remedy or "") for c in found.checks]
+    terminal.print(table("Doctor", ("", "check", "found", "what to do"), rows, left=4), found.verdict)
+    terminal.write_json(found.to_json())
+    if found.faults:
         raise typer.Exit(1)

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from clsbench.cli.evaluation_inputs import Columns, Images, LabelsFile, Metrics, MinCount
-from clsbench.cli.parameters import Json, Quiet, With
-
-if TYPE_CHECKING:
-    from clsbench.cli.terminal import Terminal
+from clsbench.cli.parameters import Columns, Images, Json, LabelsFile, Metrics, MinCount, Predictions, Quiet, With
 
 
 def evaluate(
-    predictions: Annotated[Path, typer.Argument(metavar="PREDS", help="A .csv, .jsonl or .parquet of infer's.")],
+    predictions: Predictions,
     labels: LabelsFile = None,
     columns: Columns = None,
     metrics: Metrics = None,
-    min_count: MinCount = 2,
+    min_count: MinCount = None,
     html: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write a report as one page.")] = None,
     images: Images = None,
     plots: Annotated[
@@ -30,39 +26,19 @@ def evaluate(
     quiet: Quiet = False,
 ) -> None:
     """Judge predictions: accuracy with intervals, per class, calibration, confusions, label errors."""
-    from clsbench.cli.evaluation_inputs import check_output, judge, open_table
+    from clsbench.api.evaluate import evaluate as judge
     from clsbench.cli.evaluation_tables import print_evaluation
-    from clsbench.cli.report import write_page
+    from clsbench.cli.parameters import with_min_count
+    from clsbench.cli.report import written
     from clsbench.cli.terminal import Terminal
-    from clsbench.errors import DataError, OptionError
-    from clsbench.evaluation.report import sentences
 
-    if images and not html:
-        raise OptionError("--images shows images in a report", where="--images", got=images, hint="add --html FILE")
-    check_output(html, "--html", ".html", [predictions])
-    if plots and plots.exists() and not plots.is_dir():
-        raise DataError("the plots need a folder", where=plots, got="a file")
     terminal = Terminal(json=json, quiet=quiet)
-    with open_table(terminal, predictions, columns=columns, labels=labels) as table:
-        facts = judge(terminal, table, metrics, min_count=min_count, options=options)
-        if html:
-            write_page(terminal, facts, table, html, images)
-    for sentence in sentences(facts)[:3]:
-        terminal.print(sentence)
-    print_evaluation(terminal, facts)
-    if plots:
-        save_plots(terminal, facts, plots)
-    terminal.facts(facts)
-
-
-def save_plots(terminal: Terminal, facts: dict[str, Any], folder: Path) -> None:
-    """Draw ``confusion.png``, and ``reliability.png`` where confidences are known."""
-    from clsbench.errors import DataError
-    from clsbench.evaluation.report.plots import save_confusion, save_reliability
-
-    for save, name in ((save_confusion, "confusion.png"), (save_reliability, "reliability.png")):
-        try:
-            save(facts, folder / name)
-            terminal.note(f"drawn: {folder / name}")
-        except DataError as error:
-            terminal.note(f"not drawn: {name}: {error.one_line()}")
+    with terminal.observer() as observer:
+        found = judge(
+            predictions, labels=labels, columns=columns, metrics=metrics or (), html=html, images=images, plots=plots,
+            options=with_min_count(options, min_count), observer=observer,
+        )  # fmt: skip
+    if html:
+        terminal.print(written(html))
+    print_evaluation(terminal, found)
+    terminal.write_json(found.to_json())

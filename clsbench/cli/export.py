@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from clsbench.cli.parameters import Json, Quiet, With
-
-if TYPE_CHECKING:
-    from clsbench.card import ModelCard
-    from clsbench.cli.terminal import Terminal
-    from clsbench.exporting.gate import Parity
-    from clsbench.images.loader import ImageSource
-    from clsbench.runs import Run
 
 
 def export(
     run: Annotated[
         str | None, typer.Argument(metavar="[RUN]", help="A run's name or directory; the latest if left out.")
     ] = None,
-    onnx: Annotated[bool, typer.Option("--onnx", help="Write ONNX, the one format there is.")] = True,
+    onnx: Annotated[bool, typer.Option("--onnx", help="Write ONNX, the only format so far.")] = True,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="RUN/model.onnx, or MODEL.onnx with --model.")
     ] = None,
@@ -34,150 +27,37 @@ def export(
     ] = None,
     images: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Images for the parity gate; the run's validation split."),
+        typer.Option(metavar="DIR", help="Images for the parity gate; the run's validation split if left out."),
     ] = None,
     options: With = None,
     json: Json = None,
     quiet: Quiet = False,
 ) -> None:
     """Export to ONNX; the file is written only if it agrees with the network (else exit 3)."""
-    from clsbench.cli.composition import asked
+    from clsbench.api.export import export as run_export
+    from clsbench.cli.tables import table
     from clsbench.cli.terminal import Terminal
-    from clsbench.errors import OptionError
-    from clsbench.options import parse_with
 
     terminal = Terminal(json=json, quiet=quiet)
-    if model and run:
-        raise OptionError("export takes a run or --model, not both", got=f"{run} and --model {model}")
-    if not model and (pretrained or weights or options):
-        raise OptionError("--pretrained, --weights and --with need --model", hint="a run has its own weights")
-    if model:
-        classifier, card, sources = _as_it_is(
-            model, asked(parse_with(options or (), ("model",)), pretrained=pretrained, weights=weights)
-        )
-        out = out or Path(f"{model.replace('/', '-')}.onnx")
-    else:
-        found, classifier, card, sources = _from_run(terminal, run, images)
-        out = out or found.onnx
-    if images:
-        from clsbench.images.listing import list_images
-
-        sources = [images / name for name in list_images(images).names]
-    parity = _export(terminal, classifier, card, sources, out)
-    terminal.facts({"schema": 1, "file": str(out) if parity.passed else None, "parity": parity.to_json(),
-                    "card": card.to_json()})  # fmt: skip
-    if not parity.passed:
-        terminal.warn(
-            f"the file disagrees with the trained network and was not written: {out}\n"
-            f"  expected: the same top-1 everywhere, probabilities within {parity.tolerance:g}"
-        )
-        raise typer.Exit(3)
-    terminal.print(f"written: {out} ({out.stat().st_size / 1e6:.1f} MB)")
-    terminal.note("next: clsbench infer IMAGES --out preds.csv")
-
-
-def _from_run(
-    terminal: Terminal, name: str | None, images: Path | None
-) -> tuple[Run, Any, ModelCard, list[ImageSource]]:
-    """The trained network of a run, its card, and the images of its validation split."""
-    from clsbench import __version__, runs
-    from clsbench.card import ModelCard
-    from clsbench.cli.composition import rebuild_dataset, registry
-    from clsbench.errors import DataError, ModelError
-    from clsbench.exporting.exporter import check_same_preprocessing
-    from clsbench.models.heads import parse_head, with_head
-    from clsbench.models.weights import load_state, read_state
-    from clsbench.transform import ImageTransform
-
-    run = runs.find(name)
-    config = run.read()
-    if name is None:
-        terminal.note(f"exporting the latest run: {run.path}")
-    try:
-        trained, data, result = config["model"], config["data"], config["result"]
-        # Where the weights started from is the run's business, and a path of its machine.
-        options = {k: v for k, v in trained["options"].items() if k not in ("pretrained", "weights")}
-        card = ModelCard(
-            classes=tuple(config["classes"]),
-            transform=ImageTransform.from_json(config["transform"]),
-            model={
-                **{k: trained[k] for k in ("name", "distribution", "version")},
-                "options": options,
-                "head": config["training"]["head"],
-            },
-            training={"run": run.name, "data": data["dataset"], **config["training"], **result},
-            clsbench_version=__version__,
-        )
-    except KeyError as error:
-        raise ModelError(
-            "the run was not finished", where=run.path / "run.json", got=f"no {error}", hint="train again"
-        ) from None
-    card.training.pop("unreadable", None)
-    built = registry().resolve("model", trained["name"]).build(len(card.classes), **options)
-    classifier = with_head(built, parse_head(config["training"]["head"]), len(card.classes))
-    check_same_preprocessing(classifier, card)
-    if not load_state(classifier, read_state(run.best), head="head", where=run.best):
-        raise ModelError(
-            "the weights' head is not the one that run.json describes",
-            where=run.best,
-            expected=f"{config['training']['head']}, {len(card.classes)} classes",
-        )
-    if images:
-        return run, classifier, card, []
-    try:
-        pictures, _ = rebuild_dataset(run)
-    except DataError as error:
-        raise DataError(
-            "the run's images, which the parity gate needs, cannot be read",
-            where=data["root"],
-            got=error.one_line(),
-            hint="name a folder of images with --images DIR",
-        ) from None
-    return run, classifier, card, [sample.image for sample in pictures.samples("val")]
-
-
-def _as_it_is(name: str, given: dict[str, dict[str, str]]) -> tuple[Any, ModelCard, list[ImageSource]]:
-    """A network with its own classes, its card, and two photos cropped many ways."""
-    from clsbench import __version__
-    from clsbench.card import ModelCard
-    from clsbench.cli.composition import resolve
-    from clsbench.errors import ModelError
-    from clsbench.exporting.gate_images import embedded_photos
-
-    found, options = resolve("model", name, given)
-    classifier = found.build(None, **options)
-    if classifier.classes is None:
-        raise ModelError(f"{name} has no class names of its own", hint="train it on your classes first")
-    card = ModelCard(
-        classes=classifier.classes,
-        transform=classifier.transform,
-        model={
-            "name": found.qualified,
-            "distribution": found.plugin.distribution,
-            "version": found.plugin.version,
-            "options": {k: v.name if isinstance(v, Path) else v for k, v in options.items()},
-        },
-        clsbench_version=__version__,
-    )
-    return classifier, card, embedded_photos()
-
-
-def _export(terminal: Terminal, classifier: Any, card: ModelCard, sources: list[ImageSource], out: Path) -> Parity:
-    from clsbench.cli.composition import registry
-    from clsbench.cli.terminal import table
-    from clsbench.exporting.exporter import export_model
-    from clsbench.exporting.gate_images import load_evenly
-    from clsbench.images.loader import ImageLoader
-
-    backend = registry().resolve("backend", "onnxruntime")
-    pictures = load_evenly(ImageLoader(classifier.transform), sources)
-    terminal.note(f"exporting {card.model['name']}, then comparing it on {len(pictures)} images")
-    with terminal.err.status("exporting"):
-        parity = export_model(classifier, card, pictures, out, lambda file: backend.build(file, "cpu"))
+    with terminal.observer() as observer:
+        result = run_export(
+            run, model=model, pretrained=pretrained, weights=weights, images=images, out=out, options=options or (),
+            observer=observer,
+        )  # fmt: skip
+    report = result.report
     rows = [
-        (str(b.batch_size), f"{b.top1_agreement:.2%}", f"{b.max_probability_difference:.2e}") for b in parity.batches
+        (str(b.batch_size), f"{b.top1_agreement:.2%}", f"{b.max_probability_difference:.2e}") for b in report.batches
     ]
-    verdict = "PASSED" if parity.passed else "FAILED"
+    verdict = "PASSED" if report.passed else "FAILED"
     columns = ("batch size", "top-1 agreement", "largest probability difference")
     terminal.print(table(f"Parity with the trained network: {verdict}", columns, rows, left=0))
-    return parity
+    terminal.write_json(result.to_json())
+    if result.file is None:
+        tolerance = "" if report.tolerance is None else f", probabilities within {report.tolerance:g}"
+        terminal.warn(
+            "the file disagrees with the trained network and was not written\n"
+            f"  expected: the same top-1 everywhere{tolerance}"
+        )
+        raise typer.Exit(3)
+    terminal.print(f"written: {result.file} ({result.file.stat().st_size / 1e6:.1f} MB)")
+    terminal.note("next: clsbench infer IMAGES --out preds.csv")

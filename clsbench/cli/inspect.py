@@ -19,27 +19,29 @@ def inspect(
     quiet: Quiet = False,
 ) -> None:
     """Print a model file's card: classes, preprocessing, provenance, parity."""
-    from clsbench import runs
-    from clsbench.cli.terminal import Terminal, facts_table
-    from clsbench.model_file import read_card
+    from clsbench.api.inspect import inspect as read
+    from clsbench.cli.tables import facts_table
+    from clsbench.cli.terminal import Terminal
+    from clsbench.text import printable
 
     terminal = Terminal(json=json, quiet=quiet)
-    file = file or runs.latest_onnx()
-    card = read_card(file)
-    values = card.to_json()
-    shown = ", ".join(card.classes[:8]) + (", …" if len(card.classes) > 8 else "")
+    found = read(file)
+    names, values = found.card.classes, found.to_json()
+    shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
     facts = [
-        ("classes", f"{len(card.classes)}: {shown}"),
+        ("classes", f"{len(names)}: {shown}"),
         ("input", "{name} {dtype} {shape}".format(**values["input"])),
         ("output", "{name} {dtype} {shape}".format(**values["output"])),
-        ("precision", card.precision),
-        *((f"transform.{name}", str(value)) for name, value in values["transform"].items()),
-        *((f"model.{name}", str(value)) for name, value in card.model.items()),
-        *((f"training.{name}", str(value)) for name, value in card.training.items()),
-        *((f"parity.{name}", str(value)) for name, value in card.parity.items() if name != "batches"),
-        ("clsbench", card.clsbench_version),
+        ("precision", values["precision"]),
+        *(
+            (f"{group}.{name}", str(value))
+            for group in ("transform", "model", "training", "parity")
+            for name, value in values[group].items()
+            if name != "batches"
+        ),
+        ("clsbench", values["clsbench_version"]),
     ]
-    terminal.print(facts_table(str(file), facts))
+    terminal.print(facts_table(printable(str(found.file)), facts))
     if classes:
-        terminal.print("\n".join(f"{k}\t{name}" for k, name in enumerate(card.classes)))
-    terminal.facts({"file": str(file), **values})
+        terminal.print(printable("\n".join(f"{k} {name}" for k, name in enumerate(names))))
+    terminal.write_json(values)

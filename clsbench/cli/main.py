@@ -14,23 +14,9 @@ from typing import Annotated
 import typer
 
 from clsbench import __version__
-from clsbench.cli import (
-    bench,
-    compare,
-    datasets,
-    demo,
-    doctor,
-    evaluate,
-    export,
-    find_lr,
-    infer,
-    inspect,
-    models,
-    plugins,
-    report,
-    runs,
-    show,
-    train,
+from clsbench.cli import (  # fmt: skip
+    bench, compare, datasets, demo, doctor, evaluate, export, find_lr, infer, inspect, models, plugins, report, runs,
+    show, train,
 )
 from clsbench.errors import ClsbenchError
 from clsbench.text import printable
@@ -44,20 +30,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(train.train)
-app.command()(find_lr.find_lr)
-app.command()(show.show)
-app.command()(runs.runs)
-app.command()(export.export)
-app.command()(infer.infer)
-app.command()(evaluate.evaluate)
-app.command()(compare.compare)
-app.command()(report.report)
-app.command()(inspect.inspect)
-app.command()(bench.bench)
-app.command()(doctor.doctor)
-app.command()(models.models)
-app.command()(datasets.datasets)
+for command in (
+    *(train.train, find_lr.find_lr, show.show, runs.runs, export.export, infer.infer, evaluate.evaluate),
+    *(compare.compare, report.report, inspect.inspect, bench.bench, doctor.doctor, models.models, datasets.datasets),
+):
+    app.command()(command)
 app.add_typer(plugins.app)
 app.command()(demo.demo)
 
@@ -86,7 +63,7 @@ def run() -> None:
 
 def execute(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
-    debug = os.environ.get("CLSBENCH_DEBUG") == "1"
+    debug, stdout = os.environ.get("CLSBENCH_DEBUG") == "1", sys.stdout
     try:
         app(arguments, prog_name="clsbench", standalone_mode=True)
     except SystemExit as end:
@@ -114,6 +91,8 @@ def execute(arguments: list[str]) -> int:
             err=True,
         )
         return 1
+    finally:
+        sys.stdout = stdout  # with --json - it is for the JSON alone
     return 0
 
 

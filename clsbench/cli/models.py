@@ -7,6 +7,6 @@ from clsbench.cli.parameters import Json, Quiet
 
 def models(json: Json = None, quiet: Quiet = False) -> None:
     """List the models of every plugin."""
-    from clsbench.cli.listing import print_components
+    from clsbench.cli.plugins import print_components
 
     print_components("model", json=json, quiet=quiet)

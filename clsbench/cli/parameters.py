@@ -9,7 +9,7 @@ import typer
 
 With = Annotated[
     list[str] | None,
-    typer.Option("--with", metavar="KIND.KEY=VALUE", help="An option of a plugin, such as model.width=64."),
+    typer.Option("--with", metavar="NAME.KEY=VALUE", help="An option of a component, such as model.width=64 or confusion.min_count=5."),
 ]
 Json = Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write the same facts as JSON; - for stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes on stderr.")]
@@ -32,7 +32,7 @@ TestFraction = Annotated[
 ]
 Folds = Annotated[int | None, typer.Option(metavar="K", help="Split training images K ways, one of them to validate.")]
 Fold = Annotated[int | None, typer.Option(metavar="I", help="With --folds: which one validates, from 1 to K.")]
-Seed = Annotated[int, typer.Option(help="Of splits, weights, order and augmentation.")]
+Seed = Annotated[int, typer.Option(help="Random seed for splits, and for what is drawn.")]
 Device = Annotated[
     str, typer.Option(help="auto, cpu, cuda[:i,j] or tensorrt[:i,j]; a named device is used, or it is an error.")
 ]
@@ -42,3 +42,25 @@ AllowFallback = Annotated[
 ModelFile = Annotated[
     Path | None, typer.Option("--model", metavar="FILE", help="An exported .onnx; the latest by default.")
 ]
+Predictions = Annotated[
+    Path, typer.Argument(metavar="PREDS", help="Predictions as infer writes them: .csv, .jsonl or .parquet.")
+]
+LabelsFile = Annotated[
+    Path | None, typer.Option("--labels", metavar="FILE.csv", help="Labels (path,label) instead of the file's.")
+]
+Columns = Annotated[
+    str | None,
+    typer.Option("--columns", metavar="OURS=THEIRS,…", help="A foreign file's columns: path=file,predicted=pred."),
+]
+Images = Annotated[
+    Path | None, typer.Option("--images", metavar="ROOT", help="The folder that the paths are relative to.")
+]
+Metrics = Annotated[list[str] | None, typer.Option("--metric", help="A metric beside the built-in ones.")]
+MinCount = Annotated[
+    int | None, typer.Option(min=1, help="Least number of images of a confused pair; short for confusion.min_count.")
+]
+
+
+def with_min_count(options: list[str] | None, min_count: int | None) -> list[str]:
+    """The options of metrics, ``--min-count`` among them."""
+    return [*([f"confusion.min_count={min_count}"] if min_count else []), *(options or ())]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import typer
 
@@ -19,36 +19,45 @@ def plugins() -> None:
 @app.command(name="list")
 def list_plugins(json: Json = None, quiet: Quiet = False) -> None:
     """List every plugin with its version, components, error, and whether it imports torch."""
-    from clsbench.cli.composition import registry
-    from clsbench.cli.terminal import Terminal, table
+    from clsbench.api import listings
+    from clsbench.cli.tables import table
+    from clsbench.cli.terminal import Terminal
 
     terminal = Terminal(json=json, quiet=quiet)
-    facts: list[dict[str, Any]] = [
-        {
-            "name": plugin.name,
-            "distribution": plugin.distribution,
-            "version": plugin.version,
-            "components": plugin.components,
-            "imports_torch": registry().imports_torch(plugin),
-            "error": plugin.trouble,
-        }
-        for plugin in registry().plugins()
-    ]
+    listing = listings.list_plugins()
     rows = [
         (
-            f["name"],
-            f"{f['distribution']} {f['version']}",
-            _components(f["components"]),
-            {True: "yes", False: "no", None: "?"}[f["imports_torch"]],
-            f["error"] or "",
+            plugin.name,
+            f"{plugin.distribution} {plugin.version}",
+            _components(plugin.components),
+            {True: "yes", False: "no", None: "?"}[imports_torch],
+            plugin.trouble or "",
         )
-        for f in facts
+        for plugin, imports_torch in listing.plugins
     ]
     columns = ("plugin", "distribution", "components", "imports torch", "error")
     terminal.print(table("Plugins", columns, rows, left=5))
-    terminal.facts({"schema": 1, "plugins": facts})
+    terminal.write_json(listing.to_json())
 
 
-def _components(by_kind: dict[str, list[str]]) -> str:
+def _components(by_kind: Mapping[str, Sequence[str]]) -> str:
     shown = {k: names if len(names) <= 4 else [*names[:3], f"… ({len(names)})"] for k, names in by_kind.items()}
     return "\n".join(f"{kind}: {', '.join(names)}" for kind, names in shown.items())
+
+
+def print_components(kind: str, *, json: str | None, quiet: bool) -> None:
+    """Print every component of a kind with its options."""
+    from clsbench.api.listings import list_components
+    from clsbench.cli.tables import table
+    from clsbench.cli.terminal import Terminal
+    from clsbench.options import option_types
+
+    terminal = Terminal(json=json, quiet=quiet)
+    with terminal.observer() as observer:
+        listing = list_components(kind, observer=observer)
+    rows = [
+        (f.component.name, f.plugin.name, f.component.summary, " ".join(option_types(f.component.build)))
+        for f in listing.components
+    ]
+    terminal.print(table(f"{kind.capitalize()}s", ("name", "plugin", "summary", "options"), rows, left=4))
+    terminal.write_json(listing.to_json())

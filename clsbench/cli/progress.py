@@ -1,57 +1,89 @@
-"""Progress of a training on the terminal."""
+"""The progress of a task on the terminal."""
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
+
+from clsbench.api.observer import Observer
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from clsbench.cli.terminal import Terminal
-    from clsbench.datasets.data_check import DataCheck
     from clsbench.training.loop import Epoch
 
+#: Seconds between two updates of the bar.
+INTERVAL = 0.1
 
-class TrainingProgress:
-    """One bar at a time: reading, features, then each stage with loss, accuracy and remaining time.
+
+class TerminalObserver(Observer):
+    """One bar at a time, with errors or loss and accuracy, and the remaining time; a context manager.
 
     Args:
-        terminal: Where the bar and warnings go.
+        terminal: Where bar, notes and warnings go.
     """
 
     def __init__(self, terminal: Terminal) -> None:
-        self._terminal, self._progress = terminal, terminal.progress("loss", "accuracy")
-        self._task: TaskID | None = None
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    def __enter__(self) -> TrainingProgress:
+        self._terminal = terminal
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[loss]}"),
+            TextColumn("{task.fields[result]}"),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            console=terminal.err,
+            disable=terminal.quiet or not terminal.err.is_terminal,
+        )
+        self._task: TaskID | None = None
+        self._done = self._errors = 0
+        self._shown = 0.0
+
+    def __enter__(self) -> TerminalObserver:
         self._progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._update()
         self._progress.stop()
 
-    def checked(self, check: DataCheck) -> None:
-        """The images have been read: warn before they are trained on."""
-        for finding in check.findings:
-            self._terminal.warn(finding.message)
+    def note(self, text: str) -> None:
+        """Print it, unless quiet."""
+        self._terminal.note(text)
 
-    def stage(self, name: str, total: int) -> None:
-        """Something long begins."""
+    def warn(self, text: str) -> None:
+        """Print it."""
+        self._terminal.warn(text)
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        """A new bar in place of the old one."""
         if self._task is not None:
             self._progress.remove_task(self._task)
-        self._task = self._progress.add_task(name, total=total, loss="", accuracy="")
+        self._task = self._progress.add_task(name, total=total, loss="", result="")
+        self._done = self._errors = 0
 
-    def advance(self, count: int) -> None:
-        """So many images or batches are done."""
-        if self._task is not None:
-            self._progress.advance(self._task, count)
+    def advance(self, count: int, errors: int = 0) -> None:
+        """Count, and draw now and then."""
+        self._done += count
+        self._errors += errors
+        if time.monotonic() - self._shown > INTERVAL:
+            self._update()
 
     def loss(self, epoch: int, loss: float) -> None:
-        """The running mean loss."""
+        """Show the running mean."""
         if self._task is not None:
             self._progress.update(self._task, loss=f"epoch {epoch} loss {loss:.4f}")
 
     def epoch(self, result: Epoch) -> None:
-        """An epoch is done."""
+        """Show the validation accuracy."""
         if self._task is not None:
-            self._progress.update(self._task, accuracy=f"val {result.val_accuracy:.2%}")
+            self._progress.update(self._task, result=f"val {result.val_accuracy:.2%}")
+
+    def _update(self) -> None:
+        self._shown = time.monotonic()
+        if self._task is not None:
+            more = {"result": f"{self._errors} error{'s' * (self._errors > 1)}"} if self._errors else {}
+            self._progress.update(self._task, completed=self._done, **more)

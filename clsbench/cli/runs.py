@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from clsbench.cli.parameters import Json, Quiet
-
-if TYPE_CHECKING:
-    from clsbench.runs import Run
 
 
 def runs(
@@ -21,72 +17,32 @@ def runs(
     quiet: Quiet = False,
 ) -> None:
     """List runs with their best metrics."""
-    from clsbench.cli.terminal import Terminal, table
-    from clsbench.errors import ClsbenchError
-    from clsbench.runs import everything
+    from clsbench.api.runs import list_runs
+    from clsbench.cli.tables import percent, table
+    from clsbench.cli.terminal import Terminal
     from clsbench.text import shortened
 
     terminal = Terminal(json=json, quiet=quiet)
-    facts = []
-    for run in everything(root=folder):
-        try:
-            facts.append(_facts(run))
-        except ClsbenchError as error:
-            terminal.warn(error.one_line())
-    if sort == "accuracy":
-        facts.sort(key=lambda f: -(f["val_accuracy"] or 0.0))
-    best = max((f["val_accuracy"] for f in facts if f["val_accuracy"] is not None), default=None)
-    narrow = terminal.out.width < 100
+    with terminal.observer() as observer:
+        found = list_runs(folder, sort=sort, observer=observer)
+    best = max((r.val_accuracy for r in found.runs if r.val_accuracy is not None), default=None)
+    narrow = terminal.out.width < 100  # the full facts are wider than 80 columns; --json has them all
     rows = [
         (
-            f["run"],
-            shortened(f["model"].rpartition("/")[2], 10 if narrow else 30),
-            *([] if narrow else [f["recipe"]]),
-            str(f["epochs"] or "-"),
-            _percent(f["val_accuracy"]) + (" *" if f["val_accuracy"] == best and best is not None else "  "),
-            _percent(f["test_accuracy"]),
-            *([] if narrow else [f"{f['seconds']:.0f}" if f["seconds"] is not None else "unfinished"]),
+            r.run,
+            shortened(r.model.rpartition("/")[2], 10 if narrow else 30),
+            *([] if narrow else [r.recipe]),
+            str(r.epochs or "-"),
+            percent(r.val_accuracy) + (" *" if r.val_accuracy == best and best is not None else "  "),
+            percent(r.test_accuracy),
+            *([] if narrow else ["unfinished" if r.seconds is None else f"{r.seconds:.0f}"]),
         )
-        for f in facts
+        for r in found.runs
     ]
     if rows:
-        columns = ["run", "model", "recipe", "epochs", "validation", "test", "seconds"]
-        if narrow:  # the full facts are wider than 80 columns; --json has them all
-            columns = [name for name in columns if name not in ("recipe", "seconds")]
+        more, last = ([], []) if narrow else (["recipe"], ["seconds"])
+        columns = ["run", "model", *more, "epochs", "validation", "test", *last]
         terminal.print(table("Runs (* best)", columns, rows, left=2 if narrow else 3))
     else:
         terminal.print(f"no runs in {folder}: `clsbench train` makes one")
-    terminal.facts({"schema": 1, "runs": facts})
-
-
-def _facts(run: Run) -> dict[str, Any]:
-    config = run.read()
-    data, training, result, model = (_dict(config.get(key)) for key in ("data", "training", "result", "model"))
-    classes = config.get("classes")
-    return {
-        "run": run.name,
-        "path": str(run.path),
-        "time": datetime.fromtimestamp((run.path / "run.json").stat().st_mtime).isoformat(timespec="seconds"),
-        "data": data.get("root") or data.get("dataset"),
-        "model": str(model.get("name", "?")).removeprefix("clsbench/"),
-        "recipe": str(training.get("recipe", "?")),
-        "epochs": _number(result.get("epochs", training.get("epochs"))),
-        "classes": len(classes) if isinstance(classes, list) else None,
-        "val_accuracy": _number(result.get("val_accuracy")),
-        "test_accuracy": _number(result.get("test_accuracy")),
-        "seconds": _number(result.get("seconds")),
-        "exported": run.onnx.is_file(),
-    }
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    """What a damaged or foreign run.json holds may be anything."""
-    return value if isinstance(value, dict) else {}
-
-
-def _number(value: Any) -> Any:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2%}"
+    terminal.write_json(found.to_json())

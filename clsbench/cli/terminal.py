@@ -1,14 +1,12 @@
-"""Terminal: where a command's words go.
+"""Terminal: where the output of a command goes.
 
 Results (tables, JSON asked for with ``--json -``) go to stdout, progress and notes to
-stderr. With ``--json -`` stdout holds the JSON alone.
+stderr. With ``--json -`` stdout holds the JSON alone, whatever a plugin prints.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,12 +17,12 @@ from clsbench.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress
-    from rich.table import Table
+
+    from clsbench.cli.progress import TerminalObserver
 
 
 class Terminal:
-    """One command's output.
+    """The output of one command.
 
     Args:
         json: The value of ``--json``: a path, ``-`` for stdout, or None.
@@ -32,8 +30,11 @@ class Terminal:
     """
 
     def __init__(self, *, json: str | None = None, quiet: bool = False) -> None:
-        self._json, self._quiet = json, quiet
-        if json and json != "-":
+        self._json, self.quiet = json, quiet
+        self._stdout = sys.stdout
+        if json == "-":
+            sys.stdout = sys.stderr  # restored by cli.main.execute
+        elif json:
             _writable(Path(json))
 
     @cached_property
@@ -52,7 +53,7 @@ class Terminal:
 
     def note(self, text: str) -> None:
         """Tell the user what was assumed or done."""
-        if not self._quiet:
+        if not self.quiet:
             self.err.print(printable(text))
 
     def warn(self, text: str) -> None:
@@ -65,31 +66,18 @@ class Terminal:
             for result in results:
                 self.out.print(result, soft_wrap=isinstance(result, str))  # a path stays on one line
 
-    def facts(self, values: dict[str, Any]) -> None:
-        """Write ``--json``, if it was asked for."""
+    def write_json(self, values: object) -> None:
+        """Write ``--json``, if it was asked for: a dictionary of plain values."""
         if self._json == "-":
-            sys.stdout.write(dumps(values))
+            self._stdout.write(dumps(values))
         elif self._json:
             write_json(Path(self._json), values)
 
-    def status(self, text: str) -> AbstractContextManager[Any]:
-        """A spinner on stderr while something takes a while."""
-        return nullcontext() if self._quiet or not self.err.is_terminal else self.err.status(text)
+    def observer(self) -> TerminalObserver:
+        """A context manager that shows the progress of a task on stderr."""
+        from clsbench.cli.progress import TerminalObserver
 
-    def progress(self, *fields: str) -> Progress:
-        """A progress bar on stderr with count, the named fields, speed and remaining time."""
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = [TextColumn(f"{{task.fields[{name}]}}") for name in fields]
-        return Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            *columns,
-            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-            console=self.err,
-            disable=self._quiet or not self.err.is_terminal,
-        )
+        return TerminalObserver(self)
 
 
 def _writable(path: Path) -> None:
@@ -100,30 +88,3 @@ def _writable(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError("the JSON cannot be written", where=path, got=error.strerror or error) from None
-
-
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> Table:
-    """A table as all of clsbench's look; the first ``left`` columns hold text, the rest numbers."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    made = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    made.min_width = min(len(title), 79)  # or a title above a narrow table would be broken
-    for position, name in enumerate(columns):
-        made.add_column(name, justify="left" if position < left else "right", overflow="fold")
-    for row in rows:
-        made.add_row(*(Text(printable(cell)) for cell in row))
-    return made
-
-
-def facts_table(title: str, facts: Iterable[tuple[str, str]]) -> Table:
-    """A table of names and values, without a header."""
-    made = table(title, ("", ""), facts, left=2)
-    made.show_header = False
-    return made
-
-
-def percent(fraction: float) -> str:
-    """A fraction as every table shows it."""
-    return f"{fraction:.2%}"

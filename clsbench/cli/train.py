@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,72 +15,27 @@ from clsbench.cli.parameters import (
     ModelName,
     Pretrained,
     Quiet,
-    Seed,
     TestFraction,
     ValFraction,
     Weights,
     With,
 )
+from clsbench.cli.training_options import takes_training_options
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from clsbench.cli.terminal import Terminal
-    from clsbench.training.config import TrainConfig
-    from clsbench.training.loop import Epoch
-    from clsbench.training.training_run import Result
+    from clsbench.training.training_run import TrainingResult
 
 
+@takes_training_options()
 def train(
     data: Data = None,
     dataset: DatasetName = None,
     model: ModelName = "simple-cnn",
     pretrained: Pretrained = False,
     weights: Weights = None,
-    recipe: Annotated[
-        Literal["fine-tune", "frozen", "scratch"] | None,
-        typer.Option(help="fine-tune: the head first, then everything; frozen: the head only. By the weights."),
-    ] = None,
-    epochs: Annotated[
-        int | None,
-        typer.Option(help="Passes: 30 from scratch, 5 to fine-tune (after the head's), 20 of a frozen head."),
-    ] = None,
-    freeze_epochs: Annotated[int | None, typer.Option(help="fine-tune: passes of the head alone, before; 5.")] = None,
-    unfreeze_from: Annotated[
-        str | None, typer.Option(metavar="GROUP", help="Layer groups before this one are never trained.")
-    ] = None,
-    lr: Annotated[
-        str | None,
-        typer.Option(metavar="RATE", help="Highest learning rate, or `auto` for find-lr's. By the recipe."),
-    ] = None,
-    lr_mult: Annotated[float | None, typer.Option(help="A factor on it for the first layer group.")] = None,
-    schedule: Annotated[
-        Literal["one-cycle", "cosine", "step", "constant"], typer.Option(help="Of the learning rate.")
-    ] = "one-cycle",
-    optimizer: Annotated[Literal["adamw", "adam", "sgd"], typer.Option(help="sgd has momentum 0.9.")] = "adamw",
-    weight_decay: Annotated[float, typer.Option(help="Of weights; biases and normalisation have none.")] = 0.01,
-    batch_size: Annotated[int, typer.Option(help="Images a batch.")] = 32,
-    accumulate: Annotated[int, typer.Option(help="Batches a step of the optimizer.")] = 1,
-    label_smoothing: Annotated[float, typer.Option(help="The part of a target spread over all classes.")] = 0.0,
-    class_weights: Annotated[
-        Literal["none", "balanced"], typer.Option(help="balanced: rare classes count as much as common ones.")
-    ] = "none",
-    mixup: Annotated[float, typer.Option(help="Mixup, by its Beta parameter, such as 0.2.")] = 0.0,
-    cutmix: Annotated[float, typer.Option(help="CutMix, by its Beta parameter, such as 1.")] = 0.0,
-    augment: Annotated[
-        Literal["none", "basic", "rand", "trivial"] | None,
-        typer.Option(
-            help="basic (default): random crops, and flips where they do no harm; or RandAugment, TrivialAugment."
-        ),
-    ] = None,
-    views: Annotated[
-        int | None, typer.Option(help="Frozen backbone: augmented views of each image, cached; 0 caches nothing.")
-    ] = None,
-    ema: Annotated[float, typer.Option(help="Judge and keep averaged weights, of this decay, such as 0.999.")] = 0.0,
-    clip_grad: Annotated[float, typer.Option(help="Largest norm of the gradient.")] = 0.0,
-    head: Annotated[str, typer.Option(help="linear, or mlp:WIDTH; with dropout: mlp:512,dropout=0.2.")] = "linear",
-    patience: Annotated[int, typer.Option(help="Stop after so many epochs without a better validation.")] = 0,
-    max_time: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Stop after this time: seconds, or 90s, 10m, 2h.")
-    ] = None,
     val_fraction: ValFraction = None,
     test_fraction: TestFraction = None,
     folds: Folds = None,
@@ -90,15 +43,11 @@ def train(
     strict_data: Annotated[
         bool, typer.Option("--strict-data", help="Refuse to train if the data check finds anything.")
     ] = False,
-    cache: Annotated[
-        Literal["auto", "ram", "disk", "off"], typer.Option(help="Where decoded images are kept between epochs.")
-    ] = "auto",
-    seed: Seed = 0,
-    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to train.")] = "auto",
     run: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the run directory.")] = None,
     options: With = None,
     json: Json = None,
     quiet: Quiet = False,
+    training: dict[str, object] | None = None,
 ) -> None:
     """Train a classifier on labelled images; writes runs/NAME.
 
@@ -114,97 +63,26 @@ def train(
 
     train --dataset cifar10 --model simple-cnn --epochs 5
     """
-    from clsbench.cli.progress import TrainingProgress
+    from clsbench.api.train import train as run_training
     from clsbench.cli.terminal import Terminal
-    from clsbench.cli.training_inputs import resolve_inputs
-    from clsbench.models.heads import parse_head
-    from clsbench.runs import check_name
 
     terminal = Terminal(json=json, quiet=quiet)
-    # Wrong usage is refused before images are looked for, or downloaded.
-    auto, rate, seconds = lr == "auto", _number(lr), _seconds(max_time)
-    parse_head(head)
-    check_name(run)
-    inputs = resolve_inputs(
-        terminal, data, dataset, model, options, pretrained=pretrained, weights=weights, seed=seed,
-        splits={"val_fraction": val_fraction, "test_fraction": test_fraction, "folds": folds, "fold": fold},
-    )  # fmt: skip
-    from clsbench.training.training_run import describe_run, run_training
-
-    config = inputs.configure(
-        recipe, epochs=epochs, freeze_epochs=freeze_epochs, unfreeze_from=unfreeze_from,
-        lr=rate, lr_mult=lr_mult, schedule=schedule, optimizer=optimizer,
-        weight_decay=weight_decay, batch_size=batch_size, accumulate=accumulate, label_smoothing=label_smoothing,
-        class_weights=class_weights, mixup=mixup, cutmix=cutmix, augment=augment, views=views, ema=ema,
-        clip_grad=clip_grad, head=head, patience=patience, max_time=seconds, cache=cache, seed=seed,
-        device=device,
-    )  # fmt: skip
-    terminal.note(_plan(inputs.network.qualified, config, auto=auto))
-    facts = describe_run(config, data=inputs.data_facts, model=inputs.model_facts)
-    with TrainingProgress(terminal) as progress:
+    with terminal.observer() as observer:
         result = run_training(
-            partial(inputs.network.build, len(inputs.pictures.classes), **inputs.model_options),
-            inputs.pictures, config, facts, progress, run_name=run, auto_lr=auto, strict=strict_data,
+            data, dataset=dataset, model=model, pretrained=pretrained, weights=weights, run=run,
+            val_fraction=val_fraction, test_fraction=test_fraction, folds=folds, fold=fold, strict_data=strict_data,
+            options=options or (), observer=observer, **(training or {}),
         )  # fmt: skip
-    _report(terminal, result, config)
-    terminal.facts(
-        {
-            "schema": 2,
-            "run": str(result.run.path),
-            **result.run.read(),
-            "history": [asdict(epoch) for epoch in result.history],
-        }
-    )
+    _report(terminal, result)
+    terminal.write_json(result.to_json())
 
 
-def _number(text: str | None) -> float | None:
-    from clsbench.errors import OptionError
-
-    try:
-        return None if text in (None, "auto") else float(str(text))
-    except ValueError:
-        raise OptionError(
-            "a learning rate is a number or `auto`", where="--lr", got=text, expected="for example 0.001"
-        ) from None
-
-
-def _seconds(text: str | None) -> float:
-    from clsbench.errors import OptionError
-
-    if text is None:
-        return 0.0
-    units = {"s": 1, "m": 60, "h": 3600}
-    number, unit = (text[:-1], units[text[-1]]) if text[-1:] in units else (text, 1)
-    try:
-        seconds = float(number) * unit
-        if not 0 < seconds < float("inf"):
-            raise ValueError
-    except ValueError:
-        raise OptionError(
-            "a time cannot be read", where="--max-time", got=text, expected="seconds above 0, or 90s, 10m, 2h"
-        ) from None
-    return seconds
-
-
-def _plan(name: str, config: TrainConfig, *, auto: bool) -> str:
-    """What is going to happen, with everything that was assumed."""
-    epochs = f"{config.epochs} epochs"
-    if config.freeze_epochs:
-        epochs = f"{config.freeze_epochs} epochs of the head, {config.epochs} of everything"
-    rate = "found by a range test" if auto else f"{config.lr:g}"
-    augment = config.augment + (f" in {config.views} views" if config.views > 1 else "")
-    return (
-        f"training {name} on {config.device}, recipe {config.recipe}: {epochs}, learning rate {rate} "
-        f"({config.schedule}), batches of {config.batch_size}, augmentation {augment}"
-    )
-
-
-def _report(terminal: Terminal, result: Result, config: TrainConfig) -> None:
+def _report(terminal: Terminal, result: TrainingResult) -> None:
     if result.classifier.head_loaded is False:
-        terminal.note("the head is new: that of the weights file is another, or for another number of classes")
+        terminal.note("the head is new: the head in the weights file is of another kind or number of classes")
     if result.lr_suggestion:
         terminal.note(f"learning rate by range test: {result.lr_suggestion:.2g}")
-    terminal.print(_table(result.history, result.best.epoch))
+    terminal.print(_table(result))
     if result.stopped:
         terminal.print(f"stopped early: {result.stopped}")
     best = result.best
@@ -216,12 +94,12 @@ def _report(terminal: Terminal, result: Result, config: TrainConfig) -> None:
     terminal.note("next: clsbench export --onnx")
 
 
-def _table(history: list[Epoch], best: int) -> Any:
-    from clsbench.cli.terminal import table
+def _table(result: TrainingResult) -> Table:
+    from clsbench.cli.tables import table
 
     rows = [
         (
-            f"{e.epoch}{' *' if e.epoch == best else ''}",
+            f"{e.epoch}{' *' if e.epoch == result.best.epoch else ''}",
             e.stage,
             f"{e.train_loss:.4f}",
             f"{e.train_accuracy:.2%}",
@@ -229,7 +107,7 @@ def _table(history: list[Epoch], best: int) -> Any:
             f"{e.val_accuracy:.2%}",
             f"{e.seconds:.1f}",
         )
-        for e in history
+        for e in result.history
     ]
     columns = ("epoch", "stage", "training loss", "accuracy", "validation loss", "accuracy", "seconds")
     return table("Training (* best)", columns, rows, left=2)

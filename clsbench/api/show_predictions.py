@@ -1,12 +1,17 @@
-"""The half of ``clsbench show`` that draws predictions: titled images, green where right, red where wrong."""
+"""The half of ``show`` that draws predictions: titled images, green where right, red where wrong."""
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clsbench.api.evaluate import open_table
+from clsbench.api.observer import Observer
+from clsbench.errors import ClsbenchError, DataError, OptionError
+
 if TYPE_CHECKING:
-    from clsbench.cli.terminal import Terminal
     from clsbench.images.grid import Tile
     from clsbench.predictions.table import PredictionTable
 
@@ -16,57 +21,81 @@ SIDE, RIGHT, WRONG, UNKNOWN = 224, "#1a7f37", "#cf222e", "#57606a"
 PICKS = "wrong, random, top-loss or class:NAME"
 
 
+@dataclass(frozen=True, kw_only=True)
+class DrawnPredictions:
+    """A grid that was drawn: of which file, how its images were picked, and their names."""
+
+    predictions: Path
+    pick: str
+    drawn: tuple[str, ...]
+    file: Path
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "schema": 1,
+            "predictions": str(self.predictions),
+            "pick": self.pick,
+            "drawn": list(self.drawn),
+            "file": str(self.file),
+        }
+
+
 def is_predictions(file: Path | None) -> bool:
     """Whether a file holds predictions rather than paths and labels."""
-    from clsbench.predictions.block import PREFIX
-    from clsbench.predictions.file_formats import open_source
+    from clsbench.predictions.columns import PREFIX
+    from clsbench.predictions.file_formats import open_file
 
     if file is None or not file.is_file() or file.suffix.lower() not in (".csv", ".jsonl", ".parquet"):
         return False
-    columns = open_source(file).columns if file.suffix.lower() == ".csv" else ["predicted"]
+    columns = open_file(file).columns if file.suffix.lower() == ".csv" else ["predicted"]
     return "predicted" in columns or any(name.startswith(PREFIX) for name in columns)
 
 
 def show_predictions(
-    terminal: Terminal, file: Path, images: Path | None, pick: str, count: int, out: Path, *, seed: int
-) -> None:
+    predictions: str | Path,
+    *,
+    images: str | Path | None = None,
+    pick: str = "wrong",
+    n: int = 25,
+    out: str | Path = "images.png",
+    seed: int = 0,
+    observer: Observer | None = None,
+) -> DrawnPredictions:
     """Draw some of the images of a predictions file.
 
     Args:
-        terminal: Where words go.
-        file: The predictions.
-        images: The folder that paths are relative to; the manifest's if left out.
+        predictions: The file.
+        images: The folder that its paths are relative to; the manifest's if left out.
         pick: ``wrong`` (at random), ``random``, ``top-loss`` or ``class:NAME``.
-        count: How many, at most.
+        n: How many, at most.
         out: The PNG.
         seed: Of what is picked at random.
+        observer: Hears notes and progress.
 
     Raises:
         OptionError: for an unknown pick or class.
         DataError: if there is nothing to draw.
     """
-    from clsbench.cli.evaluation_inputs import open_table
-    from clsbench.errors import DataError
-    from clsbench.images.grid import save_grid
+    from clsbench.images.grid import check_png, save_grid
 
-    with open_table(terminal, file) as table:
-        root = images or table.root
+    observer, file, grid = observer or Observer(), Path(predictions), Path(out)
+    check_png(grid)
+    with open_table(file, observer=observer) as table:
+        root = Path(images) if images is not None else table.root
         if root is None or not root.is_dir():
             raise DataError("the images are not there", where=root, hint="name their folder with --images ROOT")
-        rows = _picked(table, pick, count, seed)
+        rows = _picked(table, pick, n, seed)
         if not rows:
             raise DataError("there is no image to draw", where=file, got=f"--pick {pick}")
         tiles = [_tile(table, row, root) for row in rows]
-        names = [table.names[row] for row in rows]
-    save_grid(tiles, out, title=f"{file.name}: {pick}")
-    terminal.print(f"drawn: {len(tiles)} images ({pick}) in {out}")
-    terminal.facts({"schema": 1, "predictions": str(file), "pick": pick, "drawn": names, "file": str(out)})
+        names = tuple(table.names[row] for row in rows)
+    save_grid(tiles, grid, title=f"{file.name}: {pick}")
+    return DrawnPredictions(predictions=file, pick=pick, drawn=names, file=grid)
 
 
 def _picked(table: PredictionTable, pick: str, count: int, seed: int) -> list[int]:
     import numpy as np
-
-    from clsbench.errors import OptionError
 
     shuffled = np.random.default_rng(seed).permutation(len(table.names))
     judged = (table.labels >= 0) & (table.predicted >= 0)
@@ -90,25 +119,19 @@ def _picked(table: PredictionTable, pick: str, count: int, seed: int) -> list[in
 
 
 def _tile(table: PredictionTable, row: int, root: Path) -> Tile:
-    from clsbench.errors import ClsbenchError, DataError
     from clsbench.images.grid import Tile
     from clsbench.images.loader import ImageLoader
+    from clsbench.images.sources import entry_below
     from clsbench.transform import ImageTransform
 
     name, label, predicted = table.names[row], int(table.labels[row]), int(table.predicted[row])
-    said = "unreadable" if predicted < 0 else f"{table.classes[predicted]}{_sure(table.confidence[row])}"
+    confidence = float(table.confidence[row])
+    sure = f" {confidence:.0%}" if math.isfinite(confidence) else ""
+    said = "unreadable" if predicted < 0 else f"{table.classes[predicted]}{sure}"
     title = said if label < 0 else f"{said}\nis {table.classes[label]}"
     colour = UNKNOWN if label < 0 else RIGHT if label == predicted else WRONG
+    loader = ImageLoader(ImageTransform(size=(SIDE, SIDE), resize="letterbox", mean=(1.0, 1.0, 1.0)))
     try:
-        if not (root / name).resolve().is_relative_to(root.resolve()):  # the file may come from a stranger
-            raise DataError("the path leads out of the folder")
-        loader = ImageLoader(ImageTransform(size=(SIDE, SIDE), resize="letterbox", mean=(1.0, 1.0, 1.0)))
-        return Tile(loader(root / name), title, colour)
-    except (ClsbenchError, ValueError):  # a NUL in a path is a ValueError
+        return Tile(loader(entry_below(root, name)), title, colour)
+    except ClsbenchError:
         return Tile(None, f"{name}\n{title}", colour)
-
-
-def _sure(confidence: Any) -> str:
-    import math
-
-    return f" {confidence:.0%}" if math.isfinite(confidence) else ""

@@ -1,0 +1,90 @@
+"""From names to components: the registry of this process, and which options go to whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+from clsbench.errors import OptionError
+from clsbench.guard import Opener
+from clsbench.options import OptionValue, Use, assign, option_types
+from clsbench.registry import Registry, Resolved
+
+#: Options of components: texts as ``--with`` takes them, or the same as a mapping:
+#: ``["model.width=64"]`` or ``{"model.width": 64}``.
+Options = Sequence[str] | Mapping[str, object]
+
+
+@cache
+def registry() -> Registry:
+    """The plugins of this process."""
+    from clsbench import __version__, builtin
+
+    return Registry(builtin, version=__version__)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A component that a name stood for, and the options that were given to it."""
+
+    resolved: Resolved
+    options: Mapping[str, OptionValue]
+
+    @property
+    def name(self) -> str:
+        """Qualified: ``plugin/name``."""
+        return self.resolved.qualified
+
+    def asked(self, **flags: OptionValue) -> Chosen:
+        """With the flags a user set, all of which the component has to take.
+
+        Raises:
+            OptionError: for a flag that would have no effect.
+        """
+        given = {name: value for name, value in flags.items() if value is not None and value is not False}
+        for name in given.keys() - option_types(self.resolved.component.build).keys():
+            raise OptionError(
+                f"{self.name} has no option '{name}'", where=f"--{name.replace('_', '-')}", got=given[name]
+            )
+        return replace(self, options={**given, **self.options})
+
+    def offered(self, **values: OptionValue) -> Chosen:
+        """With those of some general values that the component takes."""
+        known = option_types(self.resolved.component.build)
+        return replace(self, options={**{k: v for k, v in values.items() if k in known}, **self.options})
+
+    def build(self, *arguments: object) -> Any:
+        """Call the component's build function; see :meth:`clsbench.registry.Resolved.build`."""
+        return self.resolved.build(*arguments, **self.options)
+
+    def opener(self) -> Opener:
+        """What builds the component later, or in another process."""
+        return self.resolved.opener(**self.options)
+
+
+def choose(wanted: Mapping[str, Iterable[str]], options: Options = ()) -> dict[str, list[Chosen]]:
+    """Resolve names, and give each component its options.
+
+    Args:
+        wanted: Kind -> names of the components that the task uses.
+        options: Of all of them together.
+
+    Raises:
+        OptionError: for an unknown name, or an option that no component takes.
+        PluginError: for an ambiguous or broken plugin.
+    """
+    found = [(kind, registry().resolve(kind, name)) for kind, names in wanted.items() for name in names]
+    given = assign(option_texts(options), [Use(kind, resolved) for kind, resolved in found])
+    chosen: dict[str, list[Chosen]] = {kind: [] for kind in wanted}
+    for (kind, resolved), own in zip(found, given, strict=True):
+        chosen[kind].append(Chosen(resolved, own))
+    return chosen
+
+
+def option_texts(options: Options) -> list[str]:
+    """Options as ``--with`` takes them."""
+    if isinstance(options, Mapping):
+        return [f"{key}={value}" for key, value in options.items()]
+    return list(options)

@@ -1,0 +1,100 @@
+"""Datasets by name, split as asked for, or as a run was trained on them."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clsbench.api.components import Chosen, registry
+from clsbench.api.observer import Observer
+from clsbench.errors import OptionError
+
+if TYPE_CHECKING:
+    from clsbench.datasets.dataset import Dataset
+    from clsbench.datasets.splits import SplitSpec
+    from clsbench.runs import Run, RunRecord
+
+
+def dataset_for(data: Path | None) -> str:
+    """The dataset component that fits a path: ``digits`` without one, ``csv`` or ``folder``.
+
+    Raises:
+        OptionError: if there is no such path, and a dataset of that name.
+    """
+    if data is None:
+        return "digits"
+    if not data.exists() and str(data) in [found.component.name for found in registry().components("dataset")]:
+        raise OptionError("no such file or folder", where="DATA", got=data, hint=f"did you mean --dataset {data}?")
+    return "csv" if data.suffix.lower() == ".csv" else "folder"
+
+
+def open_dataset(chosen: Chosen, data: Path | None, spec: SplitSpec) -> Dataset:
+    """Build a dataset and split it.
+
+    Args:
+        chosen: The component, with its options.
+        data: Where its images are.
+        spec: How to make the splits that the data does not give.
+
+    Raises:
+        OptionError: if ``spec`` contradicts the splits that the data gives.
+        DataError: if the images are not as required.
+    """
+    from clsbench.datasets.splits import split
+
+    spec.check_given(chosen.resolved.component.gives, where=data or chosen.name)
+    return split(chosen.build(data), spec)
+
+
+def portable(chosen: Chosen) -> Chosen:
+    """With absolute paths in its options, so that run.json means the same files from everywhere."""
+    options = {k: v.resolve() if isinstance(v, Path) else v for k, v in chosen.options.items()}
+    return dataclasses.replace(chosen, options=options)
+
+
+def reopen_dataset(run: Run) -> tuple[Dataset, RunRecord]:
+    """The dataset of a run, split as run.json records it.
+
+    Raises:
+        ModelError: if run.json cannot be read.
+        DataError: if the images are not there any more.
+    """
+    from clsbench.datasets.recorded import as_recorded
+
+    record = run.read_record()
+    data = record.data
+    built = registry().resolve("dataset", data.dataset).build(data.root and Path(data.root), **data.options)
+    return as_recorded(dataclasses.replace(built, notes=()), record.splits, where=data.root), record
+
+
+def note_dataset(dataset: Dataset, name: str, observer: Observer) -> None:
+    """Tell how many classes and images there are, and what was assumed."""
+    counts = ", ".join(f"{len(samples)} {split}" for split, samples in dataset.splits.items())
+    observer.note(f"{name}: {len(dataset.classes)} classes, {counts}")
+    for note in dataset.notes:
+        observer.note(f"  {note}")
+
+
+def refuse_beside_run(owner: str, argument: str, data: object, /, **options: object) -> None:
+    """Refuse what would have no effect beside ``--run`` or a predictions file.
+
+    Args:
+        owner: The run or the file.
+        argument: What the task calls its data.
+        data: What was given for it, if anything.
+        options: Names and values of options that may not be set.
+
+    Raises:
+        OptionError: if data or an option was given.
+    """
+    if data:
+        raise OptionError(f"either {argument} or --run, not both", got=f"{data} and --run {owner}")
+    for name, value in options.items():
+        if value:
+            raise OptionError(
+                f"{owner} already determines this",
+                where=f"--{name.replace('_', '-')}",
+                got=value,
+                hint="leave the option out",
+            )

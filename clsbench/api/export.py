@@ -1,0 +1,178 @@
+"""``export``: a trained network as one self-describing .onnx, proved equal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clsbench.api.components import Options, choose, registry
+from clsbench.api.data import reopen_dataset
+from clsbench.api.observer import Observer
+from clsbench.errors import DataError, ModelError, OptionError
+
+if TYPE_CHECKING:
+    from clsbench.card import ModelCard
+    from clsbench.exporting.exporter import ExportResult
+    from clsbench.exporting.gate import Gate
+    from clsbench.images.entries import Entry
+    from clsbench.models.classifier import Classifier
+
+
+def export(
+    run: str | Path | None = None,
+    *,
+    model: str | None = None,
+    pretrained: bool = False,
+    weights: str | Path | None = None,
+    images: str | Path | None = None,
+    out: str | Path | None = None,
+    gate: Gate | None = None,
+    options: Options = (),
+    observer: Observer | None = None,
+) -> ExportResult:
+    """Export to ONNX; the file is written only if it agrees with the network on real images.
+
+    Args:
+        run: A run's name or directory; the latest if left out.
+        model: Export this model as it is, with its own classes, instead of a run.
+        pretrained: With ``model``: its published weights.
+        weights: With ``model``: weights from a local file.
+        images: A folder of images for the gate; the run's validation split if left out.
+        out: The file; ``RUN/model.onnx``, or ``MODEL.onnx`` with ``model``, if left out.
+        gate: What the file must show; by default the same top-1 everywhere, and probabilities within 0.001.
+        options: With ``model``: its options.
+        observer: Hears notes and progress.
+
+    Returns:
+        The result; ``file`` is None where the gate was not passed and nothing was written.
+
+    Raises:
+        OptionError: if options contradict each other.
+        ModelError: if the run is damaged or the network cannot be translated.
+        DataError: if no image for the gate can be read.
+    """
+    from clsbench.exporting.exporter import export_model
+    from clsbench.exporting.gate_images import load_evenly
+    from clsbench.images.loader import ImageLoader
+    from clsbench.images.sources import FolderSource
+
+    observer = observer or Observer()
+    if model and run:
+        raise OptionError("export takes a run or --model, not both", got=f"{run} and --model {model}")
+    if not model and (pretrained or weights or options):
+        raise OptionError("--pretrained, --weights and --with need --model", hint="a run has its own weights")
+    trained = (
+        _as_it_is(model, pretrained, weights, options) if model else _from_run(run, images is not None, observer)
+    )
+    file = Path(out) if out is not None else trained.out
+    entries, labels = trained.entries, trained.labels
+    if images is not None:
+        entries, labels = FolderSource(Path(images)).entries, None
+    shown = load_evenly(ImageLoader(trained.classifier.transform), entries, labels)
+    observer.note(f"exporting {trained.name}, then comparing it on {len(shown)} images")
+    observer.stage("exporting")
+    backend = registry().resolve("backend", "onnxruntime")
+    return export_model(
+        trained.classifier, trained.card, shown, file, lambda trial: backend.build(trial, "cpu"), gate
+    )
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """A network to export.
+
+    Args:
+        name: Of its model component.
+        classifier: With its weights.
+        card: What the file is to say about itself.
+        entries: Images for the gate.
+        labels: Of these, where they are known.
+        out: Where to write it by default.
+    """
+
+    name: str
+    classifier: Classifier
+    card: ModelCard
+    entries: Sequence[Entry]
+    labels: Sequence[int] | None
+    out: Path
+
+
+def _from_run(name: str | Path | None, other_images: bool, observer: Observer) -> _Trained:
+    """The trained network of a run, its card, and the images of its validation split."""
+    from clsbench import __version__, runs
+    from clsbench.card import ModelCard, ModelSource
+    from clsbench.exporting.exporter import check_same_preprocessing
+    from clsbench.models.heads import parse_head, with_head
+    from clsbench.models.weights import load_state, read_state
+
+    run = runs.find(str(name) if name is not None else None)
+    record = run.read_record()
+    if name is None:
+        observer.note(f"exporting the latest run: {run.path}")
+    if record.result is None:
+        raise ModelError("the run was not finished", where=run.record, got="no result", hint="train again")
+    trained, head = record.model, str(record.training.get("head", "linear"))
+    # Where the weights started from is the run's business, and a path of its machine.
+    options = {k: v for k, v in trained.options.items() if k not in ("pretrained", "weights")}
+    result = {k: v for k, v in asdict(record.result).items() if k != "unreadable"}
+    card = ModelCard(
+        classes=record.classes,
+        transform=record.transform,
+        model=ModelSource(trained.name, trained.distribution, trained.version, options, head),
+        training={"run": run.name, "data": record.data.dataset, **record.training, **result},
+        clsbench_version=__version__,
+    )
+    built = registry().resolve("model", trained.name).build(len(card.classes), **options)
+    classifier = with_head(built, parse_head(head), len(card.classes))
+    check_same_preprocessing(classifier, card)
+    if not load_state(classifier, read_state(run.best), head="head", where=run.best):
+        raise ModelError(
+            "the weights' head is not the one that run.json describes",
+            where=run.best,
+            expected=f"{head}, {len(card.classes)} classes",
+        )
+    if other_images:
+        return _Trained(trained.name, classifier, card, (), None, run.onnx)
+    try:
+        samples = reopen_dataset(run)[0].samples("val")
+    except DataError as error:
+        raise DataError(
+            "the run's images, which the gate needs, cannot be read",
+            where=record.data.root,
+            got=error.one_line(),
+            hint="name a folder of images with --images DIR",
+        ) from None
+    known = [sample for sample in samples if sample.label is not None]
+    labels = [sample.label for sample in known if sample.label is not None]
+    return _Trained(trained.name, classifier, card, [sample.image for sample in known], labels, run.onnx)
+
+
+def _as_it_is(name: str, pretrained: bool, weights: str | Path | None, options: Options) -> _Trained:
+    """A network with its own classes, its card, and two photos cropped many ways."""
+    from clsbench import __version__
+    from clsbench.card import ModelCard, ModelSource
+    from clsbench.exporting.gate_images import embedded_photos
+
+    (chosen,) = choose({"model": [name]}, options)["model"]
+    chosen = chosen.asked(pretrained=pretrained, weights=Path(weights) if weights else None)
+    classifier: Classifier = chosen.build(None)
+    if classifier.classes is None:
+        raise ModelError(f"{name} has no class names of its own", hint="train it on your classes first")
+    plugin = chosen.resolved.plugin
+    card = ModelCard(
+        classes=classifier.classes,
+        transform=classifier.transform,
+        model=ModelSource(
+            chosen.name,
+            plugin.distribution,
+            plugin.version,
+            # Of a path only the name: the file must not tell of this machine.
+            {k: v.name if isinstance(v, Path) else v for k, v in chosen.options.items()},
+        ),
+        clsbench_version=__version__,
+    )
+    out = Path(f"{name.replace('/', '-')}.onnx")
+    return _Trained(chosen.name, classifier, card, embedded_photos(), None, out)

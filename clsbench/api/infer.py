@@ -1,0 +1,226 @@
+"""``infer``: images and a model file to predictions, one row for each image."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from clsbench.api.components import Chosen, Options, choose, metric_names, option_texts
+from clsbench.api.observer import Observer
+from clsbench.api.sources import Images, source_for
+from clsbench.errors import OptionError
+from clsbench.guard import Opener
+
+if TYPE_CHECKING:
+    from clsbench.card import ModelCard
+    from clsbench.datasets.labels import Labels
+    from clsbench.images.sources import Source
+    from clsbench.inference.job import Executor, JobSpec
+    from clsbench.inference.result import InferenceResult, Tally
+
+#: Jobs of fewer images use a measured plan only if there is one: measuring takes a second or two.
+WORTH_TUNING = 1000
+
+
+def infer(
+    images: Images,
+    *,
+    model: str | Path | None = None,
+    out: str | Path | None = None,
+    labels: str | Path | None = None,
+    unknown_labels: Literal["error", "ignore"] = "error",
+    topk: int = 0,
+    probabilities: bool = False,
+    device: str = "auto",
+    allow_fallback: bool = False,
+    backend: str = "onnxruntime",
+    executor: str = "threads",
+    batch_size: int | None = None,
+    streams: int | None = None,
+    threads: int | None = None,
+    tune: Literal["off", "quick", "full"] = "quick",
+    fast_decode: bool = False,
+    decoders: Sequence[str] = (),
+    metrics: Sequence[str] = (),
+    options: Options = (),
+    keep_rows: bool = True,
+    observer: Observer | None = None,
+) -> InferenceResult:
+    """Classify images; each gets a row, readable or not.
+
+    Args:
+        images: A folder, an image, several paths, or what a source plugin opens.
+        model: An exported .onnx file; the latest export if left out.
+        out: The predictions file; its suffix chooses the writer (.csv, .jsonl, .parquet or a plugin's).
+        labels: A CSV file with the columns path and label; class folders if left out; ``"none"`` for no labels.
+        unknown_labels: What to do with labels the model does not know.
+        topk: Columns for so many of the best classes.
+        probabilities: A column for the probability of every class.
+        device: ``auto``, ``cpu``, ``cuda[:i,j]`` or ``tensorrt[:i,j]``; a named device is used, or it is an error.
+        allow_fallback: Accept parts of the network on the CPU where a GPU was asked for.
+        backend: The inference engine.
+        executor: What runs the job: ``threads``, ``serial`` or a plugin's.
+        batch_size, streams, threads: How to run the model; chosen by ``tune`` if left out.
+        tune: Whether to measure how to run the model, for jobs of 1,000 images or more.
+        fast_decode: Decode large JPEGs at reduced size: faster, slightly different pixels.
+        decoders: Decoders to try before the built-in ones.
+        metrics: Metrics beside the built-in ones.
+        options: Options of the components, such as ``{"writer.key": value}``.
+        keep_rows: Whether the result keeps the rows, for ``to_arrow()``.
+        observer: Hears notes, warnings and progress.
+
+    Raises:
+        OptionError: for unknown names or options.
+        DataError: if there are no images, or labels do not match the classes.
+        ModelError: if the model file cannot be used.
+        DeviceError: if the device cannot be used.
+        PluginError: if a plugin is broken.
+    """
+    from clsbench.inference.job import JobSpec
+    from clsbench.inference.result import InferenceResult, Tally
+    from clsbench.machine import available_cores
+    from clsbench.predictions.manifest import write_manifest
+    from clsbench.predictions.metric import run_metrics
+    from clsbench.predictions.writers import ArrowCollector
+
+    observer = observer or Observer()
+    target = Path(out) if out is not None else None
+    if probabilities and target is None and not keep_rows:
+        raise OptionError("probabilities are written to a file", where="--probabilities", hint="add --out FILE")
+    own = metric_names("infer")
+    picked = choose(
+        {
+            "source": [source_for(images)],
+            "backend": [backend],
+            "executor": [executor],
+            "writer": _writer_name(target),
+            "decoder": decoders,
+            "metric": [*own, *metrics],
+        },
+        options,
+    )
+    file, card = open_card(model, observer)
+    readers = tuple(c.opener() for c in picked["decoder"])
+    source = open_source(picked["source"][0], images, readers, observer)
+    truth = _labels(source, card, labels, unknown_labels)
+    for note in truth.notes:
+        observer.note(note)
+    mode = "cached" if tune == "quick" and len(source.entries) < WORTH_TUNING else tune
+    engine = picked["backend"][0].asked(streams=streams, threads=threads, allow_fallback=allow_fallback)
+    spec = JobSpec(
+        model=file,
+        card=card,
+        backend=engine.offered(batch_size=batch_size, tune=mode).opener(),
+        device=device,
+        decoders=readers,
+        batch_size=batch_size,
+        decode_threads=available_cores(),
+        fast_decode=fast_decode,
+    )
+    writers = [c.asked(probabilities=probabilities).offered(topk=topk) for c in picked["writer"]]
+    sinks: list[Callable[[], Any]] = [partial(w.build, target, card) for w in writers]
+    rows = ArrowCollector(card, topk=topk, probabilities=probabilities) if keep_rows else None
+    tally, started = Tally(card.classes), datetime.now(UTC)
+    runner: Executor = picked["executor"][0].build()
+    _consume(runner, spec, source, truth, [*sinks, *([lambda: rows] if rows else [])], tally, observer)
+    outcomes = tally.outcomes()
+    measured = run_metrics(outcomes, [(c.name, c.build()) for c in picked["metric"]])
+    for name, reason in measured.errors.items():
+        observer.warn(f"metric {name} failed: {reason}")
+    assert runner.execution is not None
+    result = InferenceResult(
+        model=file,
+        card=card,
+        images=source.location,
+        out=target,
+        started=started,
+        execution=runner.execution,
+        executor=picked["executor"][0].name,
+        topk=topk,
+        fast_decode=fast_decode,
+        options=tuple(option_texts(options)),
+        label_source=truth.source,
+        label_notes=truth.notes,
+        counts=tally.counts(),
+        first_error=tally.first_error,
+        metrics=measured,
+        rows=rows.table() if rows else None,
+    )
+    if target is not None:
+        write_manifest(target, result.to_json())
+        observer.note(f"written: {target} and {target.name}.json")
+    return result
+
+
+def open_card(model: str | Path | None, observer: Observer) -> tuple[Path, ModelCard]:
+    """A model file and its card; the latest export if none is named."""
+    from clsbench import runs
+    from clsbench.model_file import read_card
+
+    file = Path(model) if model is not None else runs.latest_onnx()
+    if model is None:
+        observer.note(f"using the latest exported model: {file}")
+    return file, read_card(file)
+
+
+def open_source(chosen: Chosen, images: Images, decoders: Sequence[Opener], observer: Observer) -> Source:
+    """The images of a job; files that were skipped are noted."""
+    from clsbench.images.sources import skipped_notes
+
+    formats = tuple(sorted({name for opener in decoders for name in opener().formats}))
+    location = os.fspath(images) if isinstance(images, str | os.PathLike) else images
+    source: Source = chosen.offered(formats=formats).build(location)
+    for note in skipped_notes(source.skipped):
+        observer.note(note)
+    return source
+
+
+def _writer_name(out: Path | None) -> list[str]:
+    if out is not None and not out.suffix:
+        raise OptionError("the suffix of --out chooses the format", got=out, expected=".csv, .jsonl or .parquet")
+    return [out.suffix[1:].lower()] if out else []
+
+
+def _labels(source: Source, card: ModelCard, labels: str | Path | None, unknown: str) -> Labels:
+    from clsbench.datasets.labels import Labels, from_csv, from_folders
+
+    names = [entry.name for entry in source.entries]
+    if labels == "none":
+        return Labels(None, [-1] * len(names))
+    if labels:
+        return from_csv(Path(labels), names, card.classes, unknown=unknown)
+    return from_folders(names, card.classes, where=source.location, unknown=unknown)
+
+
+def _consume(
+    executor: Executor,
+    spec: JobSpec,
+    source: Source,
+    truth: Labels,
+    sinks: Sequence[Callable[[], Any]],
+    tally: Tally,
+    observer: Observer,
+) -> None:
+    """Run a job, and hand every block to the sinks, which are opened once the model is."""
+    observer.stage("images", len(source.entries))
+    import numpy as np
+
+    labels = np.array(truth.index, np.int64)
+    opened: list[Any] | None = None
+    with ExitStack() as stack:
+        blocks = stack.enter_context(closing(executor.run(spec, source.entries)))
+        for block in blocks:
+            if opened is None:
+                if executor.execution is not None:
+                    observer.running(executor.execution)
+                opened = [stack.enter_context(make()) for make in sinks]
+            block = block.labelled(labels[tally.total : tally.total + len(block.names)])
+            for sink in opened:
+                sink.write(block)
+            wrong = tally.add(block)
+            observer.advance(len(block.names), wrong)

@@ -1,0 +1,257 @@
+"""``load``: a model file as a Python object that classifies images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clsbench.api.components import Options, choose
+from clsbench.errors import DataError
+from clsbench.images.entries import BytesEntry, Entry, FileEntry, PixelsEntry
+from clsbench.images.loader import ImageLoader
+from clsbench.images.sources import FolderSource
+from clsbench.inference.pipeline import Pipeline, checked_logits
+from clsbench.machine import available_cores
+from clsbench.model_file import read_card
+from clsbench.predictions.block import Predictions
+
+if TYPE_CHECKING:
+    from clsbench.card import ModelCard
+    from clsbench.inference.backend import Backend
+    from clsbench.transform import ImageTransform
+
+#: Images of a stream that are taken from it at a time.
+CHUNK = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What a model says of one image.
+
+    Args:
+        name: The path, or the position in the stream.
+        label: The best class; None where the image could not be classified.
+        confidence: Its probability, NaN without one.
+        topk: The best classes with their probabilities, best first.
+        probabilities: float32 (K,), of all classes; NaN where the image could not be classified.
+        error: Why it could not be classified, or None.
+    """
+
+    name: str
+    label: str | None
+    confidence: float
+    topk: tuple[tuple[str, float], ...]
+    probabilities: NDArray[np.float32] = field(repr=False)
+    error: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, without the probabilities of all classes."""
+        topk = [{"label": name, "probability": value} for name, value in self.topk]
+        confidence = None if self.label is None else self.confidence
+        return {
+            "name": self.name,
+            "label": self.label,
+            "confidence": confidence,
+            "topk": topk,
+            "error": self.error,
+        }
+
+
+class Model:
+    """A model file, opened; a context manager. May be used from several threads.
+
+    Args:
+        file: The .onnx file.
+        card: What it says about itself.
+        backend: With the file in it.
+        decoders: To try before the built-in ones.
+    """
+
+    def __init__(self, file: Path, card: ModelCard, backend: Backend, decoders: Sequence[Any] = ()) -> None:
+        self.file, self.card = file, card
+        self._backend, self._loader = backend, ImageLoader(card.transform, decoders)
+
+    def __repr__(self) -> str:
+        return f"<Model {self.file.name}: {len(self.classes)} classes on {self.device}>"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """K names, in the order of the logits."""
+        return self.card.classes
+
+    @property
+    def transform(self) -> ImageTransform:
+        """The preprocessing of the file."""
+        return self.card.transform
+
+    @property
+    def device(self) -> str:
+        """What it runs on."""
+        return f"{self._backend.device.device} ({self._backend.device.provider})"
+
+    def predict(self, images: Any, *, topk: int = 5) -> Any:
+        """Classify one image, or many, with the same pixels as ``clsbench infer``.
+
+        Args:
+            images: One image: a path, encoded bytes, an image of Pillow or pixels uint8 (H, W, 3). Or many:
+                a folder, or an iterable of those; it may be endless, it is read ahead by some hundreds.
+            topk: How many of the best classes a prediction lists.
+
+        Returns:
+            A :class:`Prediction` for one image; an iterator of them, in order, for many. An image that
+            cannot be read gives a prediction with ``error``, never an exception.
+
+        Raises:
+            DataError: if ``images`` is none of these.
+
+        >>> model = load("model.onnx")                            # doctest: +SKIP
+        >>> model.predict("cat.jpg").label                        # doctest: +SKIP
+        'cat'
+        >>> [p.label for p in model.predict(["1.jpg", "2.jpg"])]  # doctest: +SKIP
+        ['cat', 'dog']
+        """
+        if isinstance(images, str | os.PathLike) and os.path.isdir(images):
+            return self._stream(FolderSource(Path(images)).entries, topk)
+        if _is_image(images):
+            return self._single(self._entry(images, ""), topk)
+        if isinstance(images, Iterable):
+            return self._stream((self._entry(image, str(k)) for k, image in enumerate(images)), topk)
+        raise _not_an_image(images)
+
+    def close(self) -> None:
+        """Free the backend."""
+        self._backend.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _entry(self, image: Any, name: str) -> Entry:
+        """An entry of one image; paths are named by themselves."""
+        if isinstance(image, str | os.PathLike):
+            path = os.fspath(image)
+            return FileEntry(path, path)
+        if isinstance(image, bytes):
+            return BytesEntry(name, image)
+        if isinstance(image, np.ndarray):
+            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+                raise DataError(
+                    "pixels must be uint8 (H, W, 3)",
+                    where="predict",
+                    got=f"{image.dtype} {image.shape}",
+                    hint="convert them, or pass the path of the file",
+                )
+            return PixelsEntry(name, np.ascontiguousarray(image))
+        from PIL import Image, ImageOps
+
+        if isinstance(image, Image.Image):
+            upright = ImageOps.exif_transpose(image) if self.transform.exif else image
+            return PixelsEntry(name, np.asarray(upright.convert("RGB")))
+        raise _not_an_image(image)
+
+    def _single(self, entry: Entry, topk: int) -> Prediction:
+        batch = self._backend.allocate((1, *self.transform.size, 3))
+        try:
+            self._loader.load_into(entry, batch[0])
+        except DataError as error:
+            logits = np.full((1, len(self.classes)), np.nan, np.float32)
+            return self._predictions(Predictions([entry.name], logits, [error.one_line()]), topk)[0]
+        logits = checked_logits(self._backend(batch), 1, len(self.classes))
+        return self._predictions(
+            Predictions([entry.name], logits, [None], temperature=self.card.temperature or 1.0), topk
+        )[0]
+
+    def _stream(self, entries: Iterable[Entry], topk: int) -> Iterator[Prediction]:
+        whole = entries if isinstance(entries, Sequence) else None
+        source = iter(entries)
+        while chunk := whole or list(islice(source, CHUNK)):
+            pipeline = Pipeline(
+                self._loader,
+                self._backend,
+                classes=len(self.classes),
+                decode_threads=available_cores(),
+                temperature=self.card.temperature,
+            )
+            for block in pipeline.run(chunk):
+                yield from self._predictions(block, topk)
+            if whole is not None:
+                return
+
+    def _predictions(self, block: Predictions, topk: int) -> list[Prediction]:
+        probabilities, ranked = block.probabilities, block.top(max(1, topk))
+        made = []
+        for name, row, best, error in zip(block.names, probabilities, ranked.tolist(), block.errors, strict=True):
+            pairs = () if error is not None else tuple((self.classes[k], float(row[k])) for k in best)
+            label, confidence = pairs[0] if pairs else (None, float("nan"))
+            made.append(
+                Prediction(
+                    name=name,
+                    label=label,
+                    confidence=confidence,
+                    topk=pairs[:topk],
+                    probabilities=row,
+                    error=error,
+                )
+            )
+        return made
+
+
+def load(
+    model: str | Path | None = None,
+    *,
+    device: str = "auto",
+    backend: str = "onnxruntime",
+    decoders: Sequence[str] = (),
+    options: Options = (),
+) -> Model:
+    """Open a model file to classify images with it.
+
+    Args:
+        model: An .onnx file with a card; the latest export if left out.
+        device: ``auto``, ``cpu``, ``cuda[:i,j]`` or ``tensorrt[:i,j]``; a named device is used, or it is an error.
+        backend: The inference engine.
+        decoders: Decoders to try before the built-in ones.
+        options: Options of backend and decoders.
+
+    Raises:
+        ModelError: if the file cannot be used.
+        DeviceError: if the device cannot be used.
+    """
+    from clsbench import runs
+
+    picked = choose({"backend": [backend], "decoder": decoders}, options)
+    file = Path(model) if model is not None else runs.latest_onnx()
+    card = read_card(file)
+    engine = picked["backend"][0].offered(tune="cached").build(file, device)
+    return Model(file, card, engine, [c.build() for c in picked["decoder"]])
+
+
+def _is_image(value: object) -> bool:
+    if isinstance(value, np.ndarray):
+        return value.ndim != 4  # a batch of images is many
+    if isinstance(value, str | os.PathLike | bytes):
+        return True
+    from PIL import Image
+
+    return isinstance(value, Image.Image)
+
+
+def _not_an_image(value: object) -> DataError:
+    return DataError(
+        "this is not an image",
+        where="predict",
+        got=type(value).__name__,
+        expected="a path, bytes, an image of Pillow, pixels uint8 (H, W, 3), or an iterable or folder of those",
+    )

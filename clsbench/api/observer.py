@@ -1,0 +1,48 @@
+"""Observer: hears how a task goes. The default one logs; the command line's shows progress."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from clsbench.datasets.data_check import DataCheck
+    from clsbench.inference.job import Execution
+    from clsbench.training.loop import Epoch
+
+_log = logging.getLogger("clsbench")
+
+
+class Observer:
+    """What a task reports while it runs. Override what you want to hear.
+
+    Notes and warnings go to the logger ``clsbench`` (levels INFO and WARNING); the rest is dropped.
+    """
+
+    def note(self, text: str) -> None:
+        """Something was assumed or done that the user should be able to read."""
+        _log.info(text)
+
+    def warn(self, text: str) -> None:
+        """Something the user must not miss."""
+        _log.warning(text)
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        """Something long begins: ``total`` images, batches or steps; None where that is not known."""
+
+    def advance(self, count: int, errors: int = 0) -> None:
+        """So many of them are done; ``errors`` of these failed."""
+
+    def checked(self, check: DataCheck) -> None:
+        """Training: the images have been read, and what is wrong with them is known."""
+        for finding in check.findings:
+            self.warn(finding.message)
+
+    def loss(self, epoch: int, loss: float) -> None:
+        """Training, now and then: the epoch from 1, and its mean loss so far in nats."""
+
+    def epoch(self, result: Epoch) -> None:
+        """Training: an epoch has ended."""
+
+    def running(self, execution: Execution) -> None:
+        """Inference: the model is open, on this device and with this plan."""

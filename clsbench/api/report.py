@@ -1,0 +1,106 @@
+"""``report``: one self-contained HTML page about a predictions file."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clsbench.api.components import Options
+from clsbench.api.evaluate import Columns, judge, open_table
+from clsbench.api.observer import Observer
+from clsbench.api.outputs import check_output
+
+if TYPE_CHECKING:
+    from clsbench.evaluation.judging import Evaluation
+    from clsbench.predictions.table import PredictionTable
+
+#: Side of a thumbnail, pixels, and its JPEG quality.
+THUMBNAIL, QUALITY = 160, 75
+
+
+@dataclass(frozen=True)
+class Report:
+    """A page that was written, and what it says."""
+
+    file: Path
+    evaluation: Evaluation
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values: those of the evaluation, and the file under ``report``."""
+        return {**self.evaluation.to_json(), "report": str(self.file)}
+
+
+def report(
+    predictions: str | Path,
+    *,
+    out: str | Path | None = None,
+    images: str | Path | None = None,
+    labels: str | Path | None = None,
+    columns: Columns = None,
+    metrics: Sequence[str] = (),
+    options: Options = (),
+    observer: Observer | None = None,
+) -> Report:
+    """Write a report as one HTML page that works offline.
+
+    Args:
+        predictions: A .csv, .jsonl or .parquet file of ``infer``.
+        out: The page; the predictions file's name with .html if left out.
+        images: The folder that the paths are relative to; the page then shows images.
+        labels, columns, metrics, options, observer: As in :func:`clsbench.evaluate`.
+
+    Raises:
+        OptionError: for unknown metrics, options or columns.
+        DataError: if the file cannot be read, or the page not written.
+    """
+    observer, file = observer or Observer(), Path(predictions)
+    page = Path(out) if out is not None else file.with_suffix(".html")
+    check_output(page, "--out", ".html", [file])
+    with open_table(file, columns=columns, labels=labels, observer=observer) as table:
+        found = judge(table, metrics, options, observer)
+        write_page(found, table, page, images, observer)
+    return Report(page, found)
+
+
+def write_page(
+    found: Evaluation, table: PredictionTable, out: Path, images: str | Path | None, observer: Observer
+) -> None:
+    """Render the report, with thumbnails if the folder of the images is given."""
+    from clsbench.evaluation.report import wanted_images, write_report
+
+    thumbnails = _thumbnails(Path(images), wanted_images(found, table), observer) if images else None
+    observer.stage("writing the report")
+    write_report(out, found, table, thumbnails=thumbnails)
+
+
+def _thumbnails(root: Path, names: Iterable[str], observer: Observer) -> dict[str, bytes]:
+    """Small JPEGs of images below ``root``; those that cannot be read are left out and counted."""
+    from clsbench.errors import ClsbenchError, DataError
+    from clsbench.images.loader import ImageLoader
+    from clsbench.images.sources import entry_below
+    from clsbench.transform import ImageTransform
+
+    if not root.is_dir():
+        raise DataError("no such folder", where=root, hint="--images names the folder that infer was given")
+    loader = ImageLoader(ImageTransform(size=(THUMBNAIL, THUMBNAIL), resize="letterbox", mean=(1.0, 1.0, 1.0)))
+    made: dict[str, bytes] = {}
+    missing = []
+    for name in names:
+        try:
+            made[name] = _jpeg(loader(entry_below(root, name)))
+        except ClsbenchError:
+            missing.append(name)
+    if missing:
+        observer.warn(f"{len(missing)} images cannot be shown, such as {root / missing[0]}")
+    return made
+
+
+def _jpeg(pixels: Any) -> bytes:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=QUALITY)
+    return buffer.getvalue()

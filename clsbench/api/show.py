@@ -1,0 +1,180 @@
+"""``show``: images of a dataset, before and after augmentation, as a labelled grid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from clsbench.api.components import Options, choose
+from clsbench.api.data import dataset_for, open_dataset, refuse_beside_run, reopen_dataset
+from clsbench.api.datasets import count_classes
+from clsbench.api.observer import Observer
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from clsbench.datasets.dataset import Dataset, Sample
+    from clsbench.images.grid import Tile
+    from clsbench.images.loader import ImageLoader
+    from clsbench.training.config import Policy
+    from clsbench.transform import ImageTransform
+
+#: How many augmented versions of each image are drawn.
+VERSIONS = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawnImages:
+    """A grid that was drawn.
+
+    Args:
+        name: Of the dataset or run.
+        split: Whose images.
+        classes: K names.
+        counts: Class -> split -> images.
+        drawn: Names of the images in the grid.
+        file: The PNG.
+    """
+
+    name: str
+    split: str
+    classes: tuple[str, ...]
+    counts: Mapping[str, Mapping[str, int]]
+    drawn: tuple[str, ...]
+    file: Path
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "schema": 1,
+            "name": self.name,
+            "classes": list(self.classes),
+            "counts": {name: dict(by_split) for name, by_split in self.counts.items()},
+            "drawn": list(self.drawn),
+            "file": str(self.file),
+        }
+
+
+def show(
+    data: str | Path | None = None,
+    *,
+    dataset: str | None = None,
+    run: str | None = None,
+    split: Literal["train", "val", "test"] = "train",
+    n: int = 8,
+    out: str | Path = "images.png",
+    augment: Policy = "basic",
+    size: int = 224,
+    val_fraction: float | None = None,
+    test_fraction: float | None = None,
+    folds: int | None = None,
+    fold: int | None = None,
+    seed: int = 0,
+    options: Options = (),
+    observer: Observer | None = None,
+) -> DrawnImages:
+    """Draw images of a dataset as they are, as validation sees them, and as training does.
+
+    Args:
+        data: A folder of class folders, or a .csv; the digits if left out.
+        dataset: The dataset component; chosen by ``data`` if left out.
+        run: Show the data of this run instead, with its split, transform and augmentation.
+        split: Whose images.
+        n: How many.
+        out: The PNG.
+        augment: The augmentation policy.
+        size: Side of the network's input in pixels; a run has its own.
+        val_fraction, test_fraction, folds, fold, seed: How to split.
+        options: Options of the dataset.
+        observer: Hears notes and progress.
+
+    Raises:
+        OptionError: if options contradict each other.
+        DataError: if there are no such images.
+    """
+    from clsbench.datasets.splits import SplitSpec
+    from clsbench.images.grid import check_png, save_grid
+    from clsbench.runs import find
+    from clsbench.transform import ImageTransform
+
+    observer, file = observer or Observer(), Path(out)
+    check_png(file)
+    splits = {"val_fraction": val_fraction, "test_fraction": test_fraction, "folds": folds, "fold": fold}
+    if run:
+        refuse_beside_run(run, "DATA", data or dataset, **splits, **{"with": options})
+        images, record = reopen_dataset(find(run))
+        transform, policy, name = record.transform, record.augment, run
+    else:
+        root = Path(data) if data is not None else None
+        (chosen,) = choose({"dataset": [dataset or dataset_for(root)]}, options)["dataset"]
+        images = open_dataset(chosen, root, SplitSpec(**splits, seed=seed))  # type: ignore[arg-type]
+        transform, policy = ImageTransform(size=(size, size), crop_fraction=0.875), augment
+        name = chosen.resolved.component.name
+    for note in images.notes:
+        observer.note(note)
+    drawn = _spread(images.samples(split), n, seed)
+    tiles, columns = _tiles(images, drawn, transform, policy, seed)
+    save_grid(tiles, file, columns=columns, title=f"{name}, {split}")
+    return DrawnImages(
+        name=name,
+        split=split,
+        classes=images.classes,
+        counts=count_classes(images),
+        drawn=tuple(sample.name for sample in drawn),
+        file=file,
+    )
+
+
+def _spread(samples: Sequence[Sample], count: int, seed: int) -> list[Sample]:
+    """Some samples at random, of as many classes as possible."""
+    import numpy as np
+
+    order = np.random.default_rng(seed).permutation(len(samples))
+    seen: dict[int | None, int] = {}
+    ranked = []
+    for position in order:
+        label = samples[position].label
+        ranked.append((seen.setdefault(label, 0), position))
+        seen[label] += 1
+    return [samples[position] for _, position in sorted(ranked)[:count]]
+
+
+def _tiles(
+    images: Dataset, chosen: Sequence[Sample], transform: ImageTransform, policy: Policy, seed: int
+) -> tuple[list[Tile], int]:
+    """A row an image: as it is, as validation sees it, and as training does."""
+    from importlib.util import find_spec
+
+    from clsbench.errors import ClsbenchError
+    from clsbench.images.grid import Tile
+    from clsbench.images.loader import ImageLoader
+
+    loader = ImageLoader(transform)
+    versions = VERSIONS if policy != "none" and find_spec("torch") else 0
+    tiles = []
+    for position, sample in enumerate(chosen):
+        label = "no label" if sample.label is None else images.classes[sample.label]
+        try:
+            row = [
+                Tile(loader.pixels(sample.image), f"{label}\n{sample.name}"),
+                Tile(loader(sample.image), "validation"),
+            ]
+            made = _augmented(loader, sample, policy, images.mirrored, seed + position) if versions else []
+            row += [Tile(pixels, policy) for pixels in made]
+        except ClsbenchError as error:
+            row = [Tile(None, f"{label}\n{sample.name}\n{error.what}", "red")]
+            row += [Tile(None, "")] * (1 + versions)
+        tiles += row
+    return tiles, 2 + versions
+
+
+def _augmented(
+    loader: ImageLoader, sample: Sample, policy: Policy, mirrored: bool, seed: int
+) -> list[NDArray[np.uint8]]:
+    """:data:`VERSIONS` of an image as training sees it."""
+    from clsbench.training.augmentation import augmented_versions
+
+    return augmented_versions(loader, sample.image, policy, mirrored=mirrored, seed=seed, count=VERSIONS)

@@ -1,0 +1,227 @@
+"""``train`` and ``find_lr``: from labelled images to a run directory, and to a learning rate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from clsbench.api.components import Chosen, Options, choose
+from clsbench.api.data import dataset_for, note_dataset, open_dataset, portable
+from clsbench.api.observer import Observer
+from clsbench.errors import ClsbenchError
+from clsbench.models.heads import parse_head
+from clsbench.runs import RunData, RunModel, check_name, plain
+from clsbench.training.config import AUTO, read_options
+
+if TYPE_CHECKING:
+    from clsbench.datasets.dataset import Dataset
+    from clsbench.datasets.splits import SplitSpec
+    from clsbench.models.classifier import Classifier
+    from clsbench.training.config import TrainConfig
+    from clsbench.training.lr_finder import RangeTest
+    from clsbench.training.training_run import TrainingResult
+
+
+def train(
+    data: str | Path | None = None,
+    *,
+    dataset: str | None = None,
+    model: str = "simple-cnn",
+    pretrained: bool = False,
+    weights: str | Path | None = None,
+    run: str | None = None,
+    val_fraction: float | None = None,
+    test_fraction: float | None = None,
+    folds: int | None = None,
+    fold: int | None = None,
+    strict_data: bool = False,
+    options: Options = (),
+    observer: Observer | None = None,
+    **training: object,
+) -> TrainingResult:
+    """Train a classifier on labelled images; writes ``runs/NAME``.
+
+    Args:
+        data: A folder of class folders, or a .csv; the digits if left out.
+        dataset: The dataset component; chosen by ``data`` if left out.
+        model: The model component.
+        pretrained: Start from published weights.
+        weights: Start from a local weights file.
+        run: Name of the run directory.
+        val_fraction, test_fraction, folds, fold: How to make the splits that the data does not give.
+        strict_data: Refuse to train if the data check finds anything.
+        options: Options of model and dataset, such as ``{"model.width": 64}``.
+        observer: Hears notes, warnings and progress.
+        training: Fields of :class:`clsbench.training.config.TrainConfig`, such as ``epochs=5, lr="auto"``;
+            what is left out is decided by the recipe.
+
+    Raises:
+        OptionError: for unknown names or options, or options that contradict each other.
+        DataError: if the images are not as required.
+        ModelError: if the model cannot be built, or training diverges at once.
+    """
+    observer = observer or Observer()
+    # Wrong usage is refused before images are looked for, or downloaded.
+    read_options(training)
+    parse_head(str(training.get("head") or "linear"))
+    check_name(run)
+    splits = {"val_fraction": val_fraction, "test_fraction": test_fraction, "folds": folds, "fold": fold}
+    inputs = _open(data, dataset, model, pretrained, weights, splits, options, observer, training)
+    from clsbench.training.training_run import run_training
+
+    config, auto = inputs.configure(training), training.get("lr") == AUTO
+    observer.note(_plan(inputs.network.name, config, auto=auto))
+    return run_training(
+        inputs.build_model,
+        inputs.images,
+        config,
+        observer,
+        data=inputs.data,
+        model=inputs.model,
+        split=inputs.spec.to_json(),
+        run_name=run,
+        auto_lr=auto,
+        strict=strict_data,
+    )
+
+
+def find_lr(
+    data: str | Path | None = None,
+    *,
+    dataset: str | None = None,
+    model: str = "simple-cnn",
+    pretrained: bool = False,
+    weights: str | Path | None = None,
+    val_fraction: float | None = None,
+    test_fraction: float | None = None,
+    steps: int = 100,
+    out: str | Path | None = None,
+    options: Options = (),
+    observer: Observer | None = None,
+    **training: object,
+) -> RangeTest:
+    """Find a learning rate: raise it step by step, and read two suggestions off the loss.
+
+    Args:
+        data, dataset, model, pretrained, weights, val_fraction, test_fraction, options, observer: As in :func:`train`.
+        steps: Learning rates to try.
+        out: A PNG of the curve.
+        training: Fields of :class:`clsbench.training.config.TrainConfig`.
+
+    Raises:
+        ClsbenchError: as :func:`train`.
+    """
+    from clsbench.images.grid import check_png
+
+    observer, curve = observer or Observer(), Path(out) if out is not None else None
+    if curve:
+        check_png(curve)
+    read_options(training)
+    splits = {"val_fraction": val_fraction, "test_fraction": test_fraction}
+    inputs = _open(data, dataset, model, pretrained, weights, splits, options, observer, training)
+    from clsbench.training.lr_finder import range_test, save_range_test
+    from clsbench.training.setup import build_classifier, set_up
+
+    config = inputs.configure(training)
+    classifier = build_classifier(inputs.build_model, inputs.images, config, name=inputs.network.name)
+    with TemporaryDirectory() as folder:
+        setup, _ = set_up(classifier, inputs.images, config, observer, Path(folder))
+        try:
+            test = range_test(setup, steps=steps)
+        finally:
+            setup.close()
+    if curve:
+        save_range_test(test, curve)
+    return test
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What a training begins with.
+
+    Args:
+        images: The dataset, split.
+        data, model: What run.json says about dataset and network.
+        network: The model component with its options.
+        spec: How the dataset was split.
+    """
+
+    images: Dataset
+    data: RunData
+    model: RunModel
+    network: Chosen
+    spec: SplitSpec
+
+    def build_model(self) -> Classifier:
+        """The network for the classes of the dataset."""
+        classifier: Classifier = self.network.build(len(self.images.classes))
+        return classifier
+
+    def configure(self, training: dict[str, object]) -> TrainConfig:
+        """The recipe's defaults under what a user asked for, on a device that is there."""
+        from clsbench.training.recipes import configure
+
+        started = bool(self.network.options.get("pretrained") or self.network.options.get("weights"))
+        return configure(pretrained=started, **training)  # type: ignore[arg-type]
+
+
+def _open(
+    data: str | Path | None,
+    dataset: str | None,
+    model: str,
+    pretrained: bool,
+    weights: str | Path | None,
+    splits: dict[str, Any],
+    options: Options,
+    observer: Observer,
+    training: dict[str, object],
+) -> _Inputs:
+    """Turn names into objects, and tell what was found."""
+    from clsbench.datasets.splits import SplitSpec
+
+    root = Path(data) if data is not None else None
+    spec = SplitSpec(**splits, seed=training.get("seed") or 0)  # type: ignore[arg-type]
+    picked = choose({"model": [model], "dataset": [dataset or dataset_for(root)]}, options)
+    network = picked["model"][0].asked(pretrained=pretrained, weights=Path(weights) if weights else None)
+    source = portable(picked["dataset"][0])
+    images = open_dataset(source, root, spec)
+    place = f" {data}" if data else ""
+    note_dataset(images, f"{source.resolved.component.name}{place}", observer)
+    _need_training_packages()
+    plugin = network.resolved.plugin
+    return _Inputs(
+        images,
+        RunData(dataset=source.name, root=str(root.resolve()) if root else None, options=plain(source.options)),
+        RunModel(
+            name=network.name,
+            distribution=plugin.distribution,
+            version=plugin.version,
+            pretrained=bool(network.options.get("pretrained")),
+            options=plain(network.options),
+        ),
+        network,
+        spec,
+    )
+
+
+def _need_training_packages() -> None:
+    from importlib.util import find_spec
+
+    missing = [name for name in ("torch", "torchvision", "safetensors") if find_spec(name) is None]
+    if missing:
+        raise ClsbenchError(f"training needs {' and '.join(missing)}", hint="pip install 'clsbench[train]'")
+
+
+def _plan(name: str, config: TrainConfig, *, auto: bool) -> str:
+    """What is going to happen, with everything that was assumed."""
+    epochs = f"{config.epochs} epochs"
+    if config.freeze_epochs:
+        epochs = f"{config.freeze_epochs} epochs of the head, {config.epochs} of everything"
+    rate = "found by a range test" if auto else f"{config.lr:g}"
+    augment = config.augment + (f" in {config.views} views" if config.views > 1 else "")
+    return (
+        f"training {name} on {config.device}, recipe {config.recipe}: {epochs}, learning rate {rate} "
+        f"({config.schedule}), batches of {config.batch_size}, augmentation {augment}"
+    )

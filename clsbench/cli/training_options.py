@@ -1,0 +1,51 @@
+"""The options of training as parameters of a command, made from the fields of ``TrainConfig``."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Collection
+from functools import wraps
+from typing import Annotated, Any
+
+import typer
+
+from clsbench.training.config import TrainOption, options
+
+Command = Callable[..., None]
+
+
+def takes_training_options(names: Collection[str] | None = None) -> Callable[[Command], Command]:
+    """Give a command the options of training; it receives those that were set as ``training``.
+
+    Args:
+        names: Of the fields it takes; all of them if left out.
+    """
+    taken = options(names)
+
+    def decorate(command: Command) -> Command:
+        hints = typing.get_type_hints(command, include_extras=True)
+        own = [p for p in inspect.signature(command).parameters.values() if p.name != "training"]
+        parameters = [p.replace(annotation=hints[p.name], kind=p.KEYWORD_ONLY) for p in own]
+        parameters[-2:-2] = [_parameter(option) for option in taken]  # before --json and --quiet
+
+        @wraps(command)
+        def run(**values: Any) -> None:
+            training = {option.name: values.pop(option.name) for option in taken}
+            command(**values, training=training)
+
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {p.name: p.annotation for p in parameters}
+        return run
+
+    return decorate
+
+
+def _parameter(option: TrainOption) -> inspect.Parameter:
+    shown = typer.Option(option.flag, help=option.help, metavar=option.metavar)
+    return inspect.Parameter(
+        option.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=option.default,
+        annotation=Annotated[option.type, shown],
+    )
