@@ -10,71 +10,147 @@ functions only.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
+# ONNX Runtime sends usage data unless this is set before it is imported, and every process of
+# ours passes here first. A user who has set it to something else has chosen.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 if TYPE_CHECKING:
+    from clsbench.api.bench import bench
+    from clsbench.api.compare import compare
+    from clsbench.api.datasets import describe_dataset
+    from clsbench.api.doctor import doctor
+    from clsbench.api.evaluate import evaluate
+    from clsbench.api.export import export
+    from clsbench.api.infer import infer
+    from clsbench.api.inspect import inspect
+    from clsbench.api.listings import list_components, list_plugins
+    from clsbench.api.model import Model, Prediction, load
+    from clsbench.api.observer import Observer
+    from clsbench.api.report import report
+    from clsbench.api.runs import list_runs
+    from clsbench.api.show import show
+    from clsbench.api.show_predictions import show_predictions
+    from clsbench.api.train import find_lr, train
     from clsbench.card import ModelCard
     from clsbench.datasets.dataset import Dataset, Sample
+    from clsbench.datasets.splits import SplitSpec
     from clsbench.errors import ClsbenchError, DataError, DeviceError, ModelError, OptionError, PluginError
+    from clsbench.exporting.gate import Gate
     from clsbench.hookspecs import Component, hookimpl
-    from clsbench.inference.backend import Backend
+    from clsbench.images.entries import BytesEntry, Entry, FileEntry, PixelsEntry
+    from clsbench.images.sources import Source
+    from clsbench.inference.backend import Backend, DeviceInfo
+    from clsbench.inference.job import Execution, JobSpec
     from clsbench.models.classifier import Classifier
     from clsbench.models.imagenet import imagenet_classes
     from clsbench.models.weights import load_state, read_state
-    from clsbench.predictions.block import Outcomes, Predictions
+    from clsbench.predictions.block import Predictions
+    from clsbench.predictions.outcomes import Outcomes
     from clsbench.transform import ImageTransform
 
+#: Module -> the public names that live there.
 _HOMES = {
-    "ModelCard": "clsbench.card",
-    "Dataset": "clsbench.datasets.dataset",
-    "Sample": "clsbench.datasets.dataset",
-    "ClsbenchError": "clsbench.errors",
-    "DataError": "clsbench.errors",
-    "DeviceError": "clsbench.errors",
-    "ModelError": "clsbench.errors",
-    "OptionError": "clsbench.errors",
-    "PluginError": "clsbench.errors",
-    "Component": "clsbench.hookspecs",
-    "hookimpl": "clsbench.hookspecs",
-    "Backend": "clsbench.inference.backend",
-    "Classifier": "clsbench.models.classifier",
-    "imagenet_classes": "clsbench.models.imagenet",
-    "load_state": "clsbench.models.weights",
-    "read_state": "clsbench.models.weights",
-    "Outcomes": "clsbench.predictions.block",
-    "Predictions": "clsbench.predictions.block",
-    "ImageTransform": "clsbench.transform",
+    "clsbench.api.bench": ("bench",),
+    "clsbench.api.compare": ("compare",),
+    "clsbench.api.datasets": ("describe_dataset",),
+    "clsbench.api.doctor": ("doctor",),
+    "clsbench.api.evaluate": ("evaluate",),
+    "clsbench.api.export": ("export",),
+    "clsbench.api.infer": ("infer",),
+    "clsbench.api.inspect": ("inspect",),
+    "clsbench.api.listings": ("list_components", "list_plugins"),
+    "clsbench.api.model": ("Model", "Prediction", "load"),
+    "clsbench.api.observer": ("Observer",),
+    "clsbench.api.report": ("report",),
+    "clsbench.api.runs": ("list_runs",),
+    "clsbench.api.show": ("show",),
+    "clsbench.api.show_predictions": ("show_predictions",),
+    "clsbench.api.train": ("find_lr", "train"),
+    "clsbench.card": ("ModelCard",),
+    "clsbench.datasets.dataset": ("Dataset", "Sample"),
+    "clsbench.datasets.splits": ("SplitSpec",),
+    "clsbench.errors": ("ClsbenchError", "DataError", "DeviceError", "ModelError", "OptionError", "PluginError"),
+    "clsbench.exporting.gate": ("Gate",),
+    "clsbench.hookspecs": ("Component", "hookimpl"),
+    "clsbench.images.entries": ("BytesEntry", "Entry", "FileEntry", "PixelsEntry"),
+    "clsbench.images.sources": ("Source",),
+    "clsbench.inference.backend": ("Backend", "DeviceInfo"),
+    "clsbench.inference.job": ("Execution", "JobSpec"),
+    "clsbench.models.classifier": ("Classifier",),
+    "clsbench.models.imagenet": ("imagenet_classes",),
+    "clsbench.models.weights": ("load_state", "read_state"),
+    "clsbench.predictions.block": ("Predictions",),
+    "clsbench.predictions.outcomes": ("Outcomes",),
+    "clsbench.transform": ("ImageTransform",),
 }
+_MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Backend",
+    "BytesEntry",
     "Classifier",
     "ClsbenchError",
     "Component",
     "DataError",
     "Dataset",
     "DeviceError",
+    "DeviceInfo",
+    "Entry",
+    "Execution",
+    "FileEntry",
+    "Gate",
     "ImageTransform",
+    "JobSpec",
+    "Model",
     "ModelCard",
     "ModelError",
+    "Observer",
     "OptionError",
     "Outcomes",
+    "PixelsEntry",
     "PluginError",
+    "Prediction",
     "Predictions",
     "Sample",
+    "Source",
+    "SplitSpec",
     "__version__",
+    "bench",
+    "compare",
+    "describe_dataset",
+    "doctor",
+    "evaluate",
+    "export",
+    "find_lr",
     "hookimpl",
     "imagenet_classes",
+    "infer",
+    "inspect",
+    "list_components",
+    "list_plugins",
+    "list_runs",
+    "load",
     "load_state",
     "read_state",
+    "report",
+    "show",
+    "show_predictions",
+    "train",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
+    if name in _MODULE_OF:
         from importlib import import_module
 
-        return getattr(import_module(_HOMES[name]), name)
+        return getattr(import_module(_MODULE_OF[name]), name)
     raise AttributeError(f"module 'clsbench' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULE_OF})
