@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from clsbench.models.classifier import Classifier
     from clsbench.models.imagenet import imagenet_classes
     from clsbench.models.weights import load_state, read_state
-    from clsbench.predictions.block import Outcomes, Predictions
+    from clsbench.predictions.block import Predictions
+    from clsbench.predictions.outcomes import Outcomes
     from clsbench.transform import ImageTransform
 
 _HOMES = {
@@ -39,7 +40,7 @@ _HOMES = {
     "imagenet_classes": "clsbench.models.imagenet",
     "load_state": "clsbench.models.weights",
     "read_state": "clsbench.models.weights",
-    "Outcomes": "clsbench.predictions.block",
+    "Outcomes": "clsbench.predictions.outcomes",
     "Predictions": "clsbench.predictions.block",
     "ImageTransform": "clsbench.transform",
 }

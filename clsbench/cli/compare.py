@@ -52,7 +52,7 @@ def compare(
             stack.enter_context(open_table(terminal, file, columns=columns, labels=labels)) for file in predictions
         ]
         matched = match(list(zip(names, tables, strict=True)))
-        speeds = {name: _speed(table.manifest) for name, table in zip(names, tables, strict=True)}
+        speeds = {name: table.manifest.images_per_second for name, table in zip(names, tables, strict=True)}
     for note in matched.notes:
         terminal.warn(note)
     facts = {"schema": 1, "files": dict(zip(names, map(str, predictions), strict=True)),
@@ -73,13 +73,6 @@ def _names(files: list[Path]) -> list[str]:
         if len(set(candidates)) == len(candidates):
             return candidates
     return [str(f) for f in files]
-
-
-def _speed(manifest: Any) -> float | None:
-    """Images a second, by the manifest."""
-    found = manifest.get("throughput")
-    speed = found.get("images_per_second") if isinstance(found, dict) else None
-    return float(speed) if isinstance(speed, int | float) and speed > 0 else None
 
 
 def _two(terminal: Terminal, matched: Matched, margin: float | None, speeds: dict[str, float | None]) -> dict[str, Any]:

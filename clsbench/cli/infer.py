@@ -60,9 +60,10 @@ def infer(
     from clsbench.cli.infer_report import print_tables
     from clsbench.cli.terminal import Terminal
     from clsbench.errors import OptionError
-    from clsbench.inference.job import InferenceJob, write_manifest
+    from clsbench.inference.job import InferenceJob
     from clsbench.machine import available_cores
     from clsbench.options import parse_with
+    from clsbench.predictions.manifest import Manifest, write_manifest
 
     terminal = Terminal(json=json, quiet=quiet)
     used = [
@@ -120,7 +121,7 @@ def infer(
         options={**job.plan(), "topk": topk, "fast_decode": fast_decode, "with": options or []},
     )  # fmt: skip
     if out:
-        write_manifest(out, facts)
+        write_manifest(out, Manifest.from_json(facts))
         terminal.note(f"written: {out} and {out.name}.json")
     for name, reason in facts["metric_errors"].items():
         terminal.warn(f"metric {name} failed: {reason}")

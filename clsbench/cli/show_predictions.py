@@ -18,12 +18,12 @@ PICKS = "wrong, random, top-loss or class:NAME"
 
 def is_predictions(file: Path | None) -> bool:
     """Whether a file holds predictions rather than paths and labels."""
-    from clsbench.predictions.block import PREFIX
-    from clsbench.predictions.file_formats import open_source
+    from clsbench.predictions.columns import PREFIX
+    from clsbench.predictions.file_formats import open_file
 
     if file is None or not file.is_file() or file.suffix.lower() not in (".csv", ".jsonl", ".parquet"):
         return False
-    columns = open_source(file).columns if file.suffix.lower() == ".csv" else ["predicted"]
+    columns = open_file(file).columns if file.suffix.lower() == ".csv" else ["predicted"]
     return "predicted" in columns or any(name.startswith(PREFIX) for name in columns)
 
 
