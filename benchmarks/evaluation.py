@@ -42,7 +42,7 @@ with installed("writer", file.suffix[1:]).build(file, card, probabilities=True) 
         logits = random.normal(size=(size, count)).astype(np.float32)
         logits[np.arange(size), labels] += 4
         names = [f"some/folder/of/images/image-{start + k:07d}.jpg" for k in range(size)]
-        writer.write(Predictions(names, labels, logits, [None] * size))
+        writer.write(Predictions(names, logits, [None] * size, labels))
 """
 
 #: What the command does, while there is none: predictions file, JSON file.

@@ -167,7 +167,7 @@ def register_writers() -> Iterable[Component]:
 def register_metrics() -> Iterable[Component]:
     """Measures of quality: ``build(*, …) -> outcomes -> {name: value}``.
 
-    The function receives :class:`clsbench.predictions.block.Outcomes`, one entry a labelled
+    The function receives :class:`clsbench.predictions.outcomes.Outcomes`, one entry a labelled
     image, and returns plain numbers, lists and dicts.
 
     >>> from clsbench import Component, hookimpl

@@ -22,7 +22,8 @@ from clsbench.card import ModelCard
 from clsbench.datasets.dataset import Dataset
 from clsbench.hookspecs import Component
 from clsbench.options import option_types
-from clsbench.predictions.block import Outcomes, Predictions
+from clsbench.predictions.block import Predictions
+from clsbench.predictions.outcomes import Outcomes
 from clsbench.registry import Registry
 from clsbench.transform import ImageTransform
 
@@ -149,7 +150,7 @@ def check_writer(component: Component, path: Path) -> list[str]:
     card = ModelCard(classes=("a", "b,\n"), transform=ImageTransform(size=(2, 2)))
     logits = np.array([[2, 1], [np.nan, np.nan], [0, 3]], np.float32)
     names = ["x/1.png", "broken, file.png", "ü.png"]
-    batch = Predictions(names, np.array([0, -1, 0]), logits, [None, "damaged", None])
+    batch = Predictions(names, logits, [None, "damaged", None], np.array([0, -1, 0]))
     try:
         with component.build(path, card, topk=2) as writer:
             writer.write(batch)

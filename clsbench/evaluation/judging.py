@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from clsbench import __version__
-from clsbench.predictions.block import Outcomes
+from clsbench.predictions.outcomes import Outcomes
 from clsbench.predictions.table import PredictionTable
 
 Metric = Callable[[Outcomes], Mapping[str, Any]]
@@ -58,7 +58,7 @@ def evaluate(table: PredictionTable, metrics: Iterable[tuple[str, Metric]]) -> d
             failed[name] = f"gives {', '.join(taken)}, which another metric has given already"
         values |= {key: value for key, value in found.items() if key not in values}
     classified = table.predicted >= 0
-    manifest = table.manifest
+    manifest = table.manifest.to_json()
     return {
         "schema": SCHEMA,
         "clsbench": __version__,

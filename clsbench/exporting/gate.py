@@ -115,4 +115,4 @@ def measure(
 
 def _probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     count = len(logits)
-    return Predictions([""] * count, np.full(count, -1), logits, [None] * count).probabilities
+    return Predictions([""] * count, logits, [None] * count).probabilities

@@ -51,4 +51,4 @@ def predictions(batches: Sequence[Batch], temperature: float) -> Predictions:
         elif not finite[row]:
             errors[row], logits[row] = "the model returned logits that are not finite", np.nan
     labels = [-1 if sample.label is None else sample.label for sample in samples]
-    return Predictions([s.name for s in samples], np.array(labels, np.int64), logits, errors, temperature)
+    return Predictions([s.name for s in samples], logits, errors, np.array(labels, np.int64), temperature)

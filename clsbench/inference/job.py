@@ -21,12 +21,11 @@ from clsbench.inference.pipeline import Pipeline
 from clsbench.inference.timing import Timing
 from clsbench.machine import available_cores
 from clsbench.model_file import model_hash
-from clsbench.predictions.block import OutcomeCollector, Outcomes, Predictions
+from clsbench.predictions.block import Predictions
+from clsbench.predictions.manifest import SCHEMA
+from clsbench.predictions.outcomes import OutcomeCollector, Outcomes
 
 Metric = Callable[[Outcomes], Mapping[str, Any]]
-
-#: The version of the facts in ``--json`` and the manifest.
-SCHEMA = 1
 
 
 class Writer(Protocol):
@@ -180,15 +179,3 @@ class InferenceJob:
             counts["done"], counts["errors"], first[0] if first else None,
             collector.outcomes(), timing, self.backend.device, started,
         )  # fmt: skip
-
-
-def manifest_path(predictions: Path) -> Path:
-    """Where the manifest of a predictions file stands: ``preds.csv.json``."""
-    return predictions.with_name(predictions.name + ".json")
-
-
-def write_manifest(predictions: Path, facts: Mapping[str, Any]) -> None:
-    """Write the manifest beside the predictions file."""
-    from clsbench.runs import write_json
-
-    write_json(manifest_path(predictions), facts)

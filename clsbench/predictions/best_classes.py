@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clsbench.predictions.block import RANKED
+from clsbench.predictions.outcomes import RANKED
 from clsbench.predictions.spill import parts
 
-#: A class this much more probable than the predicted one is no rounding.
+#: How much more probable than the predicted class another must be to be more than rounding.
 SURPRISE = 1e-4
 
 

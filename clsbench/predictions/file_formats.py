@@ -1,6 +1,6 @@
 """Prediction files as batches of Arrow arrays: CSV, JSON lines and Parquet.
 
-A source knows its columns before it is read; in JSON lines the keys of the object
+A file's columns are known before it is read; in JSON lines the keys of the object
 ``probabilities`` count as columns ``p:<class>``. What the values mean is not decided here.
 """
 
@@ -12,14 +12,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from clsbench.errors import DataError, OptionError
-from clsbench.predictions.block import PREFIX
+from clsbench.predictions.columns import PREFIX, Kind, class_columns
 
-#: How a column is wanted: bytes (names of files need not be text), codes of a dictionary of texts,
-#: float64, float32.
-Kind = Literal["bytes", "codes", "number", "probability"]
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 #: Bytes of text read at a time, at least.
 BLOCK = 1 << 20
@@ -28,50 +27,50 @@ BLOCK = 1 << 20
 VALUES = 1 << 21
 
 
-class Source(Protocol):
+class TableFile(Protocol):
     """One file; ``columns`` are its column names."""
 
     columns: list[str]
 
-    def batches(self, kinds: Mapping[str, Kind]) -> Iterator[dict[str, Any]]:
+    def batches(self, kinds: Mapping[str, Kind]) -> Iterator[dict[str, pa.Array]]:
         """Read the wanted columns: for each batch of rows name -> Arrow array, null where there is no value."""
 
 
-def open_source(file: Path) -> Source:
-    """The source for a file, by its suffix.
+def open_file(file: Path) -> TableFile:
+    """A predictions file, by its suffix.
 
     Raises:
         OptionError: for another suffix.
         DataError: if the file cannot be read or is empty.
     """
-    sources: dict[str, Callable[[Path], Source]]
-    sources = {".csv": CsvSource, ".jsonl": JsonlSource, ".parquet": ParquetSource}
-    if file.suffix.lower() not in sources:
-        raise OptionError("the suffix of a predictions file tells its format", got=file, expected=" or ".join(sources))
+    formats: dict[str, Callable[[Path], TableFile]]
+    formats = {".csv": CsvFile, ".jsonl": JsonlFile, ".parquet": ParquetFile}
+    if file.suffix.lower() not in formats:
+        raise OptionError("unknown suffix of a predictions file", got=file, expected=" or ".join(formats))
     try:
         if file.stat().st_size == 0:
             raise DataError("the predictions file is empty", where=file)
-        return sources[file.suffix.lower()](file)
-    except (OSError, ValueError) as error:
+        return formats[file.suffix.lower()](file)
+    except (OSError, ValueError, RecursionError, csv.Error) as error:
         raise unreadable(file, error) from None
 
 
-def read_batches(file: Path, source: Source, kinds: Mapping[str, Kind]) -> Iterator[dict[str, Any]]:
-    """The batches of a source.
+def read_batches(file: Path, opened: TableFile, kinds: Mapping[str, Kind]) -> Iterator[dict[str, pa.Array]]:
+    """The batches of a file.
 
     Raises:
-        DataError: where the file is damaged, or a number is none.
+        DataError: if the file is damaged, or a value in a column of numbers is not a number.
     """
     import pyarrow as pa
 
     try:
-        yield from source.batches(kinds)
-    except (OSError, ValueError, pa.ArrowException) as error:
+        yield from opened.batches(kinds)
+    except (OSError, ValueError, RecursionError, pa.ArrowException) as error:
         raise unreadable(file, error) from None
 
 
 def unreadable(file: Path, error: Exception) -> DataError:
-    """What a library said of a file, as an error of ours."""
+    """A library's error about a file, as an error of ours."""
     said = getattr(error, "strerror", None) or " ".join(str(error).split())
     return DataError("the predictions file cannot be read", where=file, got=said[:300])
 
@@ -81,7 +80,7 @@ def _block(columns: Sequence[str]) -> int:
     return max(BLOCK, 4 * sum(len(name) + 24 for name in columns))
 
 
-def _arrow_types(kinds: Mapping[str, Kind]) -> dict[str, Any]:
+def _arrow_types(kinds: Mapping[str, Kind]) -> dict[str, pa.DataType]:
     import pyarrow as pa
 
     types = {
@@ -93,8 +92,8 @@ def _arrow_types(kinds: Mapping[str, Kind]) -> dict[str, Any]:
     return {name: types[kind] for name, kind in kinds.items()}
 
 
-def _cast(column: Any, kind: Any) -> Any:
-    """An Arrow array in the type that is wanted."""
+def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    """The array in the type that is wanted."""
     import pyarrow as pa
 
     if pa.types.is_dictionary(column.type):
@@ -108,7 +107,7 @@ def _cast(column: Any, kind: Any) -> Any:
     return column.cast(kind)
 
 
-class CsvSource:
+class CsvFile:
     """Comma-separated values with a header; an empty cell is no value."""
 
     def __init__(self, file: Path) -> None:
@@ -116,8 +115,8 @@ class CsvSource:
         with file.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as lines:
             self.columns = next(csv.reader(lines), [])
 
-    def batches(self, kinds: Mapping[str, Kind]) -> Iterator[dict[str, Any]]:
-        """See :class:`Source`."""
+    def batches(self, kinds: Mapping[str, Kind]) -> Iterator[dict[str, pa.Array]]:
+        """See :class:`TableFile`."""
         from pyarrow import csv as arrow
 
         types = _arrow_types(kinds)
@@ -133,7 +132,7 @@ class CsvSource:
             yield dict(zip(batch.schema.names, batch.columns, strict=True))
 
 
-class ParquetSource:
+class ParquetFile:
     """Apache Parquet."""
 
     def __init__(self, file: Path) -> None:
@@ -143,15 +142,15 @@ class ParquetSource:
         self._parquet = pq.ParquetFile(file, pre_buffer=False)
         self.columns = list(self._parquet.schema_arrow.names)
 
-    def batches(self, kinds: Mapping[str, Kind]) -> Iterator[dict[str, Any]]:
-        """See :class:`Source`."""
+    def batches(self, kinds: Mapping[str, Kind]) -> Iterator[dict[str, pa.Array]]:
+        """See :class:`TableFile`."""
         types = _arrow_types(kinds)
         size = max(1, min(1 << 16, VALUES // len(types)))
         for batch in self._parquet.iter_batches(batch_size=size, columns=list(types)):
             yield {name: _cast(batch.column(name), kind) for name, kind in types.items()}
 
 
-class JsonlSource:
+class JsonlFile:
     """One JSON object a line."""
 
     def __init__(self, file: Path) -> None:
@@ -162,20 +161,20 @@ class JsonlSource:
             for line in lines:
                 row = json.loads(line)
                 if not isinstance(row, dict):
-                    raise DataError("a line of the predictions file is no JSON object", where=file, got=line[:80])
+                    raise DataError("a line of the predictions file is not a JSON object", where=file, got=line[:80])
                 self.columns = self.columns or [name for name in row if name != "probabilities"]
                 self._nested = list(row.get("probabilities") or ())
                 # The probabilities are null after an error, so the first row may not tell the classes.
                 if self._nested or "probabilities" not in row:
                     break
-        self.columns += [PREFIX + name for name in self._nested]
+        self.columns += class_columns(self._nested)
 
-    def batches(self, kinds: Mapping[str, Kind]) -> Iterator[dict[str, Any]]:
-        """See :class:`Source`."""
+    def batches(self, kinds: Mapping[str, Kind]) -> Iterator[dict[str, pa.Array]]:
+        """See :class:`TableFile`."""
         import pyarrow as pa
 
         types = _arrow_types(kinds)
-        nested = {PREFIX + name for name in self._nested} & types.keys()
+        nested = set(class_columns(self._nested)) & types.keys()
         read = {name: pa.string() if pa.types.is_dictionary(kind) else kind for name, kind in types.items()}
         fields = [(name, kind) for name, kind in read.items() if name not in nested]
         if nested:
@@ -190,7 +189,7 @@ class JsonlSource:
                 found |= dict(zip(names, struct.flatten(), strict=True))
             yield {name: _cast(found[name], kind) for name, kind in types.items()}
 
-    def _fast(self, schema: Any) -> Iterator[Any]:
+    def _fast(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         from pyarrow import json as arrow
 
         yield from arrow.open_json(
@@ -199,22 +198,22 @@ class JsonlSource:
             parse_options=arrow.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
         )
 
-    def _slow(self, schema: Any) -> Iterator[Any]:
-        """By Python's JSON, which takes what Arrow's refuses: half a surrogate pair."""
+    def _slow(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        """With Python's JSON parser, which accepts what Arrow's refuses: half a surrogate pair."""
         import pyarrow as pa
 
         binary = [field.name for field in schema if pa.types.is_large_binary(field.type)]
         with self._file.open("rb") as lines:
             while rows := [json.loads(line) for line in islice(lines, 4096)]:
                 if not all(isinstance(row, dict) for row in rows):
-                    raise ValueError("a line is no JSON object")
+                    raise ValueError("a line is not a JSON object")
                 for row in rows:
                     texts = {name: row[name] for name in binary if isinstance(row.get(name), str)}
                     row |= {name: text.encode("utf-8", "surrogateescape") for name, text in texts.items()}
                 yield pa.RecordBatch.from_pylist(rows, schema)
 
     def _has_escapes(self) -> bool:
-        """Whether a surrogate is escaped anywhere: a byte of a file's name that is no UTF-8."""
+        """Whether a surrogate is escaped anywhere: a byte of a file name that is not UTF-8."""
         escape, tail = re.compile(rb"\\u[dD][89a-fA-F]"), b""
         with self._file.open("rb") as data:
             while chunk := data.read(1 << 20):

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clsbench.errors import DataError
-from clsbench.predictions.checks import may_repeat
-from clsbench.predictions.classes import ClassIndex
-from clsbench.predictions.file_formats import CsvSource, read_batches, unreadable
-from clsbench.predictions.names import Names
+from clsbench.predictions.cells import ClassIndex, Names
+from clsbench.predictions.file_formats import CsvFile, read_batches, unreadable
 from clsbench.text import some
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def read_labels(file: Path, names: Names, classes: ClassIndex) -> NDArray[np.int32]:
@@ -21,8 +23,8 @@ def read_labels(file: Path, names: Names, classes: ClassIndex) -> NDArray[np.int
 
     Args:
         file: The CSV file.
-        names: Of the N images.
-        classes: Takes up the labels.
+        names: The N images.
+        classes: Index that takes in the labels.
 
     Returns:
         int32 (N,), -1 for images that the file does not name.
@@ -35,13 +37,13 @@ def read_labels(file: Path, names: Names, classes: ClassIndex) -> NDArray[np.int
 
     table = _table(file)
     paths, labels = table.column("path").combine_chunks(), table.column("label")
-    if may_repeat(paths):
+    if Names(paths).may_repeat():
         _refuse_contradictions(file, table)
     codes = np.concatenate([classes.codes(part, "label", file) for part in labels.chunks])
     rows = pc.index_in(names.column, value_set=paths).fill_null(-1).to_numpy()
     if (rows < 0).all():
         raise DataError(
-            "no path in the labels file is one of the images",
+            "no path in the labels file is an image of the predictions",
             where=file,
             got=some([path.decode("utf-8", "replace") for path in paths[:6].to_pylist()]),
             expected=f"paths as in the predictions file, such as {some(names[:3])}",
@@ -50,19 +52,19 @@ def read_labels(file: Path, names: Names, classes: ClassIndex) -> NDArray[np.int
     return found
 
 
-def _table(file: Path) -> Any:
+def _table(file: Path) -> pa.Table:
     import pyarrow as pa
     import pyarrow.compute as pc
 
     try:
-        source = CsvSource(file)
-    except OSError as error:
+        opened = CsvFile(file)
+    except (OSError, csv.Error) as error:
         raise unreadable(file, error) from None
-    if not {"path", "label"} <= set(source.columns):
+    if not {"path", "label"} <= set(opened.columns):
         raise DataError(
-            "the labels file lacks a column", where=file, got=", ".join(source.columns), expected="path,label"
+            "the labels file lacks a column", where=file, got=", ".join(opened.columns), expected="path,label"
         )
-    batches = list(read_batches(file, source, {"path": "bytes", "label": "codes"}))
+    batches = list(read_batches(file, opened, {"path": "bytes", "label": "codes"}))
     if not batches:
         raise DataError("the labels file has no rows", where=file)
     table = pa.Table.from_batches([pa.RecordBatch.from_pydict(batch) for batch in batches])
@@ -70,7 +72,7 @@ def _table(file: Path) -> Any:
     return table.set_column(0, "path", plain)
 
 
-def _refuse_contradictions(file: Path, table: Any) -> None:
+def _refuse_contradictions(file: Path, table: pa.Table) -> None:
     import pyarrow as pa
     import pyarrow.compute as pc
 

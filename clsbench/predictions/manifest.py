@@ -1,45 +1,234 @@
-"""The manifest that ``infer`` writes beside a predictions file: ``preds.csv.json``."""
+"""The manifest that ``infer`` writes beside a predictions file, ``preds.csv.json``: what was run, where and how fast.
+
+Anyone may have edited a manifest: a value of another type than expected counts as missing.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias, TypeVar
+
+from clsbench.runs import write_json
+
+#: A value that JSON can hold, and an object of such values.
+Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
+JsonObject: TypeAlias = Mapping[str, Json]
+
+T = TypeVar("T")
+
+#: The version of the manifest and of ``infer --json``.
+SCHEMA = 1
+
+_STAGE = "_ms_per_image"
 
 
-def read_manifest(file: Path) -> tuple[dict[str, Any], list[str]]:
-    """The facts beside a predictions file.
+@dataclass(frozen=True, kw_only=True)
+class ModelIdentity:
+    """Which model file it was: its path, its SHA-256 in hex, and its card as JSON."""
+
+    file: str | None = None
+    sha256: str | None = None
+    card: JsonObject = field(default_factory=dict)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """K names in the order of the model; empty where they are not known, or repeat."""
+        names = self.card.get("classes")
+        classes = tuple(str(name) for name in names) if isinstance(names, list) else ()
+        return classes if len(set(classes)) == len(classes) else ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """Numbers of images: all, classified, not classified, and with a label."""
+
+    total: int | None = None
+    ok: int | None = None
+    errors: int | None = None
+    labelled: int | None = None
+
+
+@dataclass(frozen=True)
+class LabelOrigin:
+    """Where the labels came from, and what was noted about them."""
+
+    source: str | None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Throughput:
+    """How fast the predictions were made; None where it is not known.
 
     Args:
-        file: The predictions file.
-
-    Returns:
-        The facts, empty where there are none, and notes for the user.
+        images_per_second: Overall.
+        steady_images_per_second: After the first batch.
+        limit: What the measured stages allow, images per second.
+        fraction_of_limit: Of the steady rate, 0 to 1.
+        seconds: Of the whole run.
+        stages: Wall-clock milliseconds per image by stage.
+        verdict: What limits the run, in one sentence.
+        written: Everything, as it was written.
     """
-    path = file.with_name(file.name + ".json")
+
+    images_per_second: float | None
+    steady_images_per_second: float | None
+    limit: float | None
+    fraction_of_limit: float | None
+    seconds: float | None
+    stages: Mapping[str, float]
+    verdict: str | None
+    written: JsonObject
+
+    @classmethod
+    def from_json(cls, values: JsonObject) -> Throughput:
+        """From the facts of a run's timing; negative numbers count as missing."""
+        times = {key.removesuffix(_STAGE): _number(values, key) for key in values if key.endswith(_STAGE)}
+        return cls(
+            images_per_second=_number(values, "images_per_second"),
+            steady_images_per_second=_number(values, "steady_images_per_second"),
+            limit=_number(values, "limit"),
+            fraction_of_limit=_number(values, "fraction_of_limit"),
+            seconds=_number(values, "seconds"),
+            stages={stage: ms for stage, ms in times.items() if ms is not None},
+            verdict=_get(values, "verdict", str),
+            written=values,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What is known about the run behind a predictions file; None where it is not told.
+
+    Args:
+        clsbench: Version that wrote it.
+        started: ISO 8601 with time zone.
+        images: Folder or image that was read.
+        model: The model file.
+        device: Device and provider, as JSON.
+        options: Batch size and whatever else was chosen, as JSON.
+        labels: Where the labels came from.
+        counts: Numbers of images.
+        metrics: Name -> value, as JSON.
+        metric_errors: Metric -> why it failed.
+        throughput: Images per second, and where the time went.
+        machine: Cores, platform and Python version, as JSON.
+    """
+
+    clsbench: str | None = None
+    started: str | None = None
+    images: str | None = None
+    model: ModelIdentity | None = None
+    device: JsonObject | None = None
+    options: JsonObject | None = None
+    labels: LabelOrigin | None = None
+    counts: Counts | None = None
+    metrics: JsonObject | None = None
+    metric_errors: JsonObject | None = None
+    throughput: Throughput | None = None
+    machine: JsonObject | None = None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """K names in the order of the model; empty where they are not known."""
+        return self.model.classes if self.model else ()
+
+    @property
+    def rows(self) -> int | None:
+        """How many rows were written."""
+        return self.counts.total if self.counts else None
+
+    @property
+    def images_per_second(self) -> float | None:
+        """Overall; above 0 where it is known."""
+        return (self.throughput.images_per_second if self.throughput else None) or None
+
+    @classmethod
+    def from_json(cls, values: JsonObject) -> Manifest:
+        """The inverse of :meth:`to_json`."""
+        model, labels = _get(values, "model", dict), _get(values, "labels", dict)
+        counts, throughput = _get(values, "counts", dict), _get(values, "throughput", dict)
+        return cls(
+            clsbench=_get(values, "clsbench", str),
+            started=_get(values, "started", str),
+            images=_get(values, "images", str),
+            model=None if model is None else ModelIdentity(
+                file=_get(model, "file", str), sha256=_get(model, "sha256", str), card=_get(model, "card", dict) or {}
+            ),
+            device=_get(values, "device", dict),
+            options=_get(values, "options", dict),
+            labels=None if labels is None else LabelOrigin(
+                _get(labels, "source", str), tuple(str(note) for note in _get(labels, "notes", list) or ())
+            ),
+            counts=None if counts is None else Counts(
+                total=_get(counts, "total", int), ok=_get(counts, "ok", int),
+                errors=_get(counts, "errors", int), labelled=_get(counts, "labelled", int),
+            ),
+            metrics=_get(values, "metrics", dict),
+            metric_errors=_get(values, "metric_errors", dict),
+            throughput=None if throughput is None else Throughput.from_json(throughput),
+            machine=_get(values, "machine", dict),
+        )  # fmt: skip
+
+    def to_json(self) -> dict[str, Json]:
+        """The facts of the manifest and of ``infer --json``; stable keys, see README."""
+        labels = self.labels
+        values: dict[str, Json] = {
+            "schema": SCHEMA,
+            "clsbench": self.clsbench,
+            "started": self.started,
+            "images": self.images,
+            "model": _told(vars(self.model)) if self.model else None,
+            "device": self.device,
+            "options": self.options,
+            "labels": {"source": labels.source, "notes": list(labels.notes)} if labels else None,
+            "counts": _told(vars(self.counts)) if self.counts else None,
+            "metrics": self.metrics,
+            "metric_errors": self.metric_errors,
+            "throughput": self.throughput.written if self.throughput else None,
+            "machine": self.machine,
+        }
+        return _told(values)
+
+
+def manifest_path(predictions: Path) -> Path:
+    """Where the manifest of a predictions file is: ``preds.csv.json``."""
+    return predictions.with_name(predictions.name + ".json")
+
+
+def write_manifest(predictions: Path, manifest: Manifest) -> None:
+    """Write the manifest beside the predictions file."""
+    write_json(manifest_path(predictions), manifest.to_json())
+
+
+def read_manifest(predictions: Path) -> tuple[Manifest, list[str]]:
+    """The manifest beside a predictions file, empty where there is none, and notes for the user."""
+    path = manifest_path(predictions)
     if not path.is_file():
-        return {}, []
+        return Manifest(), []
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        return {}, [f"{path} cannot be read and is left out: {error}"]
-    if not isinstance(facts, dict) or classes_of(facts) is None:
-        return {}, [f"{path} is no manifest of clsbench and is left out"]
-    return facts, []
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        return Manifest(), [f"{path} cannot be read and is ignored: {error}"]
+    manifest = Manifest.from_json(values) if isinstance(values, dict) else Manifest()
+    if not manifest.classes:
+        return Manifest(), [f"{path} is not a manifest of clsbench and is ignored"]
+    return manifest, []
 
 
-def classes_of(manifest: Mapping[str, Any]) -> list[str] | None:
-    """The classes of the model, in their order; None where the manifest does not tell."""
-    try:
-        classes = manifest["model"]["card"]["classes"]
-    except (KeyError, TypeError):
-        return None
-    return [str(name) for name in classes] if isinstance(classes, list) and classes else None
+def _told(values: Mapping[str, Json]) -> dict[str, Json]:
+    return {key: value for key, value in values.items() if value is not None}
 
 
-def rows_of(manifest: Mapping[str, Any]) -> int | None:
-    """How many rows were written; None where the manifest does not tell."""
-    counts = manifest.get("counts")
-    total = counts.get("total") if isinstance(counts, dict) else None
-    return total if isinstance(total, int) else None
+def _get(values: JsonObject, key: str, kind: type[T]) -> T | None:
+    value = values.get(key)
+    return value if isinstance(value, kind) and not isinstance(value, bool) else None
+
+
+def _number(values: JsonObject, key: str) -> float | None:
+    """A finite number of at least 0."""
+    value = _get(values, key, int) if isinstance(values.get(key), int) else _get(values, key, float)
+    return float(value) if value is not None and 0 <= value < 1e300 else None

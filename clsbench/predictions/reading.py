@@ -11,32 +11,27 @@ are the names that occur, sorted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from clsbench.errors import DataError, OptionError
-from clsbench.predictions.block import PREFIX, RANKED
 from clsbench.predictions.building import TableBuilder
-from clsbench.predictions.classes import ClassIndex
-from clsbench.predictions.file_formats import Kind, Source, open_source, read_batches
+from clsbench.predictions.cells import ClassIndex
+from clsbench.predictions.columns import COLUMNS, PREFIX, Kind, best_columns
+from clsbench.predictions.file_formats import TableFile, open_file, read_batches
 from clsbench.predictions.label_file import read_labels
-from clsbench.predictions.manifest import classes_of, read_manifest, rows_of
-from clsbench.predictions.spill import MEMORY_LIMIT, Scratch
+from clsbench.predictions.manifest import read_manifest
+from clsbench.predictions.outcomes import RANKED
+from clsbench.predictions.spill import MEMORY_LIMIT, Spill
 from clsbench.predictions.table import PredictionTable
 from clsbench.text import some
 
 #: The columns that are read, beside top1 … and p:<class>.
-KINDS: dict[str, Kind] = {
-    "path": "bytes",
-    "label": "codes",
-    "predicted": "codes",
-    "confidence": "number",
-    "label_confidence": "number",
-    "error": "bytes",
-}
+KINDS: dict[str, Kind] = {column.name: column.read for column in COLUMNS if column.read}
 
-#: How other tools call them, for hints.
+#: Names that other tools use for them, for hints.
 LIKELY = {
     "path": ("file", "filename", "image", "name", "id"),
     "predicted": ("pred", "prediction", "predicted_label", "class"),
@@ -68,15 +63,15 @@ def read_predictions(
             names a class that is not among the classes, or holds numbers that are no probabilities.
     """
     manifest, notes = read_manifest(file)
-    source = open_source(file)
-    wanted = _wanted(file, source, columns or {})
+    opened = open_file(file)
+    wanted = _wanted(file, opened, columns or {})
     listed = [name.removeprefix(PREFIX) for name in wanted if name.startswith(PREFIX)]
-    known = _known(file, classes_of(manifest), listed)
+    known = _known(file, manifest.classes, listed)
     index = ClassIndex(known)
-    with Scratch(memory_limit) as scratch:
-        builder = TableBuilder(file, index, known if listed else None, scratch)
+    with Spill(memory_limit) as spill:
+        builder = TableBuilder(file, index, known if listed else None, spill)
         ours = {theirs: name for name, theirs in wanted.items()}
-        for batch in read_batches(file, source, {theirs: _kind(name) for theirs, name in ours.items()}):
+        for batch in read_batches(file, opened, {theirs: _kind(name) for theirs, name in ours.items()}):
             builder.add({ours[theirs]: column for theirs, column in batch.items()})
         names = builder.names()
         given = read_labels(labels, names, index) if labels else None
@@ -84,9 +79,8 @@ def read_predictions(
             notes.append("the classes are the names that occur: there is no manifest beside the file")
         if given is not None and (missing := int((given < 0).sum())):
             notes.append(f"{missing} of {len(names)} images have no label in {labels}")
-        counted = rows_of(manifest)
-        if counted not in (None, len(names)):
-            notes.append(f"the file has {len(names)} rows, and the manifest beside it tells of {counted}")
+        if manifest.rows not in (None, len(names)):
+            notes.append(f"the file has {len(names)} rows, but the manifest beside it says {manifest.rows}")
         yield builder.table(names, given, manifest, notes)
 
 
@@ -96,58 +90,57 @@ def _kind(name: str) -> Kind:
     return KINDS.get(name, "codes")
 
 
-def _wanted(file: Path, source: Source, columns: Mapping[str, str]) -> dict[str, str]:
+def _wanted(file: Path, opened: TableFile, columns: Mapping[str, str]) -> dict[str, str]:
     """Our column names -> those in the file, for every column that is to be read."""
     strange = [name for name in columns if name not in KINDS and not name.startswith(PREFIX)]
     if strange:
         raise OptionError(
             f"there is no column '{strange[0]}' to map to", where="--columns", expected=f"{', '.join(KINDS)} or p:CLASS"
         )
-    if len(set(columns.values())) < len(columns):
+    taken, present = set(columns.values()), Counter(opened.columns)
+    if len(taken) < len(columns):
         raise OptionError("a column of the file cannot be two of ours", where="--columns", got=dict(columns))
-    missing = [theirs for theirs in columns.values() if theirs not in source.columns]
+    missing = [theirs for theirs in columns.values() if theirs not in present]
     if missing:
         raise DataError(
-            f"the file has no column '{missing[0]}'", where=file, got=f"the columns {some(source.columns, 20)}"
+            f"the file has no column '{missing[0]}'", where=file, got=f"the columns {some(opened.columns, 20)}"
         )
-    own = [*KINDS, *(f"top{k}" for k in range(1, RANKED + 1))]
-    own += [name for name in source.columns if name.startswith(PREFIX)]
-    taken = set(columns.values())
+    own = [*KINDS, *(column.name for column in best_columns(RANKED) if column.read)]
+    own += [name for name in present if name.startswith(PREFIX)]
     wanted = dict(columns) | {
-        name: name for name in own if name in source.columns and name not in columns and name not in taken
+        name: name for name in own if name in present and name not in columns and name not in taken
     }
-    _check(file, source, wanted)
+    _require_columns(file, opened.columns, wanted)
+    if twice := sorted(theirs for theirs in wanted.values() if present[theirs] > 1):
+        raise DataError("the file has two columns with the same name", where=file, got=some(twice))
     return wanted
 
 
-def _check(file: Path, source: Source, wanted: Mapping[str, str]) -> None:
+def _require_columns(file: Path, present: Sequence[str], wanted: Mapping[str, str]) -> None:
     lacking = [] if "path" in wanted else ["path"]
     if "predicted" not in wanted and not any(name.startswith(PREFIX) for name in wanted):
         lacking.append("predicted")
     if lacking:
-        near = {name: [theirs for theirs in LIKELY[name] if theirs in source.columns] for name in lacking}
+        near = {name: [theirs for theirs in LIKELY[name] if theirs in present] for name in lacking}
         example = ",".join(f"{name}={near[name][0] if near[name] else LIKELY[name][0]}" for name in lacking)
         raise DataError(
-            f"this is no predictions file of clsbench: it lacks the column {' and the column '.join(lacking)}",
+            f"not a predictions file of clsbench: it lacks the column {' and the column '.join(lacking)}",
             where=file,
-            got=f"the columns {some(source.columns, 20)}",
-            expected="path, predicted and, to be judged, label",
+            got=f"the columns {some(present, 20)}",
+            expected="path, predicted and, to be evaluated, label",
             hint=f"map its columns to ours, for example --columns {example}",
         )
-    twice = sorted({theirs for theirs in wanted.values() if source.columns.count(theirs) > 1})
-    if twice:
-        raise DataError("the file has two columns of one name", where=file, got=some(twice))
 
 
-def _known(file: Path, manifest: list[str] | None, columns: list[str]) -> list[str] | None:
+def _known(file: Path, manifest: Sequence[str], columns: list[str]) -> Sequence[str] | None:
     """The classes in their order, as far as they are told."""
-    if manifest is None or not columns:
+    if not manifest or not columns:
         return manifest or columns or None
-    if set(manifest) != set(columns):
+    if (expected := set(manifest)) != set(columns):
         raise DataError(
             "the probability columns are not the classes of the model",
             where=file,
-            got=some([name for name in columns if name not in set(manifest)]) or "fewer classes",
+            got=some([name for name in columns if name not in expected]) or "fewer classes",
             expected=f"the {len(manifest)} classes that {file.name}.json names: {some(manifest)}",
             hint="the manifest belongs to another file, or predictions of different models were mixed",
         )

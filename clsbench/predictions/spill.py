@@ -1,4 +1,4 @@
-"""Scratch: where the large arrays of an evaluation live, and how to walk through them.
+"""Spill: where the large arrays of an evaluation live, and how to walk through them.
 
 An array stays in memory while it fits below a limit. A larger one is a file in the folder
 for temporary files (TMPDIR), mapped into memory, and vanishes with the context. Pages of
@@ -30,7 +30,7 @@ MEMORY_LIMIT = 400_000_000
 PART = 1 << 22
 
 
-class Scratch:
+class Spill:
     """Makes arrays; a context manager, after which those in files are gone.
 
     Args:
@@ -85,12 +85,12 @@ class Blocks:
     """Blocks float32 (K, n) that arrive one after another and become one array (K, N).
 
     Args:
-        scratch: Makes the array, and keeps the blocks where they are too many for memory.
+        spill: Makes the array, and keeps the blocks where they are too many for memory.
         height: K.
     """
 
-    def __init__(self, scratch: Scratch, height: int) -> None:
-        self._scratch, self._height = scratch, height
+    def __init__(self, spill: Spill, height: int) -> None:
+        self._spill, self._height = spill, height
         self._waiting: deque[NDArray[np.float32]] = deque()
         self._widths: list[int] = []
         self._spool: Path | None = None
@@ -99,11 +99,11 @@ class Blocks:
         """Take a block."""
         self._widths.append(block.shape[1])
         self._waiting.append(block)
-        if self._height * sum(block.shape[1] for block in self._waiting) * 4 > self._scratch.limit // 4:
+        if self._height * sum(block.shape[1] for block in self._waiting) * 4 > self._spill.limit // 4:
             self._write()
 
     def _write(self) -> None:
-        more = self._scratch.file(4 * self._height * sum(block.shape[1] for block in self._waiting))
+        more = self._spill.file(4 * self._height * sum(block.shape[1] for block in self._waiting))
         self._spool = self._spool or more
         with self._spool.open("ab") as file:
             while self._waiting:
@@ -122,7 +122,7 @@ class Blocks:
 
     def joined(self) -> NDArray[np.float32]:
         """float32 (K, N): the blocks side by side. They are gone afterwards."""
-        whole, start = self._scratch.empty((self._height, sum(self._widths))), 0
+        whole, start = self._spill.empty((self._height, sum(self._widths))), 0
         for block in self._blocks():
             whole[:, start : start + block.shape[1]] = block
             start += block.shape[1]

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clsbench.errors import DataError
-from clsbench.predictions.block import Outcomes
-from clsbench.predictions.names import Names
-from clsbench.predictions.spill import Scratch, release
+from clsbench.predictions.cells import Names
+from clsbench.predictions.manifest import Manifest
+from clsbench.predictions.outcomes import Outcomes
+from clsbench.predictions.spill import Spill, release
 
 #: What a probability written as 0.000000 may have been, at most.
 HALF_DIGIT = 5e-7
@@ -35,9 +35,9 @@ class PredictionTable:
         probabilities: float32 (K, N), one row a class; NaN for images that were not classified.
             None where the file does not have them.
         errors: Name -> why that image was not classified.
-        manifest: What ``infer`` wrote beside the file, or empty.
+        manifest: What ``infer`` wrote beside the file; empty where there is none.
         notes: What the user should know.
-        scratch: Where more large arrays go.
+        spill: Where more large arrays go.
     """
 
     file: Path
@@ -49,9 +49,9 @@ class PredictionTable:
     label_confidence: NDArray[np.float64]
     probabilities: NDArray[np.float32] | None
     errors: Mapping[str, str]
-    manifest: Mapping[str, Any]
+    manifest: Manifest
     notes: tuple[str, ...]
-    scratch: Scratch = field(repr=False)
+    spill: Spill = field(repr=False)
 
     @property
     def predicted(self) -> NDArray[np.int32]:
@@ -61,8 +61,8 @@ class PredictionTable:
     @property
     def root(self) -> Path | None:
         """The folder the images were read from, by the manifest."""
-        images = self.manifest.get("images")
-        return Path(images) if isinstance(images, str) else None
+        images = self.manifest.images
+        return None if images is None else Path(images)
 
     def outcomes(self) -> Outcomes:
         """The labelled and classified images, for metrics.
@@ -88,7 +88,7 @@ class PredictionTable:
         """Some columns of the matrix; the matrix itself where that is all of them."""
         if rows.size == matrix.shape[1]:
             return matrix
-        chosen = self.scratch.empty((len(matrix), rows.size))
+        chosen = self.spill.empty((len(matrix), rows.size))
         for k in range(len(matrix)):
             chosen[k] = matrix[k][rows]
             release(matrix)
@@ -98,7 +98,7 @@ class PredictionTable:
     def _refuse(self) -> None:
         if (self.labels < 0).all():
             raise DataError(
-                "no image has a label, so nothing can be judged",
+                "no image has a label, so there is nothing to evaluate",
                 where=self.file,
                 hint="give the labels with --labels FILE.csv (columns path,label)",
             )

@@ -1,11 +1,8 @@
-"""Prediction files: CSV, JSON lines and Parquet, with the same columns in the same order.
+"""Prediction files: CSV, JSON lines and Parquet, with the columns of :mod:`clsbench.predictions.columns`.
 
-    path, label, predicted, confidence, label_confidence, correct, error[, top1, p1 … topK, pK]
-
-Confidences are probabilities, rounded to six places. With ``probabilities`` a column
-``p:<class>`` for each class follows (JSON lines: one object ``probabilities``), not rounded:
-the text reads back as the same float32. A file is written under a name that ends in
-``.partial`` and gets its own name when it is whole.
+With ``probabilities`` a column ``p:<class>`` for each class follows (JSON lines: one object
+``probabilities``), not rounded: the text reads back as the same float32. A file is written under
+a name that ends in ``.partial`` and gets its own name when it is complete; a failure removes it.
 """
 
 from __future__ import annotations
@@ -13,76 +10,39 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, ClassVar, Self
+from typing import IO, TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clsbench.card import ModelCard
 from clsbench.errors import DataError
-from clsbench.predictions.block import PREFIX, Predictions
+from clsbench.predictions.arrow import ArrowGroups
+from clsbench.predictions.block import Predictions
+from clsbench.predictions.columns import class_columns, columns, rows
 
-COLUMNS = ("path", "label", "predicted", "confidence", "label_confidence", "correct", "error")
-
-Row = list[str | float | bool | None]
-
-
-def columns(topk: int) -> list[str]:
-    """The column names, in order."""
-    return [*COLUMNS, *(name for k in range(1, topk + 1) for name in (f"top{k}", f"p{k}"))]
-
-
-def rows(predictions: Predictions, classes: tuple[str, ...], topk: int) -> Iterator[Row]:
-    """One row an image, in order; None where there is no value."""
-    probabilities, index = predictions.probabilities, np.arange(len(predictions.names))
-    ranked = predictions.top(max(1, topk))
-    values = np.take_along_axis(probabilities, ranked, axis=1).astype(float).round(6).tolist()
-    label_values = probabilities[index, predictions.labels].astype(float).round(6).tolist()
-    batch = zip(
-        predictions.names, predictions.labels.tolist(), predictions.errors,
-        ranked.tolist(), values, label_values, strict=True,
-    )  # fmt: skip
-    for name, label, error, best, best_values, label_value in batch:
-        truth = classes[label] if label >= 0 else None
-        if error is not None:
-            yield [name, truth, None, None, None, None, error, *[None] * (2 * topk)]
-            continue
-        known = label >= 0
-        row: Row = [
-            name, truth, classes[best[0]], best_values[0],
-            label_value if known else None, best[0] == label if known else None, None,
-        ]  # fmt: skip
-        for k in range(topk):
-            row += [classes[best[k]], best_values[k]]
-        yield row
-
-
-def _number_texts(values: NDArray[np.float32]) -> Any:
-    """An Arrow array of the shortest texts that read back as the same float32; null for NaN."""
+if TYPE_CHECKING:
     import pyarrow as pa
-
-    return pa.array(values.ravel(), from_pandas=True).cast(pa.string())
 
 
 class _FileWriter:
     """What the three writers share: the options, and the partial file.
 
     Args:
-        path: Of the file.
-        card: Of the model.
+        path: Path of the file.
+        card: Card of the model.
         topk: Columns for so many of the best classes.
         probabilities: Columns for the probabilities of all classes.
     """
-
-    suffix: ClassVar[str]
 
     def __init__(self, path: Path, card: ModelCard, *, topk: int = 0, probabilities: bool = False) -> None:
         self.path, self.classes, self.topk = path, card.classes, min(topk, len(card.classes))
         self.probabilities = probabilities
         self._partial = path.with_name(path.name + ".partial")
-        self._file: IO[Any]
+        self._file: IO[str]
 
     def __enter__(self) -> Self:
         try:
@@ -91,21 +51,52 @@ class _FileWriter:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._open()
         except OSError as error:
-            raise DataError("the predictions cannot be written", where=self.path, got=error.strerror) from None
+            raise self._unwritable(error) from None
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._close()
-        if error is None:
+        try:
+            if error is not None:
+                with suppress(OSError):
+                    self._close()
+                return
+            self._finish()
+            self._close()
             self._partial.replace(self.path)
+        except OSError as failure:
+            with suppress(OSError):
+                self._close()
+            raise self._unwritable(failure) from None
+        finally:
+            self._partial.unlink(missing_ok=True)
 
-    #: Names of files need not be valid text; this is how they survive the round trip.
+    def write(self, predictions: Predictions) -> None:
+        """Append a block.
+
+        Raises:
+            DataError: if the file cannot be written, for example because the disk is full.
+        """
+        try:
+            self._append(predictions)
+        except OSError as error:
+            raise self._unwritable(error) from None
+
+    def _unwritable(self, error: OSError) -> DataError:
+        return DataError("the predictions cannot be written", where=self.path, got=error.strerror or error)
+
+    #: File names need not be valid text; this is how they survive the round trip.
     odd_names: ClassVar[str] = "surrogateescape"
 
     def _open(self) -> None:
         self._file = self._partial.open("w", encoding="utf-8", errors=self.odd_names, newline="")
+
+    def _append(self, predictions: Predictions) -> None:
+        raise NotImplementedError
+
+    def _finish(self) -> None:
+        """Write what was held back."""
 
     def _close(self) -> None:
         self._file.close()
@@ -119,11 +110,10 @@ class CsvWriter(_FileWriter):
         self._csv = csv.writer(_Line(), lineterminator="\n")
         # The plain writer leaves a carriage return bare, and readers end the row there.
         self._quoting = csv.writer(_Line(), lineterminator="\n", quoting=csv.QUOTE_ALL)
-        more = [PREFIX + name for name in self.classes if self.probabilities]
-        self._file.write(self._line([*columns(self.topk), *more]) + "\n")
+        more = class_columns(self.classes if self.probabilities else ())
+        self._file.write(self._line([*(column.name for column in columns(self.topk)), *more]) + "\n")
 
-    def write(self, predictions: Predictions) -> None:
-        """Append a batch."""
+    def _append(self, predictions: Predictions) -> None:
         text = {True: "true", False: "false"}
         ends = self._numbers(predictions) if self.probabilities else [""] * len(predictions.names)
         for row, end in zip(rows(predictions, self.classes, self.topk), ends, strict=True):
@@ -147,7 +137,7 @@ class CsvWriter(_FileWriter):
 
 
 class _Line:
-    """A file that hands what is written back, as csv's writerow returns what write returns."""
+    """A file that returns what is written, as csv's writerow returns what write returns."""
 
     def write(self, text: str) -> str:
         return text
@@ -158,9 +148,8 @@ class JsonlWriter(_FileWriter):
 
     odd_names = "backslashreplace"
 
-    def write(self, predictions: Predictions) -> None:
-        """Append a batch."""
-        names = columns(self.topk)
+    def _append(self, predictions: Predictions) -> None:
+        names = [column.name for column in columns(self.topk)]
         lines = (
             json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False)
             for row in rows(predictions, self.classes, self.topk)
@@ -182,48 +171,26 @@ class JsonlWriter(_FileWriter):
 class ParquetWriter(_FileWriter):
     """Apache Parquet, written in groups of rows; null where there is no value."""
 
-    #: Rows gathered before a row group is written.
-    GROUP = 16384
-
     def _open(self) -> None:
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        kinds = {"confidence": pa.float64(), "label_confidence": pa.float64(), "correct": pa.bool_()}
-        kinds |= {f"p{k}": pa.float64() for k in range(1, self.topk + 1)}
-        named = [(name, kinds.get(name, pa.string())) for name in columns(self.topk)]
-        named += [(PREFIX + name, pa.float32()) for name in self.classes if self.probabilities]
-        self._schema = pa.schema(named)
-        self._rows: list[Row] = []
-        self._blocks: list[NDArray[np.float32]] = []
-        self._parquet = pq.ParquetWriter(self._partial, self._schema)
+        self._groups = ArrowGroups(self.classes, topk=self.topk, probabilities=self.probabilities)
+        self._parquet = pq.ParquetWriter(self._partial, self._groups.schema)
 
-    def write(self, predictions: Predictions) -> None:
-        """Append a batch."""
-        self._rows += rows(predictions, self.classes, self.topk)
-        if self.probabilities:
-            self._blocks.append(predictions.probabilities.T)
-        if len(self._rows) >= self.GROUP:
-            self._flush()
+    def _append(self, predictions: Predictions) -> None:
+        if (group := self._groups.add(predictions)) is not None:
+            self._parquet.write_table(group)
 
-    def _flush(self) -> None:
-        import pyarrow as pa
-
-        if self._rows:
-            named = zip(self._schema, zip(*self._rows, strict=True), strict=False)
-            arrays = [pa.array([_valid(v) for v in column], type=field.type) for field, column in named]
-            if self._blocks:
-                arrays += [pa.array(column, from_pandas=True) for column in np.concatenate(self._blocks, axis=1)]
-            self._parquet.write_table(pa.table(arrays, schema=self._schema))
-            self._rows, self._blocks = [], []
+    def _finish(self) -> None:
+        if (rest := self._groups.rest()).num_rows:
+            self._parquet.write_table(rest)
 
     def _close(self) -> None:
-        self._flush()
         self._parquet.close()
 
 
-def _valid(value: str | float | bool | None) -> str | float | bool | None:
-    """Parquet holds valid UTF-8 only: bytes of a file name that are none become U+FFFD."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return value
+def _number_texts(values: NDArray[np.float32]) -> pa.StringArray:
+    """The shortest texts that read back as the same float32; null for NaN."""
+    import pyarrow as pa
+
+    return pa.array(values.ravel(), from_pandas=True).cast(pa.string())

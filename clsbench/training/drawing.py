@@ -8,7 +8,8 @@ from clsbench.evaluation.metrics.accuracy import accuracy
 from clsbench.evaluation.metrics.confusion import confusion
 from clsbench.evaluation.metrics.probability import probability
 from clsbench.evaluation.report.plots import save_confusion, save_reliability
-from clsbench.predictions.block import OutcomeCollector, Predictions
+from clsbench.predictions.block import Predictions
+from clsbench.predictions.outcomes import OutcomeCollector
 from clsbench.training.curves import save_curves
 from clsbench.training.loop import Trainer
 from clsbench.training.recipes import stages
@@ -35,7 +36,7 @@ def save_pictures(setup: Setup, trainer: Trainer, classes: tuple[str, ...]) -> N
     rows = setup.val.indices
     collector = OutcomeCollector(classes)
     names = [setup.val.samples[row].name for row in rows]
-    collector.add(Predictions(names, setup.val.labels[rows], logits, [None] * len(rows)))
+    collector.add(Predictions(names, logits, [None] * len(rows), setup.val.labels[rows]))
     outcomes = collector.outcomes()
     if outcomes is not None and np.isfinite(logits).all():
         metrics = {**accuracy(outcomes), **confusion(outcomes), **probability(outcomes)}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from clsbench.predictions.block import RANKED, Outcomes
+from clsbench.predictions.outcomes import RANKED, Outcomes
 
 
 def dice(seed, images, classes, *, skill=0.0, present=None, throws=1 << 12):

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from scipy.special import softmax
 
-from clsbench.predictions.block import OutcomeCollector, Predictions
+from clsbench.predictions.block import Predictions
+from clsbench.predictions.outcomes import OutcomeCollector
 
 LOGITS = arrays(
     np.float32,
@@ -17,8 +18,8 @@ LOGITS = arrays(
 def predictions(logits, labels=None, errors=None, temperature=1.0):
     logits = np.asarray(logits, np.float32)
     count = len(logits)
-    labels = np.full(count, -1) if labels is None else np.asarray(labels)
-    return Predictions([f"{i}.png" for i in range(count)], labels, logits, errors or [None] * count, temperature)
+    labels = None if labels is None else np.asarray(labels)
+    return Predictions([f"{i}.png" for i in range(count)], logits, errors or [None] * count, labels, temperature)
 
 
 @given(LOGITS, st.sampled_from([0.25, 1.0, 3.0]))

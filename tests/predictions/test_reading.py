@@ -16,6 +16,7 @@ from clsbench.card import ModelCard
 from clsbench.errors import ClsbenchError, DataError, OptionError
 from clsbench.predictions import spill
 from clsbench.predictions.block import Predictions
+from clsbench.predictions.manifest import Manifest
 from clsbench.predictions.reading import read_predictions
 from clsbench.testing import installed
 from clsbench.transform import ImageTransform
@@ -33,7 +34,7 @@ def batch(count=40, seed=0, errors=(3, 7), unlabelled=(5,), start=0):
     labels[list(unlabelled)] = -1
     logits[list(errors)] = np.nan
     reasons = ["damaged,\nbeyond repair" if k in errors else None for k in range(count)]
-    return Predictions([f"some, folder/{start + k}.png" for k in range(count)], labels, logits, reasons)
+    return Predictions([f"some, folder/{start + k}.png" for k in range(count)], logits, reasons, labels)
 
 
 def clean(count):
@@ -144,7 +145,7 @@ def test_without_probabilities_the_rounded_confidences_are_taken(file):
 
 def test_a_probability_rounded_to_zero_is_half_a_digit_at_most(tmp_path):
     logits = np.array([[30, 0, 0, 0, 0, 0, 0]], np.float32)
-    got = read(write(tmp_path / "preds.csv", Predictions(["a.png"], np.array([1]), logits, [None])))
+    got = read(write(tmp_path / "preds.csv", Predictions(["a.png"], logits, [None], np.array([1]))))
     assert (got.table.label_confidence.tolist(), got.outcomes.label_confidence.tolist()) == ([0], [5e-7])
     assert "in 1 rows the true class has the probability 0" in got.table.notes[0]
 
@@ -168,7 +169,7 @@ def test_unlabelled_predictions_cannot_be_judged(file):
 
 @pytest.mark.parametrize("name", ["a,\n b.png", "return\rhere.png", 'quo"te.png', "\u2028 猫.png", "null", "\\udce9"])
 def test_odd_names_survive(file, name):
-    assert list(read(write(file, Predictions([name], np.array([0]), clean(1).logits, [None]))).table.names) == [name]
+    assert list(read(write(file, Predictions([name], clean(1).logits, [None], np.array([0])))).table.names) == [name]
 
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
@@ -182,7 +183,7 @@ def test_any_names_and_classes_survive(names, classes, suffix):
     card = ModelCard(classes=tuple(classes), transform=ImageTransform(size=(2, 2)))
     logits = np.random.default_rng(0).normal(size=(len(names), len(classes))).astype(np.float32)
     labels = np.arange(len(names)) % len(classes)
-    predictions = Predictions(names, labels, logits, [None] * len(names))
+    predictions = Predictions(names, logits, [None] * len(names), labels)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / f"preds.{suffix}"
         with installed("writer", suffix).build(file, card, probabilities=True, topk=2) as writer:
@@ -196,7 +197,7 @@ def test_any_names_and_classes_survive(names, classes, suffix):
 def test_names_that_are_no_utf8_survive_where_the_file_keeps_them(file):
     logits = np.random.default_rng(0).normal(size=(2, len(CLASSES))).astype(np.float32)
     names = ["caf\udce9.png", "b.png"]
-    written = write(file, Predictions(names, np.array([0, 1]), logits, [None, "in caf\udce9"]), probabilities=True)
+    written = write(file, Predictions(names, logits, [None, "in caf\udce9"], np.array([0, 1])), probabilities=True)
     if file.suffix == ".parquet":
         names[0] = "caf\ufffd.png"
     got = read(written).table
@@ -227,7 +228,7 @@ def test_rows_beyond_one_block_of_text(tmp_path):
 def test_the_manifest_says_which_classes_there_are_and_where_the_images_lay(file):
     table = read(write(file, clean(3))).table
     assert (table.classes, table.root) == (CLASSES, Path("/photos"))
-    assert table.manifest["model"]["card"]["classes"] == list(CLASSES)
+    assert table.manifest.classes == CLASSES
 
 
 def test_without_a_manifest_the_probability_columns_do(file):
@@ -258,15 +259,15 @@ def test_what_is_no_manifest_is_left_out_with_a_note(file, text):
     write(file, clean(3), probabilities=True)
     file.with_name(file.name + ".json").write_text(text)
     table = read(file).table
-    assert (table.classes, dict(table.manifest)) == (CLASSES, {})
-    assert "left out" in table.notes[0]
+    assert (table.classes, table.manifest) == (CLASSES, Manifest())
+    assert "ignored" in table.notes[0]
 
 
 def test_a_manifest_of_another_number_of_rows_is_noted(tmp_path):
     file = write(tmp_path / "preds.csv", clean(3))
     lines = file.read_text().splitlines(keepends=True)
     file.write_text("".join(lines[:3]))
-    assert read(file).table.notes == ("the file has 2 rows, and the manifest beside it tells of 3",)
+    assert read(file).table.notes == ("the file has 2 rows, but the manifest beside it says 3",)
 
 
 def test_probability_columns_of_other_classes_are_refused(file):
@@ -402,18 +403,18 @@ BAD = {
     "other separator": ("path;label;predicted\nx;a;b\n", "lacks the column path"),
     "header only": ("path,label,predicted\n", "no rows"),
     "nothing": ("", "is empty"),
-    "a path twice": ("path,predicted\nx,a\ny,a\nx,b\n", "a path stands more than once"),
+    "a path twice": ("path,predicted\nx,a\ny,a\nx,b\n", "a path occurs more than once"),
     "no path": ("path,predicted\nx,a\n,a\n", "rows have no path"),
     "a short row": ("path,label,predicted\nx,a,b\ny,a\n", "cannot be read"),
     "text for a number": ("path,predicted,confidence\nx,a,high\n", "cannot be read"),
-    "percent": ("path,predicted,confidence\nx,a,97.5\n", "a confidence is no probability"),
-    "logits": ("path,p:a,p:b\nx,0.5,0.5\ny,2.5,-1\n", "are no probabilities"),
-    "a sum far from 1": ("path,p:a,p:b\nx,0.5,0.49\n", "are no probabilities"),
-    "negative": ("path,p:a,p:b\nx,1.5,-0.5\n", "are no probabilities"),
-    "a probability missing": ("path,predicted,p:a,p:b\nx,a,1,\n", "are no probabilities"),
-    "nan": ("path,predicted,p:a,p:b\nx,a,nan,nan\n", "are no probabilities"),
-    "two columns of one name": ("path,predicted,predicted\nx,a,b\n", "two columns of one name"),
-    "mixed predictions": ("path,predicted,top1,p1\nx,a,b,0.5\n", "not the same class"),
+    "percent": ("path,predicted,confidence\nx,a,97.5\n", "a confidence is not a probability"),
+    "logits": ("path,p:a,p:b\nx,0.5,0.5\ny,2.5,-1\n", "are not probabilities"),
+    "a sum far from 1": ("path,p:a,p:b\nx,0.5,0.49\n", "are not probabilities"),
+    "negative": ("path,p:a,p:b\nx,1.5,-0.5\n", "are not probabilities"),
+    "a probability missing": ("path,predicted,p:a,p:b\nx,a,1,\n", "are not probabilities"),
+    "nan": ("path,predicted,p:a,p:b\nx,a,nan,nan\n", "are not probabilities"),
+    "two columns with the same name": ("path,predicted,predicted\nx,a,b\n", "two columns with the same name"),
+    "mixed predictions": ("path,predicted,top1,p1\nx,a,b,0.5\n", "predicted and top1 differ"),
 }
 
 
@@ -437,7 +438,7 @@ def test_a_file_that_is_not_ours_says_how_to_map_its_columns(foreign):
 def test_many_duplicates_are_counted_and_three_are_named(foreign):
     rows = "".join(f"{k % 6},a\n" for k in range(11))
     error = refusal(foreign(f"path,predicted\n{rows}"))
-    assert error.what == "5 paths stand more than once"
+    assert error.what == "5 paths occur more than once"
     assert error.facts["got"] == "0, 1, 2, …"
 
 

@@ -8,6 +8,7 @@ from scipy.special import softmax
 
 from clsbench.card import ModelCard
 from clsbench.errors import DataError
+from clsbench.predictions import arrow
 from clsbench.predictions.block import Predictions
 from clsbench.testing import check_writer, installed
 from clsbench.transform import ImageTransform
@@ -17,7 +18,7 @@ COLUMNS = ["path", "label", "predicted", "confidence", "label_confidence", "corr
 CARD = ModelCard(classes=("cat", "big, bad wolf", 'dog "Rex"'), transform=ImageTransform(size=(2, 2)))
 LOGITS = np.array([[3, 1, 0], [0, 2, 1], [np.nan] * 3, [0, 1, 4]], np.float32)
 BATCH = Predictions(
-    ["a.png", "b.png", "c.png", "d.png"], np.array([0, 2, 1, -1]), LOGITS, [None, None, "damaged,\nbeyond repair", None]
+    ["a.png", "b.png", "c.png", "d.png"], LOGITS, [None, None, "damaged,\nbeyond repair", None], np.array([0, 2, 1, -1])
 )
 PROBABILITIES = softmax(LOGITS.astype(float), axis=1)
 
@@ -80,7 +81,7 @@ def test_values_are_the_probabilities_and_names(file):
 
 
 def test_temperature_is_in_the_confidences(file):
-    write(file, [Predictions(BATCH.names, BATCH.labels, LOGITS, BATCH.errors, 2.0)])
+    write(file, [Predictions(BATCH.names, LOGITS, BATCH.errors, BATCH.labels, 2.0)])
     assert read(file)[0]["confidence"] == pytest.approx(softmax([1.5, 0.5, 0]).max(), abs=1e-6)
 
 
@@ -99,7 +100,7 @@ def test_probabilities_come_last_a_column_each_or_one_object(file):
 
 def test_probabilities_are_the_same_float32_when_read(file):
     logits = np.random.default_rng(0).normal(scale=[[0.1], [1], [10], [40]], size=(500, 4, 3)).reshape(-1, 3)
-    batch = Predictions([str(k) for k in range(2000)], np.zeros(2000, int), logits.astype(np.float32), [None] * 2000)
+    batch = Predictions([str(k) for k in range(2000)], logits.astype(np.float32), [None] * 2000)
     write(file, [batch], probabilities=True)
     got = np.array([list(probabilities(row, CARD.classes).values()) for row in read(file)])
     np.testing.assert_array_equal(got.astype(np.float32), batch.probabilities)
@@ -108,7 +109,7 @@ def test_probabilities_are_the_same_float32_when_read(file):
 def test_text_is_as_short_as_the_number_allows(tmp_path):
     logits = np.log(np.array([[0.5, 0.25, 0.25]], np.float32))
     for name in ("csv", "jsonl"):
-        write(tmp_path / f"p.{name}", [Predictions(["a"], np.array([-1]), logits, [None])], probabilities=True)
+        write(tmp_path / f"p.{name}", [Predictions(["a"], logits, [None])], probabilities=True)
     assert (tmp_path / "p.csv").read_text().endswith(",,,,0.5,0.25,0.25\n")
     assert '"cat": 0.5, "big, bad wolf": 0.25, ' in (tmp_path / "p.jsonl").read_text()
 
@@ -132,7 +133,7 @@ def test_an_unreadable_image_has_no_probabilities(file):
 def test_classes_with_odd_names_have_columns_too(file):
     classes = ("100 %", "%s {x}", "a.b", "return\rhere", 'quo"te', "new\nline, here", "p:p", "猫\u2028")
     card = ModelCard(classes=classes, transform=ImageTransform(size=(2, 2)))
-    batch = Predictions(["a"], np.array([0]), np.zeros((1, 8), np.float32), [None])
+    batch = Predictions(["a"], np.zeros((1, 8), np.float32), [None])
     write(file, [batch], card=card, probabilities=True)
     assert [probabilities(row, classes) for row in read(file)] == [dict.fromkeys(classes, 0.125)]
 
@@ -151,13 +152,13 @@ def test_classes_with_odd_names_have_columns_too(file):
     ],
 )
 def test_odd_file_names_survive(file, name):
-    write(file, [Predictions([name], np.array([0]), LOGITS[:1], [None])])
+    write(file, [Predictions([name], LOGITS[:1], [None], np.array([0]))])
     assert [(row["path"], row["correct"]) for row in read(file)] == [(name, True)]
 
 
 def test_names_that_are_not_utf8_survive_or_are_marked(file):
     name = "caf\udce9.png"
-    write(file, [Predictions([name], np.array([-1]), LOGITS[:1], [None])])
+    write(file, [Predictions([name], LOGITS[:1], [None])])
     assert read(file)[0]["path"] == ("caf\ufffd.png" if file.suffix == ".parquet" else name)
 
 
@@ -176,9 +177,7 @@ def test_parquet_types_do_not_depend_on_the_rows(tmp_path):
 
 
 def test_parquet_row_groups_keep_the_order(tmp_path, monkeypatch):
-    from clsbench.predictions.writers import ParquetWriter
-
-    monkeypatch.setattr(ParquetWriter, "GROUP", 6)
+    monkeypatch.setattr(arrow, "GROUP", 6)
     write(tmp_path / "p.parquet", [BATCH] * 5, probabilities=True)
     assert pyarrow.parquet.ParquetFile(tmp_path / "p.parquet").num_row_groups > 1
     rows = read(tmp_path / "p.parquet")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from clsbench.errors import DataError
 from clsbench.evaluation.comparison.pairwise import Answers
-from clsbench.predictions.names import Names
+from clsbench.predictions.cells import Names
 from clsbench.predictions.table import PredictionTable
 from clsbench.text import some
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from clsbench.evaluation.intervals import wilson
-from clsbench.predictions.block import RANKED, Outcomes
+from clsbench.predictions.outcomes import RANKED, Outcomes
 
 
 def build() -> Callable[[Outcomes], dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from clsbench.evaluation.metrics.per_class import per_class
-from clsbench.predictions.block import Outcomes
+from clsbench.predictions.outcomes import Outcomes
 
 
 def build() -> Callable[[Outcomes], dict[str, Any]]:

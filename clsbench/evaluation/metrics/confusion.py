@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from clsbench.predictions.block import Outcomes
+from clsbench.predictions.outcomes import Outcomes
 
 #: Up to so many classes the matrix is written in full.
 DENSE = 50

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from clsbench.evaluation.absence import absent
 from clsbench.evaluation.intervals import wilson
-from clsbench.predictions.block import Outcomes
+from clsbench.predictions.outcomes import Outcomes
 
 #: Confidences from which on an image counts as decided.
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)

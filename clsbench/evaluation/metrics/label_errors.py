@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clsbench.evaluation.absence import NO_NAMES, NO_PROBABILITIES, absent
-from clsbench.predictions.block import Outcomes
+from clsbench.predictions.outcomes import Outcomes
 from clsbench.predictions.spill import parts
 
 #: Differences of probabilities that count as none; cleanlab's.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from clsbench.evaluation.intervals import wilson
-from clsbench.predictions.block import Outcomes
+from clsbench.predictions.outcomes import Outcomes
 
 
 def build() -> Callable[[Outcomes], dict[str, Any]]:

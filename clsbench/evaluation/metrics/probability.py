@@ -11,7 +11,7 @@ import numpy as np
 from clsbench.errors import OptionError
 from clsbench.evaluation.absence import NO_PROBABILITIES, absent
 from clsbench.evaluation.metrics.calibration import expected_calibration_error, reliability
-from clsbench.predictions.block import Outcomes
+from clsbench.predictions.outcomes import Outcomes
 from clsbench.predictions.spill import parts
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clsbench.evaluation.absence import NO_PROBABILITIES, absent
-from clsbench.predictions.block import Outcomes
+from clsbench.predictions.outcomes import Outcomes
 from clsbench.predictions.spill import release
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from clsbench.evaluation.absence import NO_NAMES, absent
-from clsbench.predictions.block import Outcomes
+from clsbench.predictions.outcomes import Outcomes
 
 
 def build(*, limit: int = 100) -> Callable[[Outcomes], dict[str, Any]]:

@@ -134,7 +134,7 @@ def _sections(
         "errors": [(formats.name(name), reason) for name, reason in errors[:ERRORS]] if errors is not None else None,
         "speed": speed(facts),
         "no_speed": NO_MANIFEST if not facts.get("model") else "the manifest beside the predictions does not tell it",
-        "provenance": provenance(facts, table.manifest if table is not None else {}),
+        "provenance": provenance(facts, table.manifest.to_json() if table is not None else {}),
         "has_images": bool(images),
         "has_pictures": bool(pictures),
     }

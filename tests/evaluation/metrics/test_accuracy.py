@@ -4,14 +4,15 @@ from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, top_k_accuracy_score
 
 from clsbench.evaluation.metrics.accuracy import accuracy
-from clsbench.predictions.block import OutcomeCollector, Predictions
+from clsbench.predictions.block import Predictions
+from clsbench.predictions.outcomes import OutcomeCollector
 
 
 def outcomes(labels, logits):
     labels, logits = np.asarray(labels), np.asarray(logits, np.float32)
     collector = OutcomeCollector(tuple(f"class {k}" for k in range(logits.shape[1])))
     names = [str(i) for i in range(len(labels))]
-    collector.add(Predictions(names, labels, logits, [None] * len(labels)))
+    collector.add(Predictions(names, logits, [None] * len(labels), labels))
     return collector.outcomes()
 
 

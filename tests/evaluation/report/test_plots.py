@@ -7,7 +7,7 @@ from clsbench.errors import DataError
 from clsbench.evaluation.metrics.calibration import expected_calibration_error, reliability
 from clsbench.evaluation.metrics.confusion import confusion
 from clsbench.evaluation.report.plots import BARS, save_accuracy_throughput, save_confusion, save_reliability
-from clsbench.predictions.block import Outcomes
+from clsbench.predictions.outcomes import Outcomes
 
 
 @pytest.fixture

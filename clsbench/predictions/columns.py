@@ -1,0 +1,86 @@
+"""The columns of a predictions file: names, order, types and values. Writers and reader follow this one list.
+
+    path, label, predicted, confidence, label_confidence, correct, error[, top1, p1 … topK, pK]
+
+Confidences are probabilities, rounded to six places. A column ``p:<class>`` for each class may follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from clsbench.predictions.block import Predictions
+
+#: In a predictions file the probability of class ``cat`` is in the column ``p:cat``.
+PREFIX = "p:"
+
+#: How a column is read: bytes (file names need not be text), codes of a dictionary of texts,
+#: float64, float32.
+Kind = Literal["bytes", "codes", "number", "probability"]
+
+Row = list[str | float | bool | None]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its name, its Arrow type when written, and how it is read, None where it is not."""
+
+    name: str
+    written: Literal["string", "double", "bool"]
+    read: Kind | None
+
+
+COLUMNS = (
+    Column("path", "string", "bytes"),
+    Column("label", "string", "codes"),
+    Column("predicted", "string", "codes"),
+    Column("confidence", "double", "number"),
+    Column("label_confidence", "double", "number"),
+    Column("correct", "bool", None),
+    Column("error", "string", "bytes"),
+)
+
+
+def best_columns(topk: int) -> list[Column]:
+    """``top1``, ``p1`` … ``topK``, ``pK``: the best classes and their probabilities."""
+    pairs = ((Column(f"top{k}", "string", "codes"), Column(f"p{k}", "double", None)) for k in range(1, topk + 1))
+    return [column for pair in pairs for column in pair]
+
+
+def columns(topk: int) -> list[Column]:
+    """All columns but the probabilities of every class, in order."""
+    return [*COLUMNS, *best_columns(topk)]
+
+
+def class_columns(classes: Sequence[str]) -> list[str]:
+    """The names of the columns with the probabilities of every class."""
+    return [PREFIX + name for name in classes]
+
+
+def rows(predictions: Predictions, classes: tuple[str, ...], topk: int) -> Iterator[Row]:
+    """One row of :func:`columns` per image, in order; None where there is no value."""
+    probabilities, index = predictions.probabilities, np.arange(len(predictions.names))
+    ranked = predictions.top(max(1, topk))
+    values = np.take_along_axis(probabilities, ranked, axis=1).astype(float).round(6).tolist()
+    label_values = probabilities[index, predictions.labels].astype(float).round(6).tolist()
+    batch = zip(
+        predictions.names, predictions.labels.tolist(), predictions.errors,
+        ranked.tolist(), values, label_values, strict=True,
+    )  # fmt: skip
+    for name, label, error, best, best_values, label_value in batch:
+        truth = classes[label] if label >= 0 else None
+        if error is not None:
+            yield [name, truth, None, None, None, None, error, *[None] * (2 * topk)]
+            continue
+        known = label >= 0
+        row: Row = [
+            name, truth, classes[best[0]], best_values[0],
+            label_value if known else None, best[0] == label if known else None, None,
+        ]  # fmt: skip
+        for k in range(topk):
+            row += [classes[best[k]], best_values[k]]
+        yield row
