@@ -6,16 +6,21 @@ The names below are for plugin authors. Nothing heavy is imported until one is u
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+# Before ONNX Runtime is imported by anything of ours; a user's own setting stays.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from clsbench.card import ModelCard
     from clsbench.datasets.dataset import Dataset, Sample
     from clsbench.errors import ClsbenchError, DataError, DeviceError, ModelError, OptionError, PluginError
     from clsbench.hookspecs import Component, hookimpl
-    from clsbench.inference.backend import Backend
+    from clsbench.inference.backend import Backend, DeviceInfo
+    from clsbench.inference.job import Execution, JobSpec
     from clsbench.models.classifier import Classifier
     from clsbench.models.imagenet import imagenet_classes
     from clsbench.models.weights import load_state, read_state
@@ -35,6 +40,9 @@ _HOMES = {
     "Component": "clsbench.hookspecs",
     "hookimpl": "clsbench.hookspecs",
     "Backend": "clsbench.inference.backend",
+    "DeviceInfo": "clsbench.inference.backend",
+    "Execution": "clsbench.inference.job",
+    "JobSpec": "clsbench.inference.job",
     "Classifier": "clsbench.models.classifier",
     "imagenet_classes": "clsbench.models.imagenet",
     "load_state": "clsbench.models.weights",
@@ -52,7 +60,10 @@ __all__ = [
     "DataError",
     "Dataset",
     "DeviceError",
+    "DeviceInfo",
+    "Execution",
     "ImageTransform",
+    "JobSpec",
     "ModelCard",
     "ModelError",
     "OptionError",

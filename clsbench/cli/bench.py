@@ -35,7 +35,7 @@ def bench(
     from clsbench import runs
     from clsbench.cli.composition import registry
     from clsbench.cli.terminal import Terminal
-    from clsbench.inference.bench import MAX_ROUNDS, environment, run_benchmark
+    from clsbench.inference.bench import MAX_ROUNDS, environment_json, run_benchmark
     from clsbench.model_file import read_card
 
     terminal = Terminal(json=json, quiet=quiet)
@@ -68,7 +68,7 @@ def bench(
             "scenario": scenario,
             "device": device,
             "benchmarks": [b.to_json() for b in made],
-            "environment": environment(),
+            "environment": environment_json(),
         }
     )
 

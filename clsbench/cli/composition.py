@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clsbench.errors import ModelError, OptionError
-from clsbench.options import check_options, option_types
+from clsbench.options import PREFIXES, Use, assign, option_types
+from clsbench.options import parse_with as split_with
 from clsbench.registry import Registry, Resolved
 
 if TYPE_CHECKING:
@@ -29,9 +30,7 @@ def registry() -> Registry:
     return Registry(builtin, version=__version__)
 
 
-def resolve(
-    kind: str, name: str, given: dict[str, dict[str, str]], *, prefix: str | None = None
-) -> tuple[Resolved, dict[str, Any]]:
+def resolve(kind: str, name: str, given: dict[str, dict[str, str]]) -> tuple[Resolved, dict[str, Any]]:
     """A component and its checked options out of ``--with``.
 
     Raises:
@@ -39,9 +38,19 @@ def resolve(
         PluginError: for an ambiguous or broken plugin.
     """
     found = registry().resolve(kind, name)
-    prefix = prefix or kind
-    options = check_options(found.component.build, given.get(prefix, {}), owner=name, prefix=prefix)
+    prefix = PREFIXES.get(kind, kind)
+    (options,) = assign([f"{prefix}.{k}={v}" for k, v in given.get(prefix, {}).items()], [Use(kind, found)])
     return found, options
+
+
+def parse_with(pairs: Sequence[str], kinds: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Sort ``kind.key=value`` texts by kind."""
+    options: dict[str, dict[str, str]] = {}
+    for option in split_with(pairs):
+        if option.prefix not in kinds:
+            raise OptionError("cannot read an option", where="--with", got=option, expected=", ".join(kinds))
+        options.setdefault(option.prefix, {})[option.key] = option.text
+    return options
 
 
 def asked(given: dict[str, dict[str, str]], **options: Any) -> dict[str, dict[str, str]]:
@@ -102,7 +111,7 @@ def build_dataset(
                 "there is no such file or folder", where="DATA", got=root, hint=f"did you mean --dataset {root}?"
             )
     fitting = "digits" if root is None else "csv" if root.suffix.lower() == ".csv" else "folder"
-    found, options = resolve("dataset", name or fitting, given, prefix="data")
+    found, options = resolve("dataset", name or fitting, given)
     # Absolute, so that run.json means the same files from everywhere.
     options = {key: value.resolve() if isinstance(value, Path) else value for key, value in options.items()}
     options = {**accepted(found, seed=seed), **explicit(found, **asked), **options}

@@ -42,9 +42,8 @@ def datasets(
 
         print_components("dataset", json=json, quiet=quiet)
         return
-    from clsbench.cli.composition import build_dataset, rebuild_dataset, settled
+    from clsbench.cli.composition import build_dataset, parse_with, rebuild_dataset, settled
     from clsbench.cli.terminal import Terminal
-    from clsbench.options import parse_with
     from clsbench.runs import find
 
     terminal = Terminal(json=json, quiet=quiet)

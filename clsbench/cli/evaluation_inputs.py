@@ -66,9 +66,8 @@ def judge(
     terminal: Terminal, table: PredictionTable, metrics: Sequence[str] | None, *, min_count: int, options: Any
 ) -> dict[str, Any]:
     """All metrics of a table: what ``evaluate --json`` holds."""
-    from clsbench.cli.composition import resolve
+    from clsbench.cli.composition import parse_with, resolve
     from clsbench.evaluation.judging import METRICS, evaluate
-    from clsbench.options import parse_with
 
     given = parse_with(options or (), ("metric",))
     resolved = [resolve("metric", name, {}) for name in METRICS]

@@ -41,10 +41,9 @@ def export(
     quiet: Quiet = False,
 ) -> None:
     """Export to ONNX; the file is written only if it agrees with the network (else exit 3)."""
-    from clsbench.cli.composition import asked
+    from clsbench.cli.composition import asked, parse_with
     from clsbench.cli.terminal import Terminal
     from clsbench.errors import OptionError
-    from clsbench.options import parse_with
 
     terminal = Terminal(json=json, quiet=quiet)
     if model and run:

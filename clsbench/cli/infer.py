@@ -56,13 +56,13 @@ def infer(
     quiet: Quiet = False,
 ) -> None:
     """Classify every image of a folder; each gets a row, readable or not."""
-    from clsbench.cli.composition import accepted, build_decoders, explicit, resolve
+    from clsbench.cli.composition import accepted, explicit, parse_with, resolve
     from clsbench.cli.infer_report import print_tables
     from clsbench.cli.terminal import Terminal
     from clsbench.errors import OptionError
-    from clsbench.inference.job import InferenceJob, write_manifest
-    from clsbench.machine import available_cores
-    from clsbench.options import parse_with
+    from clsbench.inference.executors import ThreadsExecutor
+    from clsbench.inference.job import JobSpec, run_job
+    from clsbench.runs import write_json
 
     terminal = Terminal(json=json, quiet=quiet)
     used = [
@@ -77,7 +77,7 @@ def infer(
     engine, engine_options = resolve("backend", backend, given)
     measures = [resolve("metric", name, {}) for name in ("accuracy", "per-class")]
     measures += [resolve("metric", name, given) for name in metrics or ()]
-    readers = build_decoders(decoders or (), given)
+    readers = [found.opener(**chosen) for found, chosen in (resolve("decoder", n, given) for n in decoders or ())]
 
     file, card = _model(terminal, model)
     listing = _list(terminal, images, readers)
@@ -88,16 +88,10 @@ def infer(
     general = explicit(engine, streams=streams, threads=threads, allow_fallback=allow_fallback)
     mode = "cached" if tune == "quick" and len(samples) < WORTH_TUNING else tune
     general |= accepted(engine, batch_size=batch_size, tune=mode)
-    job = InferenceJob(
-        card,
-        engine.build(file, device, **(general | engine_options)),
-        decoders=readers,
-        decode_threads=available_cores(),
-        batch_size=batch_size,
-        fast_decode=fast_decode,
-    )
-    if job.backend.device.get("reason"):
-        terminal.note(f"running on the CPU: {job.backend.device['reason']}")
+    spec = JobSpec(
+        model=file, card=card, backend=engine.opener(**(general | engine_options)), device=device,
+        decoders=tuple(readers), batch_size=batch_size, fast_decode=fast_decode,
+    )  # fmt: skip
     if probabilities and writer:
         writer_options = {**explicit(writer, probabilities=True), **writer_options}
     elif probabilities:
@@ -114,20 +108,23 @@ def infer(
                 progress.update(task, completed=done, errors=f"{errors} errors" if errors else "")
                 shown = time.monotonic()
 
-        result = job.run(samples, sink, show)
-    facts = result.facts(
-        file, card, images, labels=truth, metrics=[(m.qualified, m.build(**o)) for m, o in measures],
-        options={**job.plan(), "topk": topk, "fast_decode": fast_decode, "with": options or []},
+        executor = ThreadsExecutor()
+        result = _consume(terminal, executor, run_job(executor, spec, samples), card, truth, sink, show)
+    assert executor.execution is not None
+    facts = _facts(
+        result, executor.execution, file, card, images,
+        labels=truth, metrics=[(m.qualified, m.build(**o)) for m, o in measures],
+        options={**executor.execution.plan.to_json(), "topk": topk, "fast_decode": fast_decode, "with": options or []},
     )  # fmt: skip
     if out:
-        write_manifest(out, facts)
+        write_json(out.with_name(out.name + ".json"), facts)
         terminal.note(f"written: {out} and {out.name}.json")
     for name, reason in facts["metric_errors"].items():
         terminal.warn(f"metric {name} failed: {reason}")
     print_tables(terminal, facts)
     terminal.facts(facts)
-    if result.errors == len(samples):
-        terminal.warn(f"none of the {len(samples)} images could be classified: {result.first_error}")
+    if result["errors"] == len(samples):
+        terminal.warn(f"none of the {len(samples)} images could be classified: {result['first_error']}")
         raise typer.Exit(3)
 
 
@@ -153,7 +150,7 @@ def _list(terminal: Terminal, images: Path, readers: Sequence[Any]) -> Listing:
     from clsbench.images.formats import SUFFIXES
     from clsbench.images.listing import list_images
 
-    more = {f".{name}" for reader in readers for name in reader.formats}
+    more = {f".{name}" for reader in readers for name in reader().formats}
     listing = list_images(images, suffixes=SUFFIXES | more)
     if listing.skipped:
         others = ", ".join(f"{n} {suffix}" for suffix, n in listing.skipped.most_common(5))
@@ -179,3 +176,90 @@ def _samples(listing: Listing, labels: Labels) -> list[Sample]:
         Sample(name, f"{root}/{name}", label if label >= 0 else None)
         for name, label in zip(listing.names, labels.index, strict=True)
     ]
+
+
+def _consume(
+    terminal: Terminal, executor: Any, blocks: Any, card: ModelCard, labels: Labels, writer: Any, show: Any
+) -> dict[str, Any]:
+    """Run the job and hand its blocks on."""
+    import contextlib
+    from datetime import UTC, datetime
+
+    import numpy as np
+
+    from clsbench.predictions.block import OutcomeCollector
+
+    collector, index, told = OutcomeCollector(card.classes), np.array(labels.index, np.int64), False
+    found: dict[str, Any] = {"done": 0, "errors": 0, "first_error": None, "started": datetime.now(UTC)}
+    with writer if writer is not None else contextlib.nullcontext():
+        for block in blocks:
+            if not told and executor.execution.device.reason:
+                terminal.note(f"running on the CPU: {executor.execution.device.reason}")
+            told = True
+            block.labels[:] = index[found["done"] : found["done"] + len(block.names)]
+            if writer is not None:
+                writer.write(block)
+            collector.add(block)
+            wrong = [error for error in block.errors if error is not None]
+            found["first_error"] = found["first_error"] or (wrong[0] if wrong else None)
+            found["done"] += len(block.names)
+            found["errors"] += len(wrong)
+            show(found["done"], found["errors"])
+    return {**found, "outcomes": collector.outcomes()}
+
+
+def _facts(
+    result: dict[str, Any],
+    execution: Any,
+    model: Path,
+    card: ModelCard,
+    images: Path,
+    *,
+    labels: Labels,
+    metrics: Sequence[tuple[str, Any]],
+    options: dict[str, Any],
+) -> dict[str, Any]:
+    """What ``--json`` and the manifest hold."""
+    import platform
+
+    from clsbench import __version__
+    from clsbench.errors import PluginError
+    from clsbench.machine import available_cores
+    from clsbench.model_file import model_hash
+
+    values: dict[str, Any] = {}
+    failed: dict[str, str] = {}
+    for name, metric in metrics:
+        if result["outcomes"] is None:  # no image had a label
+            break
+        try:
+            values |= metric(result["outcomes"])
+        except PluginError:
+            raise
+        except Exception as error:  # noqa: BLE001  a plugin's metric must not lose the others
+            failed[name] = f"{type(error).__name__}: {error}"
+    labelled = sum(index >= 0 for index in labels.index)
+    return {
+        "schema": 1,
+        "clsbench": __version__,
+        "started": result["started"].isoformat(timespec="seconds"),
+        "images": str(images),
+        "model": {"file": str(model), "sha256": model_hash(model), "card": card.to_json()},
+        "device": execution.device.to_json(),
+        "options": dict(options),
+        "labels": {"source": labels.source, "notes": list(labels.notes)},
+        "counts": {
+            "total": result["done"],
+            "ok": result["done"] - result["errors"],
+            "errors": result["errors"],
+            "labelled": labelled,
+        },
+        "metrics": values,
+        "metric_errors": failed,
+        "throughput": execution.timing.to_json(),
+        "machine": {
+            "cores": available_cores(),
+            "platform": platform.platform(),
+            "python": platform.python_version(),
+        },
+    }

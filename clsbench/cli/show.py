@@ -49,13 +49,12 @@ def show(
     quiet: Quiet = False,
 ) -> None:
     """Draw images: of a dataset as the network gets to see them, or of a predictions file."""
-    from clsbench.cli.composition import build_dataset, rebuild_dataset, settled
+    from clsbench.cli.composition import build_dataset, parse_with, rebuild_dataset, settled
     from clsbench.cli.datasets import count_classes, counts_table
     from clsbench.cli.show_predictions import is_predictions, show_predictions
     from clsbench.cli.terminal import Terminal
     from clsbench.errors import DataError, OptionError
     from clsbench.images.grid import check_png, save_grid
-    from clsbench.options import parse_with
     from clsbench.runs import find
     from clsbench.transform import ImageTransform
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clsbench.cli.composition import asked, build_dataset, resolve
-from clsbench.options import parse_with
+from clsbench.cli.composition import asked, build_dataset, parse_with, resolve
 
 if TYPE_CHECKING:
     from clsbench.cli.terminal import Terminal

@@ -69,8 +69,8 @@ def test_the_backends_agree_with_each_other(model, tested, oracle):
 
 def test_the_device_is_told(model):
     backend = installed("backend", "onnxruntime").build(model, "cpu")
-    assert backend.device["device"] == "cpu"
-    assert backend.device["provider"] == "CPUExecutionProvider"
+    assert backend.device.device == "cpu"
+    assert backend.device.provider == "CPUExecutionProvider"
     backend.close()
 
 
@@ -150,5 +150,5 @@ def test_cuda_is_an_error_where_it_cannot_be_used_and_auto_says_why_it_is_not(mo
     with pytest.raises(DeviceError, match="to do: "):
         installed("backend", "onnxruntime").build(model, "cuda")
     backend = installed("backend", "onnxruntime").build(model, "auto")
-    assert (backend.device["device"], backend.device["requested"]) == ("cpu", "auto")
-    assert backend.device["reason"]
+    assert (backend.device.device, backend.device.requested) == ("cpu", "auto")
+    assert backend.device.reason

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from clsbench.inference import tuning
+from clsbench.inference.backend import Plan
 from clsbench.inference.devices import DeviceRequest
-from clsbench.inference.tuning import Plan, candidates, measure, plan_for, rule, throughput
+from clsbench.inference.tuning import candidates, measure, plan_for, rule, throughput
 
 CPU, CUDA = DeviceRequest("cpu"), DeviceRequest("cuda", (0,))
 NOTHING = {"batch_size": None, "streams": None, "threads": None}
