@@ -28,7 +28,7 @@ PREFIXES = {"dataset": "data"}
 
 
 class WithOption(NamedTuple):
-    """One ``PREFIX.KEY=VALUE``."""
+    """One ``KIND.KEY=VALUE`` or ``NAME.KEY=VALUE``."""
 
     prefix: str
     key: str
@@ -90,7 +90,7 @@ class Use:
 
 
 def parse_with(pairs: Iterable[str]) -> list[WithOption]:
-    """Take ``PREFIX.KEY=VALUE`` texts apart.
+    """Take texts such as ``model.width=64`` apart.
 
     >>> parse_with(["model.width=64", "acme/tiny.batch-norm=on"])
     [WithOption(prefix='model', key='width', text='64'), WithOption(prefix='acme/tiny', key='batch_norm', text='on')]
@@ -107,7 +107,7 @@ def parse_with(pairs: Iterable[str]) -> list[WithOption]:
                 "cannot read an option",
                 where="--with",
                 got=pair,
-                expected="PREFIX.KEY=VALUE, where PREFIX is a component or its kind",
+                expected="KIND.KEY=VALUE, or NAME.KEY=VALUE with the name of a component",
                 hint="for example --with model.width=64",
             )
         parsed.append(WithOption(prefix, key.replace("-", "_"), text))
@@ -122,7 +122,7 @@ def assign(pairs: Iterable[str], used: Sequence[Use]) -> list[dict[str, OptionVa
     the option, of which there must be exactly one.
 
     Args:
-        pairs: ``PREFIX.KEY=VALUE``, as typed; of two for the same option the later one counts.
+        pairs: ``KIND.KEY=VALUE`` or ``NAME.KEY=VALUE``, as typed; of two for the same option the later one counts.
         used: The components of the task.
 
     Returns:
@@ -172,9 +172,7 @@ def _unknown_prefix(option: WithOption, used: Sequence[Use]) -> OptionError:
     return OptionError(
         f"nothing in use here is called '{option.prefix}'",
         where=f"--with {option}",
-        expected=f"PREFIX.KEY=VALUE with PREFIX one of {', '.join(prefixes)}"
-        if prefixes
-        else "no component here takes options",
+        expected=f"one of {', '.join(prefixes)}" if prefixes else "no --with: no component is in use",
         hint=f"did you mean {near[0]}.{option.key}?" if near else None,
     )
 

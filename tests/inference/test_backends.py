@@ -104,6 +104,23 @@ def test_a_card_with_other_classes_than_the_graph_is_refused(tmp_path, name):
         installed("backend", name).build(file, "cpu")
 
 
+@pytest.mark.parametrize(
+    ("violation", "hint"),
+    [
+        ({"classes": 4}, "the network has 4 outputs for 3 classes"),
+        ({"size": (10, 6)}, "images of another size or layout"),
+        ({"channels_first": True}, "images of another size or layout"),
+        ({"name": "input"}, "`clsbench export` did not write this graph"),
+        ({"out_dtype": TensorProto.DOUBLE}, "changed after its export, or by another tool"),
+    ],
+    ids=str,
+)
+def test_the_hint_fits_what_is_wrong_with_the_graph(tmp_path, violation, hint):
+    with pytest.raises(ModelError) as caught:
+        installed("backend", "onnxruntime").build(write(tmp_path / "wrong.onnx", **violation), "cpu")
+    assert hint in caught.value.facts["to do"]
+
+
 @pytest.mark.parametrize("name", BACKENDS)
 def test_a_file_without_a_card_is_refused(tmp_path, name):
     with pytest.raises(ModelError, match="no clsbench card"):

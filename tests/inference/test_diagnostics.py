@@ -55,6 +55,14 @@ def test_settings_that_tie_threads_down_are_warned_of(monkeypatch):
     assert diagnostics.diagnose_threads().status == "warning"
 
 
+@pytest.mark.parametrize(("value", "status"), [("1", "ok"), ("0", "warning"), (None, "warning")])
+def test_the_telemetry_of_onnxruntime_is_told(monkeypatch, value, status):
+    monkeypatch.delenv("ORT_DISABLE_TELEMETRY")
+    if value is not None:
+        monkeypatch.setenv("ORT_DISABLE_TELEMETRY", value)
+    assert diagnostics.diagnose_telemetry().status == status
+
+
 def test_the_codecs_of_this_machine_work():
     assert {check.status for check in diagnostics.diagnose_codecs()} == {"ok"}
 

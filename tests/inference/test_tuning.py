@@ -106,6 +106,31 @@ def test_a_damaged_cache_is_measured_over(measured, tiny_onnx):
     assert json.loads(store.read_text())
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"streams": 0},
+        {"threads": -1},
+        {"batch_size": 2.5},
+        {"streams": "2"},
+        {"threads": True},
+        {"batch_size": None},
+        [1, 2, 3],
+        "fast",
+        None,
+    ],
+    ids=str,
+)
+def test_a_kept_plan_that_cannot_be_used_is_measured_anew(measured, tiny_onnx, damage):
+    first = plan_for(tiny_onnx, CPU, (8, 8), mode="quick", given=NOTHING)
+    store = tuning.cache_folder() / "tuning.json"
+    ((key, kept),) = json.loads(store.read_text()).items()
+    store.write_text(json.dumps({key: {**kept, **damage} if isinstance(damage, dict) else damage}))
+    assert plan_for(tiny_onnx, CPU, (8, 8), mode="quick", given=NOTHING) == first
+    assert measured == ["quick", "quick"]
+    assert json.loads(store.read_text()) == {key: kept}
+
+
 def test_a_real_measurement_on_a_real_model(tiny_onnx):
     plan = plan_for(tiny_onnx, CPU, (8, 8), mode="quick", given={**NOTHING, "batch_size": 4})
     assert (plan.batch_size, plan.source) == (4, "measured")
