@@ -74,7 +74,7 @@ def write_json(file: Path | None, facts: Mapping[str, Any]) -> None:
     """Write ``--json``, if it was asked for, with what the figures depend on."""
     if file:
         environment = json.loads(
-            call([sys.executable, "-c", "import json; from clsbench.inference.bench import environment as e; "
+            call([sys.executable, "-c", "import json; from clsbench.inference.bench import environment_json as e; "
                   "print(json.dumps(e()))"])
         )  # fmt: skip
         load = os.getloadavg()

@@ -38,15 +38,12 @@ import sys, time
 from clsbench.inference.pipeline import Pipeline
 note, run_pipeline = sys.argv.pop(1), Pipeline.run
 
-def run(self, samples, sink):
-    def noting(predictions):
-        if noting.first:
-            noting.first = False
+def run(self, entries):
+    for number, block in enumerate(run_pipeline(self, entries)):
+        if number == 0:
             with open(note, "w") as file:
                 file.write(repr(time.monotonic()))
-        sink(predictions)
-    noting.first = True
-    return run_pipeline(self, samples, noting)
+        yield block
 
 Pipeline.run = run
 from clsbench.cli.main import run as main

@@ -57,6 +57,15 @@ def register_backends() -> Iterator[Component]:
 
 
 @hookimpl
+def register_executors() -> Iterator[Component]:
+    """``threads`` and ``serial``."""
+    from clsbench.inference import executors
+
+    yield Component("threads", executors.ThreadsExecutor, "decoding and model side by side in one pool of threads")
+    yield Component("serial", executors.SerialExecutor, "one image after another: to debug and to compare with")
+
+
+@hookimpl
 def register_writers() -> Iterator[Component]:
     """``csv``, ``jsonl`` and ``parquet``."""
     from clsbench.predictions import writers

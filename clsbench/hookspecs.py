@@ -25,6 +25,9 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 #: What a component name may look like: no spaces, and no slash, which qualifies names.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
+#: A URL scheme or a suffix.
+OPENS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|(\.[A-Za-z0-9_-]+)+")
+
 
 @dataclass(frozen=True)
 class Component:
@@ -35,14 +38,16 @@ class Component:
         build: A plain function; its keyword-only parameters are the options of the
             component, and their annotations the types that ``--with`` accepts.
         summary: One line for listings.
+        opens: For sources: the URL schemes and suffixes they open, such as ``s3://`` and ``.zip``.
 
     Raises:
-        PluginError: if the name or the build function cannot be used.
+        PluginError: if the name, the build function or ``opens`` cannot be used.
     """
 
     name: str
     build: Callable[..., Any]
     summary: str = ""
+    opens: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not (isinstance(self.name, str) and NAME.fullmatch(self.name)):
@@ -53,6 +58,13 @@ class Component:
             )
         if not callable(self.build):
             raise PluginError("a component's build is not callable", where=self.name, got=repr(self.build))
+        if not (isinstance(self.opens, tuple) and all(isinstance(o, str) and OPENS.fullmatch(o) for o in self.opens)):
+            raise PluginError(
+                "a component opens something unusable",
+                where=self.name,
+                got=repr(self.opens),
+                expected="a tuple of URL schemes such as 's3://' and suffixes such as '.zip'",
+            )
 
 
 @hookspec
@@ -92,6 +104,33 @@ def register_datasets() -> Iterable[Component]:
 
 
 @hookspec
+def register_sources() -> Iterable[Component]:
+    """Where images come from: ``build(location, *, …) -> Source``.
+
+    ``Component.opens`` names the URL schemes and suffixes that the source opens. A source has
+    ``location`` (text), ``entries`` (a sequence in a stable order) and ``skipped`` (what was
+    left out, and why). An entry has a ``name``, a stable id such as a relative path, and
+    ``read()``, which gives its encoded bytes, or its pixels uint8 (H, W, 3). ``read`` is called
+    from several threads, and entries are pickled for other processes.
+
+    >>> from clsbench import Component, hookimpl
+    >>> class Dot:
+    ...     def __init__(self, name): self.name = name
+    ...     def read(self): return b"P6 1 1 255 abc"
+    >>> class Dots:
+    ...     def __init__(self, location, *, count: int = 2):
+    ...         self.location, self.skipped = location, ()
+    ...         self.entries = [Dot(f"{k}.ppm") for k in range(count)]
+    >>> @hookimpl
+    ... def register_sources():
+    ...     yield Component("dots", Dots, "images of one pixel", opens=("dots://",))
+    >>> [[entry.name for entry in c.build("dots://").entries] for c in register_sources()]
+    [['0.ppm', '1.ppm']]
+    """
+    raise NotImplementedError
+
+
+@hookspec
 def register_decoders() -> Iterable[Component]:
     """Image decoders: ``build(*, …) -> decoder``.
 
@@ -119,14 +158,14 @@ def register_backends() -> Iterable[Component]:
     """Inference engines: ``build(model_path, device, *, …) -> Backend``.
 
     A backend is callable from several threads, uint8 (N, h, w, 3) -> float32 logits
-    (N, K); ``device`` describes what it truly runs on, ``streams`` how many calls it
-    profits from at a time, and ``batch_size`` the N it prefers.
-    :class:`clsbench.Backend` has defaults for the rest.
+    (N, K), an array that later calls leave alone; ``device`` is a :class:`clsbench.DeviceInfo`
+    about what it truly runs on, ``streams`` is how many calls it profits from at a time, and
+    ``batch_size`` the N it prefers. :class:`clsbench.Backend` has defaults for the rest.
 
     >>> import numpy as np
-    >>> from clsbench import Backend, Component, hookimpl
+    >>> from clsbench import Backend, Component, DeviceInfo, hookimpl
     >>> class Brightness(Backend):
-    ...     device, streams, batch_size = {"provider": "numpy", "device": "cpu"}, 1, 8
+    ...     device, streams, batch_size = DeviceInfo(provider="numpy", device="cpu"), 1, 8
     ...     def __call__(self, images):
     ...         mean = images.reshape(len(images), -1).mean(axis=1, dtype=np.float32)
     ...         return np.stack([mean, 255 - mean], axis=1)
@@ -137,6 +176,33 @@ def register_backends() -> Iterable[Component]:
     >>> backend = next(register_backends()).build("model.onnx", "cpu")
     >>> backend(np.zeros((2, 4, 4, 3), np.uint8)).shape
     (2, 2)
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def register_executors() -> Iterable[Component]:
+    """Ways to run an inference job: ``build(*, …) -> Executor``.
+
+    An executor has ``run(spec, entries)``, which yields consecutive blocks of
+    :class:`clsbench.Predictions` in the order of the entries, one row an entry, without labels.
+    The :class:`clsbench.JobSpec` can be pickled and sent to other processes. ``execution`` says
+    on what it ran: a :class:`clsbench.Execution`, known from the first block on.
+
+    >>> from clsbench import Component, hookimpl
+    >>> class Halves:
+    ...     execution = None
+    ...     def run(self, spec, entries):
+    ...         from clsbench.inference.executors import SerialExecutor
+    ...         for half in (entries[: len(entries) // 2], entries[len(entries) // 2 :]):
+    ...             executor = SerialExecutor()
+    ...             yield from executor.run(spec, half)
+    ...             self.execution = executor.execution
+    >>> @hookimpl
+    ... def register_executors():
+    ...     yield Component("halves", Halves, "one half, then the other")
+    >>> next(register_executors()).name
+    'halves'
     """
     raise NotImplementedError
 
@@ -186,8 +252,10 @@ def register_metrics() -> Iterable[Component]:
 HOOKS = {
     "model": "register_models",
     "dataset": "register_datasets",
+    "source": "register_sources",
     "decoder": "register_decoders",
     "backend": "register_backends",
+    "executor": "register_executors",
     "writer": "register_writers",
     "metric": "register_metrics",
 }

@@ -40,7 +40,7 @@ def _read_card(file: Path, modified: int, size: int) -> ModelCard:
         raise ModelError(
             "this is not an ONNX file",
             where=file,
-            got=f"{size} bytes that are no ONNX graph",
+            got=f"{size} bytes that are not an ONNX graph",
             hint="`clsbench export --onnx` writes one",
         )
     return ModelCard.from_metadata({p.key: p.value for p in model.metadata_props}, where=file)
@@ -73,5 +73,18 @@ def check_contract(inputs: Tensors, outputs: Tensors, card: ModelCard, file: Pat
             where=file,
             got=f"inputs {inputs}, outputs {outputs}",
             expected=f"{INPUT_NAME} uint8 (N, {size[0]}, {size[1]}, 3) -> {OUTPUT_NAME} float32 (N, {count})",
-            hint="the file was changed after its export: export it again",
+            hint=_contract_hint(inputs, outputs, card),
         )
+
+
+def _contract_hint(inputs: Tensors, outputs: Tensors, card: ModelCard) -> str:
+    """What to do about a graph that its card does not describe."""
+    size, count = card.transform.size, len(card.classes)
+    if [name for name, _, _ in inputs] != [INPUT_NAME] or [name for name, _, _ in outputs] != [OUTPUT_NAME]:
+        return "`clsbench export` did not write this graph: export the model again"
+    logits, pixels = outputs[0][2][1:], inputs[0][2][1:]
+    if logits != [count] and len(logits) == 1:
+        return f"the network has {logits[0]} outputs for {count} classes: build it for as many as the card names"
+    if pixels != [*size, 3]:
+        return "the network takes images of another size or layout: export it with the transform it was trained with"
+    return "the graph was changed after its export, or by another tool: export the model again"

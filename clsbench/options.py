@@ -1,7 +1,10 @@
-"""Component options: text from ``--with kind.key=value`` to keyword arguments.
+"""Component options: texts such as ``model.width=64`` to keyword arguments of build functions.
 
 The keyword-only parameters of a build function are its options. They are read from the
 signature, so that a misspelt or ill-typed option is refused before anything heavy loads.
+
+Options belong to a component. The text before the dot is the component's name, or its kind
+where only one component of that kind in use has the option.
 """
 
 from __future__ import annotations
@@ -10,43 +13,194 @@ import difflib
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Union
+from typing import Any, Literal, NamedTuple, Protocol, Union
 
 from clsbench.errors import OptionError
 
-#: Prefixes of ``--with``, one for each kind of component that takes options.
-PREFIXES = ("model", "data", "decoder", "backend", "writer", "metric")
+#: What an option of a component may be.
+OptionValue = str | int | float | bool | Path | tuple[str, ...] | None
+
+#: Kinds of component whose prefix is another word than the kind.
+PREFIXES = {"dataset": "data"}
 
 
-def parse_with(pairs: Sequence[str], kinds: Sequence[str] = PREFIXES) -> dict[str, dict[str, str]]:
-    """Sort ``kind.key=value`` texts by kind.
+class WithOption(NamedTuple):
+    """One ``KIND.KEY=VALUE`` or ``NAME.KEY=VALUE``."""
+
+    prefix: str
+    key: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.prefix}.{self.key}={self.text}"
+
+
+class Buildable(Protocol):
+    """The part of :class:`clsbench.hookspecs.Component` that says what its options are."""
+
+    @property
+    def name(self) -> str:
+        """What users type."""
+
+    @property
+    def build(self) -> Callable[..., Any]:
+        """Its keyword-only parameters are the options."""
+
+
+class Offer(Protocol):
+    """A component with its qualified name; :class:`clsbench.registry.Resolved` is one."""
+
+    @property
+    def component(self) -> Buildable:
+        """The component."""
+
+    @property
+    def qualified(self) -> str:
+        """``plugin/name``."""
+
+
+@dataclass(frozen=True)
+class Use:
+    """A component that a task uses.
 
     Args:
-        pairs: As typed.
-        kinds: The kinds of component that the command uses.
+        kind: A key of :data:`clsbench.hookspecs.HOOKS`.
+        resolved: The component.
+    """
 
-    >>> parse_with(["model.width=64", "data.val_fraction=0.1"])
-    {'model': {'width': '64'}, 'data': {'val_fraction': '0.1'}}
+    kind: str
+    resolved: Offer
+
+    @property
+    def prefix(self) -> str:
+        """What addresses every component of the kind: ``model``, ``data``, ``metric``."""
+        return PREFIXES.get(self.kind, self.kind)
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """What addresses this component alone."""
+        return self.resolved.component.name, self.resolved.qualified
+
+    def known(self) -> dict[str, tuple[Any, Any]]:
+        """Its options: name -> (annotation, default)."""
+        return option_types(self.resolved.component.build)
+
+
+def parse_with(pairs: Iterable[str]) -> list[WithOption]:
+    """Take texts such as ``model.width=64`` apart.
+
+    >>> parse_with(["model.width=64", "acme/tiny.batch-norm=on"])
+    [WithOption(prefix='model', key='width', text='64'), WithOption(prefix='acme/tiny', key='batch_norm', text='on')]
 
     Raises:
-        OptionError: if a text is not of that form, or its kind is not used.
+        OptionError: if a text is not of that form.
     """
-    options: dict[str, dict[str, str]] = {}
+    parsed = []
     for pair in pairs:
-        key, equals, value = pair.partition("=")
-        prefix, dot, name = key.partition(".")
-        if not (equals and dot and name) or prefix not in kinds:
+        name, equals, text = pair.partition("=")
+        prefix, _, key = name.rpartition(".")  # names of components may have dots, keys have none
+        if not (equals and prefix and key):
             raise OptionError(
                 "cannot read an option",
                 where="--with",
                 got=pair,
-                expected=f"KIND.KEY=VALUE with KIND one of {', '.join(kinds)}",
-                hint=f"for example --with {kinds[0]}.key=value",
+                expected="KIND.KEY=VALUE, or NAME.KEY=VALUE with the name of a component",
+                hint="for example --with model.width=64",
             )
-        options.setdefault(prefix, {})[name.replace("-", "_")] = value
+        parsed.append(WithOption(prefix, key.replace("-", "_"), text))
+    return parsed
+
+
+def assign(pairs: Iterable[str], used: Sequence[Use]) -> list[dict[str, OptionValue]]:
+    """Give each component of a task its options.
+
+    A prefix that is the name of a component in use addresses that component. One that is a
+    kind (``model``, ``data``, ``metric``, …) addresses the component of that kind that has
+    the option, of which there must be exactly one.
+
+    Args:
+        pairs: ``KIND.KEY=VALUE`` or ``NAME.KEY=VALUE``, as typed; of two for the same option the later one counts.
+        used: The components of the task.
+
+    Returns:
+        For each of ``used``, in the same order, the keyword arguments for its build function.
+
+    Raises:
+        OptionError: if a text cannot be read, no component takes an option, several do, or
+            its value is of the wrong type.
+    """
+    options: list[dict[str, OptionValue]] = [{} for _ in used]
+    for option in parse_with(pairs):
+        for position in _takers(option, used):
+            options[position][option.key] = _converted(option, used[position])
     return options
+
+
+def _takers(option: WithOption, used: Sequence[Use]) -> list[int]:
+    """Where the component that takes an option stands; several places if it is used several times."""
+    addressed = [k for k, use in enumerate(used) if option.prefix in (use.prefix, *use.names)]
+    takers = [k for k in addressed if option.key in used[k].known()]
+    if not addressed:
+        raise _unknown_prefix(option, used)
+    if not takers:
+        raise _unknown_key(option, [used[k] for k in addressed])
+    if len(takers) > 1 and any(used[k] != used[takers[0]] for k in takers):
+        choices = [_own_prefix(used[k], used) for k in takers]
+        raise OptionError(
+            f"several components have the option '{option.key}'",
+            where=f"--with {option}",
+            got=", ".join(used[k].resolved.qualified for k in takers),
+            hint=f"name the one you mean: {' or '.join(f'{name}.{option.key}={option.text}' for name in choices)}",
+        )
+    return takers
+
+
+def _own_prefix(use: Use, used: Sequence[Use]) -> str:
+    """The shortest prefix that addresses this component alone."""
+    for name in (*use.names, use.prefix):
+        if [other for other in used if name in (other.prefix, *other.names)] == [use]:
+            return name
+    return use.names[1]
+
+
+def _unknown_prefix(option: WithOption, used: Sequence[Use]) -> OptionError:
+    prefixes = list(dict.fromkeys(prefix for use in used for prefix in (use.prefix, use.names[0])))
+    near = difflib.get_close_matches(option.prefix, prefixes, n=1)
+    return OptionError(
+        f"nothing in use here is called '{option.prefix}'",
+        where=f"--with {option}",
+        expected=f"one of {', '.join(prefixes)}" if prefixes else "no --with: no component is in use",
+        hint=f"did you mean {near[0]}.{option.key}?" if near else None,
+    )
+
+
+def _unknown_key(option: WithOption, addressed: Sequence[Use]) -> OptionError:
+    known = list(dict.fromkeys(key for use in addressed for key in sorted(use.known())))
+    near = difflib.get_close_matches(option.key, known, n=1)
+    owners = " or ".join(use.names[0] for use in addressed[:3]) + (" …" if len(addressed) > 3 else "")
+    return OptionError(
+        f"{owners} has no option '{option.key}'",
+        where=f"--with {option}",
+        expected=", ".join(known) or "no options at all",
+        hint=f"did you mean {option.prefix}.{near[0]}?" if near else None,
+    )
+
+
+def _converted(option: WithOption, use: Use) -> OptionValue:
+    annotation = use.known()[option.key][0]
+    try:
+        value: OptionValue = convert(option.text, annotation)
+    except ValueError as error:
+        raise OptionError(
+            f"option '{option.key}' of {use.names[0]} has the wrong type",
+            where=f"--with {option}",
+            got=option.text,
+            expected=str(error) or describe(annotation),
+        ) from None
+    return value
 
 
 def option_types(build: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
@@ -62,7 +216,7 @@ def option_types(build: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
     }
 
 
-def _resolve(annotation: Any, scope: dict[str, Any]) -> Any:
+def _resolve(annotation: Any, scope: dict[str, object]) -> Any:
     """The type an annotation means; text where it is absent or known to type checkers only."""
     if annotation is inspect.Parameter.empty:
         return str
@@ -70,42 +224,6 @@ def _resolve(annotation: Any, scope: dict[str, Any]) -> Any:
         return typing.get_type_hints(types.SimpleNamespace(__annotations__={"x": annotation}), scope)["x"]
     except NameError:
         return str
-
-
-def check_options(build: Callable[..., Any], given: Mapping[str, str], *, owner: str, prefix: str) -> dict[str, Any]:
-    """Convert option texts to the types that ``build`` declares.
-
-    Args:
-        build: The build function whose keyword-only parameters are the options.
-        given: Option name -> text, as typed.
-        owner: The component's name, for messages.
-        prefix: The kind that stands before the dot in ``--with``.
-
-    Raises:
-        OptionError: for an option that ``build`` does not have, or a value of the wrong type.
-    """
-    known = option_types(build)
-    converted = {}
-    for name, text in given.items():
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            raise OptionError(
-                f"{owner} has no option '{name}'",
-                where=f"--with {prefix}.{name}={text}",
-                expected=", ".join(sorted(known)) or "no options at all",
-                hint=f"did you mean {prefix}.{near[0]}?" if near else None,
-            )
-        annotation = known[name][0]
-        try:
-            converted[name] = convert(text, annotation)
-        except ValueError as error:
-            raise OptionError(
-                f"option '{name}' of {owner} has the wrong type",
-                where=f"--with {prefix}.{name}={text}",
-                got=text,
-                expected=str(error) or describe(annotation),
-            ) from None
-    return converted
 
 
 def convert(text: str, annotation: Any) -> Any:

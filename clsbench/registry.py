@@ -3,7 +3,8 @@
 Rules. A bare name means a built-in first, and then no third-party code is loaded; else
 the one plugin that offers it. Two plugins offering it is an error that lists the
 qualified names, raised only when the name is used. ``acme/tiny`` loads only ``acme``.
-A broken plugin is skipped, remembered, and quoted when a name cannot be found.
+A broken plugin is skipped, remembered, and quoted when a name cannot be found. What a plugin
+prints while it is loaded goes to stderr.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from typing import Any
 import pluggy
 
 from clsbench import hookspecs
-from clsbench.errors import ClsbenchError, OptionError, PluginError
+from clsbench.errors import OptionError, PluginError
+from clsbench.guard import Opener, quiet, reason
 from clsbench.hookspecs import HOOKS, PROJECT, Component
+from clsbench.options import OptionValue
 
 #: The entry-point group, and the name under which built-ins can be qualified.
 GROUP = BUILTIN = "clsbench"
@@ -50,36 +53,36 @@ class Plugin:
 
 @dataclass(frozen=True)
 class Resolved:
-    """A component together with the plugin that offers it."""
+    """A component together with the plugin that offers it, and the kind it was asked for as."""
 
     component: Component
     plugin: Plugin
+    kind: str = ""
 
     @property
     def qualified(self) -> str:
         """The name that always means this component: ``plugin/name``."""
         return f"{self.plugin.name}/{self.component.name}"
 
-    def build(self, *arguments: Any, **options: Any) -> Any:
-        """Call the component's build function.
+    @property
+    def owner(self) -> str | None:
+        """The distribution and its version; None for built-ins."""
+        known = self.plugin.entry_point is not None
+        return f"distribution {self.plugin.distribution} {self.plugin.version}" if known else None
+
+    def opener(self, **options: OptionValue) -> Opener:
+        """What builds the component with these options, now, later or in another process."""
+        return Opener(self.component.build, options, self.qualified, self.owner, self.kind)
+
+    def build(self, *arguments: object, **options: OptionValue) -> Any:
+        """Call the component's build function; see :class:`clsbench.guard.Opener`.
 
         Raises:
             ClsbenchError: as the component raised it.
-            PluginError: for any other exception out of third-party code; names the distribution.
+            PluginError: for any other exception out of third-party code, or if it built
+                something unusable; names the distribution.
         """
-        try:
-            return self.component.build(*arguments, **options)
-        except (ClsbenchError, KeyboardInterrupt):
-            raise
-        except BaseException as error:
-            if self.plugin.entry_point is None:
-                raise
-            raise PluginError(
-                f"{self.qualified} failed",
-                where=f"distribution {self.plugin.distribution} {self.plugin.version}",
-                got=_reason(error),
-                hint="report it to the plugin's authors; CLSBENCH_DEBUG=1 shows the traceback",
-            ) from error
+        return self.opener(**options)(*arguments)
 
 
 class Registry:
@@ -98,8 +101,6 @@ class Registry:
         self._manager.register(builtin, BUILTIN)
         self._found = found
         self._discovered: dict[str, Plugin] | None = None
-
-    # -- finding ---------------------------------------------------------------
 
     def _external(self) -> dict[str, Plugin]:
         """Installed plugins by name; loads none of them."""
@@ -129,14 +130,15 @@ class Registry:
         """Import and register a plugin once; remember what went wrong."""
         if plugin.error is None and plugin.module is None and plugin.entry_point is not None:
             try:
-                module = plugin.entry_point.load()
-                self._manager.register(module, plugin.name)
+                with quiet():
+                    module = plugin.entry_point.load()
+                    self._manager.register(module, plugin.name)
                 plugin.module = module
                 self._check_hooks(plugin)
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # noqa: BLE001  a plugin may even call sys.exit
-                plugin.error = _reason(error)
+                plugin.error = reason(error)
         return plugin.error is None
 
     def _check_hooks(self, plugin: Plugin) -> None:
@@ -147,8 +149,6 @@ class Registry:
             raise PluginError(f"unknown hook '{unknown[0]}'" + (f", did you mean '{near[0]}'?" if near else ""))
         if not callers:
             raise PluginError("it implements no hook; mark functions with clsbench.hookimpl")
-
-    # -- asking ----------------------------------------------------------------
 
     def plugins(self) -> list[Plugin]:
         """Every plugin, loaded, with its component names by kind and its error if any."""
@@ -164,7 +164,7 @@ class Registry:
     def components(self, kind: str) -> list[Resolved]:
         """Every component of a kind, built-ins first."""
         plugins = [self._builtin, *self._external().values()]
-        return [Resolved(c, p) for p in plugins if self._load(p) for c in self._offers(p, kind)]
+        return [Resolved(c, p, kind) for p in plugins if self._load(p) for c in self._offers(p, kind)]
 
     def broken(self) -> list[Plugin]:
         """Plugins found so far that cannot be used, or not in full."""
@@ -186,9 +186,9 @@ class Registry:
             return self._resolve_qualified(kind, owner, bare)
         for component in self._offers(self._builtin, kind):
             if component.name == name:
-                return Resolved(component, self._builtin)
+                return Resolved(component, self._builtin, kind)
         matches = [
-            Resolved(component, plugin)
+            Resolved(component, plugin, kind)
             for plugin in self._external().values()
             if self._load(plugin)
             for component in self._offers(plugin, kind)
@@ -218,26 +218,32 @@ class Registry:
             raise PluginError(f"plugin {plugin} cannot be used", got=plugin.error)
         for component in self._offers(plugin, kind):
             if component.name == name:
-                return Resolved(component, plugin)
+                return Resolved(component, plugin, kind)
         if kind in plugin.hook_errors:
             raise PluginError(f"plugin {plugin} cannot be used in full", got=plugin.hook_errors[kind])
         raise self._unknown(kind, name, within=plugin)
 
     def _offers(self, plugin: Plugin, kind: str) -> Iterator[Component]:
         """The components of one plugin, as lazily as its hook yields them."""
-        caller = getattr(self._manager.hook, HOOKS[kind])
+        caller, end = getattr(self._manager.hook, HOOKS[kind]), object()
         for implementation in caller.get_hookimpls():
             if implementation.plugin is not plugin.module:
                 continue
             try:
-                for component in implementation.function():
+                with quiet():
+                    components = iter(implementation.function())
+                while True:
+                    with quiet():  # a generator runs the plugin's code at every step
+                        component = next(components, end)
+                    if component is end:
+                        break
                     if not isinstance(component, Component):
                         raise PluginError(f"{HOOKS[kind]} yielded {component!r}, not a Component")
                     yield component
             except (KeyboardInterrupt, GeneratorExit):
                 raise
             except BaseException as error:  # noqa: BLE001  the plugin's fault must not be everyone's
-                plugin.hook_errors[kind] = f"{HOOKS[kind]} failed: {_reason(error)}"
+                plugin.hook_errors[kind] = f"{HOOKS[kind]} failed: {reason(error)}"
 
     def _unknown(self, kind: str, name: str, within: Plugin | None = None) -> OptionError:
         offers = [r for r in self.components(kind) if within in (None, r.plugin)]
@@ -275,10 +281,3 @@ def _distribution(point: EntryPoint) -> str:
 
 def _version(point: EntryPoint) -> str:
     return point.dist.version if point.dist else "?"
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, ClsbenchError):
-        return error.one_line()
-    text = str(error).strip().replace("\n", " ")
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

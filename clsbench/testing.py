@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clsbench.card import ModelCard
-from clsbench.datasets.dataset import Dataset
+from clsbench.datasets.dataset import Dataset, Sample
+from clsbench.guard import Opener
 from clsbench.hookspecs import Component
 from clsbench.options import option_types
 from clsbench.predictions.block import Predictions
@@ -121,6 +122,7 @@ def check_backend(component: Component, model_path: Path, reference: NDArray[np.
         model_path: An .onnx file with a card.
         reference: The logits (N, K) it must give for ``pictures_for(card, N)``.
     """
+    from clsbench.inference import backend as inference
     from clsbench.model_file import read_card
 
     check_options_are_keywords(component)
@@ -128,12 +130,41 @@ def check_backend(component: Component, model_path: Path, reference: NDArray[np.
     images = pictures_for(read_card(model_path), len(reference))
     try:
         for size in (1, len(images)):
-            logits = np.concatenate([backend(images[i : i + size]) for i in range(0, len(images), size)])
+            parts = [images[i : i + size] for i in range(0, len(images), size)]
+            logits = np.concatenate([inference.classify(backend, part, reference.shape[1]) for part in parts])
             np.testing.assert_allclose(logits, reference, rtol=1e-3, atol=1e-4)
-        _require({"provider", "device"} <= backend.device.keys(), "a backend tells its device and provider")
-        _require(backend.streams >= 1 and backend.batch_size >= 1, "streams and batch_size are at least 1")
+        inference.check_backend(backend)
+        inference.allocate(backend, (2, *images.shape[1:]), 2)
     finally:
         backend.close()
+
+
+def check_executor(component: Component, model_path: Path, entries: Sequence[Sample]) -> None:
+    """An executor: the rows of ``serial`` in order, whole after a second run, and what it ran on.
+
+    Args:
+        component: From ``register_executors``.
+        model_path: An .onnx file with a card.
+        entries: Images, readable or not.
+    """
+    from clsbench.inference.executors import SerialExecutor
+    from clsbench.inference.job import Execution, JobSpec
+    from clsbench.model_file import read_card
+
+    check_options_are_keywords(component)
+    engine = Opener(installed("backend", "onnxruntime").build, {}, "clsbench/onnxruntime")
+    spec = JobSpec(model=model_path, card=read_card(model_path), backend=engine, device="cpu")
+    wanted = list(SerialExecutor().run(spec, entries))
+    executor = component.build()
+    for _ in range(2):
+        found = list(executor.run(spec, entries))
+        for column in ("names", "errors"):
+            rows, right = ([row for block in blocks for row in getattr(block, column)] for blocks in (found, wanted))
+            _require(rows == right, f"the {column} are not those of the serial executor: {rows} instead of {right}")
+        logits, reference = (np.concatenate([block.logits for block in blocks]) for blocks in (found, wanted))
+        np.testing.assert_allclose(logits, reference, rtol=1e-3, atol=1e-4)
+        _require(isinstance(executor.execution, Execution), "execution is not a clsbench.Execution after the run")
+    _require(not list(executor.run(spec, [])), "blocks were yielded although there are no images")
 
 
 def check_writer(component: Component, path: Path) -> list[str]:
@@ -202,6 +233,7 @@ __all__ = [
     "check_backend",
     "check_dataset",
     "check_decoder",
+    "check_executor",
     "check_metric",
     "check_model",
     "check_writer",

@@ -5,26 +5,34 @@ import pytest
 from PIL import Image
 
 from clsbench import builtin
+from clsbench.datasets.dataset import Sample
 from clsbench.datasets.torchvision_sets import SOURCES
 from clsbench.hookspecs import HOOKS
-from clsbench.testing import check_dataset, check_decoder, check_metric, check_options_are_keywords, check_writer
+from clsbench.testing import (
+    check_dataset,
+    check_decoder,
+    check_executor,
+    check_metric,
+    check_options_are_keywords,
+    check_writer,
+)
 
 #: Networks have tests of their own; the names alone are looked at here.
-COMPONENTS = {kind: list(getattr(builtin, hook)()) for kind, hook in HOOKS.items()}
+COMPONENTS = {kind: list(getattr(builtin, hook)()) for kind, hook in HOOKS.items() if hasattr(builtin, hook)}
 
 
 def each(kind):
     return pytest.mark.parametrize("component", COMPONENTS[kind], ids=lambda component: component.name)
 
 
-@pytest.mark.parametrize("kind", HOOKS)
+@pytest.mark.parametrize("kind", COMPONENTS)
 def test_names_are_unique_and_every_hook_has_two_implementations(kind):
     names = [component.name for component in COMPONENTS[kind]]
     assert len(set(names)) == len(names) >= 2
     assert all(component.summary for component in COMPONENTS[kind])
 
 
-@pytest.mark.parametrize("kind", HOOKS)
+@pytest.mark.parametrize("kind", COMPONENTS)
 def test_every_component_can_be_built_from_its_name_alone(kind):
     for component in COMPONENTS[kind]:
         check_options_are_keywords(component)
@@ -45,6 +53,13 @@ def test_decoders(component):
     file = io.BytesIO()
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)).save(file, "JPEG")
     check_decoder(component, file.getvalue(), np.asarray(Image.open(file)))
+
+
+@each("executor")
+def test_executors(component, tiny_onnx, photos):
+    (photos / "broken.jpg").write_bytes(b"not an image")
+    files = [photos / "broken.jpg", *sorted(photos.rglob("*.*"))]
+    check_executor(component, tiny_onnx, [Sample(str(k), file, None) for k, file in enumerate(files)])
 
 
 @each("writer")

@@ -42,3 +42,14 @@ def test_every_hook_takes_nothing_and_its_example_runs(hook):
     results = doctest.DocTestRunner().run(example)
     assert results.attempted >= 3
     assert results.failed == 0
+
+
+@pytest.mark.parametrize("opens", [(), ("s3://",), (".zip", ".tar.gz"), ("git+ssh://",)])
+def test_usable_schemes_and_suffixes(opens):
+    assert Component("archive", build, opens=opens).opens == opens
+
+
+@pytest.mark.parametrize("opens", ["s3://", ("zip",), ("s3:",), ("",), (3,), [".zip"], None, (".",)], ids=repr)
+def test_what_is_no_scheme_or_suffix_is_refused(opens):
+    with pytest.raises(PluginError, match="opens something unusable"):
+        Component("archive", build, opens=opens)

@@ -3,7 +3,7 @@ import platform
 
 import pytest
 
-from clsbench.machine import available_cores, available_memory, cpu_name
+from clsbench.machine import available_cores, available_memory, cache_folder, cpu_name
 
 
 @pytest.fixture(autouse=True)
@@ -103,3 +103,11 @@ def test_the_processors_name_is_the_systems(tmp_path):
     (tmp_path / "cpuinfo").write_text("processor\t: 0\nmodel name\t: Good: CPU @ 2 GHz\nmodel name\t: another\n")
     assert cpu_name(tmp_path / "cpuinfo") == "Good: CPU @ 2 GHz"
     assert cpu_name(tmp_path / "nowhere") == (platform.processor() or platform.machine())
+
+
+def test_the_cache_folder_follows_the_users_setting(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    assert cache_folder() == tmp_path / ".cache" / "clsbench"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "elsewhere"))
+    assert cache_folder() == tmp_path / "elsewhere" / "clsbench"

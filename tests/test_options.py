@@ -1,11 +1,13 @@
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Literal
 
 import pytest
 
 from clsbench.errors import OptionError
-from clsbench.options import PREFIXES, check_options, option_types, parse_with
+from clsbench.hookspecs import Component
+from clsbench.options import Use, assign, option_types, parse_with
 
 if TYPE_CHECKING:
     from nowhere import Unknown
@@ -32,30 +34,105 @@ class Decoder:
     def __init__(self, *, threads: int = 1): ...
 
 
+def use(function=build, name="tiny", kind="model", plugin="acme"):
+    return Use(kind, SimpleNamespace(component=Component(name, function), qualified=f"{plugin}/{name}"))
+
+
 def check(given, function=build):
-    return check_options(function, given, owner="tiny", prefix="model")
+    (options,) = assign([f"model.{name}={text}" for name, text in given.items()], [use(function)])
+    return options
 
 
 @pytest.mark.parametrize(
-    ("pairs", "sorted_by_kind"),
+    ("pair", "parts"),
     [
-        ([], {}),
-        (["model.width=64", "data.x=1", "model.y=2"], {"model": {"width": "64", "y": "2"}, "data": {"x": "1"}}),
-        (["model.batch-norm=on"], {"model": {"batch_norm": "on"}}),
-        (["model.url=http://a/b?c=d.e"], {"model": {"url": "http://a/b?c=d.e"}}),
-        (["model.note="], {"model": {"note": ""}}),
+        ("model.width=64", ("model", "width", "64")),
+        ("model.batch-norm=on", ("model", "batch_norm", "on")),
+        ("model.url=http://a/b?c=d.e", ("model", "url", "http://a/b?c=d.e")),
+        ("model.note=", ("model", "note", "")),
+        ("acme/tiny.width=1", ("acme/tiny", "width", "1")),
+        ("ViT_b.16.width=1", ("ViT_b.16", "width", "1")),
     ],
 )
-def test_with_is_sorted_by_kind(pairs, sorted_by_kind):
-    assert parse_with(pairs) == sorted_by_kind
+def test_a_with_is_taken_apart_at_the_last_dot_before_the_equals_sign(pair, parts):
+    assert parse_with([pair]) == [parts]
 
 
-@pytest.mark.parametrize("pair", ["", "width", "width=64", "model.width", "model.=64", "modle.width=64", "=", ".=1"])
+@pytest.mark.parametrize("pair", ["", "width", "width=64", "model.width", "model.=64", "=", ".=1", ".width=1"])
 def test_a_malformed_with_is_quoted_with_the_form_it_should_have(pair):
     with pytest.raises(OptionError) as caught:
         parse_with([pair])
     assert caught.value.facts["got"] == pair
-    assert all(prefix in str(caught.value) for prefix in ("KIND.KEY=VALUE", *PREFIXES))
+    assert "KIND.KEY=VALUE" in str(caught.value)
+
+
+def confusion(*, min_count: int = 1, bins: int = 10): ...
+
+
+def calibration(*, bins: int = 15): ...
+
+
+def folder(root, *, val_fraction: float = 0.2): ...
+
+
+METRICS = [use(confusion, "confusion", "metric"), use(calibration, "calibration", "metric")]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "assigned"),
+    [
+        ([], [{}, {}]),
+        (["confusion.min_count=5"], [{"min_count": 5}, {}]),
+        (["metric.min_count=5"], [{"min_count": 5}, {}]),
+        (["confusion.bins=3", "acme/calibration.bins=4"], [{"bins": 3}, {"bins": 4}]),
+        (["confusion.bins=3", "confusion.bins=4"], [{"bins": 4}, {}]),
+    ],
+)
+def test_each_component_gets_its_own_options(pairs, assigned):
+    assert assign(pairs, METRICS) == assigned
+
+
+def test_an_option_that_several_components_have_is_refused_with_a_prefix_for_each():
+    with pytest.raises(OptionError, match="several components have the option 'bins'") as caught:
+        assign(["metric.bins=3"], METRICS)
+    assert caught.value.facts["to do"] == "name the one you mean: confusion.bins=3 or calibration.bins=3"
+
+
+def test_components_of_one_name_are_told_apart_by_their_plugin_or_kind():
+    twins = [use(calibration, "bins", "metric", "left"), use(calibration, "bins", "metric", "right")]
+    with pytest.raises(OptionError) as caught:
+        assign(["bins.bins=3"], twins)
+    assert caught.value.facts["to do"] == "name the one you mean: left/bins.bins=3 or right/bins.bins=3"
+    assert assign(["right/bins.bins=3"], twins) == [{}, {"bins": 3}]
+    kinds = [use(calibration, "csv", "dataset"), use(calibration, "csv", "writer")]
+    with pytest.raises(OptionError) as caught:
+        assign(["csv.bins=3"], kinds)
+    assert caught.value.facts["to do"] == "name the one you mean: data.bins=3 or writer.bins=3"
+
+
+def test_a_component_that_is_used_twice_gets_its_options_twice():
+    assert assign(["calibration.bins=3"], [METRICS[1], METRICS[1]]) == [{"bins": 3}, {"bins": 3}]
+
+
+def test_a_dataset_is_addressed_as_data():
+    assert assign(["data.val_fraction=0.1"], [use(), use(folder, "folder", "dataset")]) == [{}, {"val_fraction": 0.1}]
+
+
+def test_a_prefix_that_nothing_in_use_has_is_refused_with_those_there_are():
+    with pytest.raises(OptionError, match="'modle'") as caught:
+        assign(["modle.width=64"], [use(), use(folder, "folder", "dataset")])
+    assert caught.value.facts["expected"] == "one of model, tiny, data, folder"
+    assert caught.value.facts["to do"] == "did you mean model.width?"
+    with pytest.raises(OptionError) as caught:
+        assign(["model.width=64"], [])
+    assert "no component is in use" in caught.value.facts["expected"]
+
+
+def test_an_option_that_no_component_of_the_kind_has_is_refused_with_all_there_are():
+    with pytest.raises(OptionError, match="confusion or calibration has no option 'bin'") as caught:
+        assign(["metric.bin=64"], METRICS)
+    assert caught.value.facts["expected"] == "bins, min_count"
+    assert caught.value.facts["to do"] == "did you mean metric.bins?"
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,12 @@ from clsbench.registry import Plugin, Registry, Resolved
 OFFER = """
     from clsbench import Component, hookimpl
 
+    class Network(str):
+        transform = feature_dim = layer_groups = state_dict = None
+
     @hookimpl
     def register_models():
-        yield Component({name!r}, lambda num_classes: {value!r})
+        yield Component({name!r}, lambda num_classes: Network({value!r}))
 """
 
 
@@ -170,7 +173,7 @@ def test_a_failing_hook_of_one_kind_leaves_the_other_kinds_usable(fake_distribut
     fake_distribution("clsbench-half", source)
     with pytest.raises(OptionError, match="unknown metric"):
         registry.resolve("metric", "nothing")
-    assert registry.resolve("model", "half/tiny").build(3) == 1
+    assert registry.resolve("model", "half/tiny").build(3) == "1"
 
 
 def test_two_distributions_with_one_plugin_name_are_both_refused(install, registry):
@@ -262,3 +265,40 @@ def test_importing_torch_is_told_in_a_fresh_interpreter(fake_distribution, regis
     (point,) = entry_points(group="clsbench", name="heavy")
     assert registry.imports_torch(Plugin("heavy", "clsbench-heavy", "1.0", point)) is answer
     assert sys.modules.get("torch") is before
+
+
+LOUD = """
+    print("at import")
+    from clsbench import Component, hookimpl
+
+    @hookimpl
+    def register_metrics():
+        print("in the hook")
+        yield Component("loud", lambda: print("at build") or len)
+        print("after the component")
+"""
+
+
+def test_what_a_plugin_prints_goes_to_stderr(fake_distribution, registry, capsys):
+    fake_distribution("clsbench-loud", LOUD)
+    for found in registry.components("metric"):
+        sys.stdout.write("a result\n")
+        found.build()
+    captured = capsys.readouterr()
+    assert captured.out == "a result\n"
+    assert captured.err.splitlines() == ["at import", "in the hook", "after the component", "at build"]
+
+
+def test_an_opener_knows_what_it_opens(install, registry):
+    install("clsbench-acme")
+    opener = registry.resolve("model", "tiny").opener()
+    assert (opener.name, opener.owner, opener.kind) == ("acme/tiny", "distribution clsbench-acme 1.0", "model")
+    assert opener(3) == "clsbench-acme"
+    assert registry.resolve("model", "house-cnn").opener().owner is None
+
+
+def test_garbage_from_a_plugins_build_names_the_distribution(fake_distribution, registry):
+    fake_distribution("clsbench-acme", LOUD.replace('print("at build") or len', "None").replace("metrics", "models"))
+    with pytest.raises(PluginError, match="acme/loud built something that is no model") as caught:
+        registry.resolve("model", "acme/loud").build()
+    assert caught.value.facts["where"] == "distribution clsbench-acme 1.0"

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from clsbench.errors import ClsbenchError, DataError
+from clsbench.errors import ClsbenchError, DataError, PluginError
 from clsbench.images.decoders import Decoder, PillowDecoder, Scratch, SimplejpegDecoder, orientation, upright
 from clsbench.images.formats import FORMATS, sniff
 from clsbench.images.resize import resize
@@ -105,6 +105,8 @@ class ImageLoader:
                     pixels = decoder(data, scratch=self._scratch, shrink=shrink)
                 else:
                     pixels = decoder(data)
+            except PluginError:
+                raise
             except ClsbenchError as error:
                 if not isinstance(decoder, SimplejpegDecoder):  # Pillow tries next and says it better
                     reasons.append(error.one_line())

@@ -1,32 +1,99 @@
-"""Backend: what the pipeline needs of an inference engine."""
+"""Backend: what the pipeline needs of an inference engine, and the checks of what one gives."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from clsbench.errors import ModelError
+from clsbench.guard import Guarded, Opener, fault
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceInfo:
+    """What a backend truly runs on.
+
+    Args:
+        provider: What runs the network: ``CUDAExecutionProvider``, ``onnx.reference``.
+        device: ``cpu``, ``cuda``, ``tensorrt``, or a plugin's own word.
+        requested: What was asked for: ``auto``, ``cuda:0``.
+        indices: Numbers of the GPUs in use.
+        reason: Why ``auto`` did not take a better device.
+    """
+
+    provider: str
+    device: str
+    requested: str | None = None
+    indices: tuple[int, ...] = ()
+    reason: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "requested": self.requested,
+            "device": self.device,
+            "indices": list(self.indices),
+            "provider": self.provider,
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a model is run.
+
+    Args:
+        streams: Concurrent calls.
+        threads: Of one call, on the CPU.
+        batch_size: Images of one call.
+        source: Who chose: ``rule``, ``measured``, ``cache``, ``backend`` or an executor.
+    """
+
+    streams: int
+    threads: int
+    batch_size: int
+    source: str = "rule"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "batch_size": self.batch_size,
+            "streams": self.streams,
+            "threads": self.threads,
+            "plan": self.source,
+        }
 
 
 class Backend(Protocol):
     """An inference engine with a model in it; see ``register_backends``. Subclass it for the defaults.
 
     Attributes:
-        device: What it truly runs on: ``provider``, ``device`` and whatever proves them.
+        device: What it truly runs on.
         streams: How many concurrent calls it profits from.
         batch_size: The N it prefers.
         shares_cores: Whether a call occupies CPU cores that decoding could use.
         threads: How many of them one call occupies.
+        plan_source: Who chose these numbers, for the facts.
     """
 
-    device: dict[str, Any]
+    device: DeviceInfo
     streams: int
     batch_size: int
     shares_cores: bool = True
     threads: int = 1
+    plan_source: str = "backend"
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """uint8 (N, h, w, 3) -> logits float32 (N, K); safe to call from several threads."""
+        """uint8 (N, h, w, 3) -> logits float32 (N, K); safe to call from several threads.
+
+        The logits lie in memory that later calls leave alone.
+        """
 
     def allocate(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
         """Memory for a batch: uint8 zeros of that shape, wherever calls read it fastest."""
@@ -34,3 +101,93 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Free what the backend holds."""
+
+
+@contextmanager
+def open_backend(opener: Opener, model: Path, device: str) -> Iterator[Backend]:
+    """A backend with a model in it; closed at the end, whatever happens.
+
+    Raises:
+        ClsbenchError: if it cannot be opened, or what was built cannot be used.
+    """
+    backend: Backend = opener(model, device)
+    try:
+        check_backend(backend)
+        yield backend
+    except BaseException:
+        with suppress(Exception):  # the failure under way says more
+            backend.close()
+        raise
+    backend.close()
+
+
+def check_backend(backend: Backend) -> None:
+    """Hold what a backend says about itself to :class:`Backend`.
+
+    Raises:
+        PluginError: if it is a plugin's and wrong.
+        ModelError: if it is built in and wrong.
+    """
+    if not isinstance(backend.device, DeviceInfo):
+        raise fault(
+            backend, "has a device of another type", got=repr(backend.device),
+            expected="a clsbench.DeviceInfo", otherwise=ModelError,
+        )  # fmt: skip
+    for name in ("streams", "batch_size", "threads"):
+        value = getattr(backend, name)
+        if not isinstance(value, int | np.integer) or value < 1:
+            raise fault(
+                backend, f"has unusable {name}", got=repr(value), expected="a whole number above 0",
+                otherwise=ModelError,
+            )  # fmt: skip
+
+
+def classify(backend: Backend, images: NDArray[np.uint8], classes: int) -> NDArray[np.float32]:
+    """Call a backend and check what it returns.
+
+    Args:
+        backend: With the model in it.
+        images: uint8 (N, h, w, 3).
+        classes: K.
+
+    Returns:
+        float32 (N, K); values that are not finite are left to the caller.
+
+    Raises:
+        PluginError: if a plugin's backend returns something else.
+        ModelError: if a built-in one does.
+    """
+    logits = backend(images)
+    right = (len(images), classes)
+    if not isinstance(logits, np.ndarray) or logits.dtype != np.float32 or logits.shape != right:
+        raise fault(
+            backend, "returned something other than logits",
+            got=_described(logits), expected=f"float32 {right}", otherwise=ModelError,
+        )  # fmt: skip
+    return logits.copy() if isinstance(backend, Guarded) else logits  # it may use its memory again
+
+
+def allocate(backend: Backend, shape: tuple[int, ...], count: int) -> list[NDArray[np.uint8]]:
+    """Memory for several batches, checked.
+
+    Raises:
+        PluginError: if a plugin's backend gives memory that cannot be used, or the same twice.
+        ModelError: if a built-in one does.
+    """
+    made: list[NDArray[np.uint8]] = []
+    for _ in range(count):
+        memory = backend.allocate(shape)
+        usable = isinstance(memory, np.ndarray) and memory.dtype == np.uint8 and memory.shape == shape
+        usable = usable and memory.flags.writeable and memory.flags.c_contiguous
+        if not usable or any(np.may_share_memory(memory, other) for other in made):
+            raise fault(
+                backend, "allocated memory that cannot be used",
+                got="the same memory twice" if usable else _described(memory),
+                expected=f"uint8 {shape}, contiguous, writable, new at each call", otherwise=ModelError,
+            )  # fmt: skip
+        made.append(memory)
+    return made
+
+
+def _described(value: object) -> str:
+    return f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__

@@ -1,4 +1,4 @@
-"""Batch: preallocated pixels on their way through the pipeline, and the predictions they become."""
+"""Batch: preallocated pixels on their way to the model, and the predictions they become."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clsbench.datasets.dataset import Sample
+from clsbench.errors import ClsbenchError, PluginError
+from clsbench.images.loader import ImageLoader
+from clsbench.inference.backend import Backend, classify
+from clsbench.inference.timing import StageClock
 from clsbench.predictions.block import Predictions
 
 
@@ -18,37 +22,87 @@ class Batch:
 
     Args:
         images: uint8 (N, h, w, 3), used again and again.
-        samples: Up to N samples, one a slot.
+        entries: Up to N images, one a slot.
         errors: For each of them why it has no pixels, or None.
         logits: float32 (n, K) once the model has run.
         number: Of this batch in the job.
-        claimed, decoded: How many samples a worker has taken, and has done.
+        claimed, decoded: How many entries a worker has taken, and has done.
     """
 
     images: NDArray[np.uint8]
-    samples: Sequence[Sample] = ()
+    entries: Sequence[Sample] = ()
     errors: list[str | None] = field(default_factory=list)
     logits: NDArray[np.float32] | None = None
     number: int = 0
     claimed: int = 0
     decoded: int = 0
 
-    def fill(self, samples: Sequence[Sample], number: int) -> None:
-        """Begin again with other samples."""
-        self.samples, self.errors, self.logits = samples, [None] * len(samples), None
+    def fill(self, entries: Sequence[Sample], number: int) -> None:
+        """Begin again with other entries."""
+        self.entries, self.errors, self.logits = entries, [None] * len(entries), None
         self.number, self.claimed, self.decoded = number, 0, 0
 
+    def load(self, row: int, loader: ImageLoader, clock: StageClock) -> None:
+        """Read one image into its slot; a failure of its own is its row's error.
 
-def predictions(batches: Sequence[Batch], temperature: float) -> Predictions:
-    """What the model said of several finished batches; rows without usable logits become errors."""
+        Raises:
+            PluginError: if a plugin failed in a way that is not about this image.
+        """
+        try:
+            load_into(loader, self.entries[row], self.images[row], clock)
+        except PluginError:
+            raise
+        except ClsbenchError as error:
+            self.errors[row] = error.one_line()
+        except Exception as error:  # noqa: BLE001  one image never ends the job
+            self.errors[row] = f"{type(error).__name__}: {error}"
+
+    def run(self, backend: Backend, classes: int, clock: StageClock) -> None:
+        """Run the model, unless no image of the batch could be read.
+
+        Raises:
+            Exception: as the backend raised it, or because it returned something else than logits.
+        """
+        count = len(self.entries)
+        if any(error is None for error in self.errors):
+            mark = clock.mark()
+            self.logits = classify(backend, self.images[:count], classes)
+            clock.lap("inference", mark)
+        else:
+            self.logits = np.full((count, classes), np.nan, np.float32)
+
+
+def load_into(loader: ImageLoader, entry: Sample, slot: NDArray[np.uint8], clock: StageClock) -> None:
+    """Read, decode and resize one image into its slot, uint8 (h, w, 3)."""
+    source, mark = entry.image, clock.mark()
+    if not isinstance(source, np.ndarray):
+        data = loader.read(source)
+        mark = clock.lap("read", mark)
+        source = loader.decode(data, fleeting=True)
+        mark = clock.lap("decode", mark)
+    resized = loader.resize(source)
+    mark = clock.lap("resize", mark)
+    loader.place(resized, slot)
+    clock.lap("copy", mark)
+
+
+def predictions(batches: Sequence[Batch], temperature: float, clock: StageClock) -> Predictions:
+    """What the model said of several finished batches, without labels.
+
+    Rows without usable logits become errors. The probabilities are computed here, so that
+    they count as ``post``.
+    """
+    mark = clock.mark()
     logits = np.concatenate([batch.logits for batch in batches if batch.logits is not None])
     errors = [error for batch in batches for error in batch.errors]
-    samples = [sample for batch in batches for sample in batch.samples]
-    finite = [bool(np.isfinite(row).all()) for row in logits]
+    finite = np.isfinite(logits).all(axis=1).tolist()
     for row, error in enumerate(errors):
         if error is not None:
             logits[row] = np.nan
         elif not finite[row]:
             errors[row], logits[row] = "the model returned logits that are not finite", np.nan
-    labels = [-1 if sample.label is None else sample.label for sample in samples]
-    return Predictions([s.name for s in samples], logits, errors, np.array(labels, np.int64), temperature)
+    names = [entry.name for batch in batches for entry in batch.entries]
+    found = Predictions(names, logits, errors, temperature=temperature)
+    found.probabilities  # noqa: B018
+    clock.lap("post", mark)
+    return found

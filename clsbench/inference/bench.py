@@ -11,16 +11,18 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clsbench.card import ModelCard
 from clsbench.datasets.dataset import Sample
 from clsbench.images.loader import ImageLoader
-from clsbench.inference.backend import Backend
+from clsbench.inference.backend import Backend, allocate, check_backend, classify
 from clsbench.inference.pipeline import Pipeline
 from clsbench.inference.tuning import throughput
 from clsbench.machine import available_cores
@@ -144,34 +146,48 @@ def run_benchmark(
         on_round: Hears how many rounds are done.
     """
     started = time.perf_counter()
-    backend = open_backend()
-    opened = time.perf_counter()
-    size = batch_size or backend.batch_size
-    images = backend.allocate((size, *card.transform.size, 3))
-    backend(images)
-    streams = 1 if scenario == "single-stream" else backend.streams
-    warm_up = (opened - started, time.perf_counter() - opened)
-    made = Benchmark(str(file), size, streams, backend.shares_cores, warm_up)
-    loader = ImageLoader(card.transform)
-    pipeline = Pipeline(loader, backend, classes=len(card.classes), decode_threads=available_cores(), batch_size=size)
+    with closing(open_backend()) as backend:
+        check_backend(backend)
+        opened = time.perf_counter()
+        size = batch_size or backend.batch_size
+        (images,) = allocate(backend, (size, *card.transform.size, 3), 1)
+        classify(backend, images, len(card.classes))
+        streams = 1 if scenario == "single-stream" else backend.streams
+        warm_up = (opened - started, time.perf_counter() - opened)
+        made = Benchmark(str(file), size, streams, backend.shares_cores, warm_up)
+        for done in range(MAX_ROUNDS):
+            _measure(made, card, backend, images, samples, window)
+            on_round(done + 1)
+            if made.stable:
+                break
+    return made
 
-    def timed(batch: Any) -> None:
+
+def _measure(
+    made: Benchmark,
+    card: ModelCard,
+    backend: Backend,
+    images: NDArray[np.uint8],
+    samples: Sequence[Sample],
+    window: float,
+) -> None:
+    """One round: a window of each rate."""
+
+    def timed(batch: NDArray[np.uint8]) -> None:
         begun = time.perf_counter()
         backend(batch)
         made.latencies.append(time.perf_counter() - begun)
 
-    for done in range(MAX_ROUNDS):
-        made.model_only.windows.append(throughput(timed, images, streams, window))
-        made.decode_only.windows.append(decode_rate(loader, samples, available_cores(), window))
-        rate = made.end_to_end.windows[-1] if made.end_to_end.windows else made.model_only.value
-        timing = pipeline.run(_enough(samples, int(rate * window) + 2 * size), lambda predictions: None)
-        made.end_to_end.windows.append(timing.steady_images_per_second)
-        made.accounted.windows.append(timing.limit().images_per_second)
-        on_round(done + 1)
-        if made.stable:
-            break
-    backend.close()
-    return made
+    loader, cores = ImageLoader(card.transform), available_cores()
+    made.model_only.windows.append(throughput(timed, images, made.streams, window))
+    made.decode_only.windows.append(decode_rate(loader, samples, cores, window))
+    rate = made.end_to_end.windows[-1] if made.end_to_end.windows else made.model_only.value
+    pipeline = Pipeline(loader, backend, classes=len(card.classes), decode_threads=cores, batch_size=made.batch_size)
+    for _ in pipeline.run(_enough(samples, int(rate * window) + 2 * made.batch_size)):
+        pass
+    if pipeline.timing:
+        made.end_to_end.windows.append(pipeline.timing.steady_images_per_second)
+        made.accounted.windows.append(pipeline.timing.limit().images_per_second)
 
 
 def decode_rate(loader: ImageLoader, samples: Sequence[Sample], threads: int, seconds: float) -> float:
@@ -193,8 +209,8 @@ def _enough(samples: Sequence[Sample], count: int) -> list[Sample]:
     return [samples[i % len(samples)] for i in range(count)]
 
 
-def environment() -> dict[str, Any]:
-    """What figures depend on beside the code."""
+def environment_json() -> dict[str, Any]:
+    """What figures depend on beside the code, as plain values."""
     import platform
 
     from clsbench import __version__

@@ -36,7 +36,7 @@ COMPUTE = re.compile(r"Conv|Gemm|MatMul|Pool|Attention|Normalization|Softmax|Res
 
 @dataclass(frozen=True)
 class Missing:
-    """Why a device cannot be used, and what mends it."""
+    """Why a device cannot be used, and how to fix it."""
 
     what: str
     remedy: str
@@ -134,7 +134,7 @@ def choose(request: DeviceRequest) -> tuple[DeviceRequest, str | None]:
         The device, its indices filled in, and why ``auto`` did not take a better one.
 
     Raises:
-        DeviceError: if a named device cannot be used, with what mends it.
+        DeviceError: if a named device cannot be used; says how to fix it.
     """
     if request.kind != "auto":
         missing = missing_for(request.kind)

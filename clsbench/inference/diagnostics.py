@@ -1,4 +1,4 @@
-"""The checks behind ``clsbench doctor``: each runs the real thing and says what mends it."""
+"""What ``clsbench doctor`` looks at: each part is used, and the result says how to fix it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,17 +17,21 @@ from numpy.typing import NDArray
 from clsbench.errors import ClsbenchError
 from clsbench.inference.devices import missing_for
 from clsbench.machine import available_cores, cpu_name
+from clsbench.registry import Plugin
 
-#: ``absent`` is no fault: a machine without a GPU is a machine without a GPU.
+#: ``absent`` is not a fault: many machines have no GPU.
 Status = Literal["ok", "absent", "warning", "fault"]
+
+#: The variable that turns ONNX Runtime's telemetry off; ``clsbench/__init__.py`` sets it.
+TELEMETRY = "ORT_DISABLE_TELEMETRY"
 
 #: How far a convolution may be from numpy's: TF32 keeps 10 bits of the mantissa.
 CONV_TOLERANCE = 2e-2
 
 
 @dataclass(frozen=True)
-class Check:
-    """What one check found."""
+class Diagnostic:
+    """What was found of one part."""
 
     name: str
     status: Status
@@ -43,42 +47,43 @@ def installed_version(distribution: str) -> str | None:
         return None
 
 
-def check_runtimes() -> Check:
+def diagnose_runtimes() -> Diagnostic:
     """``onnxruntime`` and ``onnxruntime-gpu`` write the same files over each other."""
     found = {name: installed_version(name) for name in ("onnxruntime", "onnxruntime-gpu")}
     shown = ", ".join(f"{name} {v}" for name, v in found.items() if v)
     if all(found.values()):
-        return Check(
+        return Diagnostic(
             "one ONNX Runtime",
             "fault",
             f"both are installed: {shown}",
             "pip uninstall -y onnxruntime onnxruntime-gpu; pip install onnxruntime-gpu",
         )
-    return Check(
+    return Diagnostic(
         "one ONNX Runtime", "ok" if shown else "fault", shown or "none", None if shown else "pip install clsbench"
     )
 
 
-def check_provider(kind: str) -> Check:
+def diagnose_provider(kind: str) -> Diagnostic:
     """Runs a convolution on a kind of device and compares it with numpy's."""
     name = f"convolution on {kind}"
     if kind == "tensorrt" and (found := installed_version("tensorrt")) and not found.startswith("10."):
-        return Check(name, "fault", f"TensorRT {found}; ONNX Runtime needs 10", "pip install 'tensorrt-cu13>=10,<11'")
+        remedy = "pip install 'tensorrt-cu13>=10,<11'"
+        return Diagnostic(name, "fault", f"TensorRT {found}; ONNX Runtime needs 10", remedy)
     missing = missing_for(kind)
     if missing:
         nothing = "driver" in missing.what or "TensorRT" in missing.what or "without" in missing.what
-        return Check(name, "absent" if nothing else "fault", missing.what, missing.remedy)
+        return Diagnostic(name, "absent" if nothing else "fault", missing.what, missing.remedy)
     try:
         difference = convolution_difference(kind)
     except ClsbenchError as error:
-        return Check(name, "fault", error.one_line(), str(error.facts["to do"] or "") or None)
+        return Diagnostic(name, "fault", error.one_line(), str(error.facts["to do"] or "") or None)
     except Exception as error:  # noqa: BLE001  a missing cuDNN shows only here, as almost anything
-        return Check(
+        return Diagnostic(
             name, "fault", f"{type(error).__name__}: {str(error).splitlines()[0]}", "pip install 'clsbench[cuda]'"
         )
     if difference > CONV_TOLERANCE:
-        return Check(name, "fault", f"wrong by {difference:.2g}", "report it to ONNX Runtime")
-    return Check(name, "ok", f"right to {difference:.1g}")
+        return Diagnostic(name, "fault", f"wrong by {difference:.2g}", "report it to ONNX Runtime")
+    return Diagnostic(name, "ok", f"right to {difference:.1g}")
 
 
 def convolution_difference(kind: str) -> float:
@@ -93,7 +98,7 @@ def convolution_difference(kind: str) -> float:
     weights = random.standard_normal((4, 3, 3, 3), dtype=np.float32) / np.float32(27)
     graph = helper.make_graph(
         [helper.make_node("Conv", ["x", "w"], ["y"], name="conv")],
-        "checkup",
+        "convolution",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, list(images.shape))],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, [2, 4, 16, 16])],
         [numpy_helper.from_array(weights, "w")],
@@ -106,17 +111,25 @@ def convolution_difference(kind: str) -> float:
     return float(np.abs(got - np.einsum("nchwij,kcij->nkhw", windows, weights)).max())
 
 
-def check_threads() -> Check:
+def diagnose_threads() -> Diagnostic:
     """The cores this process may use, and settings that would tie its threads down."""
     cores, all_cores = available_cores(), os.cpu_count() or 1
     found = f"{cores} of {all_cores} cores, {cpu_name()}"
     limits = [f"{name}={os.environ[name]}" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS") if name in os.environ]
     if limits:
-        return Check("threads", "warning", f"{found}; {', '.join(limits)} is set", "unset it, training obeys it")
-    return Check("threads", "ok", found)
+        return Diagnostic("threads", "warning", f"{found}; {', '.join(limits)} is set", "unset it: training follows it")
+    return Diagnostic("threads", "ok", found)
 
 
-def check_codecs() -> Iterator[Check]:
+def diagnose_telemetry() -> Diagnostic:
+    """ONNX Runtime's telemetry: clsbench turns it off, unless the user has set its variable."""
+    value = os.environ.get(TELEMETRY)
+    if value == "1":
+        return Diagnostic("telemetry", "ok", f"ONNX Runtime's is off ({TELEMETRY}=1)")
+    return Diagnostic("telemetry", "warning", f"ONNX Runtime's may be on: {TELEMETRY}={value}", f"unset {TELEMETRY}")
+
+
+def diagnose_codecs() -> Iterator[Diagnostic]:
     """Decodes an image in every common format, and compares the fast routes with Pillow."""
     from PIL import Image, features
 
@@ -136,40 +149,45 @@ def check_codecs() -> Iterator[Check]:
             missing.append(name)
     found = f"Pillow {installed_version('pillow')}, libjpeg-turbo {features.version('libjpeg_turbo') or 'missing'}"
     if missing:
-        yield Check(
+        yield Diagnostic(
             "image codecs", "warning", f"{found}; cannot read {', '.join(missing)}", "pip install --upgrade pillow"
         )
     else:
-        yield Check("image codecs", "ok", f"{found}; {', '.join(encoded)}")
+        yield Diagnostic("image codecs", "ok", f"{found}; {', '.join(encoded)}")
     same = np.array_equal(SimplejpegDecoder()(encoded["JPEG"]), PillowDecoder()(encoded["JPEG"]))
-    yield Check("simplejpeg equals Pillow", "ok" if same else "fault", "the same pixels" if same else "other pixels",
-                None if same else "pip install --upgrade simplejpeg pillow")  # fmt: skip
+    yield Diagnostic(
+        "simplejpeg equals Pillow", "ok" if same else "fault", "the same pixels" if same else "other pixels",
+        None if same else "pip install --upgrade simplejpeg pillow",
+    )  # fmt: skip
     geometry = ImageTransform(size=(32, 32), crop_fraction=0.875).geometry(90, 60)
     slow, fast = (f(pixels, geometry, "bicubic").astype(int) for f in (resize_pillow, resize))
     levels = int(np.abs(slow - fast).max())
-    yield Check("fast resize equals Pillow", "ok" if levels <= 2 else "fault", f"within {levels} levels of 255",
-                None if levels <= 2 else "pip install --upgrade cykooz.resizer pillow")  # fmt: skip
+    yield Diagnostic(
+        "fast resize equals Pillow", "ok" if levels <= 2 else "fault", f"within {levels} levels of 255",
+        None if levels <= 2 else "pip install --upgrade cykooz.resizer pillow",
+    )  # fmt: skip
 
 
-def checkup(plugins: Callable[[], list[Any]]) -> Iterator[Check]:
-    """Every check, in order.
+def diagnose(plugins: Callable[[], list[Plugin]]) -> Iterator[Diagnostic]:
+    """Look at every part, in order.
 
     Args:
         plugins: The plugins of the registry, loaded.
     """
-    yield check_runtimes()
+    yield diagnose_runtimes()
     for kind in ("cpu", "cuda", "tensorrt"):
-        yield check_provider(kind)
-    yield check_threads()
-    yield from check_codecs()
+        yield diagnose_provider(kind)
+    yield diagnose_threads()
+    yield diagnose_telemetry()
+    yield from diagnose_codecs()
     for plugin in plugins():
         trouble = plugin.trouble
         status: Status = "fault" if trouble else "ok"
-        offers = ", ".join(f"{len(names)} {kind}s" for kind, names in plugin.components.items())
+        offers = ", ".join(f"{len(n)} {kind}{'s' * (len(n) != 1)}" for kind, n in plugin.components.items())
         remedy = f"pip install --upgrade {plugin.distribution}, or uninstall it" if trouble else None
-        yield Check(f"plugin {plugin}", status, trouble or offers, remedy)
+        yield Diagnostic(f"plugin {plugin}", status, trouble or offers, remedy)
     torch, vision = installed_version("torch"), installed_version("torchvision")
     if torch and vision:
-        yield Check("training", "ok", f"torch {torch}, torchvision {vision}")
+        yield Diagnostic("training", "ok", f"torch {torch}, torchvision {vision}")
     else:
-        yield Check("training", "absent", "torch or torchvision is not installed", "pip install 'clsbench[train]'")
+        yield Diagnostic("training", "absent", "torch or torchvision is not installed", "pip install 'clsbench[train]'")

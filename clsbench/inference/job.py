@@ -1,181 +1,121 @@
-"""One inference job: card, backend and samples to predictions, facts and a manifest."""
+"""An inference job as a value, and what runs one: see ``register_executors``."""
 
 from __future__ import annotations
 
-import contextlib
-import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from clsbench import __version__
 from clsbench.card import ModelCard
 from clsbench.datasets.dataset import Sample
-from clsbench.datasets.labels import Labels
-from clsbench.images.decoders import Decoder
+from clsbench.errors import PluginError
+from clsbench.guard import Guarded, Opener
 from clsbench.images.loader import ImageLoader
-from clsbench.inference.backend import Backend
-from clsbench.inference.pipeline import Pipeline
+from clsbench.inference.backend import Backend, DeviceInfo, Plan, open_backend
 from clsbench.inference.timing import Timing
-from clsbench.machine import available_cores
-from clsbench.model_file import model_hash
 from clsbench.predictions.block import Predictions
-from clsbench.predictions.manifest import SCHEMA
-from clsbench.predictions.outcomes import OutcomeCollector, Outcomes
-
-Metric = Callable[[Outcomes], Mapping[str, Any]]
 
 
-class Writer(Protocol):
-    """Takes predictions batch by batch; see ``register_writers``."""
-
-    def __enter__(self) -> Any: ...
-
-    def __exit__(self, *exc: Any) -> Any: ...
-
-    def write(self, predictions: Predictions) -> None:
-        """Append a batch."""
-
-
-@dataclass(frozen=True)
-class JobResult:
-    """What a job found out."""
-
-    total: int
-    errors: int
-    first_error: str | None
-    outcomes: Outcomes | None
-    timing: Timing
-    device: dict[str, Any]
-    started: datetime
-
-    def facts(
-        self,
-        model: Path,
-        card: ModelCard,
-        images: Path,
-        *,
-        labels: Labels,
-        metrics: Sequence[tuple[str, Metric]],
-        options: Mapping[str, Any],
-    ) -> dict[str, Any]:
-        """The facts of the manifest and of ``--json``; stable keys, see README.
-
-        A metric that fails costs its own values only: its name and reason stand under ``metric_errors``.
-        """
-        values: dict[str, Any] = {}
-        failed: dict[str, str] = {}
-        for name, metric in metrics:
-            if self.outcomes is None:  # no image had a label
-                break
-            try:
-                values |= metric(self.outcomes)
-            except Exception as error:  # noqa: BLE001  a plugin's metric must not lose the others
-                failed[name] = f"{type(error).__name__}: {error}"
-        labelled = sum(index >= 0 for index in labels.index)
-        return {
-            "schema": SCHEMA,
-            "clsbench": __version__,
-            "started": self.started.isoformat(timespec="seconds"),
-            "images": str(images),
-            "model": {"file": str(model), "sha256": model_hash(model), "card": card.to_json()},
-            "device": self.device,
-            "options": dict(options),
-            "labels": {"source": labels.source, "notes": list(labels.notes)},
-            "counts": {
-                "total": self.total,
-                "ok": self.total - self.errors,
-                "errors": self.errors,
-                "labelled": labelled,
-            },
-            "metrics": values,
-            "metric_errors": failed,
-            "throughput": self.timing.to_json(),
-            "machine": {
-                "cores": available_cores(),
-                "platform": platform.platform(),
-                "python": platform.python_version(),
-            },
-        }
-
-
-class InferenceJob:
-    """Runs a model over samples.
+@dataclass(frozen=True, kw_only=True)
+class JobSpec:
+    """Everything about an inference job but its images; can be pickled.
 
     Args:
-        card: Of the model file.
-        backend: With the model in it.
-        decoders: To try before the built-in ones.
-        decode_threads: How many threads decode.
-        batch_size: N; the backend's choice by default.
+        model: The .onnx file.
+        card: Of it.
+        backend: Builds the backend from the file and the device.
+        device: ``auto``, ``cpu``, ``cuda[:i,j]``, ``tensorrt[:i,j]``.
+        decoders: Build the decoders to try before the built-in ones.
+        batch_size: Images of one call; the backend's choice if None.
+        decode_threads: How many threads decode; as many as there are cores if None.
         fast_decode: Decode large JPEGs smaller; see :class:`clsbench.images.loader.ImageLoader`.
     """
 
-    def __init__(
-        self,
-        card: ModelCard,
-        backend: Backend,
-        *,
-        decoders: Sequence[Decoder] = (),
-        decode_threads: int,
-        batch_size: int | None = None,
-        fast_decode: bool = False,
-    ) -> None:
-        self.card, self.backend = card, backend
-        self.batch_size = batch_size or backend.batch_size
-        self._pipeline = Pipeline(
-            ImageLoader(card.transform, decoders, fast_decode=fast_decode),
-            backend,
-            classes=len(card.classes),
-            decode_threads=decode_threads,
-            temperature=card.temperature,
-            batch_size=self.batch_size,
-        )
+    model: Path
+    card: ModelCard
+    backend: Opener
+    device: str = "auto"
+    decoders: tuple[Opener, ...] = ()
+    batch_size: int | None = None
+    decode_threads: int | None = None
+    fast_decode: bool = False
 
-    def plan(self) -> dict[str, Any]:
-        """How the model is run: batch size, streams, threads, and who chose them."""
-        chosen = getattr(self.backend, "plan", None)
-        return {
-            "batch_size": self.batch_size,
-            "streams": self.backend.streams,
-            "threads": self.backend.threads,
-            "plan": chosen.source if chosen else "backend",
-        }
 
-    def run(
-        self,
-        samples: Sequence[Sample],
-        writer: Writer | None,
-        on_progress: Callable[[int, int], None] = lambda done, errors: None,
-    ) -> JobResult:
-        """Classify every sample.
+@dataclass(frozen=True)
+class Execution:
+    """On what and how a job ran.
 
-        Args:
-            samples: In the order of the rows.
-            writer: Takes the predictions, or None.
-            on_progress: Hears images done and errors among them, after each batch.
+    Args:
+        device: What the backend truly runs on.
+        plan: How the model is called.
+        timing: Where the time went; None until the job has ended.
+    """
+
+    device: DeviceInfo
+    plan: Plan
+    timing: Timing | None = None
+
+
+class Executor(Protocol):
+    """Runs jobs, one at a time; see ``register_executors``.
+
+    Attributes:
+        execution: Of the last job; ``device`` and ``plan`` are known from its first block on,
+            ``timing`` when its iterator is exhausted.
+    """
+
+    execution: Execution | None
+
+    def run(self, spec: JobSpec, entries: Sequence[Sample]) -> Iterator[Predictions]:
+        """Consecutive blocks in the order of the entries, one row an entry, without labels.
+
+        Memory is bounded: work waits until the blocks are taken. The backend is closed when
+        the iterator is exhausted or closed, or fails.
         """
-        collector = OutcomeCollector(self.card.classes)
-        counts = {"done": 0, "errors": 0}
-        first: list[str] = []
 
-        def sink(predictions: Predictions) -> None:
-            if writer is not None:
-                writer.write(predictions)
-            collector.add(predictions)
-            wrong = [error for error in predictions.errors if error is not None]
-            first.extend(wrong[: 1 - len(first)])
-            counts["done"] += len(predictions.names)
-            counts["errors"] += len(wrong)
-            on_progress(counts["done"], counts["errors"])
 
-        started = datetime.now(UTC)
-        with writer if writer is not None else contextlib.nullcontext():
-            timing = self._pipeline.run(samples, sink)
-        self.backend.close()
-        return JobResult(
-            counts["done"], counts["errors"], first[0] if first else None,
-            collector.outcomes(), timing, self.backend.device, started,
-        )  # fmt: skip
+@contextmanager
+def opened(spec: JobSpec) -> Iterator[tuple[ImageLoader, Backend]]:
+    """The loader and the backend of a job; the backend is closed at the end, whatever happens."""
+    decoders = [opener() for opener in spec.decoders]
+    loader = ImageLoader(spec.card.transform, decoders, fast_decode=spec.fast_decode)
+    with open_backend(spec.backend, spec.model, spec.device) as backend:
+        yield loader, backend
+
+
+def run_job(executor: Executor, spec: JobSpec, entries: Sequence[Sample]) -> Iterator[Predictions]:
+    """Run a job, and hold a plugin's executor to one row an entry, in order.
+
+    Raises:
+        PluginError: if rows are missing, or not those of the entries.
+    """
+    blocks = executor.run(spec, entries)
+    return _checked(executor, spec, entries, blocks) if isinstance(executor, Guarded) else blocks
+
+
+def _checked(
+    executor: Guarded, spec: JobSpec, entries: Sequence[Sample], blocks: Iterator[Predictions]
+) -> Iterator[Predictions]:
+    done, classes = 0, len(spec.card.classes)
+
+    def wrong(what: str, got: object, expected: object) -> PluginError:
+        return executor.fault(what, got=got, expected=expected)
+
+    for block in blocks:
+        if not isinstance(block, Predictions):
+            raise wrong("yielded something other than predictions", repr(block), "clsbench.Predictions")
+        names = [entry.name for entry in entries[done : done + len(block.names)]]
+        if block.names != names:
+            pairs = zip(block.names, [*names, *[None] * len(block.names)], strict=False)
+            got, expected = next(pair for pair in pairs if pair[0] != pair[1])
+            raise wrong("yielded another row than the next one", got, expected or "no further row")
+        if block.logits.shape != (len(names), classes):
+            raise wrong("yielded logits of another shape", block.logits.shape, (len(names), classes))
+        done += len(names)
+        yield block
+    if done != len(entries):
+        raise wrong("left images out", f"{done} rows", f"{len(entries)} rows")
+    if not isinstance(executor.execution, Execution):
+        raise wrong("does not say on what it ran", repr(executor.execution), "clsbench.Execution")

@@ -16,29 +16,29 @@ from numpy.typing import NDArray
 
 from clsbench.card import INPUT_NAME, OUTPUT_NAME
 from clsbench.errors import OptionError
-from clsbench.inference.backend import Backend
-from clsbench.inference.devices import DeviceRequest, choose, parse_device
+from clsbench.inference.backend import Backend, DeviceInfo, Plan
+from clsbench.inference.devices import choose, parse_device
 from clsbench.inference.gpu_slot import GpuSlot, pinned
 from clsbench.inference.sessions import open_session
-from clsbench.inference.tuning import Plan, plan_for
+from clsbench.inference.tuning import plan_for
 from clsbench.model_file import Tensors, check_contract, read_card
 
 
 class OnnxRuntimeBackend(Backend):
     """Sessions of ONNX Runtime; see :class:`clsbench.inference.backend.Backend`."""
 
-    def __init__(self, sessions: list[Any], *, device: dict[str, Any], plan: Plan) -> None:
-        self.device, self.plan = device, plan
+    def __init__(self, sessions: list[Any], *, device: DeviceInfo, plan: Plan) -> None:
+        self.device, self.plan_source = device, plan.source
         self.batch_size = plan.batch_size
         self.threads = plan.threads
-        self.shares_cores = device["device"] == "cpu"
+        self.shares_cores = device.device == "cpu"
         self.streams = plan.streams * len(sessions)
         self._sessions = sessions
         # A call takes a slot and puts it back, so no two calls share buffers.
         self._slots: queue.SimpleQueue[Any] = queue.SimpleQueue()
         for _ in range(plan.streams):
             for index, session in enumerate(sessions):
-                gpu = None if self.shares_cores else device["indices"][index]
+                gpu = None if self.shares_cores else device.indices[index]
                 self._slots.put(session if gpu is None else GpuSlot(session, gpu, plan.batch_size))
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -85,7 +85,7 @@ def build(
 
     Raises:
         OptionError: for an unknown device, or a number below 1.
-        DeviceError: if the device cannot be used, with what mends it.
+        DeviceError: if the device cannot be used; says how to fix it.
         ModelError: if the file cannot be used.
     """
     for name, value in {"batch_size": batch_size, "streams": streams, "threads": threads}.items():
@@ -107,20 +107,14 @@ def build(
     ]
     first = sessions[0]
     check_contract(_describe(first.get_inputs()), _describe(first.get_outputs()), card, model_path)
-    facts = _facts(request, chosen, reason, first, device)
-    return OnnxRuntimeBackend(sessions, device=facts, plan=plan)
-
-
-def _facts(
-    request: DeviceRequest, chosen: DeviceRequest, reason: str | None, session: Any, asked: str
-) -> dict[str, Any]:
-    return {
-        "requested": asked,
-        "device": chosen.kind,
-        "indices": list(chosen.indices),
-        "provider": session.get_providers()[0],
-        "reason": reason if request.kind == "auto" else None,
-    }
+    info = DeviceInfo(
+        requested=device,
+        device=chosen.kind,
+        indices=chosen.indices,
+        provider=first.get_providers()[0],
+        reason=reason if request.kind == "auto" else None,
+    )
+    return OnnxRuntimeBackend(sessions, device=info, plan=plan)
 
 
 def _describe(tensors: list[Any]) -> Tensors:

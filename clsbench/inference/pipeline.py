@@ -1,12 +1,12 @@
-"""The inference pipeline: samples in, predictions out, in order, with bounded memory.
+"""The inference pipeline: entries in, predictions out, in order, with bounded memory.
 
-    lister → workers: read, decode, resize into a slot of a batch → workers: backend → sink
+    entries → workers: read, decode, resize into a slot of a batch → workers: backend → caller
 
 One pool of threads does both kinds of work and always takes the one furthest down the
 line: a worker runs a full batch if there is one and the backend has a stream free, else
 it decodes the next images into a free batch, else it waits. So no core idles while
 there is work for it, whichever stage is the slower, and decoding stops when all batches
-wait for the sink. The calling thread is the sink: it takes batches in input order.
+wait for the caller, who takes them in input order.
 
 Batches are preallocated and used again. An image that cannot be read keeps its slot,
 so no neighbour can slip into its row.
@@ -17,37 +17,30 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Iterator, Sequence
 
 from clsbench.datasets.dataset import Sample
-from clsbench.errors import ClsbenchError
 from clsbench.images.loader import ImageLoader
-from clsbench.inference.backend import Backend
+from clsbench.inference.backend import Backend, allocate
 from clsbench.inference.batch import Batch, predictions
 from clsbench.inference.timing import StageClock, Timing
 from clsbench.machine import available_cores
 from clsbench.predictions.block import Predictions
 
-#: Receives the predictions, some at a time, in input order.
-Sink = Callable[[Predictions], None]
-
-#: How many finished images the sink waits for, unless the workers wait for it.
+#: How many finished images the caller waits for, unless the workers wait for it.
 DELIVERY = 16
 
 
 class Pipeline:
-    """One inference job.
+    """Runs a model over images; may be used again, but for one run at a time.
 
     Args:
-        loader: Turns a sample's image into uint8 (h, w, 3).
-        backend: uint8 (N, h, w, 3) -> logits (N, K).
+        loader: Turns an entry into uint8 (h, w, 3).
+        backend: uint8 (N, h, w, 3) -> logits (N, K); stays open.
         classes: K, the number of logits to expect.
+        decode_threads: Threads that decode; they run the model too where it shares the cores.
         temperature: Of the card.
         batch_size: N; the backend's choice by default.
-        decode_threads: Threads that decode; they run the model too where it shares the cores.
     """
 
     def __init__(
@@ -67,15 +60,19 @@ class Pipeline:
         self._workers = decode_threads if backend.shares_cores else decode_threads + self._streams
         lock = threading.Lock()
         self._changed, self._deliver = threading.Condition(lock), threading.Condition(lock)
+        #: Where the time of the last run went; None until it has ended.
+        self.timing: Timing | None = None
 
-    def run(self, samples: Sequence[Sample], sink: Sink) -> Timing:
-        """Classify every sample and hand the predictions to ``sink`` in input order.
+    def run(self, entries: Sequence[Sample]) -> Iterator[Predictions]:
+        """Classify every entry; blocks of predictions in input order.
+
+        The threads end when the last block has been taken, or when the iterator is closed.
 
         Raises:
-            Exception: whatever the backend or the sink raised; an image's own failure is a
-                row with a reason instead.
+            Exception: whatever the backend raised; an image's own failure is a row with a
+                reason instead.
         """
-        self._reset(samples)
+        self._reset(entries)
         threads = [threading.Thread(target=self._work, name=f"clsbench-{i}", daemon=True) for i in range(self._workers)]
         self._started, started_busy = time.perf_counter(), time.process_time()
         clock = StageClock()
@@ -83,11 +80,9 @@ class Pipeline:
             for thread in threads:
                 thread.start()
             while batches := self._await():
+                found = predictions(batches, self._temperature, clock)
                 mark = clock.mark()
-                found = predictions(batches, self._temperature)
-                found.probabilities  # noqa: B018  computed here, so that it is counted here
-                mark = clock.lap("post", mark)
-                sink(found)
+                yield found
                 clock.lap("write", mark)
                 self._release(batches)
         finally:
@@ -99,11 +94,12 @@ class Pipeline:
         seconds = time.perf_counter() - self._started
         for other in self._clocks:
             clock.add(other)
-        return Timing(
+        self.timing = Timing(
             seconds,
-            len(samples),
+            len(entries),
             clock,
-            *self._first,
+            first_batch=self._first[0],
+            first_batch_images=self._first[1],
             workers=self._workers,
             cores=available_cores(),
             shares_cores=self._backend.shares_cores,
@@ -112,17 +108,18 @@ class Pipeline:
             process_seconds=time.process_time() - started_busy,
         )
 
-    # -- state, all of it guarded by one lock: workers hear `_changed`, the sink `_deliver` --
+    # All state below is guarded by one lock: workers hear `_changed`, the caller `_deliver`.
 
-    def _reset(self, samples: Sequence[Sample]) -> None:
-        size = min(self._batch_size, max(1, len(samples)))
+    def _reset(self, entries: Sequence[Sample]) -> None:
+        self.timing = None
+        size = min(self._batch_size, max(1, len(entries)))
         shape = (size, *self._loader.transform.size, 3)
         self._group = -(-DELIVERY // size)
-        # Running, being filled by the workers, and waiting for the sink.
+        # Running, being filled by the workers, and waiting for the caller.
         count = self._streams + 2 + -(-self._workers // size) + self._group
-        self._samples, self._size = samples, size
-        self._total = -(-len(samples) // size)
-        self._free = deque(Batch(self._backend.allocate(shape)) for _ in range(count))
+        self._entries, self._size = entries, size
+        self._total = -(-len(entries) // size)
+        self._free = deque(Batch(memory) for memory in allocate(self._backend, shape, count))
         self._filling: Batch | None = None
         self._ready: deque[Batch] = deque()
         self._finished: dict[int, Batch] = {}
@@ -147,7 +144,7 @@ class Pipeline:
             return batches
 
     def _deliverable(self) -> bool:
-        """Whether waking the sink is worth it: each wake-up takes the interpreter from the workers."""
+        """Whether waking the caller is worth it: each wake-up takes the interpreter from the workers."""
         ready = 0
         while self._delivered + ready in self._finished:
             ready += 1
@@ -201,10 +198,10 @@ class Pipeline:
                 return None
             batch = self._filling = self._free.popleft()
             start = self._opened * self._size
-            batch.fill(self._samples[start : start + self._size], self._opened)
+            batch.fill(self._entries[start : start + self._size], self._opened)
             self._opened += 1
         batch = self._filling
-        length = len(batch.samples)
+        length = len(batch.entries)
         rows = range(batch.claimed, min(length, batch.claimed + max(1, length // self._workers)))
         batch.claimed = rows.stop
         if batch.claimed == length:
@@ -221,51 +218,24 @@ class Pipeline:
         if self._running == 0:
             self._device_seconds += time.perf_counter() - self._busy_since
 
-    # -- work ----------------------------------------------------------------------
-
     def _decode(self, batch: Batch, rows: range, clock: StageClock) -> None:
         for row in rows:
-            try:
-                self._load(batch.samples[row], batch.images[row], clock)
-            except ClsbenchError as error:
-                batch.errors[row] = error.one_line()
-            except Exception as error:  # noqa: BLE001  one image never ends the job
-                batch.errors[row] = f"{type(error).__name__}: {error}"
+            batch.load(row, self._loader, clock)
             if self._stopped:
                 return
         with self._changed:
             batch.decoded += len(rows)
-            if batch.decoded == len(batch.samples):
+            if batch.decoded == len(batch.entries):
                 self._ready.append(batch)
                 self._changed.notify_all()
 
-    def _load(self, sample: Sample, slot: NDArray[np.uint8], clock: StageClock) -> None:
-        source, mark = sample.image, clock.mark()
-        if not isinstance(source, np.ndarray):
-            data = self._loader.read(source)
-            mark = clock.lap("read", mark)
-            source = self._loader.decode(data, fleeting=True)
-            mark = clock.lap("decode", mark)
-        resized = self._loader.resize(source)
-        mark = clock.lap("resize", mark)
-        self._loader.place(resized, slot)
-        clock.lap("copy", mark)
-
     def _infer(self, batch: Batch, clock: StageClock) -> None:
-        count = len(batch.samples)
-        if any(error is None for error in batch.errors):
-            mark = clock.mark()
-            batch.logits = self._backend(batch.images[:count])
-            clock.lap("inference", mark)
-            if batch.logits.shape != (count, self._classes):
-                raise RuntimeError(f"logits of shape {batch.logits.shape} instead of {(count, self._classes)}")
-        else:
-            batch.logits = np.full((count, self._classes), np.nan, np.float32)
+        batch.run(self._backend, self._classes, clock)
         with self._changed:
             self._end_call()
             self._finished[batch.number] = batch
             if batch.number == 0:
-                self._first = (time.perf_counter() - self._started, count)
+                self._first = (time.perf_counter() - self._started, len(batch.entries))
             if self._deliverable():
                 self._deliver.notify()
             if self._ready:  # a stream is free again

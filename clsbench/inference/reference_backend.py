@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from clsbench.card import INPUT_NAME, OUTPUT_NAME
 from clsbench.errors import DeviceError
-from clsbench.inference.backend import Backend
+from clsbench.inference.backend import Backend, DeviceInfo
 from clsbench.model_file import Tensors, check_contract, read_card
 
 
@@ -25,7 +25,7 @@ class ReferenceBackend(Backend):
 
         card, model = read_card(file), onnx.load(file)
         check_contract(_describe(model.graph.input), _describe(model.graph.output), card, file)
-        self.device: dict[str, Any] = {"requested": "cpu", "device": "cpu", "provider": "onnx.reference"}
+        self.device = DeviceInfo(requested="cpu", device="cpu", provider="onnx.reference")
         self._evaluator = ReferenceEvaluator(model)
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 from clsbench.errors import DeviceError, ModelError
 from clsbench.inference.devices import CPU, CUDA, PROVIDERS, TENSORRT, preload, strays
-
-
-def cache_folder() -> Path:
-    """Where measurements and engines are kept: ``$XDG_CACHE_HOME/clsbench``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "clsbench"
+from clsbench.machine import cache_folder
 
 
 def open_session(file: Path, kind: str, *, index: int = 0, threads: int = 1, allow_fallback: bool = False) -> Any:

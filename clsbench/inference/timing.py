@@ -18,6 +18,14 @@ STAGES = ("read", "decode", "resize", "copy", "inference", "post", "write", "wai
 #: Stages that occupy a core whatever the device.
 HOST_STAGES = ("read", "decode", "resize", "copy", "post", "write")
 
+#: What limits a run -> what it means, and what would help.
+ADVICE = {
+    "decode": "decode-bound: most of the work is reading and decoding images; "
+    "try --fast-decode, smaller images or more cores",
+    "model": "model-bound: most of the work is the network; try int8 or a smaller network, or a GPU",
+    "write": "write-bound: most of the work is writing predictions; try .parquet or a smaller --topk",
+}
+
 Mark = tuple[float, float]
 
 
@@ -136,15 +144,34 @@ class Timing:
         wall, busy = (sum(clock[name] for name in names) for clock in (self.clock.wall, self.clock.busy))
         return max(0.0, 1 - busy / wall) if wall else 0.0
 
+    @property
+    def fraction_of_limit(self) -> float:
+        """The steady rate over what the stages allow."""
+        limit = self.limit().images_per_second
+        return self.steady_images_per_second / limit if limit else 0.0
+
+    @property
+    def verdict(self) -> str:
+        """One sentence: what limits the run, and what would help."""
+        advice = ADVICE[self.limit().bound]
+        if self.fraction_of_limit >= 0.9:
+            return advice
+        reason = "the run was too short, or was held up outside of the stages"
+        if self.waited_for_cores > 0.1:
+            reason = (
+                "threads waited for a core or for Python's lock: the machine has other work, "
+                "or the images are so small that Python itself is the limit"
+            )
+        return f"{advice}. The run reached {self.fraction_of_limit:.0%} of its limit: {reason}"
+
     def to_json(self) -> dict[str, Any]:
         """The facts of the throughput table."""
         limit, count = self.limit(), max(self.images, 1)
-        steady = self.steady_images_per_second
-        facts = {
+        facts: dict[str, Any] = {
             "images_per_second": self.images_per_second,
-            "steady_images_per_second": steady,
+            "steady_images_per_second": self.steady_images_per_second,
             "limit": limit.images_per_second,
-            "fraction_of_limit": steady / limit.images_per_second if limit.images_per_second else 0.0,
+            "fraction_of_limit": self.fraction_of_limit,
             "bound": limit.bound,
             "seconds": self.seconds,
             "first_batch_seconds": self.first_batch,
@@ -154,24 +181,4 @@ class Timing:
             "core_ms_per_image": {stage: 1000 * s for stage, s in self.core_seconds().items()},
         }
         facts |= {f"{stage}_ms_per_image": 1000 * self.clock.wall[stage] / count for stage in STAGES}
-        return {**facts, "verdict": verdict(facts)}
-
-
-def verdict(facts: dict[str, Any]) -> str:
-    """One sentence: what limits the run, and what would help."""
-    advice = {
-        "decode": "decode-bound: most of the work is reading and decoding images; "
-        "try --fast-decode, smaller images or more cores",
-        "model": "model-bound: most of the work is the network; try int8 or a smaller network, or a GPU",
-        "write": "write-bound: most of the work is writing predictions; try .parquet or a smaller --topk",
-    }[str(facts["bound"])]
-    fraction = facts["fraction_of_limit"]
-    if fraction >= 0.9:
-        return advice
-    reason = "too short to settle, or held up outside of the stages"
-    if facts["waited_for_cores"] > 0.1:
-        reason = (
-            "threads waited for a core or for Python's lock: the machine has other work, "
-            "or the images are so small that Python itself is the limit"
-        )
-    return f"{advice}. The run reached {fraction:.0%} of its limit: {reason}"
+        return {**facts, "verdict": self.verdict}

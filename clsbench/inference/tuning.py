@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,10 @@ import numpy as np
 
 from clsbench import __version__
 from clsbench.card import INPUT_NAME, OUTPUT_NAME
+from clsbench.inference.backend import Plan
 from clsbench.inference.devices import DeviceRequest
-from clsbench.inference.sessions import cache_folder, open_session
-from clsbench.machine import available_cores, cpu_name
+from clsbench.inference.sessions import open_session
+from clsbench.machine import available_cores, cache_folder, cpu_name
 from clsbench.model_file import model_hash
 from clsbench.runs import write_json
 
@@ -52,20 +53,6 @@ BATCH_OVERHEAD = 1e-3
 
 #: Once a call takes longer than this, seconds, larger batches are not tried.
 LONGEST_CALL = 0.25
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How to run a model: concurrent calls, threads of one call, images of one call."""
-
-    streams: int
-    threads: int
-    batch_size: int
-    source: str = "rule"
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
 
 
 def rule(device: DeviceRequest, given: Mapping[str, int | None]) -> Plan:
@@ -100,16 +87,12 @@ def plan_for(
         return by_rule
     store = cache_folder() / "tuning.json"
     key = _key(file, device, fixed)
-    cached = _read(store).get(key)
-    if cached and (mode != "full" or cached.get("mode") == "full"):
-        try:
-            return Plan(cached["streams"], cached["threads"], cached["batch_size"], "cache")
-        except KeyError:
-            pass  # written by another version: measure again
+    if cached := _recall(store, key, full=mode == "full"):
+        return cached
     if mode == "cached":
         return by_rule
     plan = measure(candidates(device, mode, fixed), _opener(file, device), size, mode=mode)
-    _remember(store, key, {**plan.to_json(), "mode": mode})
+    _remember(store, key, plan, mode)
     return plan
 
 
@@ -204,7 +187,19 @@ def _key(file: Path, device: DeviceRequest, fixed: Mapping[str, int]) -> str:
     return " | ".join((model_hash(file), machine, where, versions, str(sorted(fixed.items()))))
 
 
-def _read(store: Path) -> dict[str, dict[str, Any]]:
+def _recall(store: Path, key: str, *, full: bool) -> Plan | None:
+    """The plan kept under a key; None where there is none, or it cannot be used."""
+    kept = _read_json(store).get(key)
+    if not isinstance(kept, dict) or (full and kept.get("mode") != "full"):
+        return None
+    found = [kept.get(name) for name in ("streams", "threads", "batch_size")]
+    numbers = [number for number in found if type(number) is int and number > 0]
+    if len(numbers) < len(found):  # damaged, or written by another version
+        return None
+    return Plan(numbers[0], numbers[1], numbers[2], "cache")
+
+
+def _read_json(store: Path) -> dict[str, Any]:
     try:
         values = json.loads(store.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -212,10 +207,10 @@ def _read(store: Path) -> dict[str, dict[str, Any]]:
     return values if isinstance(values, dict) else {}
 
 
-def _remember(store: Path, key: str, value: dict[str, Any]) -> None:
+def _remember(store: Path, key: str, plan: Plan, mode: str) -> None:
     """Keep a choice; a cache that cannot be written is no reason to fail."""
     try:
         store.parent.mkdir(parents=True, exist_ok=True)
-        write_json(store, {**_read(store), key: value})
+        write_json(store, {**_read_json(store), key: {**asdict(plan), "mode": mode}})
     except OSError:
         pass

@@ -69,8 +69,8 @@ def test_the_backends_agree_with_each_other(model, tested, oracle):
 
 def test_the_device_is_told(model):
     backend = installed("backend", "onnxruntime").build(model, "cpu")
-    assert backend.device["device"] == "cpu"
-    assert backend.device["provider"] == "CPUExecutionProvider"
+    assert backend.device.device == "cpu"
+    assert backend.device.provider == "CPUExecutionProvider"
     backend.close()
 
 
@@ -102,6 +102,23 @@ def test_a_card_with_other_classes_than_the_graph_is_refused(tmp_path, name):
     file = write(tmp_path / "wrong.onnx", dataclasses.replace(CARD, classes=("cat", "dog")))
     with pytest.raises(ModelError, match="not what its card says"):
         installed("backend", name).build(file, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("violation", "hint"),
+    [
+        ({"classes": 4}, "the network has 4 outputs for 3 classes"),
+        ({"size": (10, 6)}, "images of another size or layout"),
+        ({"channels_first": True}, "images of another size or layout"),
+        ({"name": "input"}, "`clsbench export` did not write this graph"),
+        ({"out_dtype": TensorProto.DOUBLE}, "changed after its export, or by another tool"),
+    ],
+    ids=str,
+)
+def test_the_hint_fits_what_is_wrong_with_the_graph(tmp_path, violation, hint):
+    with pytest.raises(ModelError) as caught:
+        installed("backend", "onnxruntime").build(write(tmp_path / "wrong.onnx", **violation), "cpu")
+    assert hint in caught.value.facts["to do"]
 
 
 @pytest.mark.parametrize("name", BACKENDS)
@@ -150,5 +167,5 @@ def test_cuda_is_an_error_where_it_cannot_be_used_and_auto_says_why_it_is_not(mo
     with pytest.raises(DeviceError, match="to do: "):
         installed("backend", "onnxruntime").build(model, "cuda")
     backend = installed("backend", "onnxruntime").build(model, "auto")
-    assert (backend.device["device"], backend.device["requested"]) == ("cpu", "auto")
-    assert backend.device["reason"]
+    assert (backend.device.device, backend.device.requested) == ("cpu", "auto")
+    assert backend.device.reason

@@ -4,9 +4,9 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from clsbench.inference.backend import DeviceInfo, Plan
 from clsbench.inference.gpu_slot import GpuSlot, pinned
 from clsbench.inference.onnxruntime_backend import OnnxRuntimeBackend
-from clsbench.inference.tuning import Plan
 
 
 class DeviceValue:
@@ -65,7 +65,7 @@ def test_the_last_batch_is_padded_and_its_padding_dropped():
 
 def test_every_gpu_gets_its_own_session_and_two_batches_in_flight():
     sessions = [FakeSession(0), FakeSession(1000)]
-    device = {"device": "cuda", "indices": [0, 1], "provider": "CUDAExecutionProvider"}
+    device = DeviceInfo(device="cuda", indices=(0, 1), provider="CUDAExecutionProvider")
     backend = OnnxRuntimeBackend(sessions, device=device, plan=Plan(2, 1, 4))
     assert backend.streams == 4
     assert not backend.shares_cores

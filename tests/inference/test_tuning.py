@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from clsbench.inference import tuning
+from clsbench.inference.backend import Plan
 from clsbench.inference.devices import DeviceRequest
-from clsbench.inference.tuning import Plan, candidates, measure, plan_for, rule, throughput
+from clsbench.inference.tuning import candidates, measure, plan_for, rule, throughput
 
 CPU, CUDA = DeviceRequest("cpu"), DeviceRequest("cuda", (0,))
 NOTHING = {"batch_size": None, "streams": None, "threads": None}
@@ -103,6 +104,31 @@ def test_a_damaged_cache_is_measured_over(measured, tiny_onnx):
         plan_for(tiny_onnx, CPU, (8, 8), mode="quick", given=NOTHING)
     assert len(measured) == 3
     assert json.loads(store.read_text())
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"streams": 0},
+        {"threads": -1},
+        {"batch_size": 2.5},
+        {"streams": "2"},
+        {"threads": True},
+        {"batch_size": None},
+        [1, 2, 3],
+        "fast",
+        None,
+    ],
+    ids=str,
+)
+def test_a_kept_plan_that_cannot_be_used_is_measured_anew(measured, tiny_onnx, damage):
+    first = plan_for(tiny_onnx, CPU, (8, 8), mode="quick", given=NOTHING)
+    store = tuning.cache_folder() / "tuning.json"
+    ((key, kept),) = json.loads(store.read_text()).items()
+    store.write_text(json.dumps({key: {**kept, **damage} if isinstance(damage, dict) else damage}))
+    assert plan_for(tiny_onnx, CPU, (8, 8), mode="quick", given=NOTHING) == first
+    assert measured == ["quick", "quick"]
+    assert json.loads(store.read_text()) == {key: kept}
 
 
 def test_a_real_measurement_on_a_real_model(tiny_onnx):
