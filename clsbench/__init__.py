@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from clsbench.datasets.dataset import Dataset, Sample
     from clsbench.errors import ClsbenchError, DataError, DeviceError, ModelError, OptionError, PluginError
     from clsbench.hookspecs import Component, hookimpl
+    from clsbench.images.entries import BytesEntry, Entry, FileEntry, PixelsEntry
     from clsbench.inference.backend import Backend
     from clsbench.models.classifier import Classifier
     from clsbench.models.imagenet import imagenet_classes
@@ -34,6 +35,10 @@ _HOMES = {
     "PluginError": "clsbench.errors",
     "Component": "clsbench.hookspecs",
     "hookimpl": "clsbench.hookspecs",
+    "BytesEntry": "clsbench.images.entries",
+    "Entry": "clsbench.images.entries",
+    "FileEntry": "clsbench.images.entries",
+    "PixelsEntry": "clsbench.images.entries",
     "Backend": "clsbench.inference.backend",
     "Classifier": "clsbench.models.classifier",
     "imagenet_classes": "clsbench.models.imagenet",
@@ -46,17 +51,21 @@ _HOMES = {
 
 __all__ = [
     "Backend",
+    "BytesEntry",
     "Classifier",
     "ClsbenchError",
     "Component",
     "DataError",
     "Dataset",
     "DeviceError",
+    "Entry",
+    "FileEntry",
     "ImageTransform",
     "ModelCard",
     "ModelError",
     "OptionError",
     "Outcomes",
+    "PixelsEntry",
     "PluginError",
     "Predictions",
     "Sample",

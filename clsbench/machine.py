@@ -32,6 +32,11 @@ def available_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
     return cores
 
 
+def cache_folder() -> Path:
+    """Where downloads, measurements and engines are kept: ``$XDG_CACHE_HOME/clsbench``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "clsbench"
+
+
 def cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     """The processor's name, as the system tells it."""
     try:

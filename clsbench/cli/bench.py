@@ -86,14 +86,13 @@ def _sizes(text: str | None, scenario: str) -> list[int | None]:
 
 def _samples(images: Path | None) -> list[Sample]:
     from clsbench.datasets.dataset import Sample
-    from clsbench.images.listing import list_images
+    from clsbench.images.sources.folder import FolderSource
 
     if images is None:
         import sklearn.datasets
 
         images = Path(sklearn.datasets.__file__).parent / "images"
-    listing = list_images(images)
-    return [Sample(name, f"{listing.root}/{name}", None) for name in listing.names]
+    return [Sample(entry, None) for entry in FolderSource(images).entries]
 
 
 def _table(made: list[Benchmark], scenario: str) -> Any:

@@ -17,10 +17,6 @@ if TYPE_CHECKING:
     from clsbench.runs import Run
 
 
-#: Options of datasets that say how images are split.
-SPLIT_OPTIONS = ("val_fraction", "test_fraction", "folds", "fold")
-
-
 @cache
 def registry() -> Registry:
     """The plugins of this process."""
@@ -87,14 +83,16 @@ def build_dataset(
     Args:
         name: Of the component; None for what fits ``root``: digits, csv or folder.
         root: Where the images are.
-        given: ``--with``, sorted.
-        seed: For those that take one.
+        given: ``--with``, sorted; under ``data`` also fields of SplitSpec.
+        seed: Of the splits.
         asked: Split options that a user set; None where not.
 
     Raises:
         OptionError: for an unknown name or option, or an option that would have no effect.
         DataError: if the images are not as required.
     """
+    from clsbench.datasets.splits import SplitSpec, split
+
     if name is None and root is not None and not root.exists():
         names = [found.component.name for found in registry().components("dataset")]
         if str(root) in names:
@@ -102,11 +100,19 @@ def build_dataset(
                 "there is no such file or folder", where="DATA", got=root, hint=f"did you mean --dataset {root}?"
             )
     fitting = "digits" if root is None else "csv" if root.suffix.lower() == ".csv" else "folder"
-    found, options = resolve("dataset", name or fitting, given, prefix="data")
+    found = registry().resolve("dataset", name or fitting)
+    own, typed = option_types(found.component.build), given.get("data", {})
+    of_split = {key for key in typed if key in option_types(SplitSpec) and key not in own}
+    _, options = resolve("dataset", found.qualified, {"data": {k: v for k, v in typed.items() if k not in of_split}},
+                         prefix="data")  # fmt: skip
+    split_texts = {key: typed[key] for key in of_split}
+    spec = SplitSpec(
+        **{"seed": seed, **asked, **check_options(SplitSpec, split_texts, owner=found.component.name, prefix="data")}
+    )
+    spec.check_given(found.component.gives, where=found.component.name)
     # Absolute, so that run.json means the same files from everywhere.
     options = {key: value.resolve() if isinstance(value, Path) else value for key, value in options.items()}
-    options = {**accepted(found, seed=seed), **explicit(found, **asked), **options}
-    return found.build(root, **options), found, options
+    return split(found.build(root, **options), spec), found, {**spec.to_json(), **options}
 
 
 def rebuild_dataset(run: Run) -> tuple[Dataset, dict[str, Any]]:
@@ -115,14 +121,17 @@ def rebuild_dataset(run: Run) -> tuple[Dataset, dict[str, Any]]:
     Raises:
         DataError: if the images are not there any more.
     """
-    from clsbench.datasets.recorded import as_recorded
+    from clsbench.datasets.recorded import SplitRecord, as_recorded
+    from clsbench.datasets.splits import SplitSpec
 
     config = run.read()
     try:
         data, splits = config["data"], config["splits"]
         name, root = data["dataset"], data["root"] and Path(data["root"])
         # The recorded splits count, so none is made: images may have come and gone since.
-        options = {key: value for key, value in data["options"].items() if key not in SPLIT_OPTIONS}
+        found = registry().resolve("dataset", name)
+        own = option_types(found.component.build)
+        options = {k: v for k, v in data["options"].items() if k in own or k not in option_types(SplitSpec)}
     except (KeyError, TypeError, AttributeError) as error:
         raise ModelError(
             "run.json does not say what the run was trained on",
@@ -130,8 +139,8 @@ def rebuild_dataset(run: Run) -> tuple[Dataset, dict[str, Any]]:
             got=f"no {error}" if isinstance(error, KeyError) else error,
             hint="the run is damaged or of an older clsbench: train again",
         ) from None
-    built = registry().resolve("dataset", name).build(root, **options)
-    return as_recorded(dataclasses.replace(built, notes=()), splits, where=root), config
+    built = found.build(root, **options)
+    return as_recorded(dataclasses.replace(built, notes=()), SplitRecord.from_json(splits, root), where=root), config
 
 
 def settled(owner: str, argument: str, data: Any, /, **options: Any) -> None:

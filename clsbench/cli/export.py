@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from clsbench.card import ModelCard
     from clsbench.cli.terminal import Terminal
     from clsbench.exporting.gate import Parity
-    from clsbench.images.loader import ImageSource
+    from clsbench.images.entries import Entry
     from clsbench.runs import Run
 
 
@@ -60,9 +60,9 @@ def export(
         found, classifier, card, sources = _from_run(terminal, run, images)
         out = out or found.onnx
     if images:
-        from clsbench.images.listing import list_images
+        from clsbench.images.sources.folder import FolderSource
 
-        sources = [images / name for name in list_images(images).names]
+        sources = list(FolderSource(images).entries)
     parity = _export(terminal, classifier, card, sources, out)
     terminal.facts({"schema": 1, "file": str(out) if parity.passed else None, "parity": parity.to_json(),
                     "card": card.to_json()})  # fmt: skip
@@ -76,9 +76,7 @@ def export(
     terminal.note("next: clsbench infer IMAGES --out preds.csv")
 
 
-def _from_run(
-    terminal: Terminal, name: str | None, images: Path | None
-) -> tuple[Run, Any, ModelCard, list[ImageSource]]:
+def _from_run(terminal: Terminal, name: str | None, images: Path | None) -> tuple[Run, Any, ModelCard, list[Entry]]:
     """The trained network of a run, its card, and the images of its validation split."""
     from clsbench import __version__, runs
     from clsbench.card import ModelCard
@@ -136,7 +134,7 @@ def _from_run(
     return run, classifier, card, [sample.image for sample in pictures.samples("val")]
 
 
-def _as_it_is(name: str, given: dict[str, dict[str, str]]) -> tuple[Any, ModelCard, list[ImageSource]]:
+def _as_it_is(name: str, given: dict[str, dict[str, str]]) -> tuple[Any, ModelCard, list[Entry]]:
     """A network with its own classes, its card, and two photos cropped many ways."""
     from clsbench import __version__
     from clsbench.card import ModelCard
@@ -162,7 +160,7 @@ def _as_it_is(name: str, given: dict[str, dict[str, str]]) -> tuple[Any, ModelCa
     return classifier, card, embedded_photos()
 
 
-def _export(terminal: Terminal, classifier: Any, card: ModelCard, sources: list[ImageSource], out: Path) -> Parity:
+def _export(terminal: Terminal, classifier: Any, card: ModelCard, sources: list[Entry], out: Path) -> Parity:
     from clsbench.cli.composition import registry
     from clsbench.cli.terminal import table
     from clsbench.exporting.exporter import export_model

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from clsbench.cli.terminal import Terminal
     from clsbench.datasets.dataset import Sample
     from clsbench.datasets.labels import Labels
-    from clsbench.images.listing import Listing
+    from clsbench.images.sources.folder import FolderSource
 
 #: Jobs of fewer images use a measured plan only if there is one: measuring takes a second or two.
 WORTH_TUNING = 1000
@@ -80,11 +80,11 @@ def infer(
     readers = build_decoders(decoders or (), given)
 
     file, card = _model(terminal, model)
-    listing = _list(terminal, images, readers)
-    truth = _labels(listing, card, labels, unknown_labels)
+    source = _source(terminal, images, readers)
+    truth = _labels(source, card, labels, unknown_labels)
     for note in truth.notes:
         terminal.note(note)
-    samples = _samples(listing, truth)
+    samples = _samples(source, truth)
     general = explicit(engine, streams=streams, threads=threads, allow_fallback=allow_fallback)
     mode = "cached" if tune == "quick" and len(samples) < WORTH_TUNING else tune
     general |= accepted(engine, batch_size=batch_size, tune=mode)
@@ -149,33 +149,32 @@ def _model(terminal: Terminal, model: Path | None) -> tuple[Path, ModelCard]:
     return file, read_card(file)
 
 
-def _list(terminal: Terminal, images: Path, readers: Sequence[Any]) -> Listing:
+def _source(terminal: Terminal, images: Path, readers: Sequence[Any]) -> FolderSource:
     from clsbench.images.formats import SUFFIXES
-    from clsbench.images.listing import list_images
+    from clsbench.images.sources.folder import FolderSource
+    from clsbench.images.sources.source import skipped_notes
 
     more = {f".{name}" for reader in readers for name in reader.formats}
-    listing = list_images(images, suffixes=SUFFIXES | more)
-    if listing.skipped:
-        others = ", ".join(f"{n} {suffix}" for suffix, n in listing.skipped.most_common(5))
-        terminal.note(f"not images by their suffix, left out: {others}")
-    return listing
+    source = FolderSource(images, suffixes=SUFFIXES | more)
+    for note in skipped_notes(source.skipped):
+        terminal.note(note)
+    return source
 
 
-def _labels(listing: Listing, card: ModelCard, labels: str | None, unknown: str) -> Labels:
+def _labels(source: FolderSource, card: ModelCard, labels: str | None, unknown: str) -> Labels:
     from clsbench.datasets.labels import Labels, from_csv, from_folders
 
+    names = [entry.name for entry in source.entries]
     if labels == "none":
-        return Labels(None, [-1] * len(listing.names))
+        return Labels(None, [-1] * len(names))
     if labels:
-        return from_csv(Path(labels), listing.names, card.classes, unknown=unknown)
-    return from_folders(listing.names, card.classes, where=listing.root, unknown=unknown)
+        return from_csv(Path(labels), names, card.classes, unknown=unknown)
+    return from_folders(names, card.classes, where=source.location, unknown=unknown)
 
 
-def _samples(listing: Listing, labels: Labels) -> list[Sample]:
+def _samples(source: FolderSource, labels: Labels) -> list[Sample]:
     from clsbench.datasets.dataset import Sample
 
-    root = str(listing.root)
     return [
-        Sample(name, f"{root}/{name}", label if label >= 0 else None)
-        for name, label in zip(listing.names, labels.index, strict=True)
+        Sample(entry, label if label >= 0 else None) for entry, label in zip(source.entries, labels.index, strict=True)
     ]

@@ -20,10 +20,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from clsbench.datasets.dataset import Sample
-from clsbench.errors import ClsbenchError
+from clsbench.errors import ClsbenchError, PluginError
 from clsbench.images.loader import ImageLoader
 from clsbench.inference.backend import Backend
 from clsbench.inference.batch import Batch, predictions
@@ -226,7 +225,9 @@ class Pipeline:
     def _decode(self, batch: Batch, rows: range, clock: StageClock) -> None:
         for row in rows:
             try:
-                self._load(batch.samples[row], batch.images[row], clock)
+                self._loader.load_into(batch.samples[row].image, batch.images[row], clock)
+            except PluginError:
+                raise
             except ClsbenchError as error:
                 batch.errors[row] = error.one_line()
             except Exception as error:  # noqa: BLE001  one image never ends the job
@@ -238,18 +239,6 @@ class Pipeline:
             if batch.decoded == len(batch.samples):
                 self._ready.append(batch)
                 self._changed.notify_all()
-
-    def _load(self, sample: Sample, slot: NDArray[np.uint8], clock: StageClock) -> None:
-        source, mark = sample.image, clock.mark()
-        if not isinstance(source, np.ndarray):
-            data = self._loader.read(source)
-            mark = clock.lap("read", mark)
-            source = self._loader.decode(data, fleeting=True)
-            mark = clock.lap("decode", mark)
-        resized = self._loader.resize(source)
-        mark = clock.lap("resize", mark)
-        self._loader.place(resized, slot)
-        clock.lap("copy", mark)
 
     def _infer(self, batch: Batch, clock: StageClock) -> None:
         count = len(batch.samples)

@@ -7,6 +7,7 @@ import pytest
 from clsbench.datasets.data_check import DataCheck, check_dataset
 from clsbench.datasets.dataset import Dataset, Sample
 from clsbench.errors import DataError
+from clsbench.images.entries import BytesEntry
 
 
 def check(splits, *, unreadable=None, same=(), classes=("cat", "dog")):
@@ -15,7 +16,9 @@ def check(splits, *, unreadable=None, same=(), classes=("cat", "dog")):
         classes=classes,
         splits={
             split: [
-                Sample(f"{split}/{name}{i}", b"", classes.index(name)) for name, n in counts.items() for i in range(n)
+                Sample(BytesEntry(f"{split}/{name}{i}", b""), classes.index(name))
+                for name, n in counts.items()
+                for i in range(n)
             ]
             for split, counts in splits.items()
         },
@@ -67,10 +70,10 @@ def test_unreadable_files_are_compared_with_none():
 
 def test_pictures_without_a_digest_or_a_label_are_compared_with_none():
     splits = {
-        "train": [Sample(f"{k}", b"", k % 2) for k in range(10)],
-        "val": [Sample("a", b"", 0), Sample("b", b"", 1)],
+        "train": [Sample(BytesEntry(f"{k}", b""), k % 2) for k in range(10)],
+        "val": [Sample(BytesEntry("a", b""), 0), Sample(BytesEntry("b", b""), 1)],
     }
-    dataset = Dataset(classes=("cat", "dog"), splits={**splits, "test": [Sample("c", b"", None)]})
+    dataset = Dataset(classes=("cat", "dog"), splits={**splits, "test": [Sample(BytesEntry("c", b""), None)]})
     found = check_dataset(dataset, unreadable={}, digests={"0": b"x", "gone": b"x"}).findings
     assert [finding.kind for finding in found] == ["empty-class"]
 
@@ -115,7 +118,7 @@ def test_the_findings_are_json():
 
 
 def test_many_pictures_take_little_time():
-    samples = [Sample(str(k), b"", k % 1000) for k in range(100_000)]
+    samples = [Sample(BytesEntry(str(k), b""), k % 1000) for k in range(100_000)]
     dataset = Dataset(classes=tuple(map(str, range(1000))), splits={"train": samples[:80_000], "val": samples[80_000:]})
     digests = {s.name: hashlib.md5(str(k // 2).encode()).digest() for k, s in enumerate(samples)}
     started = time.perf_counter()

@@ -7,10 +7,11 @@ from clsbench.datasets.dataset import Dataset, Sample
 from clsbench.datasets.digits import build
 from clsbench.datasets.recorded import as_recorded, record_splits
 from clsbench.errors import DataError
+from clsbench.images.entries import BytesEntry
 
 
 def dataset(**names):
-    splits = {split: [Sample(name, b"", 0) for name in some] for split, some in names.items()}
+    splits = {split: [Sample(BytesEntry(name, b""), 0) for name in some] for split, some in names.items()}
     return Dataset(classes=("cat", "dog"), splits=splits, notes=("as built",))
 
 

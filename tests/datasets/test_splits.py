@@ -7,13 +7,14 @@ from hypothesis import strategies as st
 from clsbench.datasets.dataset import Sample
 from clsbench.datasets.splits import make_splits, stratified_split
 from clsbench.errors import OptionError
+from clsbench.images.entries import BytesEntry
 
 LABELS = st.lists(st.sampled_from([None, 0, 1, 2, 7]), max_size=80)
 FRACTIONS = st.floats(0.01, 0.99)
 
 
 def samples(labels, folder=""):
-    return [Sample(f"{folder}{i}.png", b"", label) for i, label in enumerate(labels)]
+    return [Sample(BytesEntry(f"{folder}{i}.png", b""), label) for i, label in enumerate(labels)]
 
 
 def split(labels, *, val=None, test=None, **options):

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clsbench.datasets.torchvision_sets import SOURCES, build
+from clsbench.datasets.torchvision_sets import SETS, build
 from clsbench.errors import DataError, OptionError
 from clsbench.images.loader import ImageLoader
 from clsbench.testing import check_dataset, installed
@@ -146,30 +146,30 @@ def labels(samples):
 
 
 def test_every_set_is_tested():
-    assert FILES.keys() == SOURCES.keys()
+    assert FILES.keys() == SETS.keys()
 
 
 @pytest.mark.parametrize("options", [{}, {"download": True}, {"folds": 2, "fold": 1}])
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", SETS)
 def test_it_is_a_dataset_without_a_network(local, offline, name, options):
     check_dataset(installed("dataset", name), local(name), **options)
 
 
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", SETS)
 def test_the_official_test_split_is_kept(local, name):
     dataset = build(name, local(name), download=False)
     assert list(dataset.splits) == ["train", "val", "test"]
 
 
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", SETS)
 def test_a_test_fraction_is_refused_before_anything_is_downloaded(tmp_path, offline, name):
     with pytest.raises(OptionError, match="test split of its own"):
         build(name, tmp_path, test_fraction=0.1)
 
 
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", SETS)
 def test_pictures_are_loaded_as_torchvision_shows_them(local, name):
-    root, source = local(name), SOURCES[name]
+    root, source = local(name), SETS[name]
     arguments = {k: v for k, v in source.splits["test"].items() if k != "loader"}
     theirs = getattr(datasets, source.kind)(root, **arguments)
     loader = ImageLoader(ImageTransform(size=(4, 5), resize="squash"))
@@ -229,17 +229,15 @@ def test_the_flowers_keep_their_validation_split(local):
         build("flowers102", root, val_fraction=0.2)
 
 
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", SETS)
 def test_missing_files_say_which_and_what_to_do(tmp_path, name):
     with pytest.raises(DataError, match=f"data set {name} cannot be read") as caught:
         build(name, tmp_path, download=False)
     told = str(caught.value)
-    assert [
-        word for word in (str(tmp_path), SOURCES[name].files, f"clsbench datasets {name}") if word not in told
-    ] == []
+    assert [word for word in (str(tmp_path), SETS[name].files, f"clsbench datasets {name}") if word not in told] == []
 
 
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", SETS)
 def test_a_failed_download_gives_its_reason(tmp_path, offline, name):
     with pytest.raises(DataError, match=f"data set {name} cannot be had(.*\n)+.*no route to host"):
         build(name, tmp_path)
