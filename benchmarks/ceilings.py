@@ -23,8 +23,8 @@ def measure(model: Path, images: Path, plan: dict[str, int], seconds: float, win
     import numpy as np
 
     from clsbench.datasets.dataset import Sample
-    from clsbench.images.listing import list_images
     from clsbench.images.loader import ImageLoader
+    from clsbench.images.sources.folder import FolderSource
     from clsbench.inference.bench import decode_rate
     from clsbench.inference.onnxruntime_backend import build
     from clsbench.inference.tuning import throughput
@@ -32,7 +32,7 @@ def measure(model: Path, images: Path, plan: dict[str, int], seconds: float, win
     from clsbench.model_file import read_card
 
     loader, backend = ImageLoader(read_card(model).transform), build(model, "cpu", **plan)
-    samples = [Sample(name, f"{images}/{name}", None) for name in list_images(images).names]
+    samples = [Sample(entry, None) for entry in FolderSource(images).entries]
     batch = np.stack([loader(samples[k % len(samples)].image) for k in range(backend.batch_size)])
     models, decodes = [], []
     decode_rate(loader, samples, available_cores(), min(0.3, seconds))

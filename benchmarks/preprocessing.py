@@ -2,7 +2,7 @@
 
     python benchmarks/preprocessing.py --json preprocessing.json
 
-1. hymenoptera's photos: ``ImageLoader(path)`` against
+1. hymenoptera's photos: ``ImageLoader`` against
    ``Image.open(path).convert("RGB").resize(size, filter, box)``, with EfficientNet-Lite0's
    transform (bicubic, 224). Both read the file; turns are taken image by image.
 2. ``--fast-decode`` on 12-megapixel photos: the same photos enlarged to 4000×3000 (JPEG,
@@ -30,6 +30,7 @@ import pictures
 from PIL import Image, ImageOps
 from reporting import median, note, print_table, write_json
 
+from clsbench.images.entries import FileEntry
 from clsbench.images.loader import ImageLoader
 from clsbench.model_file import read_card
 from clsbench.transform import ImageTransform
@@ -76,7 +77,7 @@ def compare(loader: ImageLoader, files: list[Path], labels: Callable[[np.ndarray
     """Pixels and top-1 of a loader against Pillow's."""
     largest, means, same = 0, [], 0
     for file in files:
-        ours, reference = loader(file), reference_pixels(file, loader.transform)
+        ours, reference = loader(FileEntry(file.name, str(file))), reference_pixels(file, loader.transform)
         difference = np.abs(ours.astype(np.int16) - reference)
         largest = max(largest, int(difference.max()))
         means.append(float(difference.mean()))

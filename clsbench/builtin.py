@@ -39,6 +39,15 @@ def register_datasets() -> Iterator[Component]:
 
 
 @hookimpl
+def register_sources() -> Iterator[Component]:
+    """``folder`` and ``list``."""
+    from clsbench.images.sources import folder, paths
+
+    yield Component("folder", folder.FolderSource, "a folder with all its subfolders, or a single image")
+    yield Component("list", paths.open_list, "a text file with the path of an image per line", opens=(".txt",))
+
+
+@hookimpl
 def register_decoders() -> Iterator[Component]:
     """``simplejpeg`` and ``pillow``."""
     from clsbench.images import decoders

@@ -39,6 +39,8 @@ class Component:
             component, and their annotations the types that ``--with`` accepts.
         summary: One line for listings.
         opens: For sources: the URL schemes and suffixes they open, such as ``s3://`` and ``.zip``.
+        gives: For datasets: the splits they are known to give, so that options that contradict
+            them are refused before anything is downloaded.
 
     Raises:
         PluginError: if the name, the build function or ``opens`` cannot be used.
@@ -48,6 +50,7 @@ class Component:
     build: Callable[..., Any]
     summary: str = ""
     opens: tuple[str, ...] = ()
+    gives: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not (isinstance(self.name, str) and NAME.fullmatch(self.name)):
@@ -90,10 +93,13 @@ def register_models() -> Iterable[Component]:
 def register_datasets() -> Iterable[Component]:
     """Labelled images: ``build(root, *, …) -> Dataset``; no torch.
 
-    >>> from clsbench import Component, Dataset, Sample, hookimpl
-    >>> def build(root, *, val_fraction: float = 0.2, seed: int = 0):
-    ...     cat, dog = Sample(name="a.png", image=b"", label=0), Sample(name="b.png", image=b"", label=1)
-    ...     return Dataset(classes=("cat", "dog"), splits={"train": [cat, dog], "val": []})
+    The dataset holds the splits that the data gives, all of it being ``train`` where it gives
+    none; clsbench makes the others.
+
+    >>> from clsbench import BytesEntry, Component, Dataset, Sample, hookimpl
+    >>> def build(root, *, small: bool = False):
+    ...     cat, dog = Sample(BytesEntry("a.png", b""), label=0), Sample(BytesEntry("b.png", b""), label=1)
+    ...     return Dataset(classes=("cat", "dog"), splits={"train": [cat, dog]})
     >>> @hookimpl
     ... def register_datasets():
     ...     yield Component("pets", build, "cats and dogs")
@@ -136,7 +142,8 @@ def register_decoders() -> Iterable[Component]:
 
     A decoder is callable, bytes -> uint8 (H, W, 3), and has ``formats``, the set of
     format names it reads (as :func:`clsbench.images.formats.sniff` gives them). It
-    raises an exception for what it cannot read.
+    raises an exception for what it cannot read; anything but uint8 pixels of that shape ends
+    the job. :class:`clsbench.images.decoders.Decoder` says what else it may declare.
 
     >>> import numpy as np
     >>> from clsbench import Component, hookimpl

@@ -11,6 +11,7 @@ tests need nothing else of clsbench:
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from clsbench.card import ModelCard
 from clsbench.datasets.dataset import Dataset, Sample
 from clsbench.guard import Opener
 from clsbench.hookspecs import Component
+from clsbench.images.loader import ImageLoader
 from clsbench.options import option_types
 from clsbench.predictions.block import Predictions
 from clsbench.predictions.outcomes import Outcomes
@@ -80,11 +82,14 @@ def check_model(component: Component, *, num_classes: int = 3, **options: Any) -
 
 
 def check_dataset(component: Component, root: Path | None, **options: Any) -> None:
-    """A dataset: unique classes, labels in range, unique names, the same splits each time."""
+    """A dataset: unique classes, labels in range, unique names, readable entries, the same splits each time."""
     check_options_are_keywords(component)
     first, second = component.build(root, **options), component.build(root, **options)
     _require(isinstance(first, Dataset), f"build returned {type(first).__name__}, not a Dataset")
-    for split in ("train", "val"):
+    _require(set(component.gives) <= first.splits.keys(), f"the dataset does not give {component.gives}")
+    loader = ImageLoader(ImageTransform(size=(2, 2)))
+    loader(pickle.loads(pickle.dumps(first.samples("train")[0].image)))
+    for split in first.splits:
         samples = first.samples(split)
         names = [sample.name for sample in samples]
         _require(len(set(names)) == len(names), f"names repeat in {split}")

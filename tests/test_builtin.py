@@ -6,7 +6,7 @@ from PIL import Image
 
 from clsbench import builtin
 from clsbench.datasets.dataset import Sample
-from clsbench.datasets.torchvision_sets import SOURCES
+from clsbench.datasets.torchvision_sets import SETS
 from clsbench.hookspecs import HOOKS
 from clsbench.testing import (
     check_dataset,
@@ -40,7 +40,7 @@ def test_every_component_can_be_built_from_its_name_alone(kind):
 
 @each("dataset")
 def test_datasets(component, photos):
-    if component.name in SOURCES:
+    if component.name in SETS:
         pytest.skip("torchvision's sets have tests of their own, with files of theirs")
     rows = [f"{file.relative_to(photos).as_posix()},{file.parent.name}" for file in photos.glob("*/*/*.*")]
     (photos / "table.csv").write_text("\n".join(["path,label", *rows]))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from clsbench.images.entries import FileEntry
 from clsbench.images.loader import ImageLoader
 from clsbench.models.weights import load_state, read_state
 from clsbench.testing import installed
@@ -31,7 +32,9 @@ def test_inference_repeats_the_trained_network_on_real_photos(cli, hymenoptera, 
     loader = ImageLoader(trained.eval().transform)
     with open("preds.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    images = torch.from_numpy(np.stack([loader(hymenoptera / "val" / row["path"]) for row in rows]))
+    images = torch.from_numpy(
+        np.stack([loader(FileEntry(row["path"], f"{hymenoptera}/val/{row['path']}")) for row in rows])
+    )
     with torch.inference_mode():
         best = torch.cat([trained(batch) for batch in images.split(32)]).argmax(dim=1)
     assert [row["predicted"] for row in rows] == [("ants", "bees")[k] for k in best]

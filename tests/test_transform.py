@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from clsbench.errors import ModelError
+from clsbench.images.entries import PixelsEntry
 from clsbench.images.loader import ImageLoader
 from clsbench.images.resize import FILTERS
 from clsbench.transform import ImageTransform
@@ -42,7 +43,7 @@ def torchvisions_crop(pixels, *, size, fraction, interpolation):
 
 def our_crop(pixels, *, size, fraction, interpolation):
     transform = ImageTransform(size=(size, size), crop_fraction=fraction, interpolation=interpolation)
-    return ImageLoader(transform)(pixels)
+    return ImageLoader(transform)(PixelsEntry("", pixels))
 
 
 def pillows_crop(pixels, *, size, fraction, interpolation):
@@ -117,7 +118,7 @@ def test_squash_is_pillows_resize_of_everything_but_for_rounding(width, height):
     pixels = noise(width, height)
     expected = Image.fromarray(pixels).resize((20, 12), Image.Resampling.BICUBIC)
     transform = ImageTransform(size=(12, 20), resize="squash", interpolation="bicubic")
-    np.testing.assert_allclose(ImageLoader(transform)(pixels).astype(int), expected, atol=2)
+    np.testing.assert_allclose(ImageLoader(transform)(PixelsEntry("", pixels)).astype(int), expected, atol=2)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +128,7 @@ def test_squash_is_pillows_resize_of_everything_but_for_rounding(width, height):
 def test_letterbox_fits_the_whole_picture_and_pads_with_the_mean(width, height, top, left, inner):
     transform = ImageTransform(size=(20, 20), resize="letterbox", mean=(0.0, 0.5, 1.0))
     pixels = noise(width, height)
-    result = ImageLoader(transform)(pixels)
+    result = ImageLoader(transform)(PixelsEntry("", pixels))
     inside = (slice(top, top + inner[0]), slice(left, left + inner[1]))
     resized = Image.fromarray(pixels).resize(inner[::-1], Image.Resampling.BILINEAR)
     np.testing.assert_allclose(result[inside].astype(int), resized, atol=2)
@@ -139,7 +140,7 @@ def test_letterbox_fits_the_whole_picture_and_pads_with_the_mean(width, height, 
 def test_grey_is_pillows_grey_in_three_channels():
     pixels = noise(9, 9)
     grey = np.asarray(Image.fromarray(pixels).convert("L"))
-    result = ImageLoader(ImageTransform(size=(9, 9), color="L"))(pixels)
+    result = ImageLoader(ImageTransform(size=(9, 9), color="L"))(PixelsEntry("", pixels))
     np.testing.assert_array_equal(result, np.stack([grey] * 3, axis=2))
 
 

@@ -1,10 +1,10 @@
-"""The ``csv`` dataset: a table with an image a row.
+"""The ``csv`` dataset: a table with one image per row.
 
 path,label,split
 cats/1.jpg,cat,train
 ../more/2.jpg,dog,val
 
-The split column may be left out; then part of each class is set aside.
+The split column may be left out; then all of them are train.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clsbench.datasets.dataset import SPLITS, Dataset, Sample, check_files_exist
-from clsbench.datasets.splits import SPLIT_WORDS, check_known_classes, make_splits
+from clsbench.datasets.splits import SPLIT_WORDS, check_known_classes
 from clsbench.errors import DataError
+from clsbench.images.sources.paths import PathsSource
 
 _SPLIT_OF = {word: split for split, words in SPLIT_WORDS.items() for word in words}
 
@@ -29,11 +30,6 @@ def build(
     label_column: str = "label",
     split_column: str | None = "split",
     images: Path | None = None,
-    val_fraction: float | None = None,
-    test_fraction: float | None = None,
-    folds: int | None = None,
-    fold: int | None = None,
-    seed: int = 0,
 ) -> Dataset:
     """Read labelled images from a CSV file; names are its paths.
 
@@ -43,34 +39,19 @@ def build(
         label_column: The column of class names.
         split_column: The column of splits (train, val, test), used where there is one; None to ignore it.
         images: The folder that paths are relative to; None for the one of the file.
-        val_fraction: The part of each class set aside where the file gives no validation split; None for 0.2.
-        test_fraction: The part of each class set aside as a test split, where the file gives none.
-        folds: Split train and val into this many folds instead.
-        fold: The fold that is val, from 1.
-        seed: Of the splits.
 
     Raises:
         DataError: if the file cannot be read, lacks a column, has a row without a label, with a
-            path that stands twice or an unknown split, names files that do not exist, or has
-            fewer than two classes.
-        OptionError: if the split options contradict each other or the given splits.
+            repeated path or an unknown split, names files that do not exist, or has fewer than
+            two classes.
     """
     file = _find_file(root)
     base = file.parent if images is None else Path(images)  # text where it comes out of run.json
     if not base.is_dir():
         raise DataError("there is no such folder of images", where=base)
     rows = _read(file, path_column, label_column, split_column)
-    classes, given = _samples(file, base, rows)
-    splits, notes = make_splits(
-        given,
-        val_fraction=val_fraction,
-        test_fraction=test_fraction,
-        folds=folds,
-        fold=fold,
-        seed=seed,
-        where=file,
-    )
-    return Dataset(classes=classes, splits=splits, notes=tuple(notes), root=str(file))
+    classes, splits = _samples(file, base, rows)
+    return Dataset(classes=classes, splits=splits, root=str(file))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +75,11 @@ def _samples(file: Path, base: Path, rows: Sequence[_Row]) -> tuple[tuple[str, .
     for split in SPLITS:
         check_known_classes((row.label for row in found[split]), classes, where=f"{file}, {split}")
     index = {name: k for k, name in enumerate(classes)}
-    given: dict[str, list[Sample]] = {
-        split: [Sample(row.path, os.path.join(base, row.path), index[row.label]) for row in some]
-        for split, some in found.items()
-        if some
-    }
+    given: dict[str, list[Sample]] = {}
+    for split, some in found.items():
+        if some:
+            entries = PathsSource([row.path for row in some], base=base).entries
+            given[split] = [Sample(entry, index[row.label]) for entry, row in zip(entries, some, strict=True)]
     check_files_exist(
         [sample for samples in given.values() for sample in samples],
         where=file,
@@ -160,7 +141,7 @@ def _row(file: Path, line: int, fields: Sequence[str], columns: Sequence[str], p
             where=f"{file}:{line}",
             got=",".join(fields),
             expected=",".join(columns),
-            hint="quote a path that holds a comma",
+            hint="quote a path with a comma in it",
         )
     path, label, split = [*(fields[k] if k < len(fields) else "" for k in places), ""][:3]
     for name, value in (("path", path), ("label", label)):
@@ -180,7 +161,7 @@ def _check_paths(file: Path, rows: Sequence[_Row]) -> None:
     for row in rows:
         if first.setdefault(row.path, row.line) != row.line:
             raise DataError(
-                "a path stands in two rows",
+                "two rows have the same path",
                 where=f"{file}:{row.line}",
                 got=f"{row.path}, also in line {first[row.path]}",
             )

@@ -1,6 +1,6 @@
 """The data check before training: what would make the result worse, or its numbers wrong.
 
-It reads no file: whoever decodes the images hands in what it met.
+It reads no file: whoever decodes the images hands in what it found.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from clsbench.datasets.dataset import Dataset, Sample
 from clsbench.errors import DataError
+from clsbench.text import counted
 
 #: A class with fewer training images than this is tiny.
 FEW = 5
@@ -24,14 +25,14 @@ Group = list[tuple[str, Sample]]
 
 @dataclass(frozen=True)
 class Finding:
-    """One kind of trouble.
+    """One kind of problem.
 
     Args:
-        kind: ``unreadable``; ``duplicates``: one image in two splits, so that validation knows
+        kind: ``unreadable``; ``duplicates``: one image in two splits, so that validation sees
             what training saw; ``contradictions``: one image with two labels; ``tiny-class``;
             ``empty-class``: a class without an image in a split.
         message: One line, with the number and at most three examples.
-        names: All the samples, or for the last two kinds all the classes, it concerns.
+        names: All the samples, or for the last two kinds all the classes, that are concerned.
     """
 
     kind: Kind
@@ -41,7 +42,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class DataCheck:
-    """What the check found; nothing is good."""
+    """What the check found: nothing in good data."""
 
     findings: tuple[Finding, ...]
 
@@ -50,17 +51,17 @@ class DataCheck:
         return {"findings": [{**asdict(finding), "names": list(finding.names)} for finding in self.findings]}
 
     def refuse(self, where: object) -> None:
-        """Do not go on with such data.
+        """Refuse data with findings.
 
         Raises:
             DataError: with all findings, if there are any.
         """
         if self.findings:
             raise DataError(
-                f"the data check found {len(self.findings)} kinds of trouble",
+                f"the data check found {counted(len(self.findings), 'problem')}",
                 where=where,
                 got="\n       ".join(finding.message for finding in self.findings),
-                hint="mend the data, or go on in spite of it without --strict-data",
+                hint="correct the data, or train anyway without --strict-data",
             )
 
 
@@ -71,7 +72,7 @@ def check_dataset(dataset: Dataset, *, unreadable: Mapping[str, str], digests: M
         dataset: All of its splits are looked at.
         unreadable: Sample name -> reason.
         digests: Sample name -> a hash of the encoded image or its pixels; those without one
-            are compared with none.
+            are not compared.
     """
     readable = {
         split: [sample for sample in samples if sample.name not in unreadable]
@@ -79,7 +80,7 @@ def check_dataset(dataset: Dataset, *, unreadable: Mapping[str, str], digests: M
         if samples
     }
     counts = {split: Counter(sample.label for sample in samples) for split, samples in readable.items()}
-    groups = _same_pictures(readable, digests)
+    groups = _same_images(readable, digests)
     findings = [
         *_unreadable(unreadable),
         *_duplicates(groups),
@@ -90,7 +91,7 @@ def check_dataset(dataset: Dataset, *, unreadable: Mapping[str, str], digests: M
     return DataCheck(tuple(findings))
 
 
-def _same_pictures(splits: Mapping[str, Sequence[Sample]], digests: Mapping[str, bytes]) -> list[Group]:
+def _same_images(splits: Mapping[str, Sequence[Sample]], digests: Mapping[str, bytes]) -> list[Group]:
     repeated = {digest for digest, times in Counter(digests.values()).items() if times > 1}
     groups: dict[bytes, Group] = defaultdict(list)
     for split, samples in splits.items():
@@ -104,15 +105,15 @@ def _same_pictures(splits: Mapping[str, Sequence[Sample]], digests: Mapping[str,
 def _unreadable(unreadable: Mapping[str, str]) -> Iterator[Finding]:
     if unreadable:
         name, reason = next(iter(unreadable.items()))
-        count = len(unreadable)
-        yield Finding("unreadable", f"{count} unreadable images, such as {name}: {reason}", tuple(unreadable))
+        count = counted(len(unreadable), "unreadable image")
+        yield Finding("unreadable", f"{count}, such as {name}: {reason}", tuple(unreadable))
 
 
 def _duplicates(groups: Sequence[Group]) -> Iterator[Finding]:
     across = [group for group in groups if len({split for split, _ in group}) > 1]
     if across:
         examples = [" = ".join(f"{s.name} ({split})" for split, s in _first_of_each(group)) for group in across[:3]]
-        message = f"{len(across)} images stand in more than one split: {_some(examples, len(across))}"
+        message = f"{counted(len(across), 'image')} in more than one split: {_some(examples, len(across))}"
         yield Finding("duplicates", message, tuple(sample.name for group in across for _, sample in group))
 
 
@@ -130,7 +131,7 @@ def _contradictions(groups: Sequence[Group], classes: Sequence[str]) -> Iterator
         for group in torn[:3]:
             first = {sample.label: sample.name for _, sample in reversed(group) if sample.label is not None}
             examples.append(" = ".join(f"{name} ({classes[label]})" for label, name in sorted(first.items())))
-        message = f"{len(torn)} images carry more than one label: {_some(examples, len(torn))}"
+        message = f"{counted(len(torn), 'image')} with more than one label: {_some(examples, len(torn))}"
         yield Finding("contradictions", message, tuple(sample.name for group in torn for _, sample in group))
 
 
@@ -138,7 +139,7 @@ def _tiny(classes: Sequence[str], counts: Mapping[int | None, int]) -> Iterator[
     tiny = {name: counts[k] for k, name in enumerate(classes) if 0 < counts.get(k, 0) < FEW}
     if tiny:
         examples = [f"{name} ({count})" for name, count in list(tiny.items())[:3]]
-        message = f"{len(tiny)} classes have fewer than {FEW} training images: {_some(examples, len(tiny))}"
+        message = f"{counted(len(tiny), 'class')} with fewer than {FEW} training images: {_some(examples, len(tiny))}"
         yield Finding("tiny-class", message, tuple(tiny))
 
 
@@ -146,7 +147,8 @@ def _empty(classes: Sequence[str], counts: Mapping[str, Mapping[int | None, int]
     for split, found in counts.items():
         empty = [name for k, name in enumerate(classes) if not found.get(k)]
         if empty:
-            message = f"{len(empty)} of {len(classes)} classes have no image in {split}: {_some(empty, len(empty))}"
+            count = f"{len(empty)} of {len(classes)} classes without an image in {split}"
+            message = f"{count}: {_some(empty, len(empty))}"
             yield Finding("empty-class", message, tuple(empty))
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Literal
 
 from clsbench.card import check_class_names
 from clsbench.errors import ClsbenchError, DataError
-from clsbench.images.loader import ImageSource
+from clsbench.images.entries import Entry, missing_files
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -21,14 +19,17 @@ class Sample:
     """One labelled image.
 
     Args:
-        name: A stable id, unique in its dataset: a relative path.
-        image: A path, encoded bytes, or pixels uint8 (H, W, 3).
+        image: Its entry, with a name that is unique in the dataset.
         label: Index into the dataset's classes, or None.
     """
 
-    name: str
-    image: ImageSource
+    image: Entry
     label: int | None
+
+    @property
+    def name(self) -> str:
+        """The name of its image."""
+        return self.image.name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,20 +38,26 @@ class Dataset:
 
     Args:
         classes: Unique names.
-        splits: Split name -> samples; ``train`` and ``val`` are needed for training.
+        splits: Split name -> samples. As a dataset component builds it, the splits that the
+            data gives, all of it being ``train`` where it gives none; after
+            :func:`~clsbench.datasets.splits.split`, ``train``, ``val`` and perhaps ``test``.
         notes: What was assumed or left out, for the user to read.
         mirrored: Whether a mirrored image still shows its class; not so with digits.
+        root: Where the images come from, for messages.
+        default_test_fraction: The part of each class that becomes a test split where neither
+            the data nor the user says anything; None for no test split.
 
     Raises:
-        DataError: if class names repeat or are fewer than two, a label is out of range, or a
-            name stands for two samples, be it in one split or in two.
+        DataError: if class names repeat or are fewer than two, a label is out of range, or
+            two samples have the same name, in one split or in two.
     """
 
     classes: tuple[str, ...]
     splits: Mapping[str, Sequence[Sample]]
     notes: tuple[str, ...] = ()
     mirrored: bool = True
-    root: str | None = field(default=None)
+    root: str | None = None
+    default_test_fraction: float | None = None
 
     def __post_init__(self) -> None:
         try:
@@ -74,7 +81,7 @@ class Dataset:
     def _repeated(self, name: str) -> DataError:
         homes = [split for split, samples in self.splits.items() for sample in samples if sample.name == name]
         return DataError(
-            "a name stands for two samples",
+            "two samples have the same name",
             where=self.root,
             got=f"{name} in {' and '.join(homes)}",
             expected="names that are unique in the dataset, such as paths relative to its root",
@@ -101,7 +108,7 @@ def check_files_exist(samples: Sequence[Sample], *, where: object, hint: str) ->
     Raises:
         DataError: with their number and the first three.
     """
-    missing = [s.name for s in samples if isinstance(s.image, str | Path) and not os.path.isfile(s.image)]
+    missing = missing_files(sample.image for sample in samples)
     if missing:
         raise DataError(
             f"{len(missing)} of {len(samples)} files do not exist",

@@ -1,7 +1,7 @@
 """The ``folder`` dataset: one folder a class, with or without split and attribute folders above.
 
-photos/cat/1.jpg …  photos/dog/2.jpg …               split by --val-fraction
-photos/train/cat/1.jpg …  photos/val/cat/3.jpg …     split as given
+photos/cat/1.jpg …  photos/dog/2.jpg …               all of them train
+photos/train/cat/1.jpg …  photos/val/cat/3.jpg …     the splits are given
 photos/colour/0/1.jpg …  photos/shape/0/1.jpg …      one attribute of several, by --with data.attribute=colour;
                                                      split folders above or below it
 """
@@ -14,56 +14,38 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from clsbench.datasets.dataset import Dataset, Sample
-from clsbench.datasets.splits import SPLIT_WORDS, check_known_classes, make_splits
+from clsbench.datasets.splits import SPLIT_WORDS, check_known_classes
 from clsbench.errors import DataError
-from clsbench.images.listing import Listing, list_images
+from clsbench.images.entries import FileEntry
+from clsbench.images.sources.folder import FolderSource
+from clsbench.images.sources.source import skipped_notes
+from clsbench.text import counted
+
+#: An image, and its path below the folder of its split: ``cat/1.jpg``.
+Labelled = tuple[FileEntry, str]
 
 
-def build(
-    root: Path | None,
-    *,
-    attribute: str | None = None,
-    val_fraction: float | None = None,
-    test_fraction: float | None = None,
-    folds: int | None = None,
-    fold: int | None = None,
-    seed: int = 0,
-) -> Dataset:
+def build(root: Path | None, *, attribute: str | None = None) -> Dataset:
     """Read labelled images from class folders; names are relative to ``root``.
 
     Args:
         root: The folder that holds the class folders, or ``train/`` and perhaps ``val/`` and ``test/``.
         attribute: The folder above the class folders, where there is one for each of several attributes.
-        val_fraction: The part of each class set aside where no validation split is given; None for 0.2.
-        test_fraction: The part of each class set aside as a test split, where none is given.
-        folds: Split train and val into this many folds instead.
-        fold: The fold that is val, from 1.
-        seed: Of the splits.
 
     Raises:
         DataError: if there is no such folder or attribute, no image, fewer than two classes, or
             a split with classes that ``train`` does not have.
-        OptionError: if the split options contradict each other or the given splits.
     """
     root = existing_folder(root, "folder")
     folders, notes = _find_splits(root) if attribute is None else _find_attribute(root, attribute)
-    names: dict[str, list[str]] = {}
+    labelled: dict[str, list[Labelled]] = {}
     for split, folder in folders.items():
-        names[split], more = _labelled_names(root, folder)
+        labelled[split], more = _labelled(root, folder)
         notes += more
-    classes, more = _classes(folders["train"], names["train"])
+    classes, more = _classes(folders["train"], labelled["train"])
     notes += more if attribute is None else []
-    given = {split: _samples(root, folder, names[split], classes) for split, folder in folders.items()}
-    splits, more = make_splits(
-        given,
-        val_fraction=val_fraction,
-        test_fraction=test_fraction,
-        folds=folds,
-        fold=fold,
-        seed=seed,
-        where=root,
-    )
-    return Dataset(classes=classes, splits=splits, notes=(*notes, *more), root=str(root))
+    splits = {split: _samples(folder, labelled[split], classes) for split, folder in folders.items()}
+    return Dataset(classes=classes, splits=splits, notes=tuple(notes), root=str(root))
 
 
 def existing_folder(root: Path | None, dataset: str) -> Path:
@@ -77,14 +59,6 @@ def existing_folder(root: Path | None, dataset: str) -> Path:
     if not root.is_dir():
         raise DataError("there is no such folder", where=root)
     return root
-
-
-def skipped_note(listing: Listing) -> list[str]:
-    """What the listing of a folder passed over, if anything."""
-    if not listing.skipped:
-        return []
-    others = ", ".join(f"{n} {suffix}" for suffix, n in listing.skipped.most_common(5))
-    return [f"files that are no images by their suffix are left out: {others}"]
 
 
 def _find_splits(base: Path) -> tuple[dict[str, Path], list[str]]:
@@ -147,25 +121,26 @@ def _folders(path: Path) -> list[str]:
         raise DataError("a folder cannot be read", where=path, got=error.strerror) from None
 
 
-def _labelled_names(root: Path, folder: Path) -> tuple[list[str], list[str]]:
-    """(paths relative to ``folder`` of the images in class folders, notes)."""
-    listing = list_images(folder)
-    labelled = [name for name in listing.names if "/" in name]
+def _labelled(root: Path, folder: Path) -> tuple[list[Labelled], list[str]]:
+    """(the images in class folders, notes)."""
+    prefix = "" if folder == root else f"{folder.relative_to(root).as_posix()}/"
+    source = FolderSource(folder, prefix)
+    paths = [(entry, entry.name[len(prefix) :]) for entry in source.entries]
+    labelled = [(entry, path) for entry, path in paths if "/" in path]
     notes = []
-    if loose := len(listing.names) - len(labelled):
-        notes.append(f"{loose} images lie outside of class folders and are left out")
-    if empty := sorted(set(_folders(folder)) - {name.split("/", 1)[0] for name in labelled}):
+    if loose := len(paths) - len(labelled):
+        notes.append(f"left out, not in a class folder: {counted(loose, 'image')}")
+    if empty := sorted(set(_folders(folder)) - {path.split("/", 1)[0] for _, path in labelled}):
         notes.append(f"class folders without images are left out: {', '.join(empty)}")
-    notes += skipped_note(listing)
-    prefix = "" if folder == root else f"{folder.relative_to(root).as_posix()}/: "
-    return labelled, [prefix + note for note in notes]
+    notes += skipped_notes(source.skipped)
+    return labelled, [f"{prefix}: {note}" if prefix else note for note in notes]
 
 
-def _classes(folder: Path, names: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
+def _classes(folder: Path, labelled: Sequence[Labelled]) -> tuple[tuple[str, ...], list[str]]:
     """Classes (sorted by name), and a note where the folders look like attributes rather than classes."""
     below: dict[str, set[str]] = defaultdict(set)
-    for name in names:
-        top, _, rest = name.partition("/")
+    for _, path in labelled:
+        top, _, rest = path.partition("/")
         below[top].add(rest.partition("/")[0] if "/" in rest else "")  # "" for an image directly in it
     classes = tuple(sorted(below))
     first = below[classes[0]] if classes else set()
@@ -187,11 +162,8 @@ def _classes(folder: Path, names: Sequence[str]) -> tuple[tuple[str, ...], list[
     ]
 
 
-def _samples(root: Path, folder: Path, names: Sequence[str], classes: Sequence[str]) -> list[Sample]:
+def _samples(folder: Path, labelled: Sequence[Labelled], classes: Sequence[str]) -> list[Sample]:
     index = {name: k for k, name in enumerate(classes)}
-    tops = [name.split("/", 1)[0] for name in names]
+    tops = [path.split("/", 1)[0] for _, path in labelled]
     check_known_classes(tops, classes, where=folder)
-    prefix = "" if folder == root else f"{folder.relative_to(root).as_posix()}/"
-    return [
-        Sample(f"{prefix}{name}", f"{root}/{prefix}{name}", index[top]) for name, top in zip(names, tops, strict=True)
-    ]
+    return [Sample(entry, index[top]) for (entry, _), top in zip(labelled, tops, strict=True)]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clsbench.errors import DataError
-from clsbench.text import some
+from clsbench.text import counted, some
 
 #: What to do with a label the model does not know.
 UNKNOWN = ("error", "ignore")
@@ -35,7 +35,7 @@ class Labels:
 
 
 def class_folder(name: str) -> str:
-    """The folder that a class is written to and found in: its name, with what no folder can bear escaped.
+    """The folder of a class: its name, with what cannot be in a folder's name escaped.
 
     No two classes share a folder.
 
@@ -48,7 +48,7 @@ def class_folder(name: str) -> str:
 def from_folders(names: Sequence[str], classes: Sequence[str], *, where: object, unknown: str = "error") -> Labels:
     """Labels from the folders the images lie in.
 
-    The class folders are those at the first depth where any folder bears the name of a class.
+    The class folders are those at the first depth where any folder has the name of a class.
 
     Args:
         names: Relative paths with forward slashes.
@@ -71,7 +71,7 @@ def from_folders(names: Sequence[str], classes: Sequence[str], *, where: object,
     note: tuple[str, ...] = ()
     if folders:
         note = (
-            f"no accuracy: none of the folders ({some(sorted(folders))}) bears the name of a class "
+            f"no accuracy: none of the folders ({some(sorted(folders))}) has the name of a class "
             f"of the model ({some(classes)})",
         )
     return Labels(None, [-1] * len(names), note)
@@ -82,7 +82,7 @@ def from_csv(file: Path, names: Sequence[str], classes: Sequence[str], *, unknow
 
     Raises:
         DataError: if the file cannot be read, lacks the columns, names a path twice or a
-            class the model does not have, or fits none of the images.
+            class the model does not have, or has labels for none of the images.
     """
     given: dict[str, str] = {}
     try:
@@ -100,7 +100,7 @@ def from_csv(file: Path, names: Sequence[str], classes: Sequence[str], *, unknow
                 path, label = Path(row["path"] or "").as_posix(), row["label"] or ""
                 if given.setdefault(path, label) != label:
                     raise DataError(
-                        "the labels file gives a path two labels", where=f"{file}:{reader.line_num}", got=path
+                        "the labels file has two labels for a path", where=f"{file}:{reader.line_num}", got=path
                     )
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError("the labels file cannot be read", where=file, got=error) from None
@@ -116,7 +116,7 @@ def from_csv(file: Path, names: Sequence[str], classes: Sequence[str], *, unknow
     found = [-1 if label is None else index.get(label, -1) for label in matched]
     labels = _labels(str(file), found, {m for m in matched if m}, classes, file, unknown)
     unlabelled = sum(label is None for label in matched)
-    more = (f"{unlabelled} images have no label in {file}",) if unlabelled else ()
+    more = (f"{counted(unlabelled, 'image')} without a label in {file}",) if unlabelled else ()
     return Labels(labels.source, labels.index, labels.notes + more)
 
 
@@ -135,7 +135,7 @@ def _labels(
                 hint=(f"did you mean '{near[0]}'? " if near else "")
                 + "rename them, or leave them unlabelled with --unknown-labels ignore",
             )
-        notes.append(f"left unlabelled, as the model does not know them: {some(strangers)}")
+        notes.append(f"left unlabelled, unknown to the model: {some(strangers)}")
     missing = [name for name in classes if name not in present]
     if missing:
         notes.append(f"classes of the model without any image here: {some(missing)}")

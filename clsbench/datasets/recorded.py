@@ -1,6 +1,6 @@
 """The split a run was trained on: written into run.json, and found again by name.
 
-Images that were added since belong to train at most: what the run validated or tested on
+Images that were added since become train at most: what the run validated or tested on
 stays what it was.
 """
 
@@ -8,84 +8,120 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from clsbench.datasets.dataset import Dataset, Sample
 from clsbench.errors import DataError
 
 
-def record_splits(dataset: Dataset) -> dict[str, Any]:
-    """The splits as plain values: the names in val and test, and of train the number and a hash.
+@dataclass(frozen=True, kw_only=True)
+class SplitRecord:
+    """The splits of a run.
 
-    >>> images = Dataset(classes=("cat", "dog"), splits={"val": [Sample("a.png", b"", 0)]})
-    >>> record_splits(images)["val"]
-    ['a.png']
+    Args:
+        val, test: Names of their images.
+        train_count: How many training images there were; None where that was not recorded.
+        train_sha256: A hash of their names.
     """
-    val, test, train = ([s.name for s in dataset.splits.get(split, ())] for split in ("val", "test", "train"))
-    return {"val": val, "test": test, "train": {"count": len(train), "sha256": _fingerprint(train)}}
+
+    val: tuple[str, ...]
+    test: tuple[str, ...] = ()
+    train_count: int | None = None
+    train_sha256: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        train = {"count": self.train_count, "sha256": self.train_sha256}
+        return {"val": list(self.val), "test": list(self.test)} | ({} if self.train_count is None else {"train": train})
+
+    @classmethod
+    def from_json(cls, values: object, where: object = None) -> SplitRecord:
+        """The inverse of :meth:`to_json`; ``test`` and ``train`` may be absent.
+
+        Raises:
+            DataError: if it cannot be read.
+        """
+
+        def damaged(got: object, expected: str) -> DataError:
+            return DataError("the recorded splits cannot be read", where=where, got=got, expected=expected)
+
+        if not isinstance(values, Mapping):
+            raise damaged(f"{values!r:.60}", "an object")
+        held_out = {"val": values.get("val"), "test": values.get("test", [])}
+        for split, names in held_out.items():
+            if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+                raise damaged(f"{split}: {names!r:.60}", "a list of names")
+        train = values.get("train")
+        if train is None:
+            train = {"count": None}
+        elif not (isinstance(train, Mapping) and isinstance(train.get("count"), int)):
+            raise damaged(f"train: {train!r:.60}", "an object with a count")
+        return cls(
+            **{split: tuple(names or ()) for split, names in held_out.items()},
+            train_count=train["count"],
+            train_sha256=train.get("sha256"),
+        )
 
 
-def as_recorded(dataset: Dataset, record: Mapping[str, Any], where: object = None) -> Dataset:
+def record_splits(dataset: Dataset) -> SplitRecord:
+    """The splits of a dataset.
+
+    >>> from clsbench.images.entries import BytesEntry
+    >>> images = Dataset(classes=("cat", "dog"), splits={"val": [Sample(BytesEntry("a.png", b""), 0)]})
+    >>> record_splits(images).val
+    ('a.png',)
+    """
+    val, test, train = (tuple(s.name for s in dataset.splits.get(split, ())) for split in ("val", "test", "train"))
+    return SplitRecord(val=val, test=test, train_count=len(train), train_sha256=_fingerprint(train))
+
+
+def as_recorded(dataset: Dataset, record: SplitRecord, where: object = None) -> Dataset:
     """The dataset with its samples back in the splits of a run; whatever is in neither val nor test is train.
 
     Args:
         dataset: Built again, with whatever splits.
-        record: From :func:`record_splits`; ``test`` and ``train`` may be absent.
+        record: Of the run.
         where: The data or the run, for messages.
 
     Raises:
-        DataError: if none of the recorded validation images is there any more, or the record
-            cannot be read.
+        DataError: if none of the recorded validation images exists any more.
     """
-    held_out = {split: _names(record, split, where) for split in ("val", "test")}
     samples = {sample.name: sample for some in dataset.splits.values() for sample in some}
     splits: dict[str, list[Sample]] = {"train": []}
     notes = []
-    for split, names in held_out.items():
+    for split, names in (("val", record.val), ("test", record.test)):
         splits[split] = [samples[name] for name in names if name in samples]
         gone = [name for name in names if name not in samples]
         if gone and len(gone) == len(names) and split == "val":
             raise DataError(
-                "none of the run's validation images is there any more",
+                "none of the run's validation images exists any more",
                 where=where,
                 got=f"{len(samples)} other images",
                 expected=", ".join(gone[:3]) + (", …" if len(gone) > 3 else ""),
                 hint="name the data that the run was trained on, as it was named then",
             )
         if gone:
-            notes.append(f"{len(gone)} of the run's {len(names)} {split} images are gone, such as {gone[0]}")
+            notes.append(f"{len(gone)} of the run's {len(names)} {split} images no longer exist, such as {gone[0]}")
     kept_out = {sample.name for some in splits.values() for sample in some}
     splits["train"] = [sample for name, sample in samples.items() if name not in kept_out]
     counts = ", ".join(f"{len(some)} {split}" for split, some in splits.items() if some)
-    notes = [f"the splits are those of the run: {counts}", *notes, *_train_note(splits["train"], record, where)]
+    notes = [f"the splits are those of the run: {counts}", *notes, *_train_note(splits["train"], record)]
     kept = {split: some for split, some in splits.items() if some or split != "test"}
     return dataclasses.replace(dataset, splits=kept, notes=(*dataset.notes, *notes))
 
 
-def _names(record: Mapping[str, Any], split: str, where: object) -> list[str]:
-    names = record.get(split, [] if split == "test" else None)
-    if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
-        raise DataError(
-            "the recorded splits cannot be read", where=where, got=f"{split}: {names!r:.60}", expected="a list of names"
-        )
-    return names
-
-
-def _train_note(train: list[Sample], record: Mapping[str, Any], where: object) -> list[str]:
+def _train_note(train: Sequence[Sample], record: SplitRecord) -> list[str]:
     """What has changed among the training images; their names are not recorded, so only how many."""
-    then = record.get("train")
-    if then is None:
+    then = record.train_count
+    if then is None or record.train_sha256 == _fingerprint(sample.name for sample in train):
         return []
-    if not (isinstance(then, dict) and isinstance(then.get("count"), int)):
-        raise DataError("the recorded splits cannot be read", where=where, got=f"train: {then!r:.60}")
-    if then.get("sha256") == _fingerprint(sample.name for sample in train):
-        return []
-    more = len(train) - then["count"]
-    change = f"at least {abs(more)} are {'new' if more > 0 else 'gone'}" if more else "some are others"
-    return [f"the training images are not the run's: {len(train)} now, {then['count']} then; {change}"]
+    more = len(train) - then
+    change = f"at least {abs(more)} {'new' if more > 0 else 'missing'}" if more else "some were replaced"
+    return [f"the training images are not the run's: {len(train)} now, {then} then; {change}"]
 
 
 def _fingerprint(names: Iterable[str]) -> str:
-    """A hash of the names, whatever their order and even if they are no UTF-8."""
+    """A hash of the names, whatever their order; they need not be UTF-8."""
     return hashlib.sha256("\0".join(sorted(names)).encode("utf-8", "surrogatepass")).hexdigest()

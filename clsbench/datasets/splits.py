@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clsbench.datasets.dataset import Sample
+from clsbench.datasets.dataset import Dataset, Sample
 from clsbench.errors import DataError, OptionError
+from clsbench.text import counted
 
 #: Folder names, and words of a CSV file, that mean a split.
 SPLIT_WORDS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test",)}
@@ -18,98 +22,132 @@ SPLIT_WORDS = {"train": ("train", "training"), "val": ("val", "valid", "validati
 VAL_FRACTION = 0.2
 
 
-def make_splits(
-    given: Mapping[str, Sequence[Sample]],
-    *,
-    val_fraction: float | None,
-    test_fraction: float | None,
-    folds: int | None,
-    fold: int | None,
-    seed: int,
-    where: object = None,
-) -> tuple[dict[str, list[Sample]], list[str]]:
-    """Train, val and, where given or asked for, test: an option is used or refused, never dropped.
+@dataclass(frozen=True, kw_only=True)
+class SplitSpec:
+    """How to split a dataset beyond the splits that it gives.
+
+    Args:
+        val_fraction: The part of each class of train that becomes the validation split; None
+            for 0.2 where the data gives no such split.
+        test_fraction: The part of each class of train that becomes the test split; None for
+            what the data gives, or its default.
+        folds: k of k-fold cross-validation, over train and a given validation split.
+        fold: Which of them validates: 1 to k.
+        seed: Same seed, same samples: same splits.
+
+    Raises:
+        OptionError: if a value is out of range, or two of them contradict each other.
+    """
+
+    val_fraction: float | None = None
+    test_fraction: float | None = None
+    folds: int | None = None
+    fold: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for fraction in (self.val_fraction, self.test_fraction):
+            if fraction is not None and not 0 < fraction < 1:
+                raise OptionError("a split needs a fraction between 0 and 1", got=fraction, expected="for example 0.2")
+        if self.seed < 0:
+            raise OptionError("a seed must be 0 or more", got=self.seed)
+        folds, fold = self.folds, self.fold
+        if folds is None or fold is None:
+            if folds is not fold:
+                raise OptionError(
+                    "--folds and --fold belong together",
+                    got=f"--fold {fold}" if folds is None else f"--folds {folds}",
+                    expected="for example --folds 5 --fold 1",
+                )
+            return
+        if not (folds >= 2 and 1 <= fold <= folds):
+            raise OptionError(
+                "there is no such fold", got=f"fold {fold} of {folds}", expected="2 folds or more, from 1 on"
+            )
+        if self.val_fraction is not None:
+            raise OptionError(
+                "with folds, the size of the validation split follows from their number",
+                got=f"--val-fraction {self.val_fraction:g} and --folds {folds}",
+                hint="leave one of them out",
+            )
+
+    def check_given(self, given: Collection[str], *, where: object = None) -> None:
+        """Refuse a fraction for a split that the data gives; needs no data, so it can come before a download.
+
+        Args:
+            given: Names of the splits.
+            where: The data, for messages.
+
+        Raises:
+            OptionError: naming the option.
+        """
+        for split, fraction in (("val", self.val_fraction), ("test", self.test_fraction)):
+            if fraction is not None and split in given:
+                raise OptionError(
+                    f"the data has a {split} split of its own",
+                    where=where,
+                    got=f"--{split}-fraction {fraction:g}",
+                    hint=f"leave --{split}-fraction out",
+                )
+
+    def to_json(self) -> dict[str, Any]:
+        """The seed and what is not None, for JSON."""
+        return {"seed": self.seed} | {
+            name: value for name, value in dataclasses.asdict(self).items() if value is not None and name != "seed"
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> SplitSpec:
+        """The inverse of :meth:`to_json`; other keys are passed over."""
+        return cls(**{field.name: values[field.name] for field in dataclasses.fields(cls) if field.name in values})
+
+
+def split(dataset: Dataset, spec: SplitSpec) -> Dataset:
+    """The dataset with train, val and, where given or asked for, test.
 
     The test split is taken away first. With folds, train and a given val are pooled.
 
     Args:
-        given: ``train``, and ``val`` and ``test`` where the data has them.
-        val_fraction: Of each class of train; None for 0.2 where no val is given.
-        test_fraction: Of each class of train; None for no more test than is given.
-        folds: k of k-fold cross-validation.
-        fold: Which of them is val: 1 to k.
-        seed: Same seed, same samples: same splits.
-        where: The data, for messages.
+        dataset: With the splits that the data gives.
+        spec: An option of it is used or refused, never dropped.
 
     Returns:
-        (splits, notes in plain words on what was split how).
+        The same samples in new splits, with notes that say how they were made.
 
     Raises:
-        OptionError: if an option contradicts another one or the data, or is out of range.
+        OptionError: if an option contradicts a given split, or the folds cannot be made.
+        DataError: if there are no training images.
     """
-    check_split_options(
-        given, val_fraction=val_fraction, test_fraction=test_fraction, folds=folds, fold=fold, where=where
-    )
-    train, notes = list(given["train"]), []
-    if folds is not None and "val" in given:
+    given, where, seed = dataset.splits, dataset.root, spec.seed
+    spec.check_given(given, where=where)
+    train, notes = list(dataset.samples("train")), []
+    if spec.folds is not None and "val" in given:
         train += given["val"]
         notes.append("train and the given validation split are pooled for the folds")
     source = "train and val" if notes else "train"
+    test_fraction = spec.test_fraction
+    if test_fraction is None and "test" not in given:
+        test_fraction = dataset.default_test_fraction
     test = list(given["test"]) if "test" in given else None
     if test_fraction is not None:
         train, test = stratified_split(train, test_fraction, seed=seed)
-        notes.append(f"test: {len(test)} images, {_percent(test_fraction)} of each class of {source}, seed {seed}")
-    if folds is not None and fold is not None:
+        notes.append(f"test: {_aside(test, test_fraction, source, seed)}")
+    if spec.folds is not None and spec.fold is not None:
         total = len(train)
-        train, val, more = _one_fold(train, folds, fold, seed, where)
-        notes.append(f"validation: fold {fold} of {folds}, {len(val)} of {total} images, stratified, seed {seed}")
+        train, val, more = _one_fold(train, spec.folds, spec.fold, seed, where)
+        notes.append(
+            f"validation: fold {spec.fold} of {spec.folds}, {len(val)} of {total} images, stratified, seed {seed}"
+        )
         notes += more
     elif "val" in given:
         val = list(given["val"])
     else:
-        fraction = VAL_FRACTION if val_fraction is None else val_fraction
+        fraction = VAL_FRACTION if spec.val_fraction is None else spec.val_fraction
         train, val = stratified_split(train, fraction, seed=seed)
         rest = "train without test" if test_fraction is not None else "train"
-        notes.append(f"validation: {len(val)} images, {_percent(fraction)} of each class of {rest}, seed {seed}")
-    return {"train": train, "val": val} | ({} if test is None else {"test": test}), notes
-
-
-def check_split_options(
-    given: Collection[str],
-    *,
-    val_fraction: float | None,
-    test_fraction: float | None,
-    folds: int | None,
-    fold: int | None,
-    where: object = None,
-) -> None:
-    """Refuse options that contradict each other or the given splits, before those are read.
-
-    Raises:
-        OptionError: as :func:`make_splits`, whose arguments these are.
-    """
-    if (folds is None) != (fold is None):
-        raise OptionError(
-            "--folds and --fold belong together",
-            got=f"--fold {fold}" if folds is None else f"--folds {folds}",
-            expected="for example --folds 5 --fold 1",
-        )
-    if folds is not None and fold is not None and not (folds >= 2 and 1 <= fold <= folds):
-        raise OptionError("there is no such fold", got=f"fold {fold} of {folds}", expected="2 folds or more, from 1 on")
-    if folds is not None and val_fraction is not None:
-        raise OptionError(
-            "with folds, the size of the validation split follows from their number",
-            got=f"--val-fraction {val_fraction:g} and --folds {folds}",
-            hint="leave one of them out",
-        )
-    for split, fraction in (("val", val_fraction), ("test", test_fraction)):
-        if fraction is not None and split in given:
-            raise OptionError(
-                f"the data has a {split} split of its own, so none can be set aside",
-                where=where,
-                got=f"--{split}-fraction {fraction:g}",
-                hint=f"leave --{split}-fraction out",
-            )
+        notes.append(f"validation: {_aside(val, fraction, rest, seed)}")
+    splits = {"train": train, "val": val} | ({} if test is None else {"test": test})
+    return dataclasses.replace(dataset, splits=splits, notes=(*dataset.notes, *notes))
 
 
 def _one_fold(
@@ -133,7 +171,7 @@ def _one_fold(
 def stratified_split(samples: Sequence[Sample], fraction: float, *, seed: int) -> tuple[list[Sample], list[Sample]]:
     """Set a fraction of every class aside.
 
-    A class of two or more samples stands on both sides; a single one stays in the first.
+    A class of two or more samples is on both sides; a single one stays in the first.
 
     Args:
         samples: In a stable order.
@@ -142,14 +180,7 @@ def stratified_split(samples: Sequence[Sample], fraction: float, *, seed: int) -
 
     Returns:
         (kept, set aside), both in the order of ``samples``.
-
-    Raises:
-        OptionError: if the fraction is not in (0, 1), or the seed is negative.
     """
-    if not 0 < fraction < 1:
-        raise OptionError("a split needs a fraction between 0 and 1", got=fraction, expected="for example 0.2")
-    if seed < 0:
-        raise OptionError("a seed must be 0 or more", got=seed)
     random = np.random.default_rng(seed)
     labels = _labels(samples)
     aside = np.zeros(len(samples), dtype=bool)
@@ -181,5 +212,5 @@ def _labels(samples: Sequence[Sample]) -> NDArray[np.int64]:
     return np.array([-1 if s.label is None else s.label for s in samples], np.int64)
 
 
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:g}%"
+def _aside(samples: Sequence[Sample], fraction: float, source: str, seed: int) -> str:
+    return f"{counted(len(samples), 'image')}, {100 * fraction:g}% of each class of {source}, seed {seed}"

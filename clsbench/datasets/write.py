@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-import numpy as np
 from PIL import Image
 
 from clsbench.datasets.dataset import Dataset, Sample
 from clsbench.datasets.labels import class_folder
 from clsbench.errors import DataError
+from clsbench.images.entries import PixelsEntry
 
 
 def write_class_folders(dataset: Dataset, split: str, folder: Path) -> int:
     """Write ``folder/<class>/<name>`` for every labelled sample: files as they are, pixels as PNG.
 
-    Of a name that holds the class folder, what lies below it is kept, unless two samples
-    would then share a file; of the others the path as it is, always inside of ``folder``.
+    Of a name with the class folder in it, what comes below is kept, unless two samples would
+    then share a file; other names are kept whole. No name leads out of ``folder``.
 
     Returns:
         How many images were written.
@@ -37,12 +36,11 @@ def write_class_folders(dataset: Dataset, split: str, folder: Path) -> int:
         if target.exists():  # also where a file system takes A.png for a.png
             raise DataError("two images would be written to one file", where=target)
         target.parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(sample.image, np.ndarray):
-            Image.fromarray(sample.image).save(target)
-        elif isinstance(sample.image, bytes):
-            target.write_bytes(sample.image)
+        content = sample.image.read()
+        if isinstance(content, bytes):
+            target.write_bytes(content)
         else:
-            shutil.copyfile(sample.image, target)
+            Image.fromarray(content).save(target, "PNG")
     return len(labelled)
 
 
@@ -62,5 +60,5 @@ def _targets(labelled: Sequence[tuple[Sample, str]]) -> list[PurePosixPath]:
 
 def _inside(sample: Sample) -> PurePosixPath:
     """The name as a path that cannot leave the folder it is joined to; pixels end in .png."""
-    ending = ".png" if isinstance(sample.image, np.ndarray) and not sample.name.lower().endswith(".png") else ""
+    ending = ".png" if isinstance(sample.image, PixelsEntry) and not sample.name.lower().endswith(".png") else ""
     return PurePosixPath(*(part for part in PurePosixPath(sample.name + ending).parts if part not in ("/", "//", "..")))

@@ -8,14 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clsbench.errors import ClsbenchError, DataError
-from clsbench.images.loader import ImageLoader, ImageSource
+from clsbench.images.entries import Entry, PixelsEntry
+from clsbench.images.loader import ImageLoader
 
 #: How many images the gate compares: enough to meet every class of a usual run.
 COUNT = 64
 
 
-def load_evenly(loader: ImageLoader, sources: Sequence[ImageSource], *, count: int = COUNT) -> NDArray[np.uint8]:
-    """Up to ``count`` images spread evenly over ``sources``; unreadable ones are passed over.
+def load_evenly(loader: ImageLoader, entries: Sequence[Entry], *, count: int = COUNT) -> NDArray[np.uint8]:
+    """Up to ``count`` images spread evenly over ``entries``; unreadable ones are passed over.
 
     Returns:
         uint8 (N, h, w, 3).
@@ -23,11 +24,11 @@ def load_evenly(loader: ImageLoader, sources: Sequence[ImageSource], *, count: i
     Raises:
         DataError: if none can be read.
     """
-    steps = np.unique(np.linspace(0, len(sources) - 1, min(count, len(sources))).round().astype(int))
+    steps = np.unique(np.linspace(0, len(entries) - 1, min(count, len(entries))).round().astype(int))
     images, reason = [], ""
     for step in steps:
         try:
-            images.append(loader(sources[step]))
+            images.append(loader(entries[step]))
         except ClsbenchError as error:
             reason = error.one_line()
     if not images:
@@ -39,20 +40,17 @@ def load_evenly(loader: ImageLoader, sources: Sequence[ImageSource], *, count: i
     return np.stack(images)
 
 
-def embedded_photos(*, count: int = COUNT) -> list[ImageSource]:
-    """Crops of the two photos that scikit-learn ships, for a network without a run.
-
-    Returns:
-        Pixels, uint8 (H, W, 3) each.
-    """
+def embedded_photos(*, count: int = COUNT) -> list[Entry]:
+    """Crops of the two photos that scikit-learn ships, for a network without a run."""
     from sklearn.datasets import load_sample_images
 
     random = np.random.default_rng(0)
-    crops: list[ImageSource] = []
+    crops: list[Entry] = []
     photos = load_sample_images().images
     for k in range(count):
         photo = photos[k % len(photos)]
         height, width = random.integers(200, photo.shape[0]), random.integers(200, photo.shape[1])
         top, left = random.integers(0, photo.shape[0] - height), random.integers(0, photo.shape[1] - width)
-        crops.append(np.ascontiguousarray(photo[top : top + height, left : left + width]))
+        pixels = np.ascontiguousarray(photo[top : top + height, left : left + width])
+        crops.append(PixelsEntry(f"{k}.png", pixels))
     return crops

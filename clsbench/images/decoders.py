@@ -1,7 +1,7 @@
 """The built-in decoders: encoded bytes to uint8 (H, W, 3) pixels, and the orientation.
 
 Pillow is the reference and reads everything; simplejpeg reads JPEG several times faster
-with the same pixels, and hands whatever it refuses to Pillow.
+with the same pixels, and leaves whatever it refuses to Pillow.
 """
 
 from __future__ import annotations
@@ -55,7 +55,12 @@ class Scratch(threading.local):
 
 
 class Decoder(Protocol):
-    """Turns encoded bytes into pixels; see ``register_decoders``."""
+    """Turns encoded bytes into pixels; see ``register_decoders``.
+
+    It may declare which keyword arguments it takes in a set ``accepts``: ``scratch``, a
+    :class:`Scratch` to decode into, and ``shrink``, a :data:`Shrink`. ``defers = True`` means
+    that what it refuses goes without saying, because the next decoder reads it or says why not.
+    """
 
     formats: frozenset[str]
 
@@ -97,7 +102,7 @@ class PillowDecoder:
 class SimplejpegDecoder:
     """libjpeg-turbo without Pillow's overhead, outside the interpreter lock."""
 
-    formats = frozenset({"jpeg"})
+    formats, accepts, defers = frozenset({"jpeg"}), frozenset({"scratch", "shrink"}), True
 
     def __call__(
         self, data: bytes, *, scratch: Scratch | None = None, shrink: Shrink | None = None
@@ -118,11 +123,10 @@ class SimplejpegDecoder:
             if colorspace in ("CMYK", "YCCK") or height * width > MAX_PIXELS:
                 raise DataError(f"{colorspace} JPEG of {width} × {height} pixels is left to Pillow")
             buffer = scratch.take(height * width * 3) if scratch else None
-            factor = shrink(width, height) if shrink else 1
-            smallest = {"min_height": -(-height // factor), "min_width": -(-width // factor), "min_factor": factor}
-            pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
-                data, "RGB", buffer=buffer, **(smallest if factor > 1 else {})
-            )
+            factor, smallest = shrink(width, height) if shrink else 1, {}
+            if factor > 1:
+                smallest = {"min_height": -(-height // factor), "min_width": -(-width // factor), "min_factor": factor}
+            pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, "RGB", buffer=buffer, **smallest)
             return pixels
         except ValueError as error:
             raise DataError(f"damaged image: {error}") from None

@@ -6,19 +6,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clsbench.errors import DataError, OptionError
+from clsbench.images.figures import save_figure
 from clsbench.text import printable, shortened
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-#: Inches of an image, of the titles above it, and of what lies between; characters of a title.
-PICTURE, TITLES, GAP, TITLE = 1.6, 0.36, 0.1, 24
+#: Inches of an image, of the title above it, and of the gap between two; characters of a title.
+SIDE, TITLES, GAP, TITLE = 1.6, 0.36, 0.1, 24
 
 
 @dataclass(frozen=True)
@@ -28,7 +25,7 @@ class Tile:
     Args:
         pixels: uint8 (H, W, 3); None leaves the cell empty but for its title.
         title: Above it; shortened where it is long. Shown as it is, never as markup.
-        colour: Of the title, as matplotlib names it.
+        colour: The title's, as matplotlib names it.
     """
 
     pixels: NDArray[np.uint8] | None
@@ -51,19 +48,19 @@ def save_grid(tiles: Sequence[Tile], file: Path, *, columns: int | None = None, 
     columns = columns or max(1, math.ceil(math.sqrt(len(tiles))))
     rows = math.ceil(len(tiles) / columns)
     # Placed by hand: matplotlib's own layouts take minutes for some hundred images.
-    width, height = columns * (PICTURE + GAP) + GAP, rows * (PICTURE + TITLES + GAP) + 0.4
+    width, height = columns * (SIDE + GAP) + GAP, rows * (SIDE + TITLES + GAP) + 0.4
     figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
     for position, tile in enumerate(tiles):
         row, column = divmod(position, columns)
-        left = GAP + column * (PICTURE + GAP)
-        bottom = height - 0.4 - (row + 1) * (PICTURE + TITLES + GAP) + GAP
+        left = GAP + column * (SIDE + GAP)
+        bottom = height - 0.4 - (row + 1) * (SIDE + TITLES + GAP) + GAP
         if tile.pixels is not None:
-            axes = figure.add_axes((left / width, bottom / height, PICTURE / width, PICTURE / height))
+            axes = figure.add_axes((left / width, bottom / height, SIDE / width, SIDE / height))
             axes.imshow(tile.pixels)
             axes.set_axis_off()
         lines = "\n".join(shortened(line, TITLE) for line in printable(tile.title).split("\n"))
-        middle, above = (left + PICTURE / 2) / width, (bottom + PICTURE + 0.04) / height
+        middle, above = (left + SIDE / 2) / width, (bottom + SIDE + 0.04) / height
         figure.text(middle, above, lines, fontsize=7, color=tile.colour, ha="center", va="bottom", parse_math=False)
     if title:
         figure.suptitle(printable(title), fontsize=10, y=1 - 0.12 / height, va="top", parse_math=False)
@@ -71,26 +68,15 @@ def save_grid(tiles: Sequence[Tile], file: Path, *, columns: int | None = None, 
 
 
 def check_png(file: Path) -> None:
-    """Refuse a path that cannot become an image, before there is work to lose.
+    """Refuse a path that no image can be written to, before the work is done.
 
     Raises:
         OptionError: if it does not end in .png.
-        DataError: if it is a folder, or lies below a file.
+        DataError: if it is a folder, or a folder above it is a file.
     """
     if file.suffix.lower() != ".png":
-        raise OptionError("an image is a PNG", where="--out", got=file, expected="a path that ends in .png")
+        raise OptionError("the image is written as PNG", where="--out", got=file, expected="a path that ends in .png")
     above = next(folder for folder in file.absolute().parents if folder.exists())
     if file.is_dir() or not above.is_dir():
-        raise DataError(
-            "the image cannot be written", where=file, got=f"{file if file.is_dir() else above} is in the way"
-        )
-
-
-def save_figure(figure: Figure, file: Path, *, dpi: int) -> None:
-    """Write a matplotlib figure as PNG; characters without a glyph become boxes, silently."""
-    import warnings
-
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing")
-        figure.savefig(file, dpi=dpi, format="png")
+        found = f"{file} is a folder" if file.is_dir() else f"{above} is a file"
+        raise DataError("the image cannot be written", where=file, got=found)

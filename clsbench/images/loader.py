@@ -5,8 +5,8 @@ Training's validation, the parity gate, inference and evaluation all call it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,17 +14,46 @@ from PIL import Image
 
 from clsbench.errors import ClsbenchError, DataError, PluginError
 from clsbench.images.decoders import Decoder, PillowDecoder, Scratch, SimplejpegDecoder, orientation, upright
+from clsbench.images.entries import Content, Entry
 from clsbench.images.formats import FORMATS, sniff
 from clsbench.images.resize import resize
 from clsbench.transform import Geometry, ImageTransform
 
-#: A file, encoded bytes, or decoded pixels uint8 (H, W, 3).
-ImageSource = Path | str | bytes | NDArray[np.uint8]
+#: What pixels are, for messages.
+EXPECTED = "a uint8 array of shape (H, W, 3)"
+
+_UINT8 = np.dtype(np.uint8)
+
+#: A moment as a clock tells it.
+Mark = tuple[float, float]
 
 
-def default_decoders() -> list[Decoder]:
-    """The built-in decoders, fastest first; Pillow last, as the fallback for everything."""
-    return [SimplejpegDecoder(), PillowDecoder()]
+class Clock(Protocol):
+    """Counts the time of the stages ``read``, ``decode``, ``resize`` and ``copy``."""
+
+    def mark(self) -> Mark:
+        """Now."""
+
+    def lap(self, stage: str, since: Mark) -> Mark:
+        """Count the time since a mark; returns now."""
+
+
+class _NoClock:
+    def mark(self) -> Mark:
+        return 0.0, 0.0
+
+    def lap(self, stage: str, since: Mark) -> Mark:
+        return since
+
+
+_NO_CLOCK = _NoClock()
+
+
+class _Tried(NamedTuple):
+    """A decoder, and its keyword arguments where the caller uses the pixels up at once."""
+
+    decoder: Callable[..., NDArray[np.uint8]]
+    features: Mapping[str, object]
 
 
 class ImageLoader:
@@ -36,8 +65,9 @@ class ImageLoader:
         fast_decode: Decode large JPEGs at a half, quarter or eighth of their size, never
             below twice the target: much faster, and not quite the same pixels.
 
+    >>> from clsbench.images.entries import PixelsEntry
     >>> loader = ImageLoader(ImageTransform(size=(2, 2)))
-    >>> loader(np.zeros((4, 6, 3), np.uint8)).shape
+    >>> loader(PixelsEntry("a.png", np.zeros((4, 6, 3), np.uint8))).shape
     (2, 2, 3)
     """
 
@@ -45,43 +75,68 @@ class ImageLoader:
         self, transform: ImageTransform, decoders: Sequence[Decoder] = (), *, fast_decode: bool = False
     ) -> None:
         self.transform, self.fast_decode = transform, fast_decode
-        self._scratch = Scratch()
-        self.decoders = [*decoders, *default_decoders()]
+        offered = {"scratch": Scratch(), **({"shrink": self._shrink} if fast_decode else {})}
+        self._decoders: dict[str, list[_Tried]] = {form: [] for form in FORMATS}
+        for decoder in (*decoders, SimplejpegDecoder(), PillowDecoder()):  # Pillow last: it reads everything
+            features = {name: offered[name] for name in offered if name in getattr(decoder, "accepts", ())}
+            for form in FORMATS:
+                # A plugin's own format is unknown here, so its decoder has to look for itself.
+                if form in decoder.formats or (form == "unknown" and set(decoder.formats) - FORMATS):
+                    self._decoders[form].append(_Tried(decoder, features))
         self._padding = np.round(np.array(transform.mean) * 255).clip(0, 255).astype(np.uint8)
 
-    def __call__(self, source: ImageSource) -> NDArray[np.uint8]:
-        """The network's input for one image.
+    def __call__(self, entry: Entry) -> NDArray[np.uint8]:
+        """The network's input for one image: uint8 (h, w, 3); raises as :meth:`load_into`."""
+        out = np.empty((*self.transform.size, 3), np.uint8)
+        self.load_into(entry, out)
+        return out
 
-        Returns:
-            uint8 (h, w, 3).
+    def load_into(self, entry: Entry, slot: NDArray[np.uint8], clock: Clock = _NO_CLOCK) -> None:
+        """Read, decode and resize an image: the one path for pixels.
+
+        Args:
+            entry: The image.
+            slot: Where the network's input goes, uint8 (h, w, 3), for example a part of a batch.
+            clock: Hears how long each stage took.
 
         Raises:
             DataError: if the image cannot be read; the reason is one line.
+            PluginError: if a decoder returns anything but pixels.
         """
-        out = np.empty((*self.transform.size, 3), np.uint8)
-        pixels = source if isinstance(source, np.ndarray) else self.decode(self.read(source), fleeting=True)
-        self.fit(pixels, out)
-        return out
+        mark = clock.mark()
+        content = self.read(entry)
+        mark = clock.lap("read", mark)
+        if isinstance(content, bytes):
+            content = self.decode(content, fleeting=True)
+            mark = clock.lap("decode", mark)
+        resized = self.resize(content)
+        mark = clock.lap("resize", mark)
+        self.place(resized, slot)
+        clock.lap("copy", mark)
 
-    def pixels(self, source: ImageSource) -> NDArray[np.uint8]:
-        """An image as it is, upright: uint8 (H, W, 3)."""
-        return source if isinstance(source, np.ndarray) else self.decode(self.read(source))
+    def pixels(self, entry: Entry) -> NDArray[np.uint8]:
+        """An image as it is, upright: uint8 (H, W, 3); raises as :meth:`load_into`."""
+        content = self.read(entry)
+        return self.decode(content) if isinstance(content, bytes) else content
 
-    def read(self, source: Path | str | bytes) -> bytes:
-        """The encoded bytes of an image.
+    def read(self, entry: Entry) -> Content:
+        """The encoded bytes of an image, or its pixels, uint8 (H, W, 3).
 
         Raises:
-            DataError: if there is no such file, or it is empty.
+            DataError: if it cannot be read, is empty, or is neither.
         """
-        if not isinstance(source, bytes):
-            try:
-                with open(source, "rb") as file:
-                    source = file.read()
-            except OSError as error:
-                raise DataError(f"the file cannot be read: {error.strerror or error}") from None
-        if not source:
-            raise DataError("the file is empty (0 bytes)")
-        return source
+        try:
+            content = entry.read()
+        except ClsbenchError:
+            raise
+        except Exception as error:
+            raise DataError(f"the image cannot be read: {type(error).__name__}: {error}") from error
+        if isinstance(content, bytes):
+            if not content:
+                raise DataError("the file is empty (0 bytes)")
+        elif not _are_pixels(content):
+            raise DataError("not an image", got=_shape(content), expected=f"bytes or {EXPECTED}")
+        return content
 
     def decode(self, data: bytes, *, fleeting: bool = False) -> NDArray[np.uint8]:
         """Encoded bytes -> uint8 (H, W, 3), upright where the transform asks for it.
@@ -92,29 +147,26 @@ class ImageLoader:
                 they may lie in memory that is used again, and be smaller by ``fast_decode``.
 
         Raises:
-            DataError: with the reason of the last decoder that tried.
+            DataError: with the reasons of the decoders that tried.
+            PluginError: if a decoder returns anything but pixels.
         """
         form, reasons = sniff(data), []
-        for decoder in self.decoders:
-            # A plugin's own format is unknown here, so its decoder has to look for itself.
-            if form not in decoder.formats and not (form == "unknown" and decoder.formats - FORMATS):
-                continue
+        for decoder, features in self._decoders[form]:
             try:
-                if fleeting and isinstance(decoder, SimplejpegDecoder):
-                    shrink = self._shrink if self.fast_decode else None
-                    pixels = decoder(data, scratch=self._scratch, shrink=shrink)
-                else:
-                    pixels = decoder(data)
+                pixels = decoder(data, **features) if fleeting else decoder(data)
             except PluginError:
                 raise
             except ClsbenchError as error:
-                if not isinstance(decoder, SimplejpegDecoder):  # Pillow tries next and says it better
+                if not getattr(decoder, "defers", False):
                     reasons.append(error.one_line())
             except Exception as error:  # noqa: BLE001  a plugin's decoder must not end the job
                 reasons.append(f"{type(decoder).__name__}: {error}")
             else:
+                if not _are_pixels(pixels):
+                    what = f"decoder {type(decoder).__name__} returned something other than pixels"
+                    raise PluginError(what, got=_shape(pixels), expected=EXPECTED)
                 turn = orientation(data, form) if self.transform.exif else 1
-                return pixels if turn == 1 else upright(pixels, turn)
+                return np.ascontiguousarray(pixels) if turn == 1 else upright(pixels, turn)
         raise DataError("; ".join(dict.fromkeys(reasons)) or "no decoder reads this image")
 
     def _shrink(self, width: int, height: int) -> int:
@@ -154,3 +206,17 @@ class ImageLoader:
         top, left = (full_h - h) // 2, (full_w - w) // 2
         out[:] = self._padding
         out[top : top + h, left : left + w] = resized
+
+
+def _are_pixels(array: object) -> bool:
+    return (
+        isinstance(array, np.ndarray)
+        and array.dtype == _UINT8
+        and array.ndim == 3
+        and array.shape[2] == 3
+        and array.size > 0
+    )
+
+
+def _shape(array: object) -> str:
+    return f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from clsbench.datasets.dataset import Sample
+from clsbench.images.entries import Entry
 from clsbench.errors import ClsbenchError, PluginError
 from clsbench.images.loader import ImageLoader
 from clsbench.inference.backend import Backend, classify
@@ -30,14 +30,14 @@ class Batch:
     """
 
     images: NDArray[np.uint8]
-    entries: Sequence[Sample] = ()
+    entries: Sequence[Entry] = ()
     errors: list[str | None] = field(default_factory=list)
     logits: NDArray[np.float32] | None = None
     number: int = 0
     claimed: int = 0
     decoded: int = 0
 
-    def fill(self, entries: Sequence[Sample], number: int) -> None:
+    def fill(self, entries: Sequence[Entry], number: int) -> None:
         """Begin again with other entries."""
         self.entries, self.errors, self.logits = entries, [None] * len(entries), None
         self.number, self.claimed, self.decoded = number, 0, 0
@@ -49,7 +49,7 @@ class Batch:
             PluginError: if a plugin failed in a way that is not about this image.
         """
         try:
-            load_into(loader, self.entries[row], self.images[row], clock)
+            loader.load_into(self.entries[row], self.images[row], clock)
         except PluginError:
             raise
         except ClsbenchError as error:
@@ -70,20 +70,6 @@ class Batch:
             clock.lap("inference", mark)
         else:
             self.logits = np.full((count, classes), np.nan, np.float32)
-
-
-def load_into(loader: ImageLoader, entry: Sample, slot: NDArray[np.uint8], clock: StageClock) -> None:
-    """Read, decode and resize one image into its slot, uint8 (h, w, 3)."""
-    source, mark = entry.image, clock.mark()
-    if not isinstance(source, np.ndarray):
-        data = loader.read(source)
-        mark = clock.lap("read", mark)
-        source = loader.decode(data, fleeting=True)
-        mark = clock.lap("decode", mark)
-    resized = loader.resize(source)
-    mark = clock.lap("resize", mark)
-    loader.place(resized, slot)
-    clock.lap("copy", mark)
 
 
 def predictions(batches: Sequence[Batch], temperature: float, clock: StageClock) -> Predictions:

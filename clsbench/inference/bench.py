@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clsbench.card import ModelCard
-from clsbench.datasets.dataset import Sample
+from clsbench.images.entries import Entry
 from clsbench.images.loader import ImageLoader
 from clsbench.inference.backend import Backend, allocate, check_backend, classify
 from clsbench.inference.pipeline import Pipeline
@@ -125,7 +125,7 @@ def run_benchmark(
     file: Path,
     card: ModelCard,
     open_backend: Callable[[], Backend],
-    samples: Sequence[Sample],
+    entries: Sequence[Entry],
     *,
     batch_size: int | None,
     scenario: Scenario = "offline",
@@ -138,7 +138,7 @@ def run_benchmark(
         file: The model, for the table.
         card: Its card.
         open_backend: Opens it; timed as part of the warm-up.
-        samples: Images for decoding and the whole pipeline.
+        entries: Images for decoding and the whole pipeline.
         batch_size: Images a call; the backend's choice by default.
         scenario: ``offline``: as many calls at once as the backend likes;
             ``single-stream``: one after the other.
@@ -156,7 +156,7 @@ def run_benchmark(
         warm_up = (opened - started, time.perf_counter() - opened)
         made = Benchmark(str(file), size, streams, backend.shares_cores, warm_up)
         for done in range(MAX_ROUNDS):
-            _measure(made, card, backend, images, samples, window)
+            _measure(made, card, backend, images, entries, window)
             on_round(done + 1)
             if made.stable:
                 break
@@ -168,7 +168,7 @@ def _measure(
     card: ModelCard,
     backend: Backend,
     images: NDArray[np.uint8],
-    samples: Sequence[Sample],
+    entries: Sequence[Entry],
     window: float,
 ) -> None:
     """One round: a window of each rate."""
@@ -180,23 +180,23 @@ def _measure(
 
     loader, cores = ImageLoader(card.transform), available_cores()
     made.model_only.windows.append(throughput(timed, images, made.streams, window))
-    made.decode_only.windows.append(decode_rate(loader, samples, cores, window))
+    made.decode_only.windows.append(decode_rate(loader, entries, cores, window))
     rate = made.end_to_end.windows[-1] if made.end_to_end.windows else made.model_only.value
     pipeline = Pipeline(loader, backend, classes=len(card.classes), decode_threads=cores, batch_size=made.batch_size)
-    for _ in pipeline.run(_enough(samples, int(rate * window) + 2 * made.batch_size)):
+    for _ in pipeline.run(_enough(entries, int(rate * window) + 2 * made.batch_size)):
         pass
     if pipeline.timing:
         made.end_to_end.windows.append(pipeline.timing.steady_images_per_second)
         made.accounted.windows.append(pipeline.timing.limit().images_per_second)
 
 
-def decode_rate(loader: ImageLoader, samples: Sequence[Sample], threads: int, seconds: float) -> float:
+def decode_rate(loader: ImageLoader, entries: Sequence[Entry], threads: int, seconds: float) -> float:
     """Images a second that ``threads`` threads read, decode and resize, doing nothing else."""
 
     def work(offset: int) -> tuple[int, float]:
         started, done = time.perf_counter(), 0
         while (passed := time.perf_counter() - started) < seconds:
-            loader(samples[(offset + done * threads) % len(samples)].image)
+            loader(entries[(offset + done * threads) % len(entries)])
             done += 1
         return done, passed
 
@@ -204,9 +204,9 @@ def decode_rate(loader: ImageLoader, samples: Sequence[Sample], threads: int, se
         return sum(done / passed for done, passed in pool.map(work, range(threads)))
 
 
-def _enough(samples: Sequence[Sample], count: int) -> list[Sample]:
-    """``count`` samples, going round."""
-    return [samples[i % len(samples)] for i in range(count)]
+def _enough(entries: Sequence[Entry], count: int) -> list[Entry]:
+    """``count`` entries, going round."""
+    return [entries[i % len(entries)] for i in range(count)]
 
 
 def environment_json() -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from clsbench.datasets.dataset import Sample
+from clsbench.images.entries import Entry
 from clsbench.inference.backend import Plan
 from clsbench.inference.job import Execution, Executor, JobSpec, opened
 from clsbench.inference.pipeline import Pipeline
@@ -20,7 +20,7 @@ class ThreadsExecutor(Executor):
     def __init__(self) -> None:
         self.execution: Execution | None = None
 
-    def run(self, spec: JobSpec, entries: Sequence[Sample]) -> Iterator[Predictions]:
+    def run(self, spec: JobSpec, entries: Sequence[Entry]) -> Iterator[Predictions]:
         """Blocks in the order of the entries; see :class:`clsbench.inference.job.Executor`."""
         self.execution = None
         with opened(spec) as (loader, backend):
@@ -45,7 +45,7 @@ class SerialExecutor(Executor):
     def __init__(self) -> None:
         self.execution: Execution | None = None
 
-    def run(self, spec: JobSpec, entries: Sequence[Sample]) -> Iterator[Predictions]:
+    def run(self, spec: JobSpec, entries: Sequence[Entry]) -> Iterator[Predictions]:
         """Blocks of one image in the order of the entries; see :class:`clsbench.inference.job.Executor`."""
         self.execution = None
         with opened(spec) as (loader, backend):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from clsbench.card import ModelCard
-from clsbench.datasets.dataset import Sample
+from clsbench.images.entries import Entry
 from clsbench.errors import PluginError
 from clsbench.guard import Guarded, Opener
 from clsbench.images.loader import ImageLoader
@@ -68,7 +68,7 @@ class Executor(Protocol):
 
     execution: Execution | None
 
-    def run(self, spec: JobSpec, entries: Sequence[Sample]) -> Iterator[Predictions]:
+    def run(self, spec: JobSpec, entries: Sequence[Entry]) -> Iterator[Predictions]:
         """Consecutive blocks in the order of the entries, one row an entry, without labels.
 
         Memory is bounded: work waits until the blocks are taken. The backend is closed when
@@ -85,7 +85,7 @@ def opened(spec: JobSpec) -> Iterator[tuple[ImageLoader, Backend]]:
         yield loader, backend
 
 
-def run_job(executor: Executor, spec: JobSpec, entries: Sequence[Sample]) -> Iterator[Predictions]:
+def run_job(executor: Executor, spec: JobSpec, entries: Sequence[Entry]) -> Iterator[Predictions]:
     """Run a job, and hold a plugin's executor to one row an entry, in order.
 
     Raises:
@@ -96,7 +96,7 @@ def run_job(executor: Executor, spec: JobSpec, entries: Sequence[Sample]) -> Ite
 
 
 def _checked(
-    executor: Guarded, spec: JobSpec, entries: Sequence[Sample], blocks: Iterator[Predictions]
+    executor: Guarded, spec: JobSpec, entries: Sequence[Entry], blocks: Iterator[Predictions]
 ) -> Iterator[Predictions]:
     done, classes = 0, len(spec.card.classes)
 

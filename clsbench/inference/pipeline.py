@@ -19,7 +19,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 
-from clsbench.datasets.dataset import Sample
+from clsbench.images.entries import Entry
 from clsbench.images.loader import ImageLoader
 from clsbench.inference.backend import Backend, allocate
 from clsbench.inference.batch import Batch, predictions
@@ -63,7 +63,7 @@ class Pipeline:
         #: Where the time of the last run went; None until it has ended.
         self.timing: Timing | None = None
 
-    def run(self, entries: Sequence[Sample]) -> Iterator[Predictions]:
+    def run(self, entries: Sequence[Entry]) -> Iterator[Predictions]:
         """Classify every entry; blocks of predictions in input order.
 
         The threads end when the last block has been taken, or when the iterator is closed.
@@ -110,7 +110,7 @@ class Pipeline:
 
     # All state below is guarded by one lock: workers hear `_changed`, the caller `_deliver`.
 
-    def _reset(self, entries: Sequence[Sample]) -> None:
+    def _reset(self, entries: Sequence[Entry]) -> None:
         self.timing = None
         size = min(self._batch_size, max(1, len(entries)))
         shape = (size, *self._loader.transform.size, 3)

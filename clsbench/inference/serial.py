@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 
-from clsbench.datasets.dataset import Sample
+from clsbench.images.entries import Entry
 from clsbench.images.loader import ImageLoader
 from clsbench.inference.backend import Backend, allocate
 from clsbench.inference.batch import Batch, predictions
@@ -32,7 +32,7 @@ class Serial:
         #: Where the time of the last run went; None until it has ended.
         self.timing: Timing | None = None
 
-    def run(self, entries: Sequence[Sample]) -> Iterator[Predictions]:
+    def run(self, entries: Sequence[Entry]) -> Iterator[Predictions]:
         """Classify every entry; a block for each, in input order.
 
         Raises:

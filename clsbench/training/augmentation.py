@@ -17,7 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from clsbench.images.loader import ImageLoader, ImageSource
+from clsbench.images.entries import Entry
+from clsbench.images.loader import ImageLoader
 from clsbench.transform import Geometry, ImageTransform
 
 Policy = Literal["none", "basic", "rand", "trivial"]
@@ -84,12 +85,12 @@ class Augmentation:
         h, w = self.transform.size
         return (round(STORED * h), round(STORED * w)) if self.whole else (h, w)
 
-    def load(self, loader: ImageLoader, source: ImageSource) -> tuple[NDArray[np.uint8], tuple[float, ...]]:
+    def load(self, loader: ImageLoader, entry: Entry) -> tuple[NDArray[np.uint8], tuple[float, ...]]:
         """One image as it is stored, uint8 (H, W, 3), and its shape (see ``SHAPE_COLUMNS``)."""
         if not self.whole:
             h, w = self.transform.size
-            return loader(source), (0.0, 0.0, 1.0, 1.0, w / h)
-        pixels = loader.pixels(source)
+            return loader(entry), (0.0, 0.0, 1.0, 1.0, w / h)
+        pixels = loader.pixels(entry)
         height, width = pixels.shape[:2]
         kept_width, kept_height = min(width, LONGEST[1] * height), min(height, width / LONGEST[0])
         x, y = (width - kept_width) / 2, (height - kept_height) / 2

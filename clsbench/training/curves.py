@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from clsbench.images.grid import save_figure
+from clsbench.images.figures import save_figure
 from clsbench.text import printable
 from clsbench.training.loop import Epoch
 

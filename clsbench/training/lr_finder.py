@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from clsbench.errors import DataError
-from clsbench.images.grid import save_figure
+from clsbench.images.figures import save_figure
 from clsbench.training.augmentation import mixing
 from clsbench.training.batches import Batches
 from clsbench.training.recipes import stages

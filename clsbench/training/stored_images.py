@@ -20,6 +20,7 @@ from torch import Tensor
 
 from clsbench.datasets.dataset import Sample
 from clsbench.errors import ClsbenchError, DataError
+from clsbench.images.entries import in_memory
 from clsbench.images.loader import ImageLoader
 from clsbench.training.augmentation import SHAPE_COLUMNS, Augmentation
 from clsbench.training.storage import allocate
@@ -97,12 +98,12 @@ class Pictures:
         def one(index: int) -> None:
             sample = self.samples[index]
             try:
-                image = sample.image
-                source = image if isinstance(image, np.ndarray) else self._loader.read(image)
-                encoded = repr(source.shape).encode() + source.tobytes() if isinstance(source, np.ndarray) else source
+                content = self._loader.read(sample.image)
+                encoded = content if isinstance(content, bytes) else repr(content.shape).encode() + content.tobytes()
                 self.digests[sample.name] = hashlib.blake2b(encoded, digest_size=16).digest()
                 if kept is not None or decode:
-                    stored, self._shapes[index] = self.augmentation.load(self._loader, source)
+                    held = in_memory(sample.name, content)
+                    stored, self._shapes[index] = self.augmentation.load(self._loader, held)
                     if kept is not None:
                         kept[index] = stored
             except ClsbenchError as error:

@@ -110,7 +110,7 @@ def run_training(
         "classes": list(dataset.classes),
         "transform": classifier.transform.to_json(),
         "counts": {split: len(samples) for split, samples in dataset.splits.items()},
-        "splits": record_splits(dataset),
+        "splits": record_splits(dataset).to_json(),
         "check": check.to_json(),
     }
     run.write(facts)

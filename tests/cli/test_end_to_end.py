@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from clsbench.images.entries import FileEntry
 from clsbench.images.loader import ImageLoader
 from clsbench.models.simple_cnn import build
 
@@ -54,7 +55,7 @@ def classify(network, folder):
     files = sorted(path for path in folder.rglob("*") if path.suffix in (".png", ".jpg"))
     loader = ImageLoader(network.transform)
     with torch.inference_mode():
-        logits = network(torch.from_numpy(np.stack([loader(file) for file in files])))
+        logits = network(torch.from_numpy(np.stack([loader(FileEntry("", str(file))) for file in files])))
     names = [file.relative_to(folder).as_posix() for file in files]
     return dict(zip(names, logits.softmax(1).numpy(), strict=True))
 

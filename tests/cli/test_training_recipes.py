@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from torchvision.models import resnet18
 
 from clsbench.cli.train import train
+from clsbench.images.entries import FileEntry
 from clsbench.images.loader import ImageLoader
 from clsbench.transform import ImageTransform
 
@@ -117,7 +118,9 @@ def test_resnet18_gets_a_new_head_and_keeps_its_best_epoch(cli, paint, small_res
     network = resnet18(num_classes=3)
     network.load_state_dict({name.removeprefix("backbone.").replace("head", "fc"): v for name, v in state.items()})
     loader = ImageLoader(ImageTransform.from_json(facts["transform"]))
-    pixels = torch.from_numpy(np.stack([loader(folder / name) for name in facts["splits"]["val"]]))
+    pixels = torch.from_numpy(
+        np.stack([loader(FileEntry(name, f"{folder}/{name}")) for name in facts["splits"]["val"]])
+    )
     mean, std = (torch.tensor(facts["transform"][key]) for key in ("mean", "std"))
     with torch.inference_mode():
         answers = network.eval()(((pixels / 255 - mean) / std).permute(0, 3, 1, 2)).argmax(1)

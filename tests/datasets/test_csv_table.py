@@ -1,7 +1,7 @@
 import pytest
 
 from clsbench.datasets.csv_table import build
-from clsbench.errors import DataError, OptionError
+from clsbench.errors import DataError
 from clsbench.testing import check_dataset, installed
 
 PICTURES = [f"{name}{i}.png" for name in ("cat", "dog") for i in range(5)]
@@ -24,24 +24,23 @@ def names(dataset, split):
     return [sample.name for sample in dataset.samples(split)]
 
 
-@pytest.mark.parametrize("options", [{}, {"folds": 2, "fold": 2}, {"val_fraction": 0.4, "test_fraction": 0.2}])
-def test_it_is_a_dataset(table, options):
-    check_dataset(installed("dataset", "csv"), table(f"path,label\n{ROWS}"), **options)
+def test_it_is_a_dataset(table):
+    check_dataset(installed("dataset", "csv"), table(f"path,label\n{ROWS}"))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 def test_a_row_is_a_picture_and_its_label(table, tmp_path, encoding):
     dataset = build(table("note,label, path\nx,dog, ./dog0.png\n\n,cat,cat0.png\ny,dog ,dog1.png\n", encoding=encoding))
     assert dataset.classes == ("cat", "dog")
-    assert {(s.name, str(s.image), s.label) for split in dataset.splits.values() for s in split} == {
+    assert {(s.name, s.image.path, s.label) for split in dataset.splits.values() for s in split} == {
         (f"{name}.png", str(tmp_path / f"{name}.png"), label) for name, label in (("dog0", 1), ("cat0", 0), ("dog1", 1))
     }
 
 
-def test_a_part_of_each_class_validates_where_no_split_is_given(table):
+def test_everything_is_train_where_no_split_is_given(table):
     dataset = build(table(f"path,label\n{ROWS}"))
-    assert [name[:3] for name in names(dataset, "val")] == ["cat", "dog"]
-    assert any("20% of each class" in note for note in dataset.notes)
+    assert list(dataset.splits) == ["train"]
+    assert names(dataset, "train") == PICTURES
 
 
 @pytest.mark.parametrize(
@@ -56,12 +55,12 @@ def test_given_splits_are_kept(table, words):
 
 def test_an_empty_split_column_gives_no_split(table):
     text = "path,label,split\n" + "".join(f"{name},{name[:3]},\n" for name in PICTURES)
-    assert len(names(build(table(text)), "val")) == 2
+    assert list(build(table(text)).splits) == ["train"]
 
 
 def test_the_split_column_can_be_ignored(table):
     text = "path,label,split\n" + "".join(f"{name},{name[:3]},fold 1\n" for name in PICTURES)
-    assert len(names(build(table(text), split_column=None), "val")) == 2
+    assert list(build(table(text), split_column=None).splits) == ["train"]
 
 
 def test_columns_may_have_other_names(table):
@@ -70,19 +69,13 @@ def test_columns_may_have_other_names(table):
     assert (names(dataset, "train"), names(dataset, "val")) == (["cat0.png", "dog0.png"], ["dog1.png"])
 
 
-def test_a_fraction_of_a_split_that_is_given_is_refused(table):
-    text = "path,label,split\ncat0.png,cat,train\ndog0.png,dog,train\ndog1.png,dog,val\n"
-    with pytest.raises(OptionError, match="val split of its own"):
-        build(table(text), val_fraction=0.3)
-
-
 def test_paths_are_relative_to_the_file_or_to_the_images(draw, tmp_path):
     draw("photos/a.png", "photos/b.png")
     (tmp_path / "tables").mkdir()
     file = tmp_path / "tables/t.csv"
     file.write_text("path,label\na.png,x\nb.png,y\n")
     for images in (tmp_path / "photos", str(tmp_path / "photos")):
-        assert {str(s.image) for s in build(file, images=images).samples("train")} == {
+        assert {s.image.path for s in build(file, images=images).samples("train")} == {
             str(tmp_path / "photos" / name) for name in ("a.png", "b.png")
         }
     file.write_text(f"path,label\n../photos/a.png,x\n{tmp_path}/photos/b.png,y\n")
@@ -120,7 +113,7 @@ def test_no_file_is_an_error(tmp_path, root):
         ("path,label\ncat0.png,cat\ndog0.png\n", "no label\n  where: .*csv:3"),
         ("path,label\n ,cat\n", "no path\n  where: .*csv:2"),
         ("path,label\na, 1.png,cat\n", "more fields than the header\n  where: .*csv:2"),
-        (f"path,label\n{ROWS}./cat1.png,cat\n", "in two rows\n  where: .*csv:12\n  got: cat1.png, also in line 3"),
+        (f"path,label\n{ROWS}./cat1.png,cat\n", "the same path\n  where: .*csv:12\n  got: cat1.png, also in line 3"),
         ("path,label\na.png,x\nb.png,y\nc.png,x\nd.png,y\n", "4 of 4 .* not exist\n.*\n  got: a.png, b.png, c.png, …"),
         ("path,label\ncat0.png,cat\ncat1.png,cat\n", "two classes\n.*\n  got: one label for training: cat"),
         ("path,label\n", "two classes\n.*\n  got: no rows"),

@@ -7,6 +7,7 @@ import pytest
 from clsbench.datasets.data_check import DataCheck, check_dataset
 from clsbench.datasets.dataset import Dataset, Sample
 from clsbench.errors import DataError
+from clsbench.images.entries import BytesEntry
 
 
 def check(splits, *, unreadable=None, same=(), classes=("cat", "dog")):
@@ -15,7 +16,9 @@ def check(splits, *, unreadable=None, same=(), classes=("cat", "dog")):
         classes=classes,
         splits={
             split: [
-                Sample(f"{split}/{name}{i}", b"", classes.index(name)) for name, n in counts.items() for i in range(n)
+                Sample(BytesEntry(f"{split}/{name}{i}", b""), classes.index(name))
+                for name, n in counts.items()
+                for i in range(n)
             ]
             for split, counts in splits.items()
         },
@@ -44,7 +47,7 @@ def test_unreadable_pictures_are_counted_with_an_example_and_its_reason():
 def test_a_picture_in_two_splits_is_a_duplicate():
     (finding,) = check(FINE, same=[("train/cat0", "train/cat1", "val/cat0")]).findings
     assert (finding.kind, finding.names) == ("duplicates", ("train/cat0", "train/cat1", "val/cat0"))
-    assert finding.message == "1 images stand in more than one split: train/cat0 (train) = val/cat0 (val)"
+    assert finding.message == "1 image in more than one split: train/cat0 (train) = val/cat0 (val)"
 
 
 def test_a_picture_twice_in_one_split_is_none():
@@ -55,7 +58,7 @@ def test_a_picture_twice_in_one_split_is_none():
 def test_one_picture_with_two_labels_is_a_contradiction(other):
     found = {f.kind: f for f in check(FINE, same=[("train/cat0", "train/cat1", other)]).findings}
     assert found["contradictions"].names == ("train/cat0", "train/cat1", other)
-    assert found["contradictions"].message == f"1 images carry more than one label: train/cat0 (cat) = {other} (dog)"
+    assert found["contradictions"].message == f"1 image with more than one label: train/cat0 (cat) = {other} (dog)"
     assert ("duplicates" in found) == other.startswith("val")
 
 
@@ -67,10 +70,10 @@ def test_unreadable_files_are_compared_with_none():
 
 def test_pictures_without_a_digest_or_a_label_are_compared_with_none():
     splits = {
-        "train": [Sample(f"{k}", b"", k % 2) for k in range(10)],
-        "val": [Sample("a", b"", 0), Sample("b", b"", 1)],
+        "train": [Sample(BytesEntry(f"{k}", b""), k % 2) for k in range(10)],
+        "val": [Sample(BytesEntry("a", b""), 0), Sample(BytesEntry("b", b""), 1)],
     }
-    dataset = Dataset(classes=("cat", "dog"), splits={**splits, "test": [Sample("c", b"", None)]})
+    dataset = Dataset(classes=("cat", "dog"), splits={**splits, "test": [Sample(BytesEntry("c", b""), None)]})
     found = check_dataset(dataset, unreadable={}, digests={"0": b"x", "gone": b"x"}).findings
     assert [finding.kind for finding in found] == ["empty-class"]
 
@@ -78,15 +81,15 @@ def test_pictures_without_a_digest_or_a_label_are_compared_with_none():
 def test_tiny_classes_are_those_with_few_readable_training_pictures():
     found = check({"train": {"cat": 5, "dog": 5}, "val": {"cat": 1, "dog": 1}}, unreadable={"train/dog0": "?"}).findings
     assert [(f.kind, f.names) for f in found[1:]] == [("tiny-class", ("dog",))]
-    assert found[1].message == "1 classes have fewer than 5 training images: dog (4)"
+    assert found[1].message == "1 class with fewer than 5 training images: dog (4)"
 
 
 def test_classes_without_a_picture_are_named_for_each_split():
     splits = {"train": {"cat": 5}, "val": {"dog": 5}, "test": {"cat": 1, "dog": 1}}
     messages = [finding.message for finding in check(splits).findings if finding.kind == "empty-class"]
     assert messages == [
-        "1 of 2 classes have no image in train: dog",
-        "1 of 2 classes have no image in val: cat",
+        "1 of 2 classes without an image in train: dog",
+        "1 of 2 classes without an image in val: cat",
     ]
 
 
@@ -94,14 +97,14 @@ def test_a_message_is_one_line_with_three_examples_and_the_names_are_all_there()
     classes = tuple(f"class {k}" for k in range(5))
     found = check({"train": dict.fromkeys(classes, 2)}, classes=classes).findings
     assert found[0].message.endswith(
-        "5 classes have fewer than 5 training images: class 0 (2), class 1 (2), class 2 (2), …"
+        "5 classes with fewer than 5 training images: class 0 (2), class 1 (2), class 2 (2), …"
     )
     assert found[0].names == classes
 
 
 def test_refusing_says_everything_that_was_found():
     bad = check({"train": {"cat": 2, "dog": 5}, "val": {"cat": 1}}, unreadable={"train/dog0": "truncated"})
-    with pytest.raises(DataError, match="found 3 kinds of trouble\n  where: photos") as caught:
+    with pytest.raises(DataError, match="found 3 problems\n  where: photos") as caught:
         bad.refuse("photos")
     assert all(finding.message in str(caught.value) for finding in bad.findings)
     assert "--strict-data" in str(caught.value)
@@ -110,12 +113,14 @@ def test_refusing_says_everything_that_was_found():
 def test_the_findings_are_json():
     bad = check({"train": {"cat": 5, "dog": 5}, "val": {"cat": 1}})
     assert json.loads(json.dumps(bad.to_json())) == {
-        "findings": [{"kind": "empty-class", "message": "1 of 2 classes have no image in val: dog", "names": ["dog"]}]
+        "findings": [
+            {"kind": "empty-class", "message": "1 of 2 classes without an image in val: dog", "names": ["dog"]}
+        ]
     }
 
 
 def test_many_pictures_take_little_time():
-    samples = [Sample(str(k), b"", k % 1000) for k in range(100_000)]
+    samples = [Sample(BytesEntry(str(k), b""), k % 1000) for k in range(100_000)]
     dataset = Dataset(classes=tuple(map(str, range(1000))), splits={"train": samples[:80_000], "val": samples[80_000:]})
     digests = {s.name: hashlib.md5(str(k // 2).encode()).digest() for k, s in enumerate(samples)}
     started = time.perf_counter()

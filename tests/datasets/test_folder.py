@@ -1,7 +1,7 @@
 import pytest
 
 from clsbench.datasets.folder import build
-from clsbench.errors import DataError, OptionError
+from clsbench.errors import DataError
 from clsbench.testing import check_dataset, installed
 
 
@@ -14,9 +14,8 @@ def classes_of(*folders, count=5):
     return [f"{folder}/{i}.png" for folder in folders for i in range(count)]
 
 
-@pytest.mark.parametrize("options", [{}, {"folds": 2, "fold": 1}, {"test_fraction": 0.3}])
-def test_it_is_a_dataset(photos, options):
-    check_dataset(installed("dataset", "folder"), photos, **options)
+def test_it_is_a_dataset(photos):
+    check_dataset(installed("dataset", "folder"), photos)
 
 
 @pytest.mark.parametrize("val_folder", ["val", "valid", "validation"])
@@ -34,8 +33,8 @@ def test_a_name_is_the_path_below_the_root(draw):
     root = draw("train/cat/1.png", "train/dog/1.png", "val/dog/1.png")
     for split in ("train", "val"):
         for sample in build(root).samples(split):
-            assert str(sample.image) == str(root / sample.name)
-            assert (root / sample.name).is_file()
+            assert sample.image.path == str(root / sample.name)
+            assert sample.image.read() == (root / sample.name).read_bytes()
 
 
 def test_a_split_without_some_classes_keeps_the_indices_of_train(draw):
@@ -48,36 +47,25 @@ def test_a_class_that_train_does_not_have_is_an_error_that_names_it(draw):
         build(draw("train/cat/1.png", "train/dog/1.png", "val/Cat/2.png"))
 
 
-def test_without_splits_a_part_of_every_class_is_set_aside(draw):
-    dataset = build(draw(*classes_of("cat", "dog", count=10)), val_fraction=0.3)
-    assert [name.split("/")[0] for name in names(dataset, "val")] == ["cat"] * 3 + ["dog"] * 3
-    assert len(names(dataset, "train")) == 14
-    assert any("30%" in note for note in dataset.notes)
+def test_without_splits_everything_is_train(draw):
+    dataset = build(draw(*classes_of("cat", "dog")))
+    assert list(dataset.splits) == ["train"]
+    assert names(dataset, "train") == classes_of("cat", "dog")
+    assert dataset.notes == ()
 
 
 @pytest.mark.parametrize("given", [(), ("test/cat/9.png",)])
-def test_without_val_a_part_of_train_is_set_aside_and_test_stays_test(draw, given):
+def test_only_the_splits_that_are_there_are_given(draw, given):
     dataset = build(draw(*classes_of("train/cat", "train/dog"), *given))
     assert dataset.classes == ("cat", "dog")
-    assert len(names(dataset, "train")) == 8
-    assert [name.split("/")[:2] for name in names(dataset, "val")] == [["train", "cat"], ["train", "dog"]]
+    assert names(dataset, "train") == classes_of("train/cat", "train/dog")
+    assert "val" not in dataset.splits
     assert tuple(s.name for s in dataset.splits.get("test", ())) == given
 
 
 def test_the_test_split_is_not_touched_where_there_is_val(draw):
     dataset = build(draw("train/cat/1.png", "train/dog/1.png", "val/cat/2.png", "test/dog/3.png"))
     assert [names(dataset, split) for split in ("val", "test")] == [["val/cat/2.png"], ["test/dog/3.png"]]
-
-
-def test_a_fraction_of_a_split_that_is_given_is_refused(photos):
-    with pytest.raises(OptionError, match="val split of its own"):
-        build(photos, val_fraction=0.2)
-
-
-def test_folds_pool_train_and_val(photos):
-    parts = [build(photos, folds=2, fold=i) for i in (1, 2)]
-    assert {name.split("/")[0] for name in names(parts[0], "val")} <= {"train", "val"}
-    assert len(set(names(parts[0], "val")) | set(names(parts[1], "val"))) == 18
 
 
 def test_val_and_test_without_train_are_no_classes(draw):
@@ -98,7 +86,7 @@ def test_loose_pictures_of_a_test_folder_are_not_lost_silently(draw):
     root = draw(*classes_of("train/cat", "train/dog"), "val/cat/1.png", "val/1.png", "test/1.png")
     notes = build(root).notes
     assert "folders beside train/ are left out: test" in notes
-    assert "val/: 1 images lie outside of class folders and are left out" in notes
+    assert "val/: left out, not in a class folder: 1 image" in notes
 
 
 def test_pictures_deeper_in_a_class_folder_belong_to_the_class(draw):
@@ -112,7 +100,9 @@ def test_what_is_left_out_is_said(draw, tmp_path):
     (tmp_path / "cat/notes.txt").touch()
     dataset = build(tmp_path)
     assert dataset.classes == ("cat", "dog")
-    assert [word for word in ("1 images lie outside", "cow", "1 .txt") if word not in " ".join(dataset.notes)] == []
+    assert [
+        word for word in ("not in a class folder: 1 image", "cow", "1 .txt") if word not in " ".join(dataset.notes)
+    ] == []
 
 
 @pytest.mark.parametrize("files", [["cat/1.png"], ["1.png", "2.png"]])
@@ -134,7 +124,7 @@ def test_an_attribute_is_chosen_wherever_its_folder_lies(draw, layout, other):
     root = draw(*classes_of(*folders, *(f"{folder[:-1]}1" for folder in folders)))
     dataset = build(root, attribute="colour")
     assert dataset.classes == ("0", "1")
-    assert (len(names(dataset, "train")), len(names(dataset, "val"))) == (8, 2)
+    assert (len(names(dataset, "train")), list(dataset.splits)) == (10, ["train"])
     assert names(dataset, "train")[0].startswith(layout.format("colour") + "/")
 
 

@@ -95,7 +95,7 @@ def test_csv_labels_are_matched_by_path_whatever_their_order(tmp_path, encoding)
 def test_pictures_without_a_line_are_unlabelled_and_counted(tmp_path):
     labels = from_csv(write(tmp_path, "path,label\na.png,cat\nz.png,dog\n"), ["a.png", "b.png"], CLASSES)
     assert labels.index == [0, -1]
-    assert any(note.startswith("1 images") for note in labels.notes)
+    assert any(note.startswith("1 image without") for note in labels.notes)
 
 
 def test_an_empty_label_means_none(tmp_path):

@@ -1,16 +1,19 @@
 import dataclasses
+import hashlib
 import json
 
 import pytest
 
 from clsbench.datasets.dataset import Dataset, Sample
 from clsbench.datasets.digits import build
-from clsbench.datasets.recorded import as_recorded, record_splits
+from clsbench.datasets.recorded import SplitRecord, as_recorded, record_splits
+from clsbench.datasets.splits import SplitSpec, split
 from clsbench.errors import DataError
+from clsbench.images.entries import BytesEntry
 
 
 def dataset(**names):
-    splits = {split: [Sample(name, b"", 0) for name in some] for split, some in names.items()}
+    splits = {split: [Sample(BytesEntry(name, b""), 0) for name in some] for split, some in names.items()}
     return Dataset(classes=("cat", "dog"), splits=splits, notes=("as built",))
 
 
@@ -20,15 +23,19 @@ def names(pictures):
 
 def test_the_record_is_json_and_names_what_was_held_out():
     record = record_splits(dataset(train="abc", val="de", test="f"))
-    assert json.loads(json.dumps(record)) == record
-    assert (record["val"], record["test"], record["train"]["count"]) == (["d", "e"], ["f"], 3)
+    values = json.loads(json.dumps(record.to_json()))
+    assert SplitRecord.from_json(values) == record
+    assert (values["val"], values["test"], values["train"]["count"]) == (["d", "e"], ["f"], 3)
+    assert list(values) == ["val", "test", "train"]
+    assert values["train"]["sha256"] == hashlib.sha256(b"a\0b\0c").hexdigest()
 
 
 def test_another_split_of_the_same_pictures_becomes_the_recorded_one():
-    run, now = build(seed=1), build(seed=2, folds=3, fold=2)
+    run = split(build(), SplitSpec(seed=1))
+    now = split(build(), SplitSpec(seed=2, folds=3, fold=2))
     again = as_recorded(now, record_splits(run))
-    for split in ("train", "val", "test"):
-        assert {s.name for s in again.samples(split)} == {s.name for s in run.samples(split)}
+    for name in ("train", "val", "test"):
+        assert {s.name for s in again.samples(name)} == {s.name for s in run.samples(name)}
     assert again.classes == run.classes
     assert again.notes[-1].startswith("the splits are those of the run: ")
 
@@ -44,10 +51,10 @@ def test_the_same_dataset_stays_the_same():
 def test_pictures_that_are_new_since_are_never_validated_on():
     again = as_recorded(dataset(train="ab", val="cdx"), record_splits(dataset(train="ab", val="cd")))
     assert names(again) == {"train": "abx", "val": "cd"}
-    assert "3 now, 2 then; at least 1 are new" in again.notes[-1]
+    assert "3 now, 2 then; at least 1 new" in again.notes[-1]
 
 
-@pytest.mark.parametrize(("train", "words"), [("a", "1 now, 2 then; at least 1 are gone"), ("ax", "some are others")])
+@pytest.mark.parametrize(("train", "words"), [("a", "1 now, 2 then; at least 1 missing"), ("ax", "some were replaced")])
 def test_training_pictures_that_are_not_the_runs_are_mentioned(train, words):
     again = as_recorded(dataset(train=train, val="c"), record_splits(dataset(train="ab", val="c")))
     assert words in again.notes[-1]
@@ -56,8 +63,8 @@ def test_training_pictures_that_are_not_the_runs_are_mentioned(train, words):
 def test_held_out_pictures_that_are_gone_are_counted():
     again = as_recorded(dataset(train="ab", val="c"), record_splits(dataset(train="ab", val="cd", test="e")))
     assert names(again) == {"train": "ab", "val": "c"}
-    assert "1 of the run's 2 val images are gone, such as d" in again.notes
-    assert "1 of the run's 1 test images are gone, such as e" in again.notes
+    assert "1 of the run's 2 val images no longer exist, such as d" in again.notes
+    assert "1 of the run's 1 test images no longer exist, such as e" in again.notes
 
 
 def test_none_of_the_validation_pictures_is_an_error():
@@ -68,17 +75,17 @@ def test_none_of_the_validation_pictures_is_an_error():
 
 
 def test_a_record_of_the_validation_names_alone_will_do():
-    again = as_recorded(dataset(train="abc"), {"val": ["b"]})
+    again = as_recorded(dataset(train="abc"), SplitRecord.from_json({"val": ["b"]}))
     assert names(again) == {"train": "ac", "val": "b"}
     assert again.notes[1:] == ("the splits are those of the run: 2 train, 1 val",)
 
 
 @pytest.mark.parametrize(
-    "record", [{}, {"val": "abc"}, {"val": [1]}, {"val": ["a"], "test": 1}, {"val": ["a"], "train": 3}]
+    "record", [[], {}, {"val": "abc"}, {"val": [1]}, {"val": ["a"], "test": 1}, {"val": ["a"], "train": 3}]
 )
 def test_a_damaged_record_is_an_error(record):
-    with pytest.raises(DataError, match="recorded splits cannot be read"):
-        as_recorded(dataset(train="ab"), record)
+    with pytest.raises(DataError, match=r"recorded splits cannot be read\n  where: runs/x"):
+        SplitRecord.from_json(record, "runs/x")
 
 
 def test_names_that_are_not_utf8_are_recorded_too():

@@ -1,27 +1,33 @@
+import json
 from collections import Counter
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from sklearn.model_selection import StratifiedKFold
 
-from clsbench.datasets.dataset import Sample
-from clsbench.datasets.splits import make_splits, stratified_split
-from clsbench.errors import OptionError
+from clsbench.datasets import splits as module
+from clsbench.datasets.dataset import Dataset, Sample
+from clsbench.datasets.splits import SplitSpec, stratified_split
+from clsbench.errors import DataError, OptionError
+from clsbench.images.entries import BytesEntry
 
 LABELS = st.lists(st.sampled_from([None, 0, 1, 2, 7]), max_size=80)
 FRACTIONS = st.floats(0.01, 0.99)
 
 
 def samples(labels, folder=""):
-    return [Sample(f"{folder}{i}.png", b"", label) for i, label in enumerate(labels)]
+    return [Sample(BytesEntry(f"{folder}{i}.png", b""), label) for i, label in enumerate(labels)]
 
 
-def split(labels, *, val=None, test=None, **options):
-    """make_splits of a train split, and of given ones where there are labels for them."""
+def split(labels, *, val=None, test=None, default_test_fraction=None, **options):
+    """Splits and notes for a train split, and given ones where there are labels for them."""
     data = {"train": samples(labels)}
     data |= {name: samples(some, f"{name}/") for name, some in (("val", val), ("test", test)) if some is not None}
-    asked = {"val_fraction": None, "test_fraction": None, "folds": None, "fold": None, "seed": 0, **options}
-    return make_splits(data, where="here", **asked)
+    dataset = Dataset(classes=tuple("abcdefgh"), splits=data, root="here", default_test_fraction=default_test_fraction)
+    done = module.split(dataset, SplitSpec(**options))
+    assert (done.classes, done.root) == (dataset.classes, dataset.root)
+    return done.splits, list(done.notes)
 
 
 def names(splits):
@@ -56,10 +62,11 @@ def test_another_seed_is_another_split():
     assert stratified_split(everything, 0.5, seed=0) != stratified_split(everything, 0.5, seed=1)
 
 
+@pytest.mark.parametrize("option", ["val_fraction", "test_fraction"])
 @pytest.mark.parametrize("fraction", [0, 1, -0.1, 1.5, float("nan")])
-def test_a_fraction_outside_of_0_to_1_is_refused(fraction):
+def test_a_fraction_outside_of_0_to_1_is_refused(option, fraction):
     with pytest.raises(OptionError, match="between 0 and 1"):
-        stratified_split(samples([0, 0]), fraction, seed=0)
+        SplitSpec(**{option: fraction})
 
 
 def test_a_negative_seed_is_refused():
@@ -67,7 +74,13 @@ def test_a_negative_seed_is_refused():
         split([0, 0, 1, 1], seed=-1)
 
 
-@given(LABELS, st.none() | FRACTIONS, st.none() | FRACTIONS, st.booleans(), st.integers(0, 100))
+@given(
+    st.lists(st.sampled_from([None, 0, 1, 2, 7]), min_size=1, max_size=80),
+    st.none() | FRACTIONS,
+    st.none() | FRACTIONS,
+    st.booleans(),
+    st.integers(0, 100),
+)
 def test_every_sample_is_in_one_split_and_the_same_seed_gives_the_same(
     labels, val_fraction, test_fraction, has_val, seed
 ):
@@ -169,7 +182,7 @@ def test_a_fraction_for_a_split_that_is_given_is_refused(name):
         ({"folds": 3, "fold": 1, "val_fraction": 0.2}, "follows from their number"),
         ({"folds": 4, "fold": 1}, "cannot be made"),
         ({"folds": 9, "fold": 1}, "cannot be made"),
-        ({"folds": 2, "fold": 1, "seed": -1}, "cannot be made"),
+        ({"folds": 2, "fold": 1, "seed": -1}, "seed must be 0 or more"),
         ({"test_fraction": 1.0}, "between 0 and 1"),
         ({"val_fraction": 0.0}, "between 0 and 1"),
     ],
@@ -177,3 +190,53 @@ def test_a_fraction_for_a_split_that_is_given_is_refused(name):
 def test_options_that_make_no_sense_are_refused(options, message):
     with pytest.raises(OptionError, match=message):
         split([0, 0, 0, 1, 1], **options)
+
+
+def test_folds_are_scikit_learns():
+    labels = [0, 1, 2] * 7 + [1] * 5
+    parts = StratifiedKFold(4, shuffle=True, random_state=3).split(labels, labels)
+    for fold, (others, chosen) in enumerate(parts, 1):
+        splits, _ = split(labels, folds=4, fold=fold, seed=3)
+        assert names(splits) == {"train": [f"{i}.png" for i in others], "val": [f"{i}.png" for i in chosen]}
+
+
+@pytest.mark.parametrize("options", [{}, {"folds": 4, "fold": 2}])
+def test_a_default_test_split_is_made_where_nothing_else_is_said(options):
+    splits, notes = split([0] * 100, default_test_fraction=0.2, **options)
+    assert len(splits["test"]) == 20
+    assert notes[0] == "test: 20 images, 20% of each class of train, seed 0"
+    assert len(split([0] * 100, default_test_fraction=0.2, test_fraction=0.1)[0]["test"]) == 10
+    assert len(split([0] * 100, default_test_fraction=0.2, test=[0])[0]["test"]) == 1
+
+
+def test_one_image_is_one_image():
+    assert split([0, 0])[1] == ["validation: 1 image, 20% of each class of train, seed 0"]
+
+
+def test_notes_of_the_dataset_come_first_and_the_rest_of_it_stays():
+    dataset = Dataset(classes=("a", "b"), splits={"train": samples([0, 0, 1, 1])}, notes=("as given",), mirrored=False)
+    done = module.split(dataset, SplitSpec())
+    assert done.notes[0] == "as given"
+    assert (len(done.notes), done.mirrored) == (2, False)
+
+
+def test_a_dataset_without_training_images_cannot_be_split():
+    dataset = Dataset(classes=("a", "b"), splits={"val": samples([0, 1])})
+    with pytest.raises(DataError, match="no train images"):
+        module.split(dataset, SplitSpec())
+
+
+@pytest.mark.parametrize("name", ["val", "test"])
+def test_a_contradiction_is_found_before_the_data_is_opened(name):
+    spec = SplitSpec(**{f"{name}_fraction": 0.2})
+    spec.check_given(["train"])
+    with pytest.raises(OptionError, match=rf"has a {name} split of its own\n  where: cifar"):
+        spec.check_given(["train", name], where="cifar")
+
+
+@pytest.mark.parametrize("spec", [SplitSpec(), SplitSpec(val_fraction=0.3, seed=4), SplitSpec(folds=5, fold=2)])
+def test_a_spec_survives_json(spec):
+    values = json.loads(json.dumps(spec.to_json()))
+    assert values["seed"] == spec.seed
+    assert None not in values.values()
+    assert SplitSpec.from_json({**values, "attribute": "colour"}) == spec

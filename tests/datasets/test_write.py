@@ -9,6 +9,7 @@ from clsbench.datasets.folder import build
 from clsbench.datasets.labels import from_folders
 from clsbench.datasets.write import write_class_folders
 from clsbench.errors import DataError
+from clsbench.images.entries import BytesEntry, FileEntry, PixelsEntry
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, 4, 5, 3), dtype=np.uint8)
 
@@ -26,7 +27,9 @@ def dataset(*samples):
 def test_pixels_bytes_and_files_are_written_and_read_back_the_same(tmp_path):
     (tmp_path / "source.png").write_bytes(png(PIXELS[2]))
     given = dataset(
-        Sample("0.png", PIXELS[0], 0), Sample("1.png", png(PIXELS[1]), 1), Sample("2.png", tmp_path / "source.png", 0)
+        Sample(PixelsEntry("0.png", PIXELS[0]), 0),
+        Sample(BytesEntry("1.png", png(PIXELS[1])), 1),
+        Sample(FileEntry("2.png", str(tmp_path / "source.png")), 0),
     )
     assert write_class_folders(given, "val", tmp_path / "out") == 3
     for name, pixels in zip(("cat/0.png", "dog/1.png", "cat/2.png"), PIXELS, strict=True):
@@ -34,7 +37,7 @@ def test_pixels_bytes_and_files_are_written_and_read_back_the_same(tmp_path):
 
 
 def test_what_is_written_is_a_folder_dataset_with_the_same_labels(tmp_path):
-    given = dataset(*(Sample(f"{i}.png", PIXELS[0], i % 2) for i in range(6)))
+    given = dataset(*(Sample(PixelsEntry(f"{i}.png", PIXELS[0]), i % 2) for i in range(6)))
     write_class_folders(given, "val", tmp_path / "train")
     write_class_folders(given, "val", tmp_path / "val")
     read = build(tmp_path)
@@ -45,7 +48,7 @@ def test_what_is_written_is_a_folder_dataset_with_the_same_labels(tmp_path):
 
 
 def test_equal_file_names_in_different_folders_do_not_overwrite_each_other(tmp_path):
-    given = dataset(Sample("cat/a/1.png", PIXELS[0], 0), Sample("cat/b/1.png", PIXELS[1], 0))
+    given = dataset(Sample(PixelsEntry("cat/a/1.png", PIXELS[0]), 0), Sample(PixelsEntry("cat/b/1.png", PIXELS[1]), 0))
     assert write_class_folders(given, "val", tmp_path / "out") == 2
     assert len(list((tmp_path / "out").rglob("*.png"))) == 2
 
@@ -63,13 +66,13 @@ def test_equal_file_names_in_different_folders_do_not_overwrite_each_other(tmp_p
     ],
 )
 def test_what_lies_below_the_class_folder_is_kept(tmp_path, name, written):
-    write_class_folders(dataset(Sample(name, PIXELS[0], 0)), "val", tmp_path / "out")
+    write_class_folders(dataset(Sample(PixelsEntry(name, PIXELS[0]), 0)), "val", tmp_path / "out")
     assert [p.relative_to(tmp_path / "out").as_posix() for p in tmp_path.rglob("*.png")] == [written]
 
 
 def test_pictures_that_would_share_a_file_keep_their_whole_path(tmp_path):
     names = ["a/cat/1.png", "b/cat/1.png", "b/cat/2.png"]
-    write_class_folders(dataset(*(Sample(name, PIXELS[0], 0) for name in names)), "val", tmp_path / "out")
+    write_class_folders(dataset(*(Sample(PixelsEntry(name, PIXELS[0]), 0) for name in names)), "val", tmp_path / "out")
     written = sorted(p.relative_to(tmp_path / "out").as_posix() for p in tmp_path.rglob("*.png"))
     assert written == ["cat/2.png", "cat/a/cat/1.png", "cat/b/cat/1.png"]
 
@@ -77,13 +80,15 @@ def test_pictures_that_would_share_a_file_keep_their_whole_path(tmp_path):
 def test_two_pictures_are_never_written_to_one_file(tmp_path):
     with pytest.raises(DataError, match="to one file"):
         write_class_folders(
-            dataset(Sample("x/1.png", PIXELS[0], 0), Sample("../x/1.png", PIXELS[1], 0)), "val", tmp_path / "out"
+            dataset(Sample(PixelsEntry("x/1.png", PIXELS[0]), 0), Sample(PixelsEntry("../x/1.png", PIXELS[1]), 0)),
+            "val",
+            tmp_path / "out",
         )
 
 
 def test_a_class_no_folder_can_be_called_after_is_found_again(tmp_path):
     classes = ("T-shirt/top", "..", "100%", "100%2F")
-    samples = [Sample(f"{k}.png", PIXELS[0], k) for k in range(4)]
+    samples = [Sample(PixelsEntry(f"{k}.png", PIXELS[0]), k) for k in range(4)]
     write_class_folders(Dataset(classes=classes, splits={"val": samples}), "val", tmp_path / "out")
     names = sorted(p.relative_to(tmp_path / "out").as_posix() for p in tmp_path.rglob("*.png"))
     assert [name.count("/") for name in names] == [1] * 4
@@ -93,7 +98,7 @@ def test_a_class_no_folder_can_be_called_after_is_found_again(tmp_path):
 
 
 def test_only_what_was_written_is_counted(tmp_path):
-    given = dataset(Sample("1.png", PIXELS[0], 0), Sample("2.png", PIXELS[1], None))
+    given = dataset(Sample(PixelsEntry("1.png", PIXELS[0]), 0), Sample(PixelsEntry("2.png", PIXELS[1]), None))
     assert write_class_folders(given, "val", tmp_path / "out") == 1
     assert [path.name for path in (tmp_path / "out").rglob("*.png")] == ["1.png"]
 
@@ -101,9 +106,9 @@ def test_only_what_was_written_is_counted(tmp_path):
 def test_nothing_is_overwritten(tmp_path):
     (tmp_path / "mine.txt").write_text("keep me")
     with pytest.raises(DataError, match="not empty"):
-        write_class_folders(dataset(Sample("1.png", PIXELS[0], 0)), "val", tmp_path)
+        write_class_folders(dataset(Sample(PixelsEntry("1.png", PIXELS[0]), 0)), "val", tmp_path)
 
 
 def test_a_missing_split_is_an_error(tmp_path):
     with pytest.raises(DataError, match="no train images"):
-        write_class_folders(dataset(Sample("1.png", PIXELS[0], 0)), "train", tmp_path / "out")
+        write_class_folders(dataset(Sample(PixelsEntry("1.png", PIXELS[0]), 0)), "train", tmp_path / "out")

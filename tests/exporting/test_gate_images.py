@@ -3,6 +3,7 @@ import pytest
 
 from clsbench.errors import DataError
 from clsbench.exporting.gate_images import embedded_photos, load_evenly
+from clsbench.images.entries import BytesEntry, PixelsEntry
 from clsbench.images.loader import ImageLoader
 from clsbench.transform import ImageTransform
 
@@ -10,7 +11,7 @@ LOADER = ImageLoader(ImageTransform(size=(2, 2)))
 
 
 def shades(count):
-    return [np.full((2, 2, 3), k, np.uint8) for k in range(count)]
+    return [PixelsEntry(f"{k}", np.full((2, 2, 3), k, np.uint8)) for k in range(count)]
 
 
 @pytest.mark.parametrize(
@@ -24,23 +25,25 @@ def test_pictures_are_spread_evenly_over_the_sources(sources, count, chosen):
 
 
 def test_every_class_is_met_where_the_sources_are_sorted_by_class():
-    images = load_evenly(LOADER, [np.full((2, 2, 3), k // 100, np.uint8) for k in range(1000)])
+    images = load_evenly(LOADER, [PixelsEntry(f"{k}", np.full((2, 2, 3), k // 100, np.uint8)) for k in range(1000)])
     assert set(images[:, 0, 0, 0].tolist()) == set(range(10))
 
 
 def test_unreadable_pictures_are_passed_over():
     one, two = shades(2)
-    assert load_evenly(LOADER, [one, b"text", two])[:, 0, 0, 0].tolist() == [0, 1]
+    assert load_evenly(LOADER, [one, BytesEntry("bad", b"text"), two])[:, 0, 0, 0].tolist() == [0, 1]
 
 
-@pytest.mark.parametrize(("sources", "reason"), [([], "no images"), ([b"text", b""], "empty|known format")])
+@pytest.mark.parametrize(
+    ("sources", "reason"), [([], "no images"), ([BytesEntry("a", b"text"), BytesEntry("b", b"")], "empty|known format")]
+)
 def test_no_readable_picture_is_an_error_with_the_reason(sources, reason):
     with pytest.raises(DataError, match=reason):
         load_evenly(LOADER, sources)
 
 
 def test_the_embedded_photos_are_many_different_and_always_the_same():
-    photos, again = embedded_photos(count=12), embedded_photos(count=12)
+    photos, again = ([entry.pixels for entry in embedded_photos(count=12)] for _ in range(2))
     assert len({photo.tobytes() for photo in photos}) == 12
     for photo, other in zip(photos, again, strict=True):
         assert photo.dtype == np.uint8

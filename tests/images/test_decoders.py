@@ -11,6 +11,7 @@ from PIL import EpsImagePlugin, Image, ImageOps
 
 from clsbench.errors import DataError
 from clsbench.images.decoders import MAX_PIXELS, PILLOW_FORMATS, SimplejpegDecoder
+from clsbench.images.entries import FileEntry
 from clsbench.images.loader import ImageLoader
 from clsbench.transform import ImageTransform
 
@@ -130,7 +131,7 @@ def test_only_the_first_frame_of_an_animation_is_read():
 def test_the_suffix_of_a_file_means_nothing(tmp_path):
     data = encode(picture(), "PNG")
     (tmp_path / "photo.jpg").write_bytes(data)
-    pixels = ImageLoader(ImageTransform(size=(8, 8))).pixels(tmp_path / "photo.jpg")
+    pixels = ImageLoader(ImageTransform(size=(8, 8))).pixels(FileEntry("photo.jpg", str(tmp_path / "photo.jpg")))
     np.testing.assert_array_equal(pixels, pillow(data))
 
 

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from clsbench.errors import DataError
+from clsbench.images.entries import FileEntry, in_memory
 from clsbench.images.formats import sniff
 from clsbench.images.loader import ImageLoader
 from clsbench.images.resize import FILTERS
@@ -39,23 +40,27 @@ class Fixed:
         return np.full((4, 4, 3), self.answer, np.uint8)
 
 
-def test_paths_bytes_and_pixels_give_the_same(photo, tmp_path):
+def held(content):
+    return in_memory("a.png", content)
+
+
+def test_files_bytes_and_pixels_give_the_same(photo, tmp_path):
     data = encoded(photo)
     (tmp_path / "a.png").write_bytes(data)
     loader = ImageLoader(ImageTransform(size=(32, 32)))
-    for source in (tmp_path / "a.png", str(tmp_path / "a.png"), data):
-        np.testing.assert_array_equal(loader(source), loader(photo))
+    for entry in (FileEntry("a.png", str(tmp_path / "a.png")), held(data)):
+        np.testing.assert_array_equal(loader(entry), loader(held(photo)))
 
 
 def test_squash_is_pillows_resize(photo):
-    got = ImageLoader(ImageTransform(size=(50, 70), resize="squash", interpolation="bicubic"))(photo)
+    got = ImageLoader(ImageTransform(size=(50, 70), resize="squash", interpolation="bicubic"))(held(photo))
     want = np.asarray(Image.fromarray(photo).resize((70, 50), Image.Resampling.BICUBIC))
     assert abs(got.astype(int) - want).max() <= RESIZE_BOUND
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "lanczos", "box"])
 def test_crop_is_resizing_everything_and_cropping_the_middle(photo, interpolation):
-    got = ImageLoader(ImageTransform(size=(48, 48), crop_fraction=0.75, interpolation=interpolation))(photo)
+    got = ImageLoader(ImageTransform(size=(48, 48), crop_fraction=0.75, interpolation=interpolation))(held(photo))
     whole = Image.fromarray(photo).resize((128, 64), Image.Resampling[interpolation.upper()])
     difference = got.astype(int) - np.asarray(whole.crop((40, 8, 88, 56)))
     assert abs(difference).max() <= RESIZE_BOUND
@@ -65,7 +70,7 @@ def test_crop_is_resizing_everything_and_cropping_the_middle(photo, interpolatio
 def test_letterbox_keeps_the_picture_whole_and_pads_with_the_mean(source_size):
     width, height = source_size
     white = np.full((height, width, 3), 255, np.uint8)
-    got = ImageLoader(ImageTransform(size=(64, 64), resize="letterbox", mean=(0.2, 0.4, 0.6)))(white)
+    got = ImageLoader(ImageTransform(size=(64, 64), resize="letterbox", mean=(0.2, 0.4, 0.6)))(held(white))
     got = got if width > height else got.transpose(1, 0, 2)
     assert (got[16:48] == 255).all()
     padding = np.broadcast_to(np.array([51, 102, 153], np.uint8), (16, 64, 3))
@@ -76,60 +81,60 @@ def test_letterbox_keeps_the_picture_whole_and_pads_with_the_mean(source_size):
 def test_letterbox_of_the_right_shape_has_no_padding(photo):
     letterbox = ImageTransform(size=(60, 120), resize="letterbox")
     squash = ImageTransform(size=(60, 120), resize="squash")
-    np.testing.assert_array_equal(ImageLoader(letterbox)(photo), ImageLoader(squash)(photo))
+    np.testing.assert_array_equal(ImageLoader(letterbox)(held(photo)), ImageLoader(squash)(held(photo)))
 
 
 def test_grey_is_repeated_into_three_channels(photo):
-    got = ImageLoader(ImageTransform(size=(120, 240), color="L", resize="squash"))(photo)
+    got = ImageLoader(ImageTransform(size=(120, 240), color="L", resize="squash"))(held(photo))
     grey = np.asarray(Image.fromarray(photo).convert("L"))
     for channel in range(3):
         np.testing.assert_array_equal(got[:, :, channel], grey)
 
 
 def test_a_picture_of_the_right_size_is_not_touched(photo):
-    np.testing.assert_array_equal(ImageLoader(ImageTransform(size=(120, 240)))(photo), photo)
+    np.testing.assert_array_equal(ImageLoader(ImageTransform(size=(120, 240)))(held(photo)), photo)
 
 
 def test_a_plugins_decoder_comes_before_the_built_in_ones(photo):
     loader = ImageLoader(ImageTransform(size=(4, 4)), [Fixed(7)])
-    assert (loader(encoded(photo)) == 7).all()
+    assert (loader(held(encoded(photo))) == 7).all()
 
 
 def test_a_plugins_decoder_sees_only_its_formats(photo):
     loader = ImageLoader(ImageTransform(size=(120, 240)), [Fixed(7, formats=("jpeg",))])
-    np.testing.assert_array_equal(loader(encoded(photo)), photo)
+    np.testing.assert_array_equal(loader(held(encoded(photo))), photo)
 
 
 @pytest.mark.parametrize("failure", [ValueError("only on Tuesdays"), DataError("only on Tuesdays"), RuntimeError()])
 def test_where_a_plugins_decoder_fails_the_next_one_reads_the_picture(photo, failure):
     loader = ImageLoader(ImageTransform(size=(120, 240)), [Fixed(failure)])
-    np.testing.assert_array_equal(loader(encoded(photo)), photo)
+    np.testing.assert_array_equal(loader(held(encoded(photo))), photo)
 
 
 @pytest.mark.parametrize("failure", [ValueError("only on Tuesdays"), DataError("only on Tuesdays")])
 def test_a_plugins_reason_reaches_the_user(failure):
     loader = ImageLoader(ImageTransform(size=(4, 4)), [Fixed(failure, formats=("unknown",))])
     with pytest.raises(DataError, match="only on Tuesdays"):
-        loader(b"a format of its own")
+        loader(held(b"a format of its own"))
 
 
 def test_a_plugin_may_bring_a_format_that_clsbench_does_not_know():
     data = b"GREY\x07"
     assert sniff(data) == "unknown"
     loader = ImageLoader(ImageTransform(size=(4, 4)), [Fixed(7, formats=("grey",))])
-    assert (loader(data) == 7).all()
+    assert (loader(held(data)) == 7).all()
 
 
 def test_an_empty_file_says_so(tmp_path):
     (tmp_path / "a.jpg").touch()
     with pytest.raises(DataError, match="empty"):
-        ImageLoader(ImageTransform(size=(4, 4)))(tmp_path / "a.jpg")
+        ImageLoader(ImageTransform(size=(4, 4)))(FileEntry("a.jpg", str(tmp_path / "a.jpg")))
 
 
-@pytest.mark.parametrize("name", ["missing.jpg", "."])
+@pytest.mark.parametrize("name", ["missing.jpg", ".", "a\0b"])
 def test_a_file_that_cannot_be_opened_says_why(tmp_path, name):
     with pytest.raises(DataError, match="cannot be read"):
-        ImageLoader(ImageTransform(size=(4, 4)))(tmp_path / name)
+        ImageLoader(ImageTransform(size=(4, 4)))(FileEntry(name, str(tmp_path / name)))
 
 
 def jpeg(width, height):
@@ -152,7 +157,7 @@ def test_fast_decode_shrinks_by_powers_of_two_and_keeps_twice_the_target(width, 
 
 def test_fast_decode_shows_the_same_picture():
     transform, data = ImageTransform(size=(224, 224)), jpeg(2000, 1500)
-    fast, exact = ImageLoader(transform, fast_decode=True)(data), ImageLoader(transform)(data)
+    fast, exact = ImageLoader(transform, fast_decode=True)(held(data)), ImageLoader(transform)(held(data))
     assert abs(fast.astype(int) - exact).mean() < 1
 
 
@@ -169,4 +174,4 @@ def test_real_photos_are_pillows_but_for_two_levels(hymenoptera, interpolation):
         photo = Image.open(file).convert("RGB")
         box = transform.geometry(*photo.size).box
         want = photo.resize((224, 224), FILTERS[interpolation], box)
-        assert abs(loader(file) - np.asarray(want, int)).max() <= 2
+        assert abs(loader(FileEntry(file.name, str(file))) - np.asarray(want, int)).max() <= 2

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from clsbench.datasets.dataset import Sample
 from clsbench.errors import DataError, ModelError
+from clsbench.errors import DataError
+from clsbench.images.entries import BytesEntry
 from clsbench.images.loader import ImageLoader
 from clsbench.inference.backend import Backend, DeviceInfo
 from clsbench.inference.pipeline import Pipeline
@@ -55,7 +57,7 @@ class Loader(ImageLoader):
 
     def read(self, source):
         self._delay()
-        return source
+        return super().read(source)
 
     def decode(self, data, *, fleeting=False):
         number = int(data)
@@ -67,7 +69,7 @@ class Loader(ImageLoader):
 
 
 def samples(count):
-    return [Sample(f"{i}.png", str(i).encode(), i % CLASSES) for i in range(count)]
+    return [Sample(BytesEntry(f"{i}.png", str(i).encode()), i % CLASSES) for i in range(count)]
 
 
 def run(loader, backend, count, sink, *, threads=2, batch_size=None, seconds=60):

@@ -8,6 +8,7 @@ from torchvision import models
 from torchvision.transforms import Normalize
 
 from clsbench.errors import ModelError
+from clsbench.images.entries import PixelsEntry
 from clsbench.images.loader import ImageLoader
 from clsbench.models.classifier import Classifier
 from clsbench.models.imagenet import imagenet_classes, qualified
@@ -37,7 +38,7 @@ def test_loader_and_normalisation_are_the_published_preset(name, photo):
     with torch.device("meta"):
         transform = build(name, 3).transform
     first_layer = Classifier(nn.Flatten(), nn.Linear(1, 2), transform=transform, feature_dim=1)
-    got = first_layer.normalise(torch.from_numpy(ImageLoader(transform)(image))[None])[0]
+    got = first_layer.normalise(torch.from_numpy(ImageLoader(transform)(PixelsEntry("", image)))[None])[0]
     want = models.get_model_weights(name).DEFAULT.transforms()(Image.fromarray(image))
     assert got.shape == want.shape
     assert (got - want).abs().max() <= 2.01 * ONE_LEVEL

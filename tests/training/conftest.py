@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from clsbench.datasets.dataset import Dataset, Sample
+from clsbench.images.entries import PixelsEntry
 from clsbench.models import simple_cnn
 from clsbench.models.classifier import Classifier
 from clsbench.runs import create
@@ -64,7 +65,7 @@ def colours() -> Callable[..., list[Sample]]:
         pixels = np.random.default_rng(seed).integers(0, 90, (count, 8, 8, 3), dtype=np.uint8)
         for k in range(count):
             pixels[k, :, :, k % 3] += 120
-        return [Sample(f"{split}/{k}.png", pixels[k], (k + shift) % 3) for k in range(count)]
+        return [Sample(PixelsEntry(f"{split}/{k}.png", pixels[k]), (k + shift) % 3) for k in range(count)]
 
     return colours
 

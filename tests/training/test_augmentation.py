@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from clsbench.images.entries import PixelsEntry
 from clsbench.images.loader import ImageLoader
 from clsbench.training.augmentation import CROP_RATIO, CROP_SCALE, SHIFT, STORED, Augmentation, mixing
 from clsbench.transform import ImageTransform
@@ -26,7 +27,7 @@ def where_it_is(width, height):
 def augmented(augmentation, pictures, epoch, indices=None):
     """What becomes of the images; with their indices in the dataset, if not 0, 1, 2, …"""
     loader = ImageLoader(augmentation.transform)
-    stored, shapes = zip(*(augmentation.load(loader, picture) for picture in pictures), strict=True)
+    stored, shapes = zip(*(augmentation.load(loader, PixelsEntry("", picture)) for picture in pictures), strict=True)
     indices = np.arange(len(pictures)) if indices is None else np.array(indices)
     return augmentation.apply(torch.from_numpy(np.stack(stored)), np.array(shapes, np.float32), indices, epoch)
 
@@ -38,7 +39,7 @@ def test_without_augmentation_pictures_are_exactly_the_image_loaders(resize, epo
     pictures = [noise(40, 30), noise(17, 50), noise(5, 5)]
     got = augmented(Augmentation("none", transform, 3), pictures, epoch)
     assert got.dtype == torch.uint8
-    np.testing.assert_array_equal(got, [ImageLoader(transform)(picture) for picture in pictures])
+    np.testing.assert_array_equal(got, [ImageLoader(transform)(PixelsEntry("", picture)) for picture in pictures])
 
 
 @pytest.mark.parametrize("policy", ["basic", "rand", "trivial"])
@@ -46,12 +47,12 @@ def test_without_augmentation_pictures_are_exactly_the_image_loaders(resize, epo
 def test_epoch_0_nearly_shows_what_validation_sees(policy, size):
     transform = ImageTransform(size=(72, 96), crop_fraction=0.8)
     got = augmented(Augmentation(policy, transform, 1), [where_it_is(*size)], 0)[0].numpy()
-    want = ImageLoader(transform)(where_it_is(*size)).astype(float)
+    want = ImageLoader(transform)(PixelsEntry("", where_it_is(*size))).astype(float)
     assert np.abs(got - want).mean() < 1
 
 
 def test_pictures_to_be_cropped_are_stored_larger_than_the_input_without_the_ends_of_long_ones():
-    stored, shape = Augmentation("basic", LARGE, 1).load(ImageLoader(LARGE), where_it_is(300, 120))
+    stored, shape = Augmentation("basic", LARGE, 1).load(ImageLoader(LARGE), PixelsEntry("", where_it_is(300, 120)))
     assert stored.shape == (round(STORED * 72), round(STORED * 80), 3)
     # Of 300 × 120 pixels those from 70 to 230 are kept: 4 by 3, as wide as is allowed.
     across = where_it_is(300, 120)[0, 70:230, 0]
@@ -76,8 +77,8 @@ def test_crops_are_as_sharp_as_the_networks_filter_and_within_the_levels():
 @pytest.mark.parametrize("policy", ["basic", "rand", "trivial"])
 @pytest.mark.parametrize("transform", [SMALL, ImageTransform(size=(72, 72), resize="letterbox")])
 def test_what_is_not_cropped_is_stored_as_validation_sees_it(policy, transform):
-    stored, _ = Augmentation(policy, transform, 1).load(ImageLoader(transform), noise(90, 40))
-    np.testing.assert_array_equal(stored, ImageLoader(transform)(noise(90, 40)))
+    stored, _ = Augmentation(policy, transform, 1).load(ImageLoader(transform), PixelsEntry("", noise(90, 40)))
+    np.testing.assert_array_equal(stored, ImageLoader(transform)(PixelsEntry("", noise(90, 40))))
     np.testing.assert_array_equal(augmented(Augmentation(policy, transform, 1), [noise(90, 40)], 0)[0], stored)
 
 
@@ -85,7 +86,8 @@ def boxes(aspect, count=150, **options):
     """Boxes (n, 4) that random crops took from an image, as fractions of its sides, and which were flipped."""
     side = 72
     augmentation = Augmentation("basic", ImageTransform(size=(side, side)), count, **options)
-    stored, shape = augmentation.load(ImageLoader(augmentation.transform), where_it_is(round(200 * aspect), 200))
+    image = PixelsEntry("", where_it_is(round(200 * aspect), 200))
+    stored, shape = augmentation.load(ImageLoader(augmentation.transform), image)
     images = torch.from_numpy(stored).expand(count, -1, -1, -1)
     shapes = np.tile(np.array(shape, np.float32), (count, 1))
     crops = augmentation.apply(images, shapes, np.arange(count), 1).numpy() / 255

@@ -5,6 +5,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from clsbench.datasets.dataset import Sample
+from clsbench.images.entries import BytesEntry
 from clsbench.models.classifier import Classifier
 from clsbench.training import features, setup
 from clsbench.training.features import FrozenBackbone, onnx_backbone
@@ -101,7 +102,7 @@ def test_cached_features_are_the_backbones_wherever_they_are_kept(
     assert cached
     samples = made.val.samples
     inputs, labels = zip(*val.epoch(0), strict=True)
-    pixels = torch.from_numpy(np.stack([sample.image for sample in samples]))
+    pixels = torch.from_numpy(np.stack([sample.image.pixels for sample in samples]))
     np.testing.assert_allclose(torch.cat(inputs), in_torch(made.classifier, pixels), atol=1e-5)
     assert torch.cat(labels).tolist() == [sample.label for sample in samples]
     for inputs, labels in train.epoch(1):
@@ -119,12 +120,12 @@ def test_features_that_fit_nowhere_leave_the_backbone_in_the_loop(
 
 
 def test_unreadable_pictures_have_no_features(normed, pictures, colours, configured, set_up_for):
-    val = [Sample("val/broken.png", b"text", 1), *colours(5, split="val")]
+    val = [Sample(BytesEntry("val/broken.png", b"text"), 1), *colours(5, split="val")]
     made = set_up_for(normed(), pictures(val=val), configured(recipe="frozen"))
     _, batches, _ = made.batches(HEAD)
     inputs, labels = zip(*batches.epoch(0), strict=True)
     assert torch.cat(labels).tolist() == [0, 1, 2, 0, 1]
-    pixels = torch.from_numpy(np.stack([sample.image for sample in val[1:]]))
+    pixels = torch.from_numpy(np.stack([sample.image.pixels for sample in val[1:]]))
     np.testing.assert_allclose(torch.cat(inputs), in_torch(made.classifier, pixels), atol=1e-5)
 
 
@@ -185,7 +186,7 @@ def test_exported_features_go_to_the_right_pictures(normed, pictures, colours, c
     made = set_up_for(normed(), pictures(train=colours(90)), configured(recipe="frozen"))
     train, _, _ = made.batches(HEAD)
     assert callable(runs[0])
-    pixels = torch.from_numpy(np.stack([sample.image for sample in made.train.samples]))
+    pixels = torch.from_numpy(np.stack([sample.image.pixels for sample in made.train.samples]))
     got, indices = train.source.fetch(np.arange(90), 0)
     assert indices.tolist() == list(range(90))
     np.testing.assert_allclose(got, in_torch(made.classifier, pixels), atol=1e-4)

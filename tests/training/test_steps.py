@@ -8,6 +8,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 
 from clsbench.datasets.dataset import Sample
+from clsbench.images.entries import BytesEntry
 from clsbench.training.augmentation import mixing
 from clsbench.training.recipes import Stage
 from clsbench.training.steps import Steps, evaluate
@@ -116,7 +117,7 @@ def test_balanced_class_weights_are_scikit_learns(tiny, pictures, colours, confi
 
 
 def test_class_weights_count_readable_pictures_only(tiny, pictures, colours, configured, set_up_for):
-    broken = [Sample(f"train/broken{k}.png", b"text", 0) for k in range(9)]
+    broken = [Sample(BytesEntry(f"train/broken{k}.png", b"text"), 0) for k in range(9)]
     config = configured(class_weights="balanced")
     with_broken = set_up_for(tiny(), pictures(train=[*colours(7), *broken]), config).class_weights()
     torch.testing.assert_close(
@@ -206,7 +207,7 @@ def test_evaluation_is_scikit_learns_and_leaves_no_trace(normed, pictures, confi
     made = set_up_for(classifier, pictures(), configured(batch_size=4))
     _, val, _ = made.batches(EVERYTHING)
     loss, accuracy = evaluate(classifier, val)
-    pixels = torch.from_numpy(np.stack([sample.image for sample in made.val.samples]))
+    pixels = torch.from_numpy(np.stack([sample.image.pixels for sample in made.val.samples]))
     labels = [sample.label for sample in made.val.samples]
     with torch.inference_mode():
         probabilities = classifier.eval()(pixels).double().softmax(1).numpy()

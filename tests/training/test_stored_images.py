@@ -8,6 +8,7 @@ from PIL import Image
 
 from clsbench.datasets.dataset import Sample
 from clsbench.errors import DataError
+from clsbench.images.entries import BytesEntry, FileEntry, PixelsEntry
 from clsbench.images.loader import ImageLoader
 from clsbench.training.augmentation import Augmentation
 from clsbench.training.batches import Batches
@@ -25,8 +26,8 @@ def png(k):
     return file.getvalue()
 
 
-SAMPLES = [Sample(f"{k}.png", png(k), k % 3) for k in range(11)]
-BROKEN = Sample("broken.png", b"\x89PNG\r\n\x1a\nbroken", 0)
+SAMPLES = [Sample(BytesEntry(f"{k}.png", png(k)), k % 3) for k in range(11)]
+BROKEN = Sample(BytesEntry("broken.png", b"\x89PNG\r\n\x1a\nbroken"), 0)
 
 
 class CountingLoader(ImageLoader):
@@ -107,18 +108,22 @@ def test_unreadable_pictures_are_found_beforehand_if_asked_even_where_nothing_is
 
 
 def test_missing_and_empty_files_are_found_even_where_nothing_is_kept(prepared):
-    samples = [*SAMPLES, Sample("gone.png", Path("/nowhere/gone.png"), 0), Sample("empty.png", b"", 0)]
+    samples = [
+        *SAMPLES,
+        Sample(FileEntry("gone.png", str(Path("/nowhere/gone.png"))), 0),
+        Sample(BytesEntry("empty.png", b""), 0),
+    ]
     assert sorted(prepared(samples, "off").unreadable) == ["empty.png", "gone.png"]
 
 
 def test_a_whole_batch_of_unreadable_pictures_is_passed_over(prepared):
-    samples = [*(Sample(f"{k}.txt", b"text", 0) for k in range(4)), *SAMPLES[:4]]
+    samples = [*(Sample(BytesEntry(f"{k}.txt", b"text"), 0) for k in range(4)), *SAMPLES[:4]]
     batches = Batches(prepared(samples, "off"), 4, CPU)
     assert [labels.tolist() for _, labels in batches.epoch(0)] == [[0, 1, 2, 0]]
 
 
 @pytest.mark.parametrize("storage", ["ram", "disk", "off"])
-@pytest.mark.parametrize("samples", [[Sample("a.png", b"text", 0)], []])
+@pytest.mark.parametrize("samples", [[Sample(BytesEntry("a.png", b"text"), 0)], []])
 def test_no_readable_picture_at_all_is_an_error(samples, storage, prepared):
     with pytest.raises(DataError, match="none of the images can be read"):
         epoch(prepared(samples, storage), 0, shuffle=False)
@@ -128,15 +133,24 @@ def test_no_readable_picture_at_all_is_an_error(samples, storage, prepared):
 def test_digests_are_equal_for_the_same_picture_wherever_it_lies(storage, tmp_path, prepared):
     (tmp_path / "copy.png").write_bytes(png(0))
     pixels = np.zeros((8, 8, 3), np.uint8)
-    arrays = [Sample("black", pixels, 0), Sample("black too", pixels.copy(), 1), Sample("white", pixels + 255, 1)]
-    digests = prepared([*SAMPLES, Sample("copy.png", tmp_path / "copy.png", 1), *arrays], storage).digests
+    arrays = [
+        Sample(PixelsEntry("black", pixels), 0),
+        Sample(PixelsEntry("black too", pixels.copy()), 1),
+        Sample(PixelsEntry("white", pixels + 255), 1),
+    ]
+    digests = prepared(
+        [*SAMPLES, Sample(FileEntry("copy.png", str(tmp_path / "copy.png")), 1), *arrays], storage
+    ).digests
     assert digests["copy.png"] == digests["0.png"]
     assert digests["black"] == digests["black too"]
     assert len(set(digests.values())) == len(digests) - 2 == len(SAMPLES) + 2
 
 
 def test_pictures_without_a_label_are_left_out(prepared):
-    assert epoch(prepared([Sample("x.png", png(0), None), *SAMPLES[:2]]), 0, shuffle=False)[1].tolist() == [0, 1]
+    assert epoch(prepared([Sample(BytesEntry("x.png", png(0)), None), *SAMPLES[:2]]), 0, shuffle=False)[1].tolist() == [
+        0,
+        1,
+    ]
 
 
 @pytest.mark.parametrize("storage", ["ram", "off"])

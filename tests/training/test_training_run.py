@@ -11,6 +11,7 @@ from torch import nn
 from clsbench.datasets.dataset import Dataset, Sample
 from clsbench.datasets.recorded import record_splits
 from clsbench.errors import DataError, ModelError, OptionError
+from clsbench.images.entries import BytesEntry, PixelsEntry
 from clsbench.models.simple_cnn import build
 from clsbench.training import lr_finder, training_run
 from clsbench.training.config import TrainConfig
@@ -82,7 +83,7 @@ def test_the_network_comes_back_with_the_weights_of_the_best_checkpoint(run, con
 def test_the_test_accuracy_is_that_of_the_best_weights_on_pictures_not_seen_before(run, configured, pictures, colours):
     samples = [*colours(20, seed=2, split="test"), *colours(10, shift=1, seed=3, split="more")]
     result = run(configured(epochs=6), pictures(test=samples))
-    pixels = torch.from_numpy(np.stack([sample.image for sample in samples]))
+    pixels = torch.from_numpy(np.stack([sample.image.pixels for sample in samples]))
     with torch.inference_mode():
         predicted = result.classifier(pixels).argmax(1)
     want = accuracy_score([sample.label for sample in samples], predicted)
@@ -134,7 +135,7 @@ def test_pictures_can_be_mixed_while_the_backbone_is_frozen(recipe, options, run
 
 
 def test_unreadable_pictures_are_left_out_and_reported_with_their_reason(run, configured, pictures, colours):
-    broken = Sample("train/broken.jpg", b"\xff\xd8\xffbroken", 0)
+    broken = Sample(BytesEntry("train/broken.jpg", b"\xff\xd8\xffbroken"), 0)
     result = run(configured(), pictures(train=[*colours(24), broken]))
     assert list(result.run.read()["result"]["unreadable"]) == ["train/broken.jpg"]
     assert [finding.kind for finding in result.check.findings] == ["unreadable"]
@@ -142,7 +143,7 @@ def test_unreadable_pictures_are_left_out_and_reported_with_their_reason(run, co
 
 
 def test_unreadable_test_pictures_are_reported_too(run, configured, pictures, colours):
-    broken = Sample("test/broken.jpg", b"\xff\xd8\xffbroken", 0)
+    broken = Sample(BytesEntry("test/broken.jpg", b"\xff\xd8\xffbroken"), 0)
     result = run(configured(), pictures(test=[*colours(6, split="test", seed=2), broken]))
     assert list(result.run.read()["result"]["unreadable"]) == ["test/broken.jpg"]
 
@@ -150,7 +151,7 @@ def test_unreadable_test_pictures_are_reported_too(run, configured, pictures, co
 def test_a_test_split_that_cannot_be_read_is_refused_before_there_is_a_training_to_lose(
     run, configured, pictures, observer, tmp_path
 ):
-    broken = [Sample(f"test/{k}.jpg", b"\xff\xd8\xffbroken", k) for k in range(3)]
+    broken = [Sample(BytesEntry(f"test/{k}.jpg", b"\xff\xd8\xffbroken"), k) for k in range(3)]
     with pytest.raises(DataError, match="none of the images can be read"):
         run(configured(), pictures(test=broken))
     assert observer.epochs == []
@@ -159,7 +160,7 @@ def test_a_test_split_that_cannot_be_read_is_refused_before_there_is_a_training_
 
 @pytest.mark.parametrize("split", ["val", "test"])
 def test_a_picture_that_training_and_a_later_judgement_share_is_found(split, run, configured, pictures, colours):
-    copied = Sample("copy.png", colours(24)[4].image, 1)
+    copied = Sample(PixelsEntry("copy.png", colours(24)[4].image.pixels), 1)
     others = {"val": colours(9, seed=1, split="val"), "test": colours(6, seed=2, split="test")}
     result = run(configured(), pictures(**{**others, split: [*others[split], copied]}))
     assert [finding.kind for finding in result.check.findings] == ["duplicates"]
@@ -168,7 +169,7 @@ def test_a_picture_that_training_and_a_later_judgement_share_is_found(split, run
 
 @pytest.mark.parametrize("cache", ["ram", "off"])
 def test_strict_data_refuses_and_leaves_no_run_directory(cache, run, configured, pictures, colours, tmp_path):
-    broken = Sample("train/broken.png", b"\x89PNG\r\n\x1a\nbroken", 0)
+    broken = Sample(BytesEntry("train/broken.png", b"\x89PNG\r\n\x1a\nbroken"), 0)
     with pytest.raises(DataError, match="the data check found"):
         run(configured(cache=cache), pictures(train=[*colours(24), broken]), strict=True)
     assert list(tmp_path.glob("runs/*")) == []
@@ -179,7 +180,7 @@ def test_strict_data_lets_good_data_pass(run, configured):
 
 
 def test_names_that_are_not_utf8_can_be_trained_on(run, configured, pictures, colours):
-    val = [Sample("caf\udce9.png", sample.image, sample.label) for sample in colours(1, seed=1)]
+    val = [Sample(PixelsEntry("caf\udce9.png", sample.image.pixels), sample.label) for sample in colours(1, seed=1)]
     assert run(configured(), pictures(val=val)).run.read()["splits"]["val"] == ["caf\udce9.png"]
 
 
@@ -246,6 +247,8 @@ def test_training_says_nothing_of_its_own(run, configured, capsys, caplog):
 def test_the_data_check_is_heard_before_the_first_epoch(run, configured, pictures, colours, observer, monkeypatch):
     heard = []
     monkeypatch.setattr(observer, "checked", lambda check: heard.append((len(observer.epochs), check.findings)))
-    result = run(configured(), pictures(train=[*colours(24), Sample("train/broken.jpg", b"\xff\xd8\xffbroken", 0)]))
+    result = run(
+        configured(), pictures(train=[*colours(24), Sample(BytesEntry("train/broken.jpg", b"\xff\xd8\xffbroken"), 0)])
+    )
     assert heard == [(0, result.check.findings)]
     assert len(result.check.findings) == 1

@@ -5,7 +5,6 @@ Names are drawn as they are, never as mathematics, and cut where they are long.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from clsbench.evaluation.report.diagram import first_confidence
 from clsbench.evaluation.report.formats import figure as written
 from clsbench.evaluation.report.formats import percent, shown
 from clsbench.evaluation.report.found import find
+from clsbench.images.figures import save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -129,11 +129,7 @@ def _figure(file: Path, width: float, height: float) -> Iterator[Figure]:
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     yield figure
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with warnings.catch_warnings():
-        # A script that matplotlib's font lacks is drawn as boxes; the HTML report has the names.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(file, dpi=120, format="png")
+    save_figure(figure, file, dpi=120)
 
 
 def _needed(facts: Mapping[str, Any], key: str, file: Path) -> Any:

@@ -45,10 +45,11 @@ def test_as_it_is_it_has_imagenets_classes(pretrained):
 @pytest.mark.skipif(not PHOTOS.is_file(), reason=f"the photos are not here: {PHOTOS}")
 @pytest.mark.parametrize(("kind", "name"), [("ants", "ant"), ("bees", "bee")])
 def test_as_it_is_it_recognises_insects(pretrained, kind, name):
+    from clsbench import BytesEntry
     from clsbench.images.loader import ImageLoader
 
     loader = ImageLoader(pretrained.transform)
-    images = np.stack([loader(photo) for photo in photos(kind, 6)])
+    images = np.stack([loader(BytesEntry("", photo)) for photo in photos(kind, 6)])
     with torch.inference_mode():
         best = pretrained(torch.from_numpy(images)).topk(5).indices
     assert sum(name in {pretrained.classes[k] for k in row} for row in best.tolist()) >= 5

@@ -1,0 +1,69 @@
+"""FolderSource: the images below a folder, or a single file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from clsbench.errors import DataError
+from clsbench.images.entries import FileEntry
+from clsbench.images.formats import SUFFIXES
+from clsbench.images.sources.source import OTHER_SUFFIX, Skipped, count_suffixes
+
+
+class FolderSource:
+    """Every image below a folder, sorted by name; a file is an image whatever its suffix.
+
+    Hidden files and folders are passed over, links are followed once.
+
+    Args:
+        location: The folder or file.
+        prefix: Stands before every name, for example ``train/``.
+        suffixes: Suffixes of images, in lower case with their dot.
+
+    Raises:
+        DataError: if there is no such path, it cannot be read, or it holds no image.
+    """
+
+    def __init__(self, location: Path | str, prefix: str = "", *, suffixes: Collection[str] = SUFFIXES) -> None:
+        self.location = str(location)
+        self.entries: list[FileEntry] = []
+        self.skipped: list[Skipped] = []
+        if os.path.isfile(location):
+            self.entries.append(FileEntry(prefix + os.path.basename(location), self.location))
+            return
+        if not os.path.exists(location):
+            raise DataError("there is no such file or folder", where=location)
+        wanted = frozenset(suffixes)
+        for name in sorted(_walk(location, "", set())):
+            if os.path.splitext(name)[1].lower() in wanted:
+                self.entries.append(FileEntry(prefix + name, f"{self.location}/{name}"))
+            else:
+                self.skipped.append(Skipped(prefix + name, OTHER_SUFFIX))
+        if not self.entries:
+            others = count_suffixes([file.name for file in self.skipped])
+            raise DataError(
+                "there are no images in the folder",
+                where=location,
+                got=f"only other files ({others})" if others else "no files",
+                expected=f"files that end in .jpg .png .webp .gif … ({len(wanted)} suffixes)",
+            )
+
+
+def _walk(folder: Path | str, prefix: str, seen: set[tuple[int, int]]) -> Iterator[str]:
+    try:
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in seen:
+            return
+        seen.add((status.st_dev, status.st_ino))
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        raise DataError("a folder cannot be read", where=folder, got=error.strerror) from None
+    for entry in entries:
+        if entry.name.startswith((".", "__MACOSX")):
+            continue
+        if entry.is_dir():
+            yield from _walk(entry.path, f"{prefix}{entry.name}/", seen)
+        else:
+            yield prefix + entry.name

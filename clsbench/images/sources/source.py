@@ -1,0 +1,65 @@
+"""What every source has: entries, and what it skipped."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from clsbench.images.entries import Entry
+
+#: Why a file of another type is skipped.
+OTHER_SUFFIX = "not an image by its suffix"
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Something in a source that is not an entry, and why."""
+
+    name: str
+    reason: str
+
+
+class Source(Protocol):
+    """Images from one place; see ``register_sources``."""
+
+    @property
+    def location(self) -> str:
+        """What it was opened with, for messages."""
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        """The images, in the same order each time."""
+
+    @property
+    def skipped(self) -> Sequence[Skipped]:
+        """What was left out."""
+
+
+def count_suffixes(names: Sequence[str]) -> str:
+    """The most common suffixes of some files.
+
+    >>> count_suffixes(["a.txt", "b.TXT", "LICENSE"])
+    '2 .txt, 1 no suffix'
+    """
+    suffixes = Counter(os.path.splitext(name)[1].lower() or "no suffix" for name in names)
+    return ", ".join(f"{count} {suffix}" for suffix, count in suffixes.most_common(5))
+
+
+def skipped_notes(skipped: Sequence[Skipped]) -> list[str]:
+    """A line for each reason, for the user to read.
+
+    >>> skipped_notes([Skipped("a.txt", OTHER_SUFFIX), Skipped("a.jpg", "encrypted")])
+    ['not images by their suffix, left out: 1 .txt', '1 left out: encrypted, such as a.jpg']
+    """
+    by_reason: dict[str, list[str]] = {}
+    for one in skipped:
+        by_reason.setdefault(one.reason, []).append(one.name)
+    return [
+        f"not images by their suffix, left out: {count_suffixes(names)}"
+        if reason == OTHER_SUFFIX
+        else f"{len(names)} left out: {reason}, such as {names[0]}"
+        for reason, names in by_reason.items()
+    ]
