@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from clsbench.models.imagenet import imagenet_classes
     from clsbench.models.weights import load_state, read_state
     from clsbench.predictions.block import Outcomes, Predictions
+    from clsbench.predictions.metric import Column, Shown, ShownMetric
+    from clsbench.predictions.values import Absent, Proportion
     from clsbench.transform import ImageTransform
 
 _HOMES = {
@@ -41,13 +43,20 @@ _HOMES = {
     "read_state": "clsbench.models.weights",
     "Outcomes": "clsbench.predictions.block",
     "Predictions": "clsbench.predictions.block",
+    "Column": "clsbench.predictions.metric",
+    "Shown": "clsbench.predictions.metric",
+    "ShownMetric": "clsbench.predictions.metric",
+    "Absent": "clsbench.predictions.values",
+    "Proportion": "clsbench.predictions.values",
     "ImageTransform": "clsbench.transform",
 }
 
 __all__ = [
+    "Absent",
     "Backend",
     "Classifier",
     "ClsbenchError",
+    "Column",
     "Component",
     "DataError",
     "Dataset",
@@ -59,7 +68,10 @@ __all__ = [
     "Outcomes",
     "PluginError",
     "Predictions",
+    "Proportion",
     "Sample",
+    "Shown",
+    "ShownMetric",
     "__version__",
     "hookimpl",
     "imagenet_classes",

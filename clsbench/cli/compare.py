@@ -104,7 +104,7 @@ def _two(terminal: Terminal, matched: Matched, margin: float | None, speeds: dic
     lines = [
         ("difference", f"{_points(difference['value'])} points, 95 % interval {interval}"),
         ("exact McNemar", p_text(found.p_value)),
-        ("flips", f"{found.flips.gained} mended, {found.flips.lost} broken"),
+        ("flips", f"{found.flips.gained} gained, {found.flips.lost} lost"),
         ("agreement", f"{percent(found.agreement)}{kappa}"),
         (f"within {equal.margin:g} points", f"{shown}, {p_text(equal.p_value)}"),
     ]
@@ -172,7 +172,7 @@ def _draw(terminal: Terminal, facts: dict[str, Any], speeds: dict[str, float | N
 
 
 def _points(fraction: float) -> str:
-    return f"{100 * fraction:+.2f}"
+    return f"{round(100 * fraction, 2) + 0.0:+.2f}"  # + 0.0 takes the sign from a zero
 
 
 def _per_second(speed: float | None) -> str:

@@ -14,6 +14,7 @@ from clsbench.registry import Registry, Resolved
 
 if TYPE_CHECKING:
     from clsbench.datasets.dataset import Dataset
+    from clsbench.predictions.metric import Metric
     from clsbench.runs import Run
 
 
@@ -77,6 +78,26 @@ def build_decoders(names: Sequence[str], given: dict[str, dict[str, str]]) -> li
         found, options = resolve("decoder", name, given)
         built.append(found.build(**options))
     return built
+
+
+def build_metrics(
+    command: str, names: Sequence[str], given: dict[str, dict[str, str]], **built_in: dict[str, Any]
+) -> list[tuple[str, Metric]]:
+    """The built-in metrics of a command and then those that a user asked for, by their qualified names.
+
+    Args:
+        command: ``infer`` or ``evaluate``.
+        names: Asked for.
+        given: ``--with``, sorted; options of those that were asked for.
+        built_in: Options of built-in ones, by name.
+    """
+    chosen = [
+        (found, built_in.get(found.component.name, {}))
+        for found in registry().built_in("metric")
+        if command in found.component.default_in
+    ]
+    chosen += [resolve("metric", name, given) for name in names]
+    return [(found.qualified, found.build(**options)) for found, options in chosen]
 
 
 def build_dataset(

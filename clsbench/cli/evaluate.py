@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from clsbench.cli.evaluation_inputs import Columns, Images, LabelsFile, Metrics, MinCount
 from clsbench.cli.parameters import Json, Quiet, With
-
-if TYPE_CHECKING:
-    from clsbench.cli.terminal import Terminal
 
 
 def evaluate(
@@ -36,6 +33,7 @@ def evaluate(
     from clsbench.cli.terminal import Terminal
     from clsbench.errors import DataError, OptionError
     from clsbench.evaluation.report import sentences
+    from clsbench.evaluation.report.plots import save_plots
 
     if images and not html:
         raise OptionError("--images shows images in a report", where="--images", got=images, hint="add --html FILE")
@@ -44,25 +42,13 @@ def evaluate(
         raise DataError("the plots need a folder", where=plots, got="a file")
     terminal = Terminal(json=json, quiet=quiet)
     with open_table(terminal, predictions, columns=columns, labels=labels) as table:
-        facts = judge(terminal, table, metrics, min_count=min_count, options=options)
+        evaluation = judge(terminal, table, metrics, min_count=min_count, options=options)
         if html:
-            write_page(terminal, facts, table, html, images)
-    for sentence in sentences(facts)[:3]:
+            write_page(terminal, evaluation, table, html, images)
+    for sentence in sentences(evaluation)[:3]:
         terminal.print(sentence)
-    print_evaluation(terminal, facts)
+    print_evaluation(terminal, evaluation)
     if plots:
-        save_plots(terminal, facts, plots)
-    terminal.facts(facts)
-
-
-def save_plots(terminal: Terminal, facts: dict[str, Any], folder: Path) -> None:
-    """Draw ``confusion.png``, and ``reliability.png`` where confidences are known."""
-    from clsbench.errors import DataError
-    from clsbench.evaluation.report.plots import save_confusion, save_reliability
-
-    for save, name in ((save_confusion, "confusion.png"), (save_reliability, "reliability.png")):
-        try:
-            save(facts, folder / name)
-            terminal.note(f"drawn: {folder / name}")
-        except DataError as error:
-            terminal.note(f"not drawn: {name}: {error.one_line()}")
+        for file, reason in save_plots(evaluation, plots):
+            terminal.note(f"not drawn: {file.name}: {reason}" if reason else f"drawn: {file}")
+    terminal.facts(evaluation.to_json())

@@ -11,6 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from clsbench.cli.terminal import Terminal
+    from clsbench.evaluation.judging import Evaluation
     from clsbench.predictions.table import PredictionTable
 
 LabelsFile = Annotated[
@@ -64,24 +65,19 @@ def open_table(
 
 def judge(
     terminal: Terminal, table: PredictionTable, metrics: Sequence[str] | None, *, min_count: int, options: Any
-) -> dict[str, Any]:
-    """All metrics of a table: what ``evaluate --json`` holds."""
-    from clsbench.cli.composition import resolve
-    from clsbench.evaluation.judging import METRICS, evaluate
+) -> Evaluation:
+    """All metrics of a table."""
+    from clsbench.cli.composition import build_metrics
+    from clsbench.evaluation import judging
     from clsbench.options import parse_with
 
     given = parse_with(options or (), ("metric",))
-    resolved = [resolve("metric", name, {}) for name in METRICS]
-    resolved += [resolve("metric", name, given) for name in metrics or ()]
-    built = [
-        (found.qualified, found.build(**({"min_count": min_count} if found.component.name == "confusion" else chosen)))
-        for found, chosen in resolved
-    ]
+    built = build_metrics("evaluate", metrics or (), given, confusion={"min_count": min_count})
     with terminal.status("evaluating"):
-        facts = evaluate(table, built)
-    for name, reason in facts["metric_errors"].items():
+        evaluation = judging.judge(table, built)
+    for name, reason in evaluation.errors.items():
         terminal.warn(f"metric {name} failed: {reason}")
-    return facts
+    return evaluation
 
 
 def check_output(out: Path | None, flag: str, suffix: str, inputs: Sequence[Path]) -> None:

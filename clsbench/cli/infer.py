@@ -56,13 +56,14 @@ def infer(
     quiet: Quiet = False,
 ) -> None:
     """Classify every image of a folder; each gets a row, readable or not."""
-    from clsbench.cli.composition import accepted, build_decoders, explicit, resolve
+    from clsbench.cli.composition import accepted, build_decoders, build_metrics, explicit, resolve
     from clsbench.cli.infer_report import print_tables
     from clsbench.cli.terminal import Terminal
     from clsbench.errors import OptionError
     from clsbench.inference.job import InferenceJob, write_manifest
     from clsbench.machine import available_cores
     from clsbench.options import parse_with
+    from clsbench.predictions.metric import run_metrics
 
     terminal = Terminal(json=json, quiet=quiet)
     used = [
@@ -75,8 +76,7 @@ def infer(
     writer_name = _writer_name(out)
     writer, writer_options = resolve("writer", writer_name, given) if writer_name else (None, {})
     engine, engine_options = resolve("backend", backend, given)
-    measures = [resolve("metric", name, {}) for name in ("accuracy", "per-class")]
-    measures += [resolve("metric", name, given) for name in metrics or ()]
+    measures = build_metrics("infer", metrics or (), given)
     readers = build_decoders(decoders or (), given)
 
     file, card = _model(terminal, model)
@@ -115,16 +115,17 @@ def infer(
                 shown = time.monotonic()
 
         result = job.run(samples, sink, show)
+    measured = run_metrics(result.outcomes, measures)
     facts = result.facts(
-        file, card, images, labels=truth, metrics=[(m.qualified, m.build(**o)) for m, o in measures],
+        file, card, images, labels=truth, metrics=measured,
         options={**job.plan(), "topk": topk, "fast_decode": fast_decode, "with": options or []},
     )  # fmt: skip
     if out:
         write_manifest(out, facts)
         terminal.note(f"written: {out} and {out.name}.json")
-    for name, reason in facts["metric_errors"].items():
+    for name, reason in measured.errors.items():
         terminal.warn(f"metric {name} failed: {reason}")
-    print_tables(terminal, facts)
+    print_tables(terminal, facts, measured)
     terminal.facts(facts)
     if result.errors == len(samples):
         terminal.warn(f"none of the {len(samples)} images could be classified: {result.first_error}")

@@ -11,9 +11,11 @@ import typer
 
 from clsbench.cli.evaluation_inputs import Columns, Images, LabelsFile, Metrics, MinCount
 from clsbench.cli.parameters import Json, Quiet, With
+from clsbench.text import things
 
 if TYPE_CHECKING:
     from clsbench.cli.terminal import Terminal
+    from clsbench.evaluation.judging import Evaluation
     from clsbench.predictions.table import PredictionTable
 
 #: Side of a thumbnail, pixels, and its JPEG quality.
@@ -40,20 +42,20 @@ def report(
     out = out or predictions.with_suffix(".html")
     check_output(out, "--out", ".html", [predictions])
     with open_table(terminal, predictions, columns=columns, labels=labels) as table:
-        facts = judge(terminal, table, metrics, min_count=min_count, options=options)
-        write_page(terminal, facts, table, out, images)
-    terminal.facts({**facts, "report": str(out)})
+        evaluation = judge(terminal, table, metrics, min_count=min_count, options=options)
+        write_page(terminal, evaluation, table, out, images)
+    terminal.facts({**evaluation.to_json(), "report": str(out)})
 
 
 def write_page(
-    terminal: Terminal, facts: dict[str, Any], table: PredictionTable, out: Path, images: Path | None
+    terminal: Terminal, evaluation: Evaluation, table: PredictionTable, out: Path, images: Path | None
 ) -> None:
     """Render the report, with thumbnails if the folder of the images is given."""
     from clsbench.evaluation.report import wanted_images, write_report
 
-    thumbnails = _thumbnails(terminal, images, wanted_images(facts, table)) if images else None
+    thumbnails = _thumbnails(terminal, images, wanted_images(evaluation, table)) if images else None
     with terminal.status("writing the report"):
-        write_report(out, facts, table, thumbnails=thumbnails)
+        write_report(out, evaluation, table, thumbnails=thumbnails)
     terminal.print(f"report: {out} ({out.stat().st_size / 1e6:.1f} MB)")
 
 
@@ -78,7 +80,7 @@ def _thumbnails(terminal: Terminal, root: Path, names: Iterable[str]) -> dict[st
         except (ClsbenchError, ValueError):  # a NUL in a path is a ValueError
             missing.append(name)
     if missing:
-        terminal.warn(f"{len(missing)} images cannot be shown, such as {root / missing[0]}")
+        terminal.warn(f"{things(len(missing), 'image')} cannot be shown, such as {root / missing[0]}")
     return made
 
 

@@ -22,11 +22,7 @@ from clsbench.inference.timing import Timing
 from clsbench.machine import available_cores
 from clsbench.model_file import model_hash
 from clsbench.predictions.block import OutcomeCollector, Outcomes, Predictions
-
-Metric = Callable[[Outcomes], Mapping[str, Any]]
-
-#: The version of the facts in ``--json`` and the manifest.
-SCHEMA = 1
+from clsbench.predictions.metric import SCHEMA, Metrics
 
 
 class Writer(Protocol):
@@ -59,22 +55,10 @@ class JobResult:
         images: Path,
         *,
         labels: Labels,
-        metrics: Sequence[tuple[str, Metric]],
+        metrics: Metrics,
         options: Mapping[str, Any],
     ) -> dict[str, Any]:
-        """The facts of the manifest and of ``--json``; stable keys, see README.
-
-        A metric that fails costs its own values only: its name and reason stand under ``metric_errors``.
-        """
-        values: dict[str, Any] = {}
-        failed: dict[str, str] = {}
-        for name, metric in metrics:
-            if self.outcomes is None:  # no image had a label
-                break
-            try:
-                values |= metric(self.outcomes)
-            except Exception as error:  # noqa: BLE001  a plugin's metric must not lose the others
-                failed[name] = f"{type(error).__name__}: {error}"
+        """The facts of the manifest and of ``--json``; stable keys, see README."""
         labelled = sum(index >= 0 for index in labels.index)
         return {
             "schema": SCHEMA,
@@ -91,8 +75,8 @@ class JobResult:
                 "errors": self.errors,
                 "labelled": labelled,
             },
-            "metrics": values,
-            "metric_errors": failed,
+            "metrics": metrics.to_json(),
+            "metric_errors": dict(metrics.errors),
             "throughput": self.timing.to_json(),
             "machine": {
                 "cores": available_cores(),

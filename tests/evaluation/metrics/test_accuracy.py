@@ -3,8 +3,14 @@ import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, top_k_accuracy_score
 
-from clsbench.evaluation.metrics.accuracy import accuracy
+from clsbench.evaluation.metrics import accuracy as module
 from clsbench.predictions.block import OutcomeCollector, Predictions
+from clsbench.predictions.values import json_of
+
+
+def accuracy(outcomes):
+    """Its values as JSON."""
+    return json_of(module.accuracy(outcomes))
 
 
 def outcomes(labels, logits):
