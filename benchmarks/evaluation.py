@@ -49,13 +49,14 @@ with installed("writer", file.suffix[1:]).build(file, card, probabilities=True) 
 EVALUATE = """
 import sys
 from pathlib import Path
-from clsbench.evaluation.judging import METRICS, evaluate
+from clsbench import builtin
+from clsbench.evaluation.judging import judge
 from clsbench.predictions.reading import read_predictions
 from clsbench.runs import write_json
-from clsbench.testing import installed
 
 with read_predictions(Path(sys.argv[1])) as table:
-    write_json(Path(sys.argv[2]), evaluate(table, [(name, installed("metric", name).build()) for name in METRICS]))
+    metrics = [(component.name, component.build()) for component in builtin.register_metrics()]
+    write_json(Path(sys.argv[2]), judge(table, metrics).to_json())
 """
 
 

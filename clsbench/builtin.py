@@ -86,26 +86,26 @@ def register_writers() -> Iterator[Component]:
 
 @hookimpl
 def register_metrics() -> Iterator[Component]:
-    """Those of ``infer``, then the others of ``evaluate``."""
-    from clsbench.evaluation.metrics import accuracy, per_class
-
-    yield Component("accuracy", accuracy.build, "top-1 and top-5 with 95 % Wilson intervals")
-    yield Component("per-class", per_class.build, "precision, recall, F1 and support of each class")
-
+    """In the order of a report."""
     from clsbench.evaluation.metrics import (
+        accuracy,
         averages,
         confusion,
         coverage,
         label_errors,
+        per_class,
         probability,
         roc_auc,
         top_losses,
     )
 
-    yield Component("averages", averages.build, "balanced accuracy; macro and weighted precision, recall and F1")
-    yield Component("probability", probability.build, "log loss, Brier score, ECE and a reliability diagram")
-    yield Component("roc-auc", roc_auc.build, "area under the ROC curve, each class against the rest")
-    yield Component("coverage", coverage.build, "accuracy of the confident part, and how large it is")
-    yield Component("confusion", confusion.build, "the confusion matrix, and the most confused pairs")
-    yield Component("top-losses", top_losses.build, "the most confident mistakes")
-    yield Component("label-errors", label_errors.build, "suspected label errors, by confident learning")
+    everywhere, evaluate = ("infer", "evaluate"), ("evaluate",)
+    yield Component("accuracy", accuracy.build, "top-1 and top-5 with 95 % Wilson intervals", default_in=everywhere)
+    yield Component("averages", averages.build, "balanced accuracy; macro and weighted means", default_in=evaluate)
+    yield Component("probability", probability.build, "log loss, Brier score and calibration", default_in=evaluate)
+    yield Component("roc-auc", roc_auc.build, "area under the ROC curve, class by class", default_in=evaluate)
+    yield Component("coverage", coverage.build, "accuracy of the confident part, and its size", default_in=evaluate)
+    yield Component("per-class", per_class.build, "precision, recall, F1 of each class", default_in=everywhere)
+    yield Component("confusion", confusion.build, "the confusion matrix, most confused pairs", default_in=evaluate)
+    yield Component("top-losses", top_losses.build, "the most confident mistakes", default_in=evaluate)
+    yield Component("label-errors", label_errors.build, "label errors, by confident learning", default_in=evaluate)

@@ -41,6 +41,8 @@ class Component:
         opens: For sources: the URL schemes and suffixes they open, such as ``s3://`` and ``.zip``.
         gives: For datasets: the splits they are known to give, so that options that contradict
             them are refused before anything is downloaded.
+        default_in: Of a metric, the commands that run it unasked: ``infer``, ``evaluate``. Counts for built-in
+            components only, since third-party code runs only where it is named.
 
     Raises:
         PluginError: if the name, the build function or ``opens`` cannot be used.
@@ -51,6 +53,7 @@ class Component:
     summary: str = ""
     opens: tuple[str, ...] = ()
     gives: tuple[str, ...] = ()
+    default_in: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not (isinstance(self.name, str) and NAME.fullmatch(self.name)):
@@ -240,12 +243,14 @@ def register_writers() -> Iterable[Component]:
 def register_metrics() -> Iterable[Component]:
     """Measures of quality: ``build(*, …) -> outcomes -> {name: value}``.
 
-    The function receives :class:`clsbench.predictions.outcomes.Outcomes`, one entry a labelled
-    image, and returns plain numbers, lists and dicts.
+    The function receives :class:`clsbench.Outcomes`, one entry a labelled image, and returns
+    plain numbers, lists and dicts. A :class:`clsbench.ShownMetric` also says how its values are
+    shown in the terminal and in the HTML report.
 
-    >>> from clsbench import Component, hookimpl
+    >>> from clsbench import Component, Shown, ShownMetric, hookimpl
     >>> def build():
-    ...     return lambda outcomes: {"mean_confidence": float(outcomes.confidence.mean())}
+    ...     shown = Shown("mean_confidence", "score", "Mean confidence", "of the predicted classes", format=".2%")
+    ...     return ShownMetric(lambda outcomes: {"mean_confidence": float(outcomes.confidence.mean())}, (shown,))
     >>> @hookimpl
     ... def register_metrics():
     ...     yield Component("confidence", build, "mean confidence")

@@ -166,6 +166,10 @@ class Registry:
         plugins = [self._builtin, *self._external().values()]
         return [Resolved(c, p, kind) for p in plugins if self._load(p) for c in self._offers(p, kind)]
 
+    def built_in(self, kind: str) -> list[Resolved]:
+        """The built-in components of a kind, in order; loads no third-party code."""
+        return [Resolved(component, self._builtin) for component in self._offers(self._builtin, kind)]
+
     def broken(self) -> list[Plugin]:
         """Plugins found so far that cannot be used, or not in full."""
         return [plugin for plugin in (self._builtin, *self._external().values()) if plugin.trouble]

@@ -27,6 +27,8 @@ from clsbench.images.loader import ImageLoader
 from clsbench.options import option_types
 from clsbench.predictions.block import Predictions
 from clsbench.predictions.outcomes import Outcomes
+from clsbench.predictions.block import Predictions
+from clsbench.predictions.metric import run_metrics
 from clsbench.registry import Registry
 from clsbench.transform import ImageTransform
 
@@ -201,17 +203,16 @@ def check_writer(component: Component, path: Path) -> list[str]:
 
 
 def check_metric(component: Component) -> None:
-    """A metric: plain values for usual and for degenerate outcomes."""
-    import json
-
+    """A metric: values that JSON can hold and as declared, for usual and for degenerate outcomes."""
     check_options_are_keywords(component)
     metric = component.build()
     classes = tuple("abcdefg")
     for labels, ranked in (([0, 1, 2], [[0, 1], [0, 1], [2, 0]]), ([3], [[3, 1]]), ([3], [[1, 3]])):
         confidence = np.full(len(labels), 0.5, np.float32)
-        values = metric(Outcomes(classes, np.array(labels), np.array(ranked), confidence, confidence))
-        _require(isinstance(values, dict) and bool(values), "a metric returns a dict of values")
-        json.dumps(values, allow_nan=False)
+        outcomes = Outcomes(classes, np.array(labels), np.array(ranked), confidence, confidence)
+        found = run_metrics(outcomes, [(component.name, metric)])
+        _require(not found.errors, "; ".join(found.errors.values()))
+        _require(bool(found.values), "a metric returns a dict of values")
 
 
 def pictures_for(card: ModelCard, count: int) -> NDArray[np.uint8]:

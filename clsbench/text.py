@@ -40,3 +40,12 @@ def some(names: Sequence[str], limit: int = 5) -> str:
     """
     shown = ", ".join(names[:limit])
     return shown if len(names) <= limit else f"{shown}, … ({len(names)} in all)"
+
+
+def things(number: int, singular: str, plural: str | None = None) -> str:
+    """A number and its noun.
+
+    >>> things(1, "image"), things(2000, "image"), things(2, "class", "classes")
+    ('1 image', '2,000 images', '2 classes')
+    """
+    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"

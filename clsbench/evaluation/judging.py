@@ -1,81 +1,131 @@
-"""From a prediction table and metrics to facts: what ``evaluate --json`` holds."""
+"""From a prediction table and metrics to an :class:`Evaluation`: what ``evaluate --json`` holds, typed."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from clsbench import __version__
-from clsbench.predictions.outcomes import Outcomes
+from clsbench.errors import DataError
+from clsbench.evaluation.metrics.per_class import PerClass
+from clsbench.evaluation.metrics.roc_auc import ClassAreas
+from clsbench.predictions.metric import SCHEMA, Metric, Metrics, run_metrics
 from clsbench.predictions.table import PredictionTable
+from clsbench.predictions.values import Absent
 
-Metric = Callable[[Outcomes], Mapping[str, Any]]
+if TYPE_CHECKING:
+    import pyarrow as pa
 
-#: The version of the facts.
-SCHEMA = 1
-
-#: The built-in metrics, in the order of a report.
-METRICS = (
-    "accuracy",
-    "averages",
-    "probability",
-    "roc-auc",
-    "coverage",
-    "per-class",
-    "confusion",
-    "top-losses",
-    "label-errors",
-)
+T = TypeVar("T")
 
 
-def evaluate(table: PredictionTable, metrics: Iterable[tuple[str, Metric]]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Counts:
+    """Images of a predictions file.
+
+    Args:
+        total: Rows.
+        ok: Classified.
+        errors: Not classified.
+        labelled: With a label.
+        judged: Classified and with a label.
+    """
+
+    total: int
+    ok: int
+    errors: int
+    labelled: int
+    judged: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """A predictions file judged.
+
+    Args:
+        file: The predictions file.
+        classes: K names.
+        counts: Of images.
+        metrics: What the metrics gave, and which failed.
+        notes: On reading the file, for people.
+        manifest: What ``infer`` wrote beside the file, as JSON that anyone may have edited; empty without.
+        clsbench: The version that judged.
+    """
+
+    file: Path
+    classes: tuple[str, ...]
+    counts: Counts
+    metrics: Metrics
+    notes: tuple[str, ...] = ()
+    manifest: Mapping[str, object] = field(default_factory=dict)
+    clsbench: str = __version__
+
+    def find(self, key: str, kind: type[T]) -> T | Absent:
+        """A value of a metric, or why there is none; see :meth:`clsbench.predictions.metric.Metrics.find`."""
+        return self.metrics.find(key, kind)
+
+    @property
+    def errors(self) -> Mapping[str, str]:
+        """Name of a metric that failed -> reason."""
+        return self.metrics.errors
+
+    def to_arrow(self) -> pa.Table:
+        """The per-class table as a pyarrow Table: a row a class, in class order.
+
+        Columns: class, precision, recall, f1, support, recall_low, recall_high and, where there are
+        probabilities, roc_auc.
+
+        Raises:
+            DataError: if the metric ``per-class`` gave none.
+        """
+        import pyarrow as pa
+
+        found, areas = self.find("per_class", PerClass), self.find("roc_auc_per_class", ClassAreas)
+        if isinstance(found, Absent):
+            raise DataError("there is no per-class table", where=self.file, got=found.reason)
+        rows = [{"class": row.name, **row.to_json()} for row in found.classes]
+        if isinstance(areas, ClassAreas):
+            rows = [{**row, "roc_auc": areas.areas.get(row["class"])} for row in rows]
+        return pa.Table.from_pylist(rows)
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``evaluate --json`` holds; the keys are stable, see README."""
+        return {
+            "schema": SCHEMA,
+            "clsbench": self.clsbench,
+            "predictions": str(self.file),
+            "images": self.manifest.get("images"),
+            "model": self.manifest.get("model"),
+            "classes": list(self.classes),
+            "counts": asdict(self.counts),
+            "metrics": self.metrics.to_json(),
+            "metric_errors": dict(self.metrics.errors),
+            "notes": list(self.notes),
+            "device": self.manifest.get("device"),
+            "throughput": self.manifest.get("throughput"),
+        }
+
+
+def judge(table: PredictionTable, metrics: Iterable[tuple[str, Metric]]) -> Evaluation:
     """Judge a predictions file.
 
     Args:
         table: The file.
-        metrics: Name and metric, in order. One that fails costs its own values only: its
-            name and reason stand under ``metric_errors``.
-
-    Returns:
-        Plain values for JSON; the keys are stable, see README.
+        metrics: Name and metric, in order; see :func:`clsbench.predictions.metric.run_metrics`.
 
     Raises:
         DataError: if there is no image to judge.
     """
     outcomes = table.outcomes()
-    values: dict[str, Any] = {}
-    failed: dict[str, str] = {}
-    for name, metric in metrics:
-        try:
-            found = dict(metric(outcomes))
-            json.dumps(found, allow_nan=False)
-        except Exception as error:  # noqa: BLE001  a plugin's metric must not lose the others
-            failed[name] = f"{type(error).__name__}: {error}"
-            continue
-        taken = sorted(key for key in found if key in values and values[key] != found[key])
-        if taken:
-            failed[name] = f"gives {', '.join(taken)}, which another metric has given already"
-        values |= {key: value for key, value in found.items() if key not in values}
-    classified = table.predicted >= 0
-    manifest = table.manifest.to_json()
-    return {
-        "schema": SCHEMA,
-        "clsbench": __version__,
-        "predictions": str(table.file),
-        "images": manifest.get("images"),
-        "model": manifest.get("model"),
-        "classes": list(table.classes),
-        "counts": {
-            "total": len(table.names),
-            "ok": int(classified.sum()),
-            "errors": int((~classified).sum()),
-            "labelled": int((table.labels >= 0).sum()),
-            "judged": len(outcomes.labels),
-        },
-        "metrics": values,
-        "metric_errors": failed,
-        "notes": list(table.notes),
-        "device": manifest.get("device"),
-        "throughput": manifest.get("throughput"),
-    }
+    ok = int((table.predicted >= 0).sum())
+    labelled = int((table.labels >= 0).sum())
+    return Evaluation(
+        file=table.file,
+        classes=tuple(table.classes),
+        counts=Counts(len(table.names), ok, len(table.names) - ok, labelled, len(outcomes.labels)),
+        metrics=run_metrics(outcomes, metrics),
+        notes=tuple(table.notes),
+        manifest=table.manifest,
+    )

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from clsbench.evaluation.metrics.accuracy import accuracy
-from clsbench.evaluation.metrics.confusion import confusion
-from clsbench.evaluation.metrics.probability import probability
+from clsbench.evaluation.metrics.calibration import reliability
+from clsbench.evaluation.metrics.confusion import Confusion
 from clsbench.evaluation.report.plots import save_confusion, save_reliability
 from clsbench.predictions.block import Predictions
 from clsbench.predictions.outcomes import OutcomeCollector
@@ -39,6 +38,5 @@ def save_pictures(setup: Setup, trainer: Trainer, classes: tuple[str, ...]) -> N
     collector.add(Predictions(names, logits, [None] * len(rows), setup.val.labels[rows]))
     outcomes = collector.outcomes()
     if outcomes is not None and np.isfinite(logits).all():
-        metrics = {**accuracy(outcomes), **confusion(outcomes), **probability(outcomes)}
-        save_confusion({"classes": list(classes), "metrics": metrics}, run.confusion)
-        save_reliability({"classes": list(classes), "metrics": metrics}, run.reliability)
+        save_confusion(Confusion.of(outcomes), run.confusion)
+        save_reliability(reliability(outcomes.confidence, outcomes.predicted == outcomes.labels), run.reliability)

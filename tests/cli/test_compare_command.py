@@ -22,7 +22,7 @@ def label(path):
     return CLASSES[int(path.removesuffix(".png")) % 3]
 
 
-#: Right on 140, 170, 169 and 100 images. From A to B 40 are mended and 10 broken.
+#: Right on 140, 170, 169 and 100 images. From A to B 40 are gained and 10 lost.
 A, B = answers(range(60)), answers([*range(20), *range(100, 110)])
 C, D = answers([*range(20), *range(100, 111)]), answers(range(100))
 
@@ -80,7 +80,7 @@ def test_the_terminal_ends_in_the_verdict(cli, monkeypatch):
     assert lines[-1].startswith("b is better than a by 15")
     assert max(map(len, lines[:-1])) <= 80
     text = " ".join(done.stdout.split())
-    assert "40 mended, 10 broken" in text
+    assert "40 gained, 10 lost" in text
     assert "140 of 200" in text
     assert "exact McNemar p < 0.001" in text
     assert "\x1b" not in done.stdout + done.stderr

@@ -67,7 +67,7 @@ def test_a_path_that_leads_out_of_the_folder_is_not_read(written, pictures, way)
     (pictures / "folder").symlink_to(secret.parent)
     page, told = written([way.format(absolute=secret)], "--images", pictures)
     assert EMBEDDED not in page
-    assert "1 images cannot be shown" in told
+    assert "1 image cannot be shown" in told
 
 
 def test_a_path_that_no_file_can_have_is_a_picture_that_cannot_be_shown(written, pictures):
@@ -77,7 +77,7 @@ def test_a_path_that_no_file_can_have_is_a_picture_that_cannot_be_shown(written,
 
 def test_a_path_cannot_steer_the_terminal(written, pictures):
     _, told = written(["\x1b[31mgone.png"], "--images", pictures)
-    assert "1 images cannot be shown" in told
+    assert "1 image cannot be shown" in told
     assert "\x1b" not in told
 
 

@@ -48,7 +48,7 @@ class ClassDelta:
 
     @property
     def delta(self) -> float | None:
-        """Recall of B less that of A, a fraction; None without images."""
+        """Recall of B minus that of A, a fraction; None without images."""
         return (self.gained - self.lost) / self.support if self.support else None
 
     @property

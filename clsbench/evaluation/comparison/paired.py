@@ -40,7 +40,7 @@ class Flips:
 
     @property
     def difference(self) -> float:
-        """Accuracy of B less that of A, a fraction in [-1, 1]."""
+        """Accuracy of B minus that of A, a fraction in [-1, 1]."""
         return (self.gained - self.lost) / self.total
 
 
@@ -124,7 +124,7 @@ def bootstrap_interval(
     Returns:
         Low and high, fractions in [-1, 1].
     """
-    # Drawn with the more frequent flips last, so that B less A is exactly the reverse of A less B.
+    # Drawn with the more frequent flips last, so that B minus A is exactly the reverse of A minus B.
     fewer, more = sorted((flips.lost, flips.gained))
     counts = np.array([fewer + 1, flips.total - fewer - more, more + 1])
     drawn = np.random.default_rng(seed).multinomial(flips.total, counts / counts.sum(), size=resamples)

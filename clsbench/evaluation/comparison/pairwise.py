@@ -1,6 +1,6 @@
 """Two models on the same labelled images: which is better, by how much, where, and is it noise?
 
-Model A is the reference and model B the candidate; every difference is B less A. Files are
+Model A is the reference and model B the candidate; every difference is B minus A. Files are
 read, and matched by path, elsewhere. More than two models are ranked in ranking.py.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,10 @@ from clsbench.errors import DataError
 from clsbench.evaluation.comparison.class_deltas import ClassDelta, class_deltas
 from clsbench.evaluation.comparison.equivalence import MARGIN, Equivalence, equivalence
 from clsbench.evaluation.comparison.paired import LEVEL, Flips, bootstrap_interval, count_flips, kappa, mcnemar
-from clsbench.evaluation.intervals import wilson
+from clsbench.predictions.values import Proportion
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -67,12 +70,28 @@ class Comparison:
         """Whether one model is shown to be better than the other."""
         return self.p_value < LEVEL
 
+    @property
+    def accuracy_a(self) -> Proportion:
+        """Of A, with its 95 % Wilson interval."""
+        return Proportion.of(self.flips.both_right + self.flips.lost, self.flips.total)
+
+    @property
+    def accuracy_b(self) -> Proportion:
+        """Of B, with its 95 % Wilson interval."""
+        return Proportion.of(self.flips.both_right + self.flips.gained, self.flips.total)
+
+    def to_arrow(self) -> pa.Table:
+        """The change of each class as a pyarrow Table: a row a class, in class order; the columns as in JSON."""
+        import pyarrow as pa
+
+        return pa.Table.from_pylist([{"class": row.name, **row.to_json()} for row in self.classes])
+
     def to_json(self) -> dict[str, Any]:
         """Plain values; differences and accuracies are fractions, margins are points."""
         flips = self.flips
         return {
-            "a": accuracy_json(self.a, flips.both_right + flips.lost, flips.total),
-            "b": accuracy_json(self.b, flips.both_right + flips.gained, flips.total),
+            "a": {"name": self.a, **self.accuracy_a.to_json()},
+            "b": {"name": self.b, **self.accuracy_b.to_json()},
             "total": flips.total,
             "difference": {"value": flips.difference, "low": self.low, "high": self.high},
             "flips": asdict(flips),
@@ -84,12 +103,6 @@ class Comparison:
             "per_class": {row.name: row.to_json() for row in self.classes},
             "verdict": verdict(self),
         }
-
-
-def accuracy_json(name: str, correct: int, total: int) -> dict[str, Any]:
-    """A model's accuracy with its 95 % Wilson interval, as plain values."""
-    low, high = wilson(correct, total)
-    return {"name": name, "value": correct / total, "low": low, "high": high, "correct": correct, "total": total}
 
 
 def compare(
@@ -145,7 +158,7 @@ def verdict(comparison: Comparison) -> str:
         found = f"{better} is better than {worse} by {value} points ({doubt})"
         return f"{found}, yet the two are equivalent {within}." if shown.equivalent else f"{found}."
     value, doubt = _measured(comparison)
-    facts = f"{b} less {a}: {value} points, {doubt}"
+    facts = f"{b} minus {a}: {value} points, {doubt}"
     if shown.equivalent:
         return f"{a} and {b} are equivalent {within}, and no difference can be shown ({facts})."
     nothing = f"No difference between {a} and {b} can be shown ({facts})"
@@ -164,7 +177,7 @@ def p_text(p_value: float) -> str:
 
 
 def _measured(comparison: Comparison, sign: int = 1) -> tuple[str, str]:
-    """The difference in points, and how sure it is; sign -1 for A less B."""
+    """The difference in points, and how sure it is; sign -1 for A minus B."""
     ends = sorted((sign * comparison.low, sign * comparison.high))
     decimals = _decimals(comparison)
     # + 0.0 takes the sign from a zero.

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clsbench.errors import DataError
 from clsbench.evaluation.comparison.paired import LEVEL, Flips, count_flips, holm, mcnemar
-from clsbench.evaluation.comparison.pairwise import Answers, accuracy_json
+from clsbench.evaluation.comparison.pairwise import Answers
+from clsbench.predictions.values import Proportion
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
-class Duel:
+class RankedPair:
     """Two models of a ranking.
 
     Args:
@@ -24,7 +28,7 @@ class Duel:
         b: Name of the other.
         flips: From A to B; at least as many are lost as gained.
         p_value: Exact McNemar, two-sided.
-        p_adjusted: The same, by Holm for the number of duels.
+        p_adjusted: The same, by Holm for the number of pairs.
     """
 
     a: str
@@ -35,11 +39,11 @@ class Duel:
 
     @property
     def significant(self) -> bool:
-        """Whether A is shown to be better than B, allowing for the number of duels."""
+        """Whether A is shown to be better than B, allowing for the number of pairs."""
         return self.p_adjusted < LEVEL
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; the difference is B less A, a fraction."""
+        """Plain values; the difference is B minus A, a fraction."""
         return {
             "a": self.a,
             "b": self.b,
@@ -58,32 +62,36 @@ class Ranked:
     Args:
         name: The model.
         rank: 1 + the number of models that are shown to be better.
-        correct: Images right.
-        total: N images.
+        accuracy: With its 95 % Wilson interval.
     """
 
     name: str
     rank: int
-    correct: int
-    total: int
+    accuracy: Proportion
 
     def to_json(self) -> dict[str, Any]:
         """Plain values: the rank, and the accuracy with its 95 % Wilson interval."""
-        return {"rank": self.rank} | accuracy_json(self.name, self.correct, self.total)
+        return {"rank": self.rank, "name": self.name, **self.accuracy.to_json()}
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Models by rank, then accuracy, and the duels that the ranks rest on."""
+    """Models by rank, then accuracy, and the pairs that the ranks rest on."""
 
     models: tuple[Ranked, ...]
-    duels: tuple[Duel, ...]
+    pairs: tuple[RankedPair, ...]
+
+    def to_arrow(self) -> pa.Table:
+        """The models as a pyarrow Table: a row a model, by rank; the columns as in JSON."""
+        import pyarrow as pa
+
+        return pa.Table.from_pylist([model.to_json() for model in self.models])
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         return {
             "models": [model.to_json() for model in self.models],
-            "duels": [duel.to_json() for duel in self.duels],
+            "duels": [pair.to_json() for pair in self.pairs],
             "verdict": verdict(self),
         }
 
@@ -107,15 +115,16 @@ def rank(labels: NDArray[np.integer[Any]], models: Sequence[Answers]) -> Ranking
         raise DataError("there is no labelled image to rank on", where=", ".join(model.name for model in models))
     right = [(model.name, model.predicted == labels) for model in models]
     right.sort(key=lambda item: -np.count_nonzero(item[1]))
-    pairs = [(a, b, count_flips(right_a, right_b)) for (a, right_a), (b, right_b) in combinations(right, 2)]
-    p_values = mcnemar([flips.lost for *_, flips in pairs], [flips.gained for *_, flips in pairs])
-    duels = tuple(
-        Duel(*pair, p, adjusted)
-        for pair, p, adjusted in zip(pairs, p_values.tolist(), holm(p_values).tolist(), strict=True)
+    flips = [(a, b, count_flips(right_a, right_b)) for (a, right_a), (b, right_b) in combinations(right, 2)]
+    p_values = mcnemar([found.lost for *_, found in flips], [found.gained for *_, found in flips])
+    pairs = tuple(
+        RankedPair(*pair, p, adjusted)
+        for pair, p, adjusted in zip(flips, p_values.tolist(), holm(p_values).tolist(), strict=True)
     )
-    beaten = [duel.b for duel in duels if duel.significant]
-    ranked = [Ranked(name, 1 + beaten.count(name), int(np.count_nonzero(hits)), len(labels)) for name, hits in right]
-    return Ranking(tuple(sorted(ranked, key=lambda model: model.rank)), duels)
+    beaten = [pair.b for pair in pairs if pair.significant]
+    shares = [(name, Proportion.of(int(np.count_nonzero(hits)), len(labels))) for name, hits in right]
+    ranked = [Ranked(name, 1 + beaten.count(name), accuracy) for name, accuracy in shares]
+    return Ranking(tuple(sorted(ranked, key=lambda model: model.rank)), pairs)
 
 
 def verdict(ranking: Ranking) -> str:

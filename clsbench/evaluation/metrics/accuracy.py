@@ -2,38 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-from clsbench.evaluation.intervals import wilson
 from clsbench.predictions.outcomes import RANKED, Outcomes
+from clsbench.predictions.metric import Shown, ShownMetric
+from clsbench.predictions.values import Proportion
+
+DEPTHS = range(1, RANKED + 1)
+
+SHOWN = (
+    *(Shown(f"top{k}", "proportion", f"top{k}", places=("infer", "evaluate")) for k in DEPTHS),
+    *(Shown(f"top{k}", "proportion", f"Top-{k}", places=("report",)) for k in DEPTHS),
+)
 
 
-def build() -> Callable[[Outcomes], dict[str, Any]]:
+def build() -> ShownMetric:
     """The metric; see :func:`accuracy`."""
-    return accuracy
+    return ShownMetric(accuracy, SHOWN)
 
 
-def accuracy(outcomes: Outcomes) -> dict[str, Any]:
+def accuracy(outcomes: Outcomes) -> dict[str, Proportion]:
     """Top-1 and top-5 accuracy, each with its 95 % Wilson interval.
 
     Where fewer than five of the best classes are known, the second is ``top3`` or whatever is known.
 
     Returns:
-        ``top1`` and ``top5``: value, low, high (fractions), correct and total (counts).
+        ``top1`` and ``top5``.
     """
     known = min(RANKED, outcomes.ranked.shape[1])
     depths = [1, *([known] if 1 < known < len(outcomes.classes) else [])]
-    result = {}
-    for depth in depths:
-        hits = (outcomes.ranked[:, :depth] == outcomes.labels[:, None]).any(axis=1)
-        correct, total = int(hits.sum()), len(hits)
-        low, high = wilson(correct, total)
-        result[f"top{depth}"] = {
-            "value": correct / total,
-            "low": low,
-            "high": high,
-            "correct": correct,
-            "total": total,
-        }
-    return result
+    hits = outcomes.ranked == outcomes.labels[:, None]
+    return {f"top{k}": Proportion.of(int(hits[:, :k].any(axis=1).sum()), len(hits)) for k in depths}

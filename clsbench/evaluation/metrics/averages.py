@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-import numpy as np
-
-from clsbench.evaluation.metrics.per_class import per_class
+from clsbench.evaluation.metrics.per_class import Averages, PerClass, per_class
 from clsbench.predictions.outcomes import Outcomes
+from clsbench.predictions.metric import Shown, ShownMetric
 
 
-def build() -> Callable[[Outcomes], dict[str, Any]]:
+def build() -> ShownMetric:
     """The metric; see :func:`averages`."""
-    return averages
+    return ShownMetric(averages, SHOWN)
 
 
-def averages(outcomes: Outcomes) -> dict[str, Any]:
+def averages(outcomes: Outcomes) -> dict[str, float | Averages]:
     """Means over the classes that have images.
 
     Returns:
@@ -24,14 +20,29 @@ def averages(outcomes: Outcomes) -> dict[str, Any]:
         ``macro`` and ``weighted``: precision, recall and f1, each class counting the same, or by
         its support. The weighted recall is the accuracy.
     """
-    measured = per_class(outcomes)
-    rows = list(measured["per_class"].values())
-    support = [row["support"] for row in rows]
-    weighted = {
-        name: float(np.average([row[name] for row in rows], weights=support)) for name in ("precision", "recall", "f1")
-    }
+    measured = per_class(outcomes)["per_class"]
+    assert isinstance(measured, PerClass)
     return {
-        "balanced_accuracy": measured["macro"]["recall"],
-        "macro": measured["macro"],
-        "weighted": weighted,
+        "balanced_accuracy": measured.macro.recall,
+        "macro": measured.macro,
+        "weighted": measured.weighted,
     }
+
+
+def _written(means: Averages) -> str:
+    return f"{means.precision:.3f} / {means.recall:.3f} / {means.f1:.3f}"
+
+
+_TERMINAL = ("infer", "evaluate")
+
+SHOWN = (
+    Shown("macro", "score", "macro precision / recall / F1", format=_written, places=_TERMINAL),
+    Shown("weighted", "score", "weighted precision / recall / F1", format=_written, places=_TERMINAL),
+    Shown("balanced_accuracy", "score", "balanced accuracy", format=".2%", places=_TERMINAL),
+    Shown("macro", "section", "Macro", "every class counts the same", places=("report",)),
+    Shown("weighted", "section", "Weighted", "by number of images", places=("report",)),
+    Shown(
+        "balanced_accuracy", "score", "Balanced accuracy", "mean recall: every class counts the same",
+        format=".2%", places=("report",),
+    ),
+)  # fmt: skip

@@ -2,32 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clsbench.evaluation.intervals import wilson
+from clsbench.predictions.values import Value, wilson
 
 
-def reliability(
-    confidence: NDArray[np.floating[Any]], correct: NDArray[np.bool_], *, bins: int = 15
-) -> list[dict[str, Any]]:
-    """Bins of equal mass by confidence, least confident first.
+@dataclass(frozen=True)
+class ReliabilityBin(Value):
+    """Images of similar confidence.
+
+    Args:
+        start: The least confidence.
+        end: The greatest confidence.
+        count: Images.
+        confidence: Their mean confidence.
+        accuracy: The fraction that is right.
+        low: Lower end of its 95 % Wilson interval.
+        high: Upper end.
+    """
+
+    start: float
+    end: float
+    count: int
+    confidence: float
+    accuracy: float
+    low: float
+    high: float
+
+    def to_json(self) -> Any:
+        """With ``from`` and ``to`` for the borders."""
+        values = super().to_json()
+        return {"from": values.pop("start"), "to": values.pop("end")} | values
+
+
+@dataclass(frozen=True)
+class Reliability(Value):
+    """The bins of a reliability diagram, at least one, least confident first."""
+
+    bins: tuple[ReliabilityBin, ...]
+
+    @property
+    def total(self) -> int:
+        """Images."""
+        return sum(row.count for row in self.bins)
+
+    @property
+    def ece(self) -> float:
+        """Expected calibration error: how far confidence and accuracy are apart, the mean over the images.
+
+        Source: M. P. Naeini et al., Obtaining well calibrated probabilities using Bayesian binning,
+        AAAI (2015); bins of equal mass: K. Nguyen and B. O'Connor, Posterior calibration, EMNLP (2015).
+        """
+        return float(sum(row.count * abs(row.accuracy - row.confidence) for row in self.bins) / self.total)
+
+    @property
+    def gap(self) -> float:
+        """Mean confidence minus accuracy."""
+        return sum(row.count * (row.confidence - row.accuracy) for row in self.bins) / self.total
+
+    def to_json(self) -> Any:
+        """A list of the bins."""
+        return [row.to_json() for row in self.bins]
+
+
+def reliability(confidence: NDArray[np.floating[Any]], correct: NDArray[np.bool_], *, bins: int = 15) -> Reliability:
+    """Bins of equal mass by confidence.
 
     Borders are the quantiles of the confidences, an image on a border belongs below it, and empty
-    bins are left out, as in scikit-learn's ``calibration_curve(strategy="quantile")``. Equal
-    confidences are never torn apart, so the order of the images does not matter.
+    bins are left out, as in scikit-learn's ``calibration_curve(strategy="quantile")``. Images of equal
+    confidence stay in one bin, so the order of the images does not matter.
 
     Args:
         confidence: Float (M,), probabilities of the predicted classes.
         correct: bool (M,), whether they are right.
         bins: How many.
-
-    Returns:
-        For each bin ``from`` and ``to`` (its least and greatest confidence), ``count``, the mean
-        ``confidence``, the ``accuracy`` and its 95 % Wilson interval ``low`` and ``high``.
     """
     values = confidence.astype(np.float64)
     borders = np.percentile(values, np.linspace(0, 1, bins + 1) * 100)[1:-1]
@@ -39,29 +91,6 @@ def reliability(
         if start == end:
             continue
         count, right = int(end - start), int(hits[start:end].sum())
-        low, high = wilson(right, count)
-        rows.append(
-            {
-                "from": float(values[start]),
-                "to": float(values[end - 1]),
-                "count": count,
-                "confidence": float(values[start:end].mean()),
-                "accuracy": right / count,
-                "low": low,
-                "high": high,
-            }
-        )
-    return rows
-
-
-def expected_calibration_error(rows: Sequence[dict[str, Any]]) -> float:
-    """ECE: how far confidence and accuracy are apart, the mean over the images.
-
-    Source: M. P. Naeini et al., Obtaining well calibrated probabilities using Bayesian binning,
-    AAAI (2015); bins of equal mass: K. Nguyen and B. O'Connor, Posterior calibration, EMNLP (2015).
-
-    Args:
-        rows: From :func:`reliability`.
-    """
-    total = sum(row["count"] for row in rows)
-    return float(sum(row["count"] * abs(row["accuracy"] - row["confidence"]) for row in rows) / total)
+        least, greatest, mean = float(values[start]), float(values[end - 1]), float(values[start:end].mean())
+        rows.append(ReliabilityBin(least, greatest, count, mean, right / count, *wilson(right, count)))
+    return Reliability(tuple(rows))

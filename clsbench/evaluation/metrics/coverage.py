@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clsbench.evaluation.absence import absent
-from clsbench.evaluation.intervals import wilson
 from clsbench.predictions.outcomes import Outcomes
+from clsbench.predictions.metric import Column, Row, Shown, ShownMetric
+from clsbench.predictions.values import Absent, Value, wilson
+from clsbench.text import things
 
 #: Confidences from which on an image counts as decided.
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
@@ -19,53 +21,117 @@ THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 TARGETS = (0.95, 0.99)
 
 
-def build() -> Callable[[Outcomes], dict[str, Any]]:
+@dataclass(frozen=True)
+class CoverageRow(Value):
+    """The images at or above a confidence.
+
+    Args:
+        threshold: The confidence; None where no threshold reaches the target.
+        kept: Images.
+        coverage: Their share of all images.
+        accuracy: The fraction of them that is right; None without any.
+        low: Lower end of its 95 % Wilson interval.
+        high: Upper end.
+    """
+
+    threshold: float | None
+    kept: int
+    coverage: float
+    accuracy: float | None
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class TargetRow(Value):
+    """The lowest threshold that reaches an accuracy, and what it keeps."""
+
+    target: float
+    row: CoverageRow
+
+    def to_json(self) -> Any:
+        """The target beside the values of the row."""
+        return {"target": self.target} | self.row.to_json()
+
+
+@dataclass(frozen=True)
+class Coverage(Value):
+    """A row for each of :data:`THRESHOLDS`."""
+
+    rows: tuple[CoverageRow, ...]
+
+    def to_json(self) -> Any:
+        """A list of the rows."""
+        return [row.to_json() for row in self.rows]
+
+
+@dataclass(frozen=True)
+class CoverageTargets(Value):
+    """A row for each of :data:`TARGETS`."""
+
+    rows: tuple[TargetRow, ...]
+
+    def to_json(self) -> Any:
+        """A list of the rows."""
+        return [row.to_json() for row in self.rows]
+
+
+def build() -> ShownMetric:
     """The metric; see :func:`coverage`."""
-    return coverage
+    return ShownMetric(coverage, SHOWN)
 
 
-def coverage(outcomes: Outcomes) -> dict[str, Any]:
+def coverage(outcomes: Outcomes) -> dict[str, Value]:
     """Coverage and accuracy of the images at or above a confidence.
 
     Source: R. El-Yaniv and Y. Wiener, On the foundations of noise-free selective classification,
     JMLR 11 (2010).
 
     Returns:
-        ``coverage``: a list, for each of :data:`THRESHOLDS` ``threshold``, ``kept`` (images),
-        ``coverage`` (their share), ``accuracy`` (None without any), and its 95 % Wilson interval ``low``
-        and ``high``. ``coverage_for_accuracy``: a list, for each of :data:`TARGETS` ``target`` and the
-        same values at the lowest threshold that reaches it, ``threshold`` None where none does.
+        ``coverage``: :class:`Coverage`. ``coverage_for_accuracy``: :class:`CoverageTargets`.
     """
     unknown = int(np.isnan(outcomes.confidence).sum())
     if unknown:
-        reason = f"the confidence is not known for {unknown} images"
-        return absent(reason, "coverage", "coverage_for_accuracy")
+        absent = Absent(f"the confidence is not known for {things(unknown, 'image')}")
+        return {"coverage": absent, "coverage_for_accuracy": absent}
     order = np.argsort(-outcomes.confidence, kind="stable")
     falling = outcomes.confidence[order]
     right = np.cumsum(outcomes.predicted[order] == outcomes.labels[order])
-    at = []
-    for threshold in THRESHOLDS:
-        kept = int(np.searchsorted(-falling, -falling.dtype.type(threshold), side="right"))
-        at.append({"threshold": threshold, **_row(right, kept)})
-    return {"coverage": at, "coverage_for_accuracy": [_reach(falling, right, target) for target in TARGETS]}
+    rows = [
+        _row(right, threshold, int(np.searchsorted(-falling, -falling.dtype.type(threshold), side="right")))
+        for threshold in THRESHOLDS
+    ]
+    targets = tuple(TargetRow(target, _reach(falling, right, target)) for target in TARGETS)
+    return {"coverage": Coverage(tuple(rows)), "coverage_for_accuracy": CoverageTargets(targets)}
 
 
-def _row(right: NDArray[np.int64], kept: int) -> dict[str, Any]:
+def _row(right: NDArray[np.int64], threshold: float | None, kept: int) -> CoverageRow:
     correct = int(right[kept - 1]) if kept else 0
-    low, high = wilson(correct, kept)
-    return {
-        "kept": kept,
-        "coverage": kept / len(right),
-        "accuracy": correct / kept if kept else None,
-        "low": low,
-        "high": high,
-    }
+    accuracy = correct / kept if kept else None
+    return CoverageRow(threshold, kept, kept / len(right), accuracy, *wilson(correct, kept))
 
 
-def _reach(falling: NDArray[np.floating[Any]], right: NDArray[np.int64], target: float) -> dict[str, Any]:
+def _reach(falling: NDArray[np.floating[Any]], right: NDArray[np.int64], target: float) -> CoverageRow:
     """The largest part, from the most confident image on, that is as accurate as the target."""
     # Images of one confidence are decided together, so only the last of them can be the border.
     ends = np.flatnonzero(np.append(falling[1:] != falling[:-1], True)) + 1
     reaching = ends[right[ends - 1] / ends >= target - 1e-12]
     kept = int(reaching[-1]) if reaching.size else 0
-    return {"target": target, "threshold": float(falling[kept - 1]) if kept else None, **_row(right, kept)}
+    return _row(right, float(falling[kept - 1]) if kept else None, kept)
+
+
+def _rows(found: Coverage) -> Iterator[Row]:
+    return ((row.threshold, row.coverage, row.accuracy) for row in found.rows)
+
+
+SHOWN = (
+    Shown(
+        "coverage",
+        "table",
+        "Coverage at a confidence",
+        columns=(Column("at least", ".2f"), Column("of the images", ".2%"), Column("accuracy", ".2%")),
+        rows=_rows,
+        places=("infer", "evaluate"),
+    ),
+    Shown("coverage_for_accuracy", "section", "Coverage for an accuracy", places=("report",)),
+)

@@ -9,27 +9,58 @@ The model must not have been trained on the images: it would repeat the labels i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clsbench.evaluation.absence import NO_NAMES, NO_PROBABILITIES, absent
 from clsbench.predictions.outcomes import Outcomes
+from clsbench.predictions.metric import NO_NAMES, NO_PROBABILITIES, Column, Row, Shown, ShownMetric
 from clsbench.predictions.spill import parts
+from clsbench.predictions.values import Value
+from clsbench.text import things
 
 #: Differences of probabilities that count as none; cleanlab's.
 SLACK = 1e-6
 
+#: Images shown in the terminal.
+FEW = 5
 
-def build(*, limit: int = 100) -> Callable[[Outcomes], dict[str, Any]]:
+
+@dataclass(frozen=True)
+class LabelError(Value):
+    """An image, its label and the class it more probably shows, each with its probability."""
+
+    name: str
+    label: str
+    label_probability: float
+    suggested: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class LabelErrors(Value):
+    """Suspected label errors.
+
+    Args:
+        found: How many there are.
+        share: Of all images.
+        images: Some of them, the least probable label first.
+    """
+
+    found: int
+    share: float
+    images: tuple[LabelError, ...]
+
+
+def build(*, limit: int = 100) -> ShownMetric:
     """The metric; see :func:`label_errors`."""
-    return partial(label_errors, limit=limit)
+    return ShownMetric(partial(label_errors, limit=limit), SHOWN)
 
 
-def label_errors(outcomes: Outcomes, *, limit: int = 100) -> dict[str, Any]:
+def label_errors(outcomes: Outcomes, *, limit: int = 100) -> dict[str, Value]:
     """Suspected label errors, the least probable label first.
 
     Args:
@@ -37,26 +68,25 @@ def label_errors(outcomes: Outcomes, *, limit: int = 100) -> dict[str, Any]:
         limit: At most so many images.
 
     Returns:
-        ``label_errors``: ``found`` (how many there are), ``share`` of all images, and ``images``: name,
-        label, ``label_probability``, ``suggested`` class and its ``probability``.
+        ``label_errors``: :class:`LabelErrors`.
     """
     if outcomes.probabilities is None:
-        return absent(NO_PROBABILITIES, "label_errors")
+        return {"label_errors": NO_PROBABILITIES}
     if outcomes.names is None:
-        return absent(NO_NAMES, "label_errors")
+        return {"label_errors": NO_NAMES}
     rows, suggested = suspects(outcomes)
     found, total = len(rows), len(outcomes.labels)
-    images = [
-        {
-            "name": outcomes.names[row],
-            "label": outcomes.classes[outcomes.labels[row]],
-            "label_probability": float(outcomes.label_confidence[row]),
-            "suggested": outcomes.classes[guess],
-            "probability": float(outcomes.probabilities[row, guess]),
-        }
+    images = tuple(
+        LabelError(
+            outcomes.names[row],
+            outcomes.classes[outcomes.labels[row]],
+            float(outcomes.label_confidence[row]),
+            outcomes.classes[guess],
+            float(outcomes.probabilities[row, guess]),
+        )
         for row, guess in zip(rows[:limit].tolist(), suggested[:limit].tolist(), strict=True)
-    ]
-    return {"label_errors": {"found": found, "share": found / total, "images": images}}
+    )
+    return {"label_errors": LabelErrors(found, found / total, images)}
 
 
 def suspects(outcomes: Outcomes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -87,3 +117,29 @@ def _thresholds(outcomes: Outcomes) -> NDArray[np.float64]:
     sums = np.bincount(outcomes.labels, weights=outcomes.label_confidence, minlength=count)
     means = np.where(times > 0, sums / np.maximum(times, 1), 2.0)
     return np.maximum(means, 2 * SLACK)
+
+
+def _heading(found: LabelErrors) -> str:
+    return f"Suspected label errors: {things(found.found, 'image')}, {found.share:.2%}"
+
+
+def _rows(found: LabelErrors) -> Iterator[Row]:
+    return ((image.name, image.label, image.suggested, image.probability) for image in found.images[:FEW])
+
+
+SHOWN = (
+    Shown(
+        "label_errors",
+        "table",
+        "Suspected label errors",
+        columns=(
+            Column("image", width=20),
+            Column("label", width=14),
+            Column("suggested", width=14),
+            Column("probability", ".2%"),
+        ),
+        rows=_rows,
+        heading=_heading,
+        places=("infer", "evaluate"),
+    ),
+)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from clsbench.errors import OptionError
-from clsbench.evaluation.absence import NO_PROBABILITIES, absent
-from clsbench.evaluation.metrics.calibration import expected_calibration_error, reliability
+from clsbench.evaluation.metrics.calibration import Reliability, reliability
 from clsbench.predictions.outcomes import Outcomes
+from clsbench.predictions.metric import NO_PROBABILITIES, Shown, ShownMetric
 from clsbench.predictions.spill import parts
+from clsbench.predictions.values import Absent
+from clsbench.text import things
 
 
-def build(*, bins: int = 15) -> Callable[[Outcomes], dict[str, Any]]:
+def build(*, bins: int = 15) -> ShownMetric:
     """The metric; see :func:`probability`.
 
     Raises:
@@ -23,28 +23,27 @@ def build(*, bins: int = 15) -> Callable[[Outcomes], dict[str, Any]]:
     """
     if bins < 1:
         raise OptionError("calibration needs at least one bin", where="bins", got=bins)
-    return partial(probability, bins=bins)
+    return ShownMetric(partial(probability, bins=bins), SHOWN)
 
 
-def probability(outcomes: Outcomes, *, bins: int = 15) -> dict[str, Any]:
+def probability(outcomes: Outcomes, *, bins: int = 15) -> dict[str, float | Absent | Reliability]:
     """Log loss, Brier score, expected calibration error, and the bins of a reliability diagram.
 
     Returns:
-        ``log_loss``, ``brier``, ``ece``, and ``reliability`` (see
-        :func:`clsbench.evaluation.metrics.calibration.reliability`).
+        ``log_loss``, ``brier``, ``ece``, and ``reliability``:
+        :class:`clsbench.evaluation.metrics.calibration.Reliability`.
     """
-    result: dict[str, Any] = {}
-    unknown = int(np.isnan(outcomes.label_confidence).sum())
-    if unknown:
-        result |= absent(f"the probability of the true class is not known for {unknown} images", "log_loss")
-    else:
-        result["log_loss"] = log_loss(outcomes)
-    result |= absent(NO_PROBABILITIES, "brier") if outcomes.probabilities is None else {"brier": brier(outcomes)}
-    unknown = int(np.isnan(outcomes.confidence).sum())
-    if unknown:
-        return result | absent(f"the confidence is not known for {unknown} images", "ece", "reliability")
-    rows = reliability(outcomes.confidence, outcomes.predicted == outcomes.labels, bins=bins)
-    return result | {"ece": expected_calibration_error(rows), "reliability": rows}
+    without_label, without = (int(np.isnan(c).sum()) for c in (outcomes.label_confidence, outcomes.confidence))
+    no_label = Absent(f"the probability of the true class is not known for {things(without_label, 'image')}")
+    result: dict[str, float | Absent | Reliability] = {
+        "log_loss": no_label if without_label else log_loss(outcomes),
+        "brier": NO_PROBABILITIES if outcomes.probabilities is None else brier(outcomes),
+    }
+    if without:
+        absent = Absent(f"the confidence is not known for {things(without, 'image')}")
+        return result | {"ece": absent, "reliability": absent}
+    found = reliability(outcomes.confidence, outcomes.predicted == outcomes.labels, bins=bins)
+    return result | {"ece": found.ece, "reliability": found}
 
 
 def log_loss(outcomes: Outcomes) -> float:
@@ -75,3 +74,22 @@ def brier(outcomes: Outcomes) -> float:
         values[outcomes.labels[rows], np.arange(values.shape[1])] -= 1
         total += float(np.einsum("kn,kn->", values, values))
     return total / len(outcomes.labels)
+
+
+_TERMINAL, _REPORT = ("infer", "evaluate"), ("report",)
+
+SHOWN = (
+    Shown("log_loss", "score", "log loss (nats)", format=".4f", places=_TERMINAL),
+    Shown("brier", "score", "Brier score (0 to 2)", format=".4f", places=_TERMINAL),
+    Shown("ece", "score", "calibration error (ECE)", format=".4f", places=_TERMINAL),
+    Shown("log_loss", "score", "Log loss", "mean of −ln p of the true class; 0 is perfect", places=_REPORT),
+    Shown("brier", "score", "Brier score", "squared error of all probabilities, 0 to 2; 0 is perfect", places=_REPORT),
+    Shown(
+        "ece",
+        "score",
+        "Calibration error (ECE)",
+        "how far confidence and accuracy are apart on average; 0 is perfect",
+        places=_REPORT,
+    ),
+    Shown("reliability", "section", "Reliability", places=_REPORT),
+)

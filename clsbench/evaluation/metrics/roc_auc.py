@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clsbench.evaluation.absence import NO_PROBABILITIES, absent
 from clsbench.predictions.outcomes import Outcomes
+from clsbench.predictions.metric import NO_PROBABILITIES, Shown, ShownMetric
 from clsbench.predictions.spill import release
+from clsbench.predictions.values import Absent, Value
 
 
-def build() -> Callable[[Outcomes], dict[str, Any]]:
+@dataclass(frozen=True)
+class ClassAreas(Value):
+    """Class name -> area under the ROC curve, None where all images or none belong to it."""
+
+    areas: Mapping[str, float | None]
+
+    def to_json(self) -> Any:
+        """By class name."""
+        return dict(self.areas)
+
+
+def build() -> ShownMetric:
     """The metric; see :func:`roc_auc`."""
-    return roc_auc
+    return ShownMetric(roc_auc, SHOWN)
 
 
-def roc_auc(outcomes: Outcomes) -> dict[str, Any]:
+def roc_auc(outcomes: Outcomes) -> dict[str, float | Value]:
     """Area under the ROC curve, one class against the rest.
 
     Returns:
-        ``roc_auc``: the plain mean over the classes that have one. ``roc_auc_per_class``: class
-        name -> area, None where all images or none belong to it.
+        ``roc_auc``: the plain mean over the classes that have one. ``roc_auc_per_class``: :class:`ClassAreas`.
     """
     if outcomes.probabilities is None:
-        return absent(NO_PROBABILITIES, "roc_auc", "roc_auc_per_class")
+        return {"roc_auc": NO_PROBABILITIES, "roc_auc_per_class": NO_PROBABILITIES}
     total = len(outcomes.labels)
     order = np.argsort(outcomes.labels, kind="stable")
     bounds = np.searchsorted(outcomes.labels[order], np.arange(len(outcomes.classes) + 1))
@@ -38,8 +50,9 @@ def roc_auc(outcomes: Outcomes) -> dict[str, Any]:
         release(outcomes.probabilities)
     known = [value for value in areas.values() if value is not None]
     if not known:
-        return absent("needs labels of at least two classes", "roc_auc", "roc_auc_per_class")
-    return {"roc_auc": float(np.mean(known)), "roc_auc_per_class": areas}
+        absent = Absent("needs labels of at least two classes")
+        return {"roc_auc": absent, "roc_auc_per_class": absent}
+    return {"roc_auc": float(np.mean(known)), "roc_auc_per_class": ClassAreas(areas)}
 
 
 def area(scores: NDArray[np.float32], positives: NDArray[np.int64]) -> float:
@@ -58,3 +71,17 @@ def area(scores: NDArray[np.float32], positives: NDArray[np.int64]) -> float:
     twice_ranks = int((np.searchsorted(values, own, "left") + np.searchsorted(values, own, "right") + 1).sum())
     count = len(own)
     return (twice_ranks - count * (count + 1)) / (2 * count * (len(values) - count))
+
+
+SHOWN = (
+    Shown("roc_auc", "score", "ROC-AUC (macro)", format=".4f", places=("infer", "evaluate")),
+    Shown(
+        "roc_auc",
+        "score",
+        "ROC-AUC",
+        "how well a class's probability tells it from the rest; 0.5 is chance, 1 perfect",
+        format=".3f",
+        places=("report",),
+    ),
+    Shown("roc_auc_per_class", "section", "ROC-AUC per class", places=("report",)),
+)

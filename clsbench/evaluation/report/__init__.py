@@ -1,10 +1,10 @@
-"""The HTML report: one file with everything in it, from the facts of ``evaluate`` and the prediction table.
+"""The HTML report: one file with everything in it, from an evaluation and the prediction table.
 
-    wanted = wanted_images(facts, table)
-    write_report(Path("report.html"), facts, table, thumbnails={name: small_jpeg(name) for name in wanted})
+    wanted = wanted_images(evaluation, table)
+    write_report(Path("report.html"), evaluation, table, thumbnails={name: small_jpeg(name) for name in wanted})
 
-``page.py`` renders it. The other modules turn facts into what the templates show: text and numbers
-ready to print, never markup.
+``page.py`` renders it. The other modules turn values of metrics into what the templates show: text and
+numbers ready to print, never markup.
 """
 
 from clsbench.evaluation.report.page import render_report, write_report

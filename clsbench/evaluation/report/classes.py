@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from clsbench.evaluation.report.confusions import cells_of, mistakes
+from clsbench.evaluation.judging import Evaluation
+from clsbench.evaluation.metrics.confusion import Confusion
+from clsbench.evaluation.metrics.per_class import PerClass
+from clsbench.evaluation.metrics.roc_auc import ClassAreas
 from clsbench.evaluation.report.formats import name
-from clsbench.evaluation.report.found import find
 
 #: With more classes than this the table holds the worst.
 SHOWN = 2000
@@ -52,33 +52,32 @@ class ClassTable:
     has_auc: bool
 
 
-def class_table(facts: Mapping[str, Any]) -> ClassTable:
+def class_table(evaluation: Evaluation, scores: PerClass) -> ClassTable:
     """The per-class table: by F1, worst first; classes without images at the end.
 
     Args:
-        facts: With ``per_class``.
+        evaluation: That the scores come from.
+        scores: Of its classes.
     """
-    areas = find(facts, "roc_auc_per_class")
-    mistaken = _most_frequent_mistakes(facts)
-    index = {title: k for k, title in enumerate(facts["classes"])}
+    found = evaluation.find("roc_auc_per_class", ClassAreas)
+    areas = found.areas if isinstance(found, ClassAreas) else {}
+    mistaken = _most_frequent_mistakes(evaluation)
+    index = {title: k for k, title in enumerate(evaluation.classes)}
     rows = []
-    for title, row in find(facts, "per_class").value.items():
-        known, k = row["support"] > 0, index[title]
-        precision, recall, f1 = (row[key] if known else None for key in ("precision", "recall", "f1"))
-        low, high = (row[key] if known else None for key in ("recall_low", "recall_high"))
-        auc = areas.value.get(title) if areas.there else None
-        taken_for = mistaken.get(k)
-        rows.append(ClassRow(k, name(title), row["support"], precision, recall, low, high, f1, auc, taken_for))
+    for row in scores.classes:
+        k, title = index[row.name], name(row.name)
+        area, taken_for = areas.get(row.name), mistaken.get(k)
+        known = (row.precision, row.recall, row.recall_low, row.recall_high, row.f1)
+        precision, recall, low, high, f1 = known if row.support else (None,) * 5
+        rows.append(ClassRow(k, title, row.support, precision, recall, low, high, f1, area, taken_for))
     rows.sort(key=lambda row: (row.f1 is None, row.f1, row.index))
-    return ClassTable(tuple(rows[:SHOWN]), max(0, len(rows) - SHOWN), areas.there)
+    return ClassTable(tuple(rows[:SHOWN]), max(0, len(rows) - SHOWN), bool(areas))
 
 
-def _most_frequent_mistakes(facts: Mapping[str, Any]) -> dict[int, tuple[int, str, int]]:
-    found = find(facts, "confusion")
-    if not found.there:
-        return {}
+def _most_frequent_mistakes(evaluation: Evaluation) -> dict[int, tuple[int, str, int]]:
+    found = evaluation.find("confusion", Confusion)
     first: dict[int, tuple[int, str, int]] = {}
-    for label, predicted, times in mistakes(cells_of(found.value)).tolist():
+    for label, predicted, times in found.mistakes.tolist() if isinstance(found, Confusion) else ():
         if label not in first:
-            first[label] = (predicted, name(facts["classes"][predicted]), times)
+            first[label] = (predicted, name(evaluation.classes[predicted]), times)
     return first

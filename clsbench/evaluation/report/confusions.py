@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from clsbench.evaluation.metrics.confusion import DENSE, ConfusedPair, Confusion
 from clsbench.evaluation.report.formats import name
-from clsbench.evaluation.report.thumbnails import Picture
+from clsbench.evaluation.report.thumbnails import Thumbnail
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class Pair:
         names: Of the two.
         count: Images.
         share: Of the images of the true class.
-        pictures: Some of them, and their names.
+        thumbnails: Of some of them, and their names.
     """
 
     label: int
@@ -60,41 +59,15 @@ class Pair:
     names: tuple[str, str]
     count: int
     share: float
-    pictures: tuple[tuple[str, Picture], ...] = ()
+    thumbnails: tuple[tuple[str, Thumbnail], ...] = ()
 
 
-def cells_of(confusion: Mapping[str, Any]) -> NDArray[np.int64]:
-    """The entries above 0: int64 (P, 3) of true class, predicted class, count.
-
-    Args:
-        confusion: As the metric gives it.
-    """
-    if "matrix" not in confusion:
-        return np.array(confusion["cells"], np.int64).reshape(-1, 3)
-    matrix = np.array(confusion["matrix"], np.int64)
-    labels, predicted = np.nonzero(matrix)
-    return np.stack([labels, predicted, matrix[labels, predicted]], axis=1)
-
-
-def mistakes(cells: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The entries off the diagonal, largest first: int64 (Q, 3)."""
-    wrong: NDArray[np.int64] = cells[cells[:, 0] != cells[:, 1]]
-    return wrong[np.argsort(-wrong[:, 2], kind="stable")]
-
-
-def supports(cells: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
-    """Images of each true class: int64 (K,)."""
-    sums = np.zeros(classes, np.int64)
-    np.add.at(sums, cells[:, 0], cells[:, 2])
-    return sums
-
-
-def square(confusion: Mapping[str, Any]) -> list[MatrixRow] | None:
+def square(confusion: Confusion) -> list[MatrixRow] | None:
     """The whole matrix; None where it has too many classes to be looked at."""
-    if "matrix" not in confusion:
+    if len(confusion.classes) > DENSE:
         return None
     rows = []
-    for label, (title, counts) in enumerate(zip(confusion["classes"], confusion["matrix"], strict=True)):
+    for label, (title, counts) in enumerate(zip(confusion.classes, confusion.matrix.tolist(), strict=True)):
         support = sum(counts)
         cells = tuple(
             Cell(times, times / support if support else 0.0, label == predicted)
@@ -104,16 +77,10 @@ def square(confusion: Mapping[str, Any]) -> list[MatrixRow] | None:
     return rows
 
 
-def confused_pairs(facts: Mapping[str, Any], pairs: list[Mapping[str, Any]]) -> list[Pair]:
-    """The most-confused pairs, with indices into the classes; without pictures."""
-    index = {title: k for k, title in enumerate(facts["classes"])}
+def confused_pairs(classes: Sequence[str], pairs: Iterable[ConfusedPair]) -> list[Pair]:
+    """The most confused pairs, with indices into the classes; without thumbnails."""
+    index = {title: k for k, title in enumerate(classes)}
     return [
-        Pair(
-            index[pair["label"]],
-            index[pair["predicted"]],
-            (name(pair["label"]), name(pair["predicted"])),
-            pair["count"],
-            pair["share"],
-        )
+        Pair(index[pair.label], index[pair.predicted], (name(pair.label), name(pair.predicted)), pair.count, pair.share)
         for pair in pairs
     ]

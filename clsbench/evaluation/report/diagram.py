@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from clsbench.evaluation.report.formats import count, fixed, things
+from clsbench.evaluation.metrics.calibration import Reliability, ReliabilityBin
+from clsbench.evaluation.report.formats import count, fixed
+from clsbench.text import things
 
 #: The plot's left, top and side; top and height of the curve below it; in SVG units.
 LEFT, TOP, SIDE, BARS, HEIGHT = 56.0, 10.0, 370.0, 452.0, 80.0
@@ -56,32 +57,34 @@ class Diagram:
     remaining: tuple[tuple[float, float], ...]
 
 
-def first_confidence(rows: Sequence[Mapping[str, Any]]) -> float:
-    """Where the axes of a reliability diagram begin: below everything in it, a multiple of 0.1.
-
-    Args:
-        rows: ``reliability`` of the facts.
-    """
-    least = min(min(row["from"], row["low"]) for row in rows)
-    return min(0.9, math.floor(10 * float(least) + 1e-9) / 10)
+def first_confidence(reliability: Reliability) -> float:
+    """Where the axes of a reliability diagram begin: below everything in it, a multiple of 0.1."""
+    least = min(min(row.start, row.low) for row in reliability.bins)
+    return min(0.9, math.floor(10 * least + 1e-9) / 10)
 
 
-def diagram(rows: Sequence[Mapping[str, Any]]) -> Diagram:
-    """Lay out a reliability diagram.
+def remaining(reliability: Reliability, start: float) -> list[tuple[float, float]]:
+    """Confidences from ``start`` on, and the share of the images that have at least so much."""
+    total = left = reliability.total
+    points = [(start, 1.0)]
+    for row in reliability.bins:
+        points.append((row.start, left / total))
+        left -= row.count
+        points.append((row.end, left / total))
+    return points
 
-    Args:
-        rows: ``reliability`` of the facts, at least one.
-    """
-    start = first_confidence(rows)
-    total = sum(row["count"] for row in rows)
+
+def diagram(reliability: Reliability) -> Diagram:
+    """Lay out a reliability diagram."""
+    start = first_confidence(reliability)
 
     def along(value: float) -> float:
         return SIDE * (value - start) / (1.0 - start)
 
-    bins = tuple(_bin(row, along, total) for row in rows)
-    values = _marks(start)
-    ticks = tuple(Tick(LEFT + along(v), TOP + SIDE - along(v), f"{v:.2f}") for v in values)
-    return Diagram(ticks, bins, tuple(_remaining(rows, along)))
+    bins = tuple(_bin(row, along, reliability.total) for row in reliability.bins)
+    ticks = tuple(Tick(LEFT + along(v), TOP + SIDE - along(v), f"{v:.2f}") for v in _marks(start))
+    curve = tuple((LEFT + along(x), BARS + HEIGHT * (1 - share)) for x, share in remaining(reliability, start))
+    return Diagram(ticks, bins, curve)
 
 
 def _marks(start: float) -> list[float]:
@@ -91,25 +94,16 @@ def _marks(start: float) -> list[float]:
     return [round(start + k * step, 2) for k in range(round((1 - start) / step) + 1)]
 
 
-def _remaining(rows: Sequence[Mapping[str, Any]], along: Callable[[float], float]) -> Iterator[tuple[float, float]]:
-    total = left = sum(row["count"] for row in rows)
-    yield LEFT, BARS
-    for row in rows:
-        yield LEFT + along(row["from"]), BARS + HEIGHT * (1 - left / total)
-        left -= row["count"]
-        yield LEFT + along(row["to"]), BARS + HEIGHT * (1 - left / total)
-
-
-def _bin(row: Mapping[str, Any], along: Callable[[float], float], total: int) -> Bin:
+def _bin(row: ReliabilityBin, along: Callable[[float], float], total: int) -> Bin:
     words = (
-        f"confidence {fixed(row['from'])} to {fixed(row['to'])}, {fixed(row['confidence'])} on average; "
-        f"accuracy {fixed(row['accuracy'])} ({fixed(row['low'])} to {fixed(row['high'])}); "
-        f"{things(row['count'], 'image')} of {count(total)}"
+        f"confidence {fixed(row.start)} to {fixed(row.end)}, {fixed(row.confidence)} on average; "
+        f"accuracy {fixed(row.accuracy)} ({fixed(row.low)} to {fixed(row.high)}); "
+        f"{things(row.count, 'image')} of {count(total)}"
     )
     return Bin(
-        x=LEFT + along(row["confidence"]),
-        y=TOP + SIDE - along(row["accuracy"]),
-        top=TOP + SIDE - along(row["high"]),
-        bottom=TOP + SIDE - along(row["low"]),
+        x=LEFT + along(row.confidence),
+        y=TOP + SIDE - along(row.accuracy),
+        top=TOP + SIDE - along(row.high),
+        bottom=TOP + SIDE - along(row.low),
         text=words,
     )

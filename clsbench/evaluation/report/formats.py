@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from typing import Any
 
 #: Characters of a name before it is cut.
 NAME = 300
@@ -38,12 +37,12 @@ def _harmless(character: str) -> bool:
     return character.isprintable() or character in JOINERS or unicodedata.category(character) == "Zs"
 
 
-def name(text: Any) -> str:
+def name(text: object) -> str:
     """The name of a class or an image, of bounded length."""
     return shown(str(text), NAME)
 
 
-def number(value: Any) -> float | None:
+def number(value: object) -> float | None:
     """A number of a file that someone may have edited; None where it is none.
 
     >>> number(3), number("3"), number(True), number(float("nan"))
@@ -88,12 +87,3 @@ def count(value: int) -> str:
     '10,000'
     """
     return f"{value:,}"
-
-
-def things(value: int, singular: str, plural: str | None = None) -> str:
-    """A number and its noun.
-
-    >>> things(1, "image"), things(2000, "image"), things(2, "class", "classes")
-    ('1 image', '2,000 images', '2 classes')
-    """
-    return f"{count(value)} {singular if value == 1 else plural or singular + 's'}"

@@ -1,13 +1,17 @@
-"""Images worth a look, as cards with pictures or as rows of a table: top losses and suspected label errors."""
+"""Images worth a look, as cards with thumbnails or as rows of a table: top losses and suspected label errors."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
+from clsbench.evaluation.metrics.label_errors import LabelErrors
+from clsbench.evaluation.metrics.top_losses import TopLosses
 from clsbench.evaluation.report.formats import fixed, name
-from clsbench.evaluation.report.thumbnails import LABEL_ERRORS, LOSSES, Picture, Pictures
+from clsbench.evaluation.report.thumbnails import LABEL_ERRORS, LOSSES, Thumbnail, Thumbnails
+
+#: An image's path, two classes and two numbers.
+Row = tuple[str, tuple[str, str], tuple[float | None, float | None]]
 
 
 @dataclass(frozen=True)
@@ -18,23 +22,23 @@ class Entry:
         name: Its path.
         words: Under the words of the gallery: two classes.
         figures: Under the figures of the gallery: two numbers as written, and as sorted.
-        picture: None where there is none.
+        thumbnail: None where there is none.
     """
 
     name: str
     words: tuple[str, str]
-    figures: tuple[tuple[str, float | None], tuple[str, float | None]]
-    picture: Picture | None
+    figures: tuple[tuple[str, float | None], ...]
+    thumbnail: Thumbnail | None
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """Entries with and without pictures.
+    """Entries with and without thumbnails.
 
     Args:
         words: What the two classes of an entry are.
         figures: What its two numbers are.
-        cards: Entries shown with their pictures; none where there are no pictures at all.
+        cards: Entries shown with their thumbnails; none where there are no thumbnails at all.
         rows: The other entries.
         suspect: Which of the two classes is the doubtful one.
     """
@@ -46,50 +50,33 @@ class Gallery:
     suspect: int
 
 
-def top_losses(rows: Sequence[Mapping[str, Any]], pictures: Pictures) -> Gallery:
-    """The most confident mistakes.
-
-    Args:
-        rows: ``top_losses`` of the facts.
-        pictures: Where there are any.
-    """
-    keys = ("actual", "label"), ("predicted", "predicted"), ("loss", "loss"), ("probability", "probability")
-    return _gallery(rows, keys, pictures, LOSSES, suspect=1)
+def top_losses(found: TopLosses, thumbnails: Thumbnails) -> Gallery:
+    """The most confident mistakes."""
+    rows = ((image.name, (image.label, image.predicted), (image.loss, image.probability)) for image in found.images)
+    cards, rest = _entries(rows, thumbnails, LOSSES)
+    return Gallery(("actual", "predicted"), ("loss", "probability"), cards, rest, suspect=1)
 
 
-def label_errors(rows: Sequence[Mapping[str, Any]], pictures: Pictures) -> Gallery:
-    """Images whose label is probably wrong.
-
-    Args:
-        rows: ``label_errors`` of the facts, its ``images``.
-        pictures: Where there are any.
-    """
-    keys = (
-        ("label", "label"),
-        ("suggested", "suggested"),
-        ("p(label)", "label_probability"),
-        ("p(suggested)", "probability"),
+def label_errors(found: LabelErrors, thumbnails: Thumbnails) -> Gallery:
+    """Images whose label is probably wrong."""
+    rows = (
+        (image.name, (image.label, image.suggested), (image.label_probability, image.probability))
+        for image in found.images
     )
-    return _gallery(rows, keys, pictures, LABEL_ERRORS, suspect=0)
+    cards, rest = _entries(rows, thumbnails, LABEL_ERRORS)
+    return Gallery(("label", "suggested"), ("p(label)", "p(suggested)"), cards, rest, suspect=0)
 
 
-def _gallery(
-    rows: Sequence[Mapping[str, Any]],
-    keys: tuple[tuple[str, str], ...],
-    pictures: Pictures,
-    limit: int,
-    *,
-    suspect: int,
-) -> Gallery:
-    (first, a), (second, b), (third, c), (fourth, d) = keys
-    entries = [
+def _entries(rows: Iterable[Row], thumbnails: Thumbnails, limit: int) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
+    """The first ``limit`` as cards, if there is a thumbnail of any, and the others."""
+    entries = tuple(
         Entry(
-            name(row["name"]),
-            (name(row[a]), name(row[b])),
-            ((fixed(row[c]), row[c]), (fixed(row[d]), row[d])),
-            pictures.embed(row["name"]) if position < limit else None,
+            name(path),
+            (name(first), name(second)),
+            tuple((fixed(figure), figure) for figure in figures),
+            thumbnails.embed(path) if position < limit else None,
         )
-        for position, row in enumerate(rows)
-    ]
-    shown = limit if any(entry.picture for entry in entries) else 0
-    return Gallery((first, second), (third, fourth), tuple(entries[:shown]), tuple(entries[shown:]), suspect)
+        for position, (path, (first, second), figures) in enumerate(rows)
+    )
+    cards = limit if any(entry.thumbnail for entry in entries) else 0
+    return entries[:cards], entries[cards:]

@@ -1,23 +1,17 @@
-"""The averages and scores: each with what it means, or with the reason why it is not there."""
+"""What the metrics declare to be shown: proportions, averages, scores and tables."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from clsbench.evaluation.absence import reason_of
-from clsbench.evaluation.report.formats import figure, fixed, name, number, percent
-from clsbench.evaluation.report.found import METRIC_OF, find
+from clsbench.evaluation.judging import Evaluation
+from clsbench.evaluation.metrics.per_class import Averages
+from clsbench.evaluation.report.formats import name
+from clsbench.predictions.metric import Display
+from clsbench.predictions.values import Absent, Proportion
 
-#: Key, name, how it is written and what it means.
-SCORES = (
-    ("balanced_accuracy", "Balanced accuracy", percent, "mean recall: every class counts the same"),
-    ("roc_auc", "ROC-AUC", fixed, "how well a class's probability tells it from the rest; 0.5 is chance, 1 perfect"),
-    ("log_loss", "Log loss", figure, "mean of −ln p of the true class; 0 is perfect"),
-    ("brier", "Brier score", figure, "squared error of all probabilities, 0 to 2; 0 is perfect"),
-    ("ece", "Calibration error (ECE)", figure, "how far confidence and accuracy are apart on average; 0 is perfect"),
-)
+#: Rows of a declared table that the page holds.
+ROWS = 1000
 
 
 @dataclass(frozen=True)
@@ -37,50 +31,62 @@ class Score:
     meaning: str
 
 
-def scores(facts: Mapping[str, Any]) -> list[Score]:
-    """The measures that are one number, and then those of plugins."""
-    rows = []
-    for key, title, written, meaning in SCORES:
-        found = find(facts, key)
-        rows.append(Score(title, written(found.value) if found.there else None, found.reason, meaning))
-    return [*rows, *_others(facts)]
+@dataclass(frozen=True)
+class DeclaredTable:
+    """A table of a metric that has no section of its own.
+
+    Args:
+        title: Above it.
+        meaning: In a few words.
+        reason: Why it is not there; None where it is.
+        columns: Their titles, and whether they hold text.
+        rows: One text a column.
+        left_out: Rows that are not among them.
+    """
+
+    title: str
+    meaning: str
+    reason: str | None
+    columns: tuple[tuple[str, bool], ...]
+    rows: tuple[tuple[str, ...], ...]
+    left_out: int
 
 
-def accuracies(facts: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """Name and value of ``top1``, ``top5`` and whatever has the same shape."""
-    return [(_title(key), value) for key, value in facts["metrics"].items() if _is_accuracy(value)]
+def scores(evaluation: Evaluation) -> list[Score]:
+    """The declared scores, and then the values that no metric declares."""
+    shown = evaluation.metrics.shown
+    return [_score(display) for display in (*shown("report", "score"), *shown("report", "other"))]
 
 
-def means(facts: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, float]]]:
-    """Name, meaning, and precision, recall and f1 of the averages that are there."""
-    rows = [("macro", "Macro", "every class counts the same"), ("weighted", "Weighted", "by number of images")]
-    return [(title, meaning, find(facts, key).value) for key, title, meaning in rows if find(facts, key).there]
+def accuracies(evaluation: Evaluation) -> list[tuple[str, Proportion | Absent]]:
+    """Name and value of the declared proportions."""
+    found = [(display.title, display.value) for display in evaluation.metrics.shown("report", "proportion")]
+    return [(name(title), value) for title, value in found if isinstance(value, Proportion | Absent)]
 
 
-def _others(facts: Mapping[str, Any]) -> list[Score]:
-    """What no built-in metric gives."""
-    metrics: Mapping[str, Any] = facts["metrics"]
+def means(evaluation: Evaluation) -> list[tuple[str, str, Averages]]:
+    """Name, meaning and value of the declared averages over the classes."""
+    found = [(shown.title, shown.meaning, shown.value) for shown in evaluation.metrics.shown("report", "section")]
+    return [(title, meaning, value) for title, meaning, value in found if isinstance(value, Averages)]
+
+
+def tables(evaluation: Evaluation) -> list[DeclaredTable]:
+    """The declared tables."""
     return [
-        Score(name(key), *_written(value), "from a plugin")
-        for key, value in metrics.items()
-        if key not in METRIC_OF and not _is_accuracy(value)
+        DeclaredTable(
+            name(display.title),
+            display.meaning,
+            display.value.reason if isinstance(display.value, Absent) else None,
+            tuple((name(column.title), column.width > 0) for column in display.columns),
+            tuple(tuple(map(name, row)) for row in display.rows[:ROWS]),
+            max(0, len(display.rows) - ROWS),
+        )
+        for display in evaluation.metrics.shown("report", "table")
     ]
 
 
-def _written(value: Any) -> tuple[str | None, str | None]:
-    """A value of unknown kind as text, or why it is not written."""
-    single = number(value)
-    if single is not None:
-        return figure(single), None
-    if isinstance(value, str | bool):
-        return name(value), None
-    return None, reason_of(value) or "more than one number: see evaluate --json"
-
-
-def _is_accuracy(value: Any) -> bool:
-    shape = ("value", "low", "high", "correct", "total")
-    return isinstance(value, Mapping) and all(number(value.get(key)) is not None for key in shape)
-
-
-def _title(key: str) -> str:
-    return f"Top-{key[3:]}" if key.startswith("top") and key[3:].isdigit() else name(key)
+def _score(display: Display) -> Score:
+    reason = "more than one number: see evaluate --json" if display.text is None else None
+    if isinstance(display.value, Absent):
+        reason = display.value.reason
+    return Score(name(display.title), display.text and name(display.text), reason, display.meaning)

@@ -1,31 +1,39 @@
-"""The page: sections from facts, templates around them, everything in one file."""
+"""The page: sections from an evaluation, templates around them, everything in one file."""
 
 from __future__ import annotations
 
 import base64
 import contextlib
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from clsbench.errors import DataError
+from clsbench.evaluation.judging import Evaluation
+from clsbench.evaluation.metrics.calibration import Reliability
+from clsbench.evaluation.metrics.confusion import ConfusedPairs, Confusion
+from clsbench.evaluation.metrics.coverage import Coverage, CoverageTargets
+from clsbench.evaluation.metrics.label_errors import LabelErrors
+from clsbench.evaluation.metrics.per_class import Averages, PerClass
+from clsbench.evaluation.metrics.top_losses import TopLosses
 from clsbench.evaluation.report import formats
 from clsbench.evaluation.report.classes import class_table
 from clsbench.evaluation.report.confusions import Pair, confused_pairs, square
 from clsbench.evaluation.report.diagram import diagram
-from clsbench.evaluation.report.drilldown import Cells, drill_down
+from clsbench.evaluation.report.drilldown import Cells, drill_down_json
 from clsbench.evaluation.report.examples import images_by_cell
-from clsbench.evaluation.report.found import Found, find
 from clsbench.evaluation.report.galleries import label_errors, top_losses
-from clsbench.evaluation.report.measures import accuracies, means, scores
+from clsbench.evaluation.report.measures import accuracies, means, scores, tables
 from clsbench.evaluation.report.provenance import NO_MANIFEST, provenance, speed
 from clsbench.evaluation.report.sentences import sentences
-from clsbench.evaluation.report.thumbnails import PAIRS, PER_PAIR, Pictures
+from clsbench.evaluation.report.thumbnails import PAIRS, PER_PAIR, Thumbnails
 from clsbench.predictions.table import PredictionTable
+from clsbench.predictions.values import Absent, Proportion
+from clsbench.text import things
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -33,9 +41,12 @@ if TYPE_CHECKING:
 #: Unreadable images that are listed.
 ERRORS = 200
 
+T = TypeVar("T")
+Made = TypeVar("Made")
+
 
 def render_report(
-    facts: Mapping[str, Any],
+    evaluation: Evaluation,
     table: PredictionTable | None = None,
     *,
     thumbnails: Mapping[str, bytes] | None = None,
@@ -44,27 +55,27 @@ def render_report(
     """The report as HTML, in one piece: it asks for nothing from elsewhere.
 
     Args:
-        facts: From :func:`clsbench.evaluation.judging.evaluate`, or read from its JSON.
-        table: That they come from. Without it the page cannot list the images behind a number.
+        evaluation: From :func:`clsbench.evaluation.judging.judge`.
+        table: That it comes from. Without it the page cannot list the images behind a number.
         thumbnails: Name of an image -> small JPEG, WebP or PNG; see
             :func:`clsbench.evaluation.report.thumbnails.wanted_images`.
         title: Of the page; the predictions file by default.
 
     Returns:
-        Some hundred kilobytes, and never much more than 5 MB, whatever the facts.
+        Some hundred kilobytes, and never much more than 5 MB.
 
     Raises:
         ValueError: if a thumbnail is of another format.
     """
-    pictures = Pictures(thumbnails)
+    embedded = Thumbnails(thumbnails)
     images = images_by_cell(table) if table is not None else {}
-    sections = _sections(facts, table, images, pictures)
+    sections = _sections(evaluation, table, images, embedded)
     page = _environment().get_template("report.html").render(
-        title=title or f"Evaluation of {Path(str(facts.get('predictions'))).name}",
-        facts=facts,
+        title=title or f"Evaluation of {evaluation.file.name}",
+        evaluation=evaluation,
         **sections,
-        data=drill_down(facts, images, pictures),
-        left_out=pictures.left_out,
+        data=drill_down_json(evaluation, images, embedded),
+        left_out=embedded.left_out,
         style=_static("report.css"),
         script=_static("report.js"),
         script_hash=_hash(_static("report.js")),
@@ -74,7 +85,7 @@ def render_report(
 
 def write_report(
     path: Path,
-    facts: Mapping[str, Any],
+    evaluation: Evaluation,
     table: PredictionTable | None = None,
     *,
     thumbnails: Mapping[str, bytes] | None = None,
@@ -84,7 +95,7 @@ def write_report(
 
     Args:
         path: The file; replaced if it exists.
-        facts: As for :func:`render_report`.
+        evaluation: As for :func:`render_report`.
         table: As there.
         thumbnails: As there.
         title: As there.
@@ -93,7 +104,7 @@ def write_report(
         DataError: if it cannot be written.
         ValueError: if a thumbnail is of another format.
     """
-    page = render_report(facts, table, thumbnails=thumbnails, title=title)
+    page = render_report(evaluation, table, thumbnails=thumbnails, title=title)
     partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -106,51 +117,51 @@ def write_report(
 
 
 def _sections(
-    facts: Mapping[str, Any], table: PredictionTable | None, images: Cells, pictures: Pictures
-) -> dict[str, Any]:
-    """What the sections show: a :class:`Found` each where a metric may be missing. Pictures are taken in this order."""
-    losses, labels, pairs = find(facts, "top_losses"), find(facts, "label_errors"), find(facts, "confused_pairs")
-    matrix, per_class, reliability = find(facts, "confusion"), find(facts, "per_class"), find(facts, "reliability")
-    errors = list(table.errors.items()) if table is not None else None
+    evaluation: Evaluation, table: PredictionTable | None, images: Cells, thumbnails: Thumbnails
+) -> dict[str, object]:
+    """What the sections show, an :class:`Absent` where a value is missing. Thumbnails are taken in this order."""
+    find, errors = evaluation.find, list(table.errors.items()) if table is not None else None
+    losses, labels = find("top_losses", TopLosses), find("label_errors", LabelErrors)
+    confused, reliability = find("confused_pairs", ConfusedPairs), find("reliability", Reliability)
     return {
-        "sentences": sentences(facts),
-        "accuracies": accuracies(facts),
-        "top1": find(facts, "top1"),
-        "scores": scores(facts),
-        "means": means(facts),
-        "averages": find(facts, "macro"),
-        "losses": _with(losses, lambda rows: top_losses(rows, pictures)),
-        "pairs": _with(pairs, lambda found: _pairs(facts, found, images, pictures)),
-        "labels": _with(labels, lambda found: label_errors(found["images"], pictures)),
+        "sentences": sentences(evaluation),
+        "accuracies": accuracies(evaluation),
+        "top1": find("top1", Proportion),
+        "scores": scores(evaluation),
+        "means": means(evaluation),
+        "averages": find("macro", Averages),
+        "tables": tables(evaluation),
+        "losses": _with(losses, lambda found: top_losses(found, thumbnails)),
+        "pairs": _with(confused, lambda found: _pairs(evaluation, found, images, thumbnails)),
+        "labels": _with(labels, lambda found: label_errors(found, thumbnails)),
         "label_errors": labels,
-        "confused": pairs,
-        "classes": _with(per_class, lambda _: class_table(facts)),
-        "matrix": _with(matrix, square),
-        "reliability": _with(reliability, diagram),
-        "bins": reliability,
-        "ece": find(facts, "ece"),
-        "coverage": find(facts, "coverage"),
-        "targets": find(facts, "coverage_for_accuracy"),
+        "confused": confused,
+        "classes": _with(find("per_class", PerClass), lambda found: class_table(evaluation, found)),
+        "matrix": _with(find("confusion", Confusion), square),
+        "diagram": _with(reliability, diagram),
+        "reliability": reliability,
+        "coverage": find("coverage", Coverage),
+        "targets": find("coverage_for_accuracy", CoverageTargets),
         "errors": [(formats.name(name), reason) for name, reason in errors[:ERRORS]] if errors is not None else None,
-        "speed": speed(facts),
-        "no_speed": NO_MANIFEST if not facts.get("model") else "the manifest beside the predictions does not tell it",
-        "provenance": provenance(facts, table.manifest.to_json() if table is not None else {}),
+        "speed": speed(evaluation),
+        "no_speed": NO_MANIFEST if not evaluation.manifest else "the manifest beside the predictions does not have it",
+        "provenance": provenance(evaluation),
         "has_images": bool(images),
-        "has_pictures": bool(pictures),
+        "has_thumbnails": bool(thumbnails),
     }
 
 
-def _with(found: Found, make: Any) -> Found:
-    return Found(make(found.value)) if found.there else found
+def _with(found: T | Absent, make: Callable[[T], Made]) -> Made | Absent:
+    return found if isinstance(found, Absent) else make(found)
 
 
-def _pairs(facts: Mapping[str, Any], found: Mapping[str, Any], images: Cells, pictures: Pictures) -> list[Pair]:
-    """The pairs, the first of them with pictures."""
-    pairs = confused_pairs(facts, found["pairs"])
+def _pairs(evaluation: Evaluation, found: ConfusedPairs, images: Cells, thumbnails: Thumbnails) -> list[Pair]:
+    """The pairs, the first of them with thumbnails."""
+    pairs = confused_pairs(evaluation.classes, found.pairs)
     for position, pair in enumerate(pairs[:PAIRS]):
         listed = images.get((pair.label, pair.predicted), [])[:PER_PAIR]
-        shown = [(formats.name(image.name), pictures.embed(image.name)) for image in listed]
-        pairs[position] = replace(pair, pictures=tuple((name, picture) for name, picture in shown if picture))
+        shown = [(formats.name(image.name), thumbnails.embed(image.name)) for image in listed]
+        pairs[position] = replace(pair, thumbnails=tuple((name, made) for name, made in shown if made))
     return pairs
 
 
@@ -172,10 +183,11 @@ def _environment() -> Environment:
         formats.fixed,
         formats.figure,
         formats.count,
-        formats.things,
         formats.name,
+        things,
     ):
         environment.filters[written.__name__] = written
+    environment.tests["absent"] = lambda value: isinstance(value, Absent)
     return environment
 
 

@@ -1,24 +1,27 @@
-"""Pictures of the facts: confusion.png, reliability.png, and accuracy against throughput.
+"""Plots of an evaluation: confusion.png, reliability.png, and accuracy against throughput.
 
 Names are drawn as they are, never as mathematics, and cut where they are long.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from clsbench.errors import DataError
-from clsbench.evaluation.report.confusions import cells_of, mistakes, supports
-from clsbench.evaluation.report.diagram import first_confidence
+from clsbench.evaluation.judging import Evaluation
+from clsbench.evaluation.metrics.calibration import Reliability
+from clsbench.evaluation.metrics.confusion import Confusion
+from clsbench.evaluation.report.diagram import first_confidence, remaining
 from clsbench.evaluation.report.formats import figure as written
 from clsbench.evaluation.report.formats import percent, shown
-from clsbench.evaluation.report.found import find
-from clsbench.images.figures import save_figure
+from clsbench.predictions.values import Absent
+from clsbench.text import things
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,51 +37,57 @@ BARS, NAME = 30, 24
 RIGHT, WRONG = "#0b62b0", "#b5470b"
 
 
-def save_confusion(facts: Mapping[str, Any], file: Path) -> None:
+def save_plots(evaluation: Evaluation, folder: Path) -> Iterator[tuple[Path, str | None]]:
+    """Draw ``confusion.png`` and ``reliability.png``.
+
+    Args:
+        evaluation: With what they show.
+        folder: Where; made if it is not there.
+
+    Yields:
+        Each file, and why it was not drawn, if it was not.
+    """
+    confusion = evaluation.find("confusion", Confusion)
+    if isinstance(confusion, Confusion):
+        save_confusion(confusion, folder / "confusion.png")
+    yield folder / "confusion.png", confusion.reason if isinstance(confusion, Absent) else None
+    reliability = evaluation.find("reliability", Reliability)
+    if isinstance(reliability, Reliability):
+        save_reliability(reliability, folder / "reliability.png")
+    yield folder / "reliability.png", reliability.reason if isinstance(reliability, Absent) else None
+
+
+def save_confusion(confusion: Confusion, file: Path) -> None:
     """Draw the confusion matrix; with more than :data:`SQUARE` classes its largest mistakes as bars.
 
     Args:
-        facts: From :func:`clsbench.evaluation.judging.evaluate`.
+        confusion: From :func:`clsbench.evaluation.metrics.confusion.confusion`.
         file: The PNG; folders above it are made.
-
-    Raises:
-        DataError: if the facts have no confusion matrix, with their reason.
     """
-    confusion = _needed(facts, "confusion", file)
-    classes = [shown(name, NAME) for name in confusion["classes"]]
-    cells = cells_of(confusion)
-    if len(classes) <= SQUARE:
-        _square(facts, classes, cells, file)
-    else:
-        _bars(facts, classes, cells, file)
+    classes = [shown(name, NAME) for name in confusion.classes]
+    draw = _square if len(classes) <= SQUARE else _bars
+    draw(confusion, classes, file)
 
 
-def save_reliability(facts: Mapping[str, Any], file: Path) -> None:
+def save_reliability(reliability: Reliability, file: Path) -> None:
     """Draw the reliability diagram: the accuracy of each bin over its mean confidence, with its interval.
 
     Args:
-        facts: From :func:`clsbench.evaluation.judging.evaluate`.
+        reliability: From :func:`clsbench.evaluation.metrics.calibration.reliability`.
         file: The PNG; folders above it are made.
-
-    Raises:
-        DataError: if the facts have no bins, with their reason.
     """
-    rows, ece = _needed(facts, "reliability", file), find(facts, "ece")
-    start, total = first_confidence(rows), sum(row["count"] for row in rows)
+    rows, start = reliability.bins, first_confidence(reliability)
     with _figure(file, 5.2, 6.4) as figure:
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
         above.plot([start, 1], [start, 1], color="grey", linestyle=":", linewidth=1)
-        spans = [[row["accuracy"] - row["low"] for row in rows], [row["high"] - row["accuracy"] for row in rows]]
-        x, y = [row["confidence"] for row in rows], [row["accuracy"] for row in rows]
+        spans = [[row.accuracy - row.low for row in rows], [row.high - row.accuracy for row in rows]]
+        x, y = [row.confidence for row in rows], [row.accuracy for row in rows]
         above.errorbar(x, y, yerr=np.maximum(spans, 0), fmt="o", markersize=5, linewidth=1.5, color=RIGHT)
         above.set(ylabel="accuracy", xlim=(start, 1.01), ylim=(start, 1.01), aspect="equal")
-        title = (
-            f"reliability: ECE {written(ece.value)}, {total:,} images"
-            if ece.there
-            else f"reliability, {total:,} images"
-        )
+        title = f"reliability: ECE {written(reliability.ece)}, {things(reliability.total, 'image')}"
         above.set_title(title, fontsize=11)
-        borders, left = _remaining(rows, start)
+        borders, shares = zip(*remaining(reliability, start), strict=True)
+        left = [100 * share for share in shares]
         below.fill_between(borders, left, color=RIGHT, alpha=0.3, linewidth=0)
         below.plot(borders, left, color=RIGHT, linewidth=1)
         below.set(xlabel="confidence", ylabel="% of images\nat or above", ylim=(0, 105))
@@ -97,7 +106,7 @@ def save_accuracy_throughput(points: Sequence[tuple[str, float, float, float, fl
         DataError: if there is no model.
     """
     if not points:
-        raise DataError("there is no model with a known throughput", where=file)
+        raise DataError("no model has a known throughput", where=file)
     best, speeds = _unbeaten(points), [speed for *_, speed in points]
     with _figure(file, 7, 4.8) as figure:
         axes = figure.subplots()
@@ -129,29 +138,25 @@ def _figure(file: Path, width: float, height: float) -> Iterator[Figure]:
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     yield figure
-    save_figure(figure, file, dpi=120)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings():
+        # A script that matplotlib's font lacks is drawn as boxes; the HTML report has the names.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(file, dpi=120, format="png")
 
 
-def _needed(facts: Mapping[str, Any], key: str, file: Path) -> Any:
-    found = find(facts, key)
-    if not found.there:
-        raise DataError(f"{file.name} cannot be drawn", got=found.reason)
-    return found.value
-
-
-def _square(facts: Mapping[str, Any], classes: list[str], cells: Any, file: Path) -> None:
+def _square(confusion: Confusion, classes: list[str], file: Path) -> None:
     """Counts, and for few classes percentages of the row; blue is right, orange a mistake."""
-    count = len(classes)
-    support = supports(cells, count)
+    count, cells, support = len(classes), confusion.cells.tolist(), confusion.support.tolist()
     inches = max(3.2, 0.42 * count if count > PERCENTAGES else 0.62 * count)
     with _figure(file, inches + 2.2, inches + 2.0) as figure:
         axes = figure.subplots()
         shares = np.full((2, count, count), np.nan)
-        for label, predicted, times in cells.tolist():
+        for label, predicted, times in cells:
             shares[int(label != predicted), label, predicted] = np.sqrt(times / support[label])
         for layer, colours in zip(shares, ("Blues", "Oranges"), strict=True):
             axes.imshow(layer, cmap=colours, vmin=0, vmax=1.25)
-        for label, predicted, times in cells.tolist():
+        for label, predicted, times in cells:
             share = times / support[label]
             text = f"{times:,}\n{percent(share)}" if count <= PERCENTAGES else f"{times:,}"
             colour = "white" if share > 0.6 else "black"
@@ -161,18 +166,18 @@ def _square(facts: Mapping[str, Any], classes: list[str], cells: Any, file: Path
         axes.set_xticks(range(count), classes, rotation=slant, ha=side, fontsize=8, parse_math=False)
         axes.set_yticks(range(count), classes, fontsize=8, parse_math=False)
         axes.set(xlabel="predicted", ylabel="true")
-        axes.set_title(_title(facts, "confusion matrix"), fontsize=11)
+        axes.set_title(_title(confusion, "confusion matrix"), fontsize=11)
 
 
-def _bars(facts: Mapping[str, Any], classes: list[str], cells: Any, file: Path) -> None:
+def _bars(confusion: Confusion, classes: list[str], file: Path) -> None:
     """The largest mistakes, most frequent on top."""
-    wrong, support = mistakes(cells)[:BARS], supports(cells, len(classes))
+    wrong, support = confusion.mistakes[:BARS], confusion.support.tolist()
     with _figure(file, 8.5, 1.4 + 0.24 * max(4, len(wrong))) as figure:
         axes = figure.subplots()
-        axes.set_title(_title(facts, f"largest confusions of {len(classes):,} classes"), fontsize=11)
+        axes.set_title(_title(confusion, f"largest confusions of {len(classes):,} classes"), fontsize=11)
         if not len(wrong):
             axes.set_axis_off()
-            axes.text(0.5, 0.5, "there is no mistake", ha="center", va="center")
+            axes.text(0.5, 0.5, "no mistakes", ha="center", va="center")
             return
         places = np.arange(len(wrong))
         axes.barh(places, wrong[:, 2], color=WRONG, alpha=0.75)
@@ -199,22 +204,8 @@ def _whole_numbers(axes: Axes) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def _title(facts: Mapping[str, Any], what: str) -> str:
-    top1 = find(facts, "top1")
-    return f"{what}; top-1 {percent(top1.value['value'])}" if top1.there else what
-
-
-def _remaining(rows: Sequence[Mapping[str, Any]], start: float) -> tuple[list[float], list[float]]:
-    """Confidences, and the percentage of images that have at least so much."""
-    total = left = sum(row["count"] for row in rows)
-    borders, shares = [start], [100.0]
-    for row in rows:
-        borders.append(row["from"])
-        shares.append(100 * left / total)
-        left -= row["count"]
-        borders.append(row["to"])
-        shares.append(100 * left / total)
-    return borders, shares
+def _title(confusion: Confusion, what: str) -> str:
+    return f"{what}; top-1 {percent(confusion.accuracy.value)}"
 
 
 def _unbeaten(points: Sequence[tuple[str, float, float, float, float]]) -> set[int]:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from clsbench.evaluation.judging import Evaluation
 from clsbench.evaluation.report.formats import count, fixed, name, number, percent
 
 #: Why there is nothing to tell.
@@ -30,16 +30,16 @@ class Stage:
 
 @dataclass(frozen=True)
 class Speed:
-    """Throughput: facts, stages and the verdict."""
+    """Throughput: titles and numbers, stages and the verdict."""
 
     rows: Rows
     stages: tuple[Stage, ...]
     verdict: str | None
 
 
-def speed(facts: Mapping[str, Any]) -> Speed | None:
+def speed(evaluation: Evaluation) -> Speed | None:
     """The throughput of the run that made the predictions; None where it is not known."""
-    found = _mapping(facts.get("throughput"))
+    found = _mapping(evaluation.manifest.get("throughput"))
     if not found:
         return None
     wanted = {
@@ -61,21 +61,17 @@ def speed(facts: Mapping[str, Any]) -> Speed | None:
     )
 
 
-def provenance(facts: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[tuple[str, Rows]]:
-    """Titled lists of names and values, without those that are not known.
-
-    Args:
-        facts: From :func:`clsbench.evaluation.judging.evaluate`.
-        manifest: Of the predictions file, or empty.
-    """
-    model = _mapping(facts.get("model"))
+def provenance(evaluation: Evaluation) -> list[tuple[str, Rows]]:
+    """Titled lists of names and values, without those that are not known."""
+    manifest = evaluation.manifest
+    model = _mapping(manifest.get("model"))
     card = _mapping(model.get("card"))
     groups = {
         "Model": {
             "file": model.get("file"),
             "SHA-256": model.get("sha256"),
             "network": card.get("model"),
-            "classes": len(facts["classes"]),
+            "classes": len(evaluation.classes),
             "precision": card.get("precision"),
             "temperature": card.get("temperature"),
             "preprocessing": card.get("transform"),
@@ -84,15 +80,15 @@ def provenance(facts: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[tu
             "exported by clsbench": card.get("clsbench_version"),
         },
         "Predictions": {
-            "file": facts.get("predictions"),
-            "images": facts.get("images"),
+            "file": str(evaluation.file),
+            "images": manifest.get("images"),
             "started": manifest.get("started"),
-            "device": facts.get("device"),
+            "device": manifest.get("device"),
             "options": manifest.get("options"),
             "labels": _mapping(manifest.get("labels")).get("source"),
             "machine": manifest.get("machine"),
             "made by clsbench": manifest.get("clsbench"),
-            "evaluated by clsbench": facts.get("clsbench"),
+            "evaluated by clsbench": evaluation.clsbench,
         },
     }
     return [
@@ -100,15 +96,15 @@ def provenance(facts: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[tu
     ]
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
+def _mapping(value: object) -> Mapping[str, object]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _told(value: Any) -> bool:
+def _told(value: object) -> bool:
     return value is not None and value != "" and value != {} and value != []
 
 
-def _brief(value: Any, deep: bool = False) -> str:
+def _brief(value: object, deep: bool = False) -> str:
     """A value on one line, of bounded length."""
     if isinstance(value, Mapping):
         told = [(str(key), item) for key, item in value.items() if _told(item)]

@@ -1,12 +1,18 @@
-"""What the facts say, in plain sentences."""
+"""What an evaluation says, in plain sentences."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
-from clsbench.evaluation.report.formats import count, fixed, name, percent, things
-from clsbench.evaluation.report.found import find
+from clsbench.evaluation.judging import Evaluation
+from clsbench.evaluation.metrics.calibration import Reliability
+from clsbench.evaluation.metrics.confusion import ConfusedPairs
+from clsbench.evaluation.metrics.coverage import CoverageTargets
+from clsbench.evaluation.metrics.label_errors import LabelErrors
+from clsbench.evaluation.metrics.per_class import PerClass
+from clsbench.evaluation.report.formats import count, fixed, name, percent
+from clsbench.predictions.values import Absent, Proportion
+from clsbench.text import things
 
 #: Intervals wider than this deserve a word.
 WIDE = 0.1
@@ -15,101 +21,97 @@ WIDE = 0.1
 GAP = 0.02
 
 
-def sentences(facts: Mapping[str, Any]) -> list[str]:
+def sentences(evaluation: Evaluation) -> list[str]:
     """Answers to: is it good enough, where does it fail, can its confidence be trusted.
-
-    Args:
-        facts: From :func:`clsbench.evaluation.judging.evaluate`.
 
     Returns:
         A few sentences of plain text; names of classes in “ ”.
     """
     parts = (_accuracy, _left_out, _weakest, _confused, _calibration, _automation, _labels)
-    return [sentence for part in parts for sentence in part(facts)]
+    return [sentence for part in parts for sentence in part(evaluation)]
 
 
-def _accuracy(facts: Mapping[str, Any]) -> Iterator[str]:
-    found = find(facts, "top1")
-    if not found.there:
-        yield f"The accuracy is not known: {found.reason}."
+def _accuracy(evaluation: Evaluation) -> Iterator[str]:
+    top1 = evaluation.find("top1", Proportion)
+    if isinstance(top1, Absent):
+        yield f"The accuracy is not known: {top1.reason}."
         return
-    top1 = found.value
     yield (
-        f"{count(top1['correct'])} of {things(top1['total'], 'image')} are classified correctly. On images of this "
-        f"kind the accuracy lies between {percent(top1['low'])} and {percent(top1['high'])} (95 % interval)."
+        f"{count(top1.correct)} of {things(top1.total, 'image')} {_are(top1.correct)} classified correctly. On images "
+        f"of this kind the accuracy lies between {percent(top1.low)} and {percent(top1.high)} (95 % interval)."
     )
-    if top1["high"] - top1["low"] > WIDE:
-        yield "That is a wide range, because the images are few: four times as many would halve it."
+    if top1.high - top1.low > WIDE:
+        yield "That is a wide range because there are few images: four times as many would halve it."
 
 
-def _left_out(facts: Mapping[str, Any]) -> Iterator[str]:
-    counts = facts["counts"]
-    if errors := counts["errors"]:
-        yield f"{things(errors, 'image')} could not be classified, and {_are(errors)} not counted in any number here."
-    if unlabelled := counts["total"] - counts["labelled"]:
-        yield f"{things(unlabelled, 'image')} of {count(counts['total'])} {_have(unlabelled)} no label."
-
-
-def _weakest(facts: Mapping[str, Any]) -> Iterator[str]:
-    found = find(facts, "per_class")
-    present = [(key, row) for key, row in (found.value or {}).items() if row["support"]]
-    if len(present) < 2:
-        return
-    key, row = min(present, key=lambda item: item[1]["f1"])
-    if row["f1"] < 1:
+def _left_out(evaluation: Evaluation) -> Iterator[str]:
+    counts = evaluation.counts
+    if counts.errors:
         yield (
-            f"The weakest class is “{name(key)}”, with F1 {fixed(row['f1'])}: "
-            f"{percent(row['recall'])} of its {things(row['support'], 'image')} {_are(row['support'])} found."
+            f"{things(counts.errors, 'image')} could not be classified and {_are(counts.errors)} "
+            "not counted in any number here."
         )
-    if absent := len(found.value) - len(present):
-        yield f"{things(absent, 'class', 'classes')} of {count(len(found.value))} {_have(absent)} no labelled image."
+    if unlabelled := counts.total - counts.labelled:
+        yield f"{count(unlabelled)} of {things(counts.total, 'image')} {_have(unlabelled)} no label."
 
 
-def _confused(facts: Mapping[str, Any]) -> Iterator[str]:
-    found = find(facts, "confused_pairs")
-    if found.there and found.value["pairs"]:
-        pair = found.value["pairs"][0]
+def _weakest(evaluation: Evaluation) -> Iterator[str]:
+    found = evaluation.find("per_class", PerClass)
+    if isinstance(found, Absent) or len(found.present) < 2:
+        return
+    weakest = min(found.present, key=lambda row: row.f1)
+    if weakest.f1 < 1:
         yield (
-            f"The most frequent mistake: “{name(pair['label'])}” taken for “{name(pair['predicted'])}”, "
-            f"{things(pair['count'], 'time')} ({percent(pair['share'])} of its images)."
+            f"The weakest class is “{name(weakest.name)}”, with F1 {fixed(weakest.f1)}: "
+            f"{percent(weakest.recall)} of its {things(weakest.support, 'image')} {_are(weakest.support)} found."
+        )
+    if absent := len(found.classes) - len(found.present):
+        yield f"{count(absent)} of {things(len(found.classes), 'class', 'classes')} {_have(absent)} no labelled image."
+
+
+def _confused(evaluation: Evaluation) -> Iterator[str]:
+    found = evaluation.find("confused_pairs", ConfusedPairs)
+    if isinstance(found, ConfusedPairs) and found.pairs:
+        pair = found.pairs[0]
+        yield (
+            f"The most frequent mistake: “{name(pair.label)}” taken for “{name(pair.predicted)}”, "
+            f"{things(pair.count, 'time')} ({percent(pair.share)} of its images)."
         )
 
 
-def _calibration(facts: Mapping[str, Any]) -> Iterator[str]:
-    found = find(facts, "reliability")
-    if not found.there:
+def _calibration(evaluation: Evaluation) -> Iterator[str]:
+    found = evaluation.find("reliability", Reliability)
+    if isinstance(found, Absent):
         return
-    total = sum(row["count"] for row in found.value)
-    gap = sum(row["count"] * (row["confidence"] - row["accuracy"]) for row in found.value) / total
-    if abs(gap) < GAP:
-        yield f"On average its confidence is within {abs(gap) * 100:.1f} percentage points of its accuracy."
+    points = f"{abs(found.gap) * 100:.1f} percentage points"
+    if abs(found.gap) < GAP:
+        yield f"On average its confidence is within {points} of its accuracy."
         return
-    direction = "too sure of itself: its confidence is" if gap > 0 else "not sure enough of itself: its confidence is"
-    relation = "above" if gap > 0 else "below"
-    yield f"It is {direction} {abs(gap) * 100:.1f} percentage points {relation} its accuracy on average."
+    word, relation = ("overconfident", "above") if found.gap > 0 else ("underconfident", "below")
+    yield f"It is {word}: on average its confidence is {points} {relation} its accuracy."
 
 
-def _automation(facts: Mapping[str, Any]) -> Iterator[str]:
-    found = find(facts, "coverage_for_accuracy")
-    if not found.there:
+def _automation(evaluation: Evaluation) -> Iterator[str]:
+    found = evaluation.find("coverage_for_accuracy", CoverageTargets)
+    if isinstance(found, Absent):
         return
-    reached = [row for row in found.value if row["threshold"] is not None]
+    reached = [row for row in found.rows if row.row.threshold is not None]
     if not reached:
-        lowest = min(row["target"] for row in found.value)
-        yield f"No confidence from which on it is right for {lowest:.0%} of the images."
+        lowest = min(row.target for row in found.rows)
+        yield f"At no confidence threshold is it right for {lowest:.0%} of the images."
         return
-    best = max(reached, key=lambda row: row["target"])
+    best = max(reached, key=lambda row: row.target)
     yield (
-        f"{percent(best['coverage'])} of the images can be decided at {best['target']:.0%} accuracy: "
-        f"those with a confidence of {fixed(best['threshold'])} or more."
+        f"{percent(best.row.coverage)} of the images can be decided at {best.target:.0%} accuracy: "
+        f"those with a confidence of {fixed(best.row.threshold)} or more."
     )
 
 
-def _labels(facts: Mapping[str, Any]) -> Iterator[str]:
-    found = find(facts, "label_errors")
-    if found.there and found.value["found"]:
-        suspects, share = found.value["found"], percent(found.value["share"])
-        yield f"{things(suspects, 'label')} ({share}) may be wrong and {_are(suspects)} worth a look."
+def _labels(evaluation: Evaluation) -> Iterator[str]:
+    found = evaluation.find("label_errors", LabelErrors)
+    if isinstance(found, LabelErrors) and found.found:
+        share = percent(found.share)
+        yield f"{things(found.found, 'label')} ({share}) may be wrong and {_are(found.found)} worth checking."
 
 
 def _are(number: int) -> str:

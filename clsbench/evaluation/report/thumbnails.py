@@ -1,65 +1,67 @@
-"""The pictures in a report: which it wants, and how they are embedded."""
+"""The thumbnails in a report: which it wants, and how they are embedded."""
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from clsbench.evaluation.judging import Evaluation
+from clsbench.evaluation.metrics.confusion import ConfusedPairs
+from clsbench.evaluation.metrics.label_errors import LabelErrors
+from clsbench.evaluation.metrics.top_losses import TopLosses
 from clsbench.evaluation.report.examples import images_by_cell
-from clsbench.evaluation.report.found import find
 from clsbench.predictions.table import PredictionTable
 
-#: Pictures in the gallery of top losses, in that of label errors, and of each of so many confused pairs.
+#: Images in the gallery of top losses, in that of label errors, and of each of so many confused pairs.
 LOSSES, LABEL_ERRORS, PAIRS, PER_PAIR = 48, 24, 12, 6
 
-#: Pictures a report asks for, and bytes of pictures that it takes.
+#: Thumbnails a report asks for, and bytes of thumbnails that it takes.
 WANTED, BYTES = 300, 1_500_000
 
 
-def wanted_images(facts: Mapping[str, Any], table: PredictionTable | None, *, limit: int = WANTED) -> list[str]:
+def wanted_images(evaluation: Evaluation, table: PredictionTable | None, *, limit: int = WANTED) -> list[str]:
     """Names of the images whose thumbnails a report can use, the most important first.
 
     Top losses, suspected label errors, some of each of the most confused pairs, and then other
     mistakes, which are seen when one clicks into the confusion matrix.
 
     Args:
-        facts: From :func:`clsbench.evaluation.judging.evaluate`.
-        table: That they come from; without it only the facts' own images are wanted.
+        evaluation: That the report is about.
+        table: That it comes from; without it only the images that its metrics name are wanted.
         limit: At most so many.
 
     Returns:
         Names as they stand in the predictions file, each once. A thumbnail of 160 pixels and
         some 4 kB serves well.
     """
-    losses, labels = find(facts, "top_losses"), find(facts, "label_errors")
-    wanted = [row["name"] for row in losses.value[:LOSSES]] if losses.there else []
-    wanted += [row["name"] for row in labels.value["images"][:LABEL_ERRORS]] if labels.there else []
+    losses, labels = evaluation.find("top_losses", TopLosses), evaluation.find("label_errors", LabelErrors)
+    wanted = [image.name for image in losses.images[:LOSSES]] if isinstance(losses, TopLosses) else []
+    wanted += [image.name for image in labels.images[:LABEL_ERRORS]] if isinstance(labels, LabelErrors) else []
     if table is not None:
         cells = images_by_cell(table)
-        for pair in _first_pairs(facts):
+        for pair in _first_pairs(evaluation):
             wanted += [image.name for image in cells.get(pair, [])[:PER_PAIR]]
         wanted += [image.name for (label, predicted), images in cells.items() if label != predicted for image in images]
     return list(dict.fromkeys(wanted))[:limit]
 
 
-def _first_pairs(facts: Mapping[str, Any]) -> Iterable[tuple[int, int]]:
-    found = find(facts, "confused_pairs")
-    index = {title: k for k, title in enumerate(facts["classes"])}
-    pairs = found.value["pairs"][:PAIRS] if found.there else []
-    return [(index[pair["label"]], index[pair["predicted"]]) for pair in pairs]
+def _first_pairs(evaluation: Evaluation) -> Iterable[tuple[int, int]]:
+    found = evaluation.find("confused_pairs", ConfusedPairs)
+    index = {title: k for k, title in enumerate(evaluation.classes)}
+    pairs = found.pairs[:PAIRS] if isinstance(found, ConfusedPairs) else ()
+    return [(index[pair.label], index[pair.predicted]) for pair in pairs]
 
 
 @dataclass(frozen=True)
-class Picture:
-    """An embedded thumbnail: a number that stands for the image, since names are cut, and the data URI."""
+class Thumbnail:
+    """Embedded: a number that stands for the image, since names are cut, and the data URI."""
 
     key: int
     uri: str
 
 
-class Pictures:
+class Thumbnails:
     """Thumbnails, embedded until a budget is used up.
 
     Args:
@@ -83,13 +85,13 @@ class Pictures:
 
     @property
     def left_out(self) -> int:
-        """How many pictures were asked for, were there, and did not fit."""
+        """How many were asked for, were there, and did not fit."""
         return len(self._refused - self._keys.keys())
 
-    def embed(self, name: str) -> Picture | None:
-        """The picture of an image; None where there is no thumbnail, or no room.
+    def embed(self, name: str) -> Thumbnail | None:
+        """The thumbnail of an image; None where there is none, or no room.
 
-        A picture that is shown twice is embedded twice.
+        One that is shown twice is embedded twice.
         """
         data = self._thumbnails.get(name)
         if data is None:
@@ -99,10 +101,10 @@ class Pictures:
             return None
         self._left -= len(data)
         uri = f"data:{_media_type(name, data)};base64,{base64.b64encode(data).decode('ascii')}"
-        return Picture(self._keys.setdefault(name, len(self._keys)), uri)
+        return Thumbnail(self._keys.setdefault(name, len(self._keys)), uri)
 
     def key(self, name: str) -> int | None:
-        """The number of an image whose picture is embedded."""
+        """The number of an image whose thumbnail is embedded."""
         return self._keys.get(name)
 
 
@@ -113,4 +115,4 @@ def _media_type(name: str, data: bytes) -> str:
         return "image/webp"
     if data[:8] == b"\x89PNG\r\n\x1a\n":
         return "image/png"
-    raise ValueError(f"the thumbnail of {name!r} is no JPEG, WebP or PNG: it begins with {data[:8]!r}")
+    raise ValueError(f"the thumbnail of {name!r} is not a JPEG, WebP or PNG: it begins with {data[:8]!r}")

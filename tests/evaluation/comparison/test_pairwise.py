@@ -11,13 +11,13 @@ from statsmodels.stats.multitest import multipletests
 
 from clsbench.errors import DataError, OptionError
 from clsbench.evaluation.comparison.pairwise import Answers, compare, p_text, verdict
-from clsbench.evaluation.intervals import wilson
+from clsbench.predictions.values import wilson
 
 CLASSES = ("ant", "bee", "cat", "dog")
 
 
 def flipping(total, lost, gained, *, accuracy=0.8, seed=0):
-    """Labels and two models of which the second has `lost` images less right and `gained` more."""
+    """Labels and two models of which the second has `lost` images minus right and `gained` more."""
     labels = np.random.default_rng(seed).integers(0, len(CLASSES), total)
     a = (labels + (np.arange(total) >= round(accuracy * total))) % len(CLASSES)
     b = a.copy()
@@ -152,16 +152,16 @@ def test_json_is_plain():
         (
             (10_000, 40, 44),
             "A and B are equivalent within 0.5 points, and no difference can be shown "
-            "(B less A: 0.04 points, 95 % interval, p = 0.744).",
+            "(B minus A: 0.04 points, 95 % interval, p = 0.744).",
         ),
         (
             (10_000, 200, 230),
-            "No difference between A and B can be shown (B less A: 0.30 points, 95 % interval, p = 0.162). "
+            "No difference between A and B can be shown (B minus A: 0.30 points, 95 % interval, p = 0.162). "
             "B is not worse, within 0.5 points, but may be better by more than that.",
         ),
         (
             (200, 5, 3),
-            "No difference between A and B can be shown (B less A: -1.0 points, 95 % interval, p = 0.727), "
+            "No difference between A and B can be shown (B minus A: -1.0 points, 95 % interval, p = 0.727), "
             "nor that they are equivalent within 0.5 points; these images show that only within 4.1 points.",
         ),
     ],

@@ -31,31 +31,33 @@ def test_models_are_ordered_by_accuracy_and_share_a_rank_that_nothing_takes_from
     got = rank(*models({"poor": 0.5, "good": 0.901, "also good": 0.9, "fair": 0.8}))
     assert [(model.name, model.rank) for model in got.models][2:] == [("fair", 3), ("poor", 4)]
     assert {(model.name, model.rank) for model in got.models[:2]} == {("good", 1), ("also good", 1)}
-    assert [model.correct for model in got.models] == sorted((m.correct for m in got.models), reverse=True)
+    assert [model.accuracy.correct for model in got.models] == sorted(
+        (m.accuracy.correct for m in got.models), reverse=True
+    )
 
 
-def test_every_duel_is_a_mcnemar_corrected_by_holm():
+def test_every_pair_is_a_mcnemar_corrected_by_holm():
     labels, answers = models({"a": 0.8, "b": 0.81, "c": 0.83, "d": 0.83}, total=2000)
     got = rank(labels, answers)
     hits = {model.name: model.predicted == labels for model in answers}
-    assert len(got.duels) == 6
-    assert {frozenset((d.a, d.b)) for d in got.duels} == {frozenset(pair) for pair in combinations("abcd", 2)}
+    assert len(got.pairs) == 6
+    assert {frozenset((d.a, d.b)) for d in got.pairs} == {frozenset(pair) for pair in combinations("abcd", 2)}
     tables = [
-        [[0, np.sum(hits[duel.a] & ~hits[duel.b])], [np.sum(hits[duel.b] & ~hits[duel.a]), 0]] for duel in got.duels
+        [[0, np.sum(hits[pair.a] & ~hits[pair.b])], [np.sum(hits[pair.b] & ~hits[pair.a]), 0]] for pair in got.pairs
     ]
     p_values = [mcnemar(table, exact=True).pvalue for table in tables]
     rejected, adjusted, *_ = multipletests(p_values, method="holm")
-    assert [duel.p_value for duel in got.duels] == pytest.approx(p_values, rel=1e-9)
-    assert [duel.p_adjusted for duel in got.duels] == pytest.approx(adjusted.tolist(), rel=1e-9)
-    assert [duel.significant for duel in got.duels] == rejected.tolist()
-    assert all(duel.flips.difference <= 0 for duel in got.duels)
+    assert [pair.p_value for pair in got.pairs] == pytest.approx(p_values, rel=1e-9)
+    assert [pair.p_adjusted for pair in got.pairs] == pytest.approx(adjusted.tolist(), rel=1e-9)
+    assert [pair.significant for pair in got.pairs] == rejected.tolist()
+    assert all(pair.flips.difference <= 0 for pair in got.pairs)
 
 
 def test_a_rank_counts_the_models_shown_to_be_better():
     # b is neither shown to be worse than a nor better than c; a is shown to be better than c.
     got = rank(*from_hits(c=[(90, 1), (10, 0)], b=[(95, 1), (5, 0)], a=[(100, 1)]))
     assert [(model.name, model.rank) for model in got.models] == [("a", 1), ("b", 1), ("c", 2)]
-    assert [(duel.a, duel.b) for duel in got.duels if duel.significant] == [("a", "c")]
+    assert [(pair.a, pair.b) for pair in got.pairs if pair.significant] == [("a", "c")]
     assert got.to_json()["verdict"] == (
         "a and b share the first rank: no difference between them can be shown; c is worse than at least one of them."
     )
@@ -77,10 +79,10 @@ def test_a_model_that_the_second_beats_does_not_share_its_rank_though_the_first_
     # b has all of d's images right and 15 more; a has the most, but quite other ones.
     labels, answers = from_hits(d=[(700, 1), (300, 0)], b=[(715, 1), (285, 0)], a=[(100, 0), (720, 1), (180, 0)])
     got = rank(labels, answers)
-    assert [(model.name, model.correct, model.rank) for model in got.models] == [
+    assert [(model.name, model.accuracy.correct, model.rank) for model in got.models] == [
         ("a", 720, 1), ("b", 715, 1), ("d", 700, 2)
     ]  # fmt: skip
-    assert [(duel.a, duel.b) for duel in got.duels if duel.significant] == [("b", "d")]
+    assert [(pair.a, pair.b) for pair in got.pairs if pair.significant] == [("b", "d")]
 
 
 def test_one_image_ranks_nothing():
@@ -102,4 +104,4 @@ def test_json_is_plain():
 
 def test_equal_models_are_rarely_told_apart():
     found = [rank(*models(dict.fromkeys("abcd", 0.9), total=1000, seed=seed)) for seed in range(400)]
-    assert np.mean([any(duel.significant for duel in ranking.duels) for ranking in found]) <= 0.055
+    assert np.mean([any(pair.significant for pair in ranking.pairs) for ranking in found]) <= 0.055

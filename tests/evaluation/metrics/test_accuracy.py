@@ -3,16 +3,21 @@ import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, top_k_accuracy_score
 
-from clsbench.evaluation.metrics.accuracy import accuracy
-from clsbench.predictions.block import Predictions
-from clsbench.predictions.outcomes import OutcomeCollector
+from clsbench.evaluation.metrics import accuracy as module
+from clsbench.predictions.block import OutcomeCollector, Predictions
+from clsbench.predictions.values import json_of
+
+
+def accuracy(outcomes):
+    """Its values as JSON."""
+    return json_of(module.accuracy(outcomes))
 
 
 def outcomes(labels, logits):
     labels, logits = np.asarray(labels), np.asarray(logits, np.float32)
     collector = OutcomeCollector(tuple(f"class {k}" for k in range(logits.shape[1])))
     names = [str(i) for i in range(len(labels))]
-    collector.add(Predictions(names, logits, [None] * len(labels), labels))
+    collector.add(Predictions(names, labels, logits, [None] * len(labels)))
     return collector.outcomes()
 
 

@@ -4,8 +4,14 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score, precision_recall_fscore_support
 
-from clsbench.evaluation.metrics.averages import averages
-from clsbench.evaluation.metrics.per_class import per_class
+from clsbench.evaluation.metrics import averages as module
+from clsbench.evaluation.metrics.per_class import per_class as measured
+from clsbench.predictions.values import json_of
+
+
+def averages(outcomes, **options):
+    """Its values as JSON."""
+    return json_of(module.averages(outcomes, **options))
 
 
 def test_balanced_accuracy_is_sklearns(outcomes):
@@ -24,4 +30,4 @@ def test_means_are_sklearns_over_the_classes_that_have_images(outcomes, kind):
 
 
 def test_the_macro_mean_is_that_of_the_per_class_metric(bare):
-    assert averages(bare)["macro"] == per_class(bare)["macro"]
+    assert averages(bare)["macro"] == json_of(measured(bare))["macro"]

@@ -2,7 +2,21 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix
 
-from clsbench.evaluation.metrics.confusion import DENSE, build, confusion
+from clsbench.evaluation.metrics import confusion as module
+from clsbench.evaluation.metrics.confusion import DENSE
+from clsbench.predictions.values import json_of
+
+
+def confusion(outcomes, **options):
+    """Its values as JSON."""
+    return json_of(module.confusion(outcomes, **options))
+
+
+def build(**options):
+    """The metric with options; its values as JSON."""
+    metric = module.build(**options)
+    return lambda outcomes: json_of(metric(outcomes))
+
 
 #: scikit-learn tells whoever gives it one class that this is strange.
 pytestmark = pytest.mark.filterwarnings("ignore:A single label was found")

@@ -6,8 +6,14 @@ import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score
 
-from clsbench.evaluation.absence import reason_of
-from clsbench.evaluation.metrics.coverage import TARGETS, THRESHOLDS, coverage
+from clsbench.evaluation.metrics import coverage as module
+from clsbench.evaluation.metrics.coverage import TARGETS, THRESHOLDS
+from clsbench.predictions.values import json_of
+
+
+def coverage(outcomes, **options):
+    """Its values as JSON."""
+    return json_of(module.coverage(outcomes, **options))
 
 
 def test_each_threshold_by_counting(outcomes):
@@ -53,5 +59,5 @@ def test_unknown_confidences_are_a_reason(outcomes):
     confidence = outcomes.confidence.copy()
     confidence[0] = math.nan
     got = coverage(replace(outcomes, confidence=confidence))
-    assert "1 images" in reason_of(got["coverage"])
-    assert reason_of(got["coverage_for_accuracy"])
+    assert "known for 1 image" in got["coverage"]["reason"]
+    assert got["coverage_for_accuracy"]["reason"]

@@ -3,9 +3,15 @@ import pytest
 from cleanlab.count import compute_confident_joint
 from cleanlab.filter import find_label_issues
 
-from clsbench.evaluation.absence import reason_of
-from clsbench.evaluation.metrics.label_errors import label_errors, suspects
+from clsbench.evaluation.metrics import label_errors as module
+from clsbench.evaluation.metrics.label_errors import suspects
 from clsbench.predictions import spill
+from clsbench.predictions.values import json_of
+
+
+def label_errors(outcomes, **options):
+    """Its values as JSON."""
+    return json_of(module.label_errors(outcomes, **options))
 
 
 def cleanlabs(labels, probabilities):
@@ -81,5 +87,5 @@ def test_the_table_names_images_and_both_probabilities(outcomes_of):
 
 
 def test_without_probabilities_or_names_there_is_a_reason(bare, case, outcomes_of):
-    assert "--probabilities" in reason_of(label_errors(bare)["label_errors"])
-    assert "names" in reason_of(label_errors(outcomes_of(*case, names=False))["label_errors"])
+    assert "--probabilities" in label_errors(bare)["label_errors"]["reason"]
+    assert "names" in label_errors(outcomes_of(*case, names=False))["label_errors"]["reason"]

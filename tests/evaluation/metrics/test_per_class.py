@@ -2,7 +2,13 @@ import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import classification_report
 
-from clsbench.evaluation.metrics.per_class import per_class
+from clsbench.evaluation.metrics import per_class as module
+from clsbench.predictions.values import json_of
+
+
+def per_class(outcomes, **options):
+    """Its values as JSON."""
+    return json_of(module.per_class(outcomes, **options))
 
 
 def test_every_number_is_that_of_the_classification_report(outcomes):

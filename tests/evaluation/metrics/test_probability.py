@@ -8,8 +8,20 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss, log_loss
 
 from clsbench.errors import OptionError
-from clsbench.evaluation.absence import reason_of
-from clsbench.evaluation.metrics.probability import build, probability
+from clsbench.evaluation.metrics import probability as module
+from clsbench.predictions.values import json_of
+from clsbench.text import things
+
+
+def probability(outcomes, **options):
+    """Its values as JSON."""
+    return json_of(module.probability(outcomes, **options))
+
+
+def build(**options):
+    """The metric with options; its values as JSON."""
+    metric = module.build(**options)
+    return lambda outcomes: json_of(metric(outcomes))
 
 
 def test_log_loss_is_sklearns(case, outcomes):
@@ -82,14 +94,14 @@ def test_a_zero_for_the_true_class_costs_what_float64_allows(outcomes_of):
 
 def test_without_all_probabilities_only_brier_is_missing(bare):
     got = probability(bare)
-    assert "--probabilities" in reason_of(got["brier"])
+    assert "--probabilities" in got["brier"]["reason"]
     assert {"log_loss", "ece"} == {name for name, value in got.items() if isinstance(value, float)}
 
 
 def test_unknown_confidences_are_a_reason(outcomes):
     unknown = np.full(len(outcomes.labels), np.nan)
     got = probability(replace(outcomes, confidence=unknown, label_confidence=unknown, probabilities=None))
-    assert all(f"{len(unknown)} images" in reason_of(got[name]) for name in ("log_loss", "ece", "reliability"))
+    assert all(things(len(unknown), "image") in got[name]["reason"] for name in ("log_loss", "ece", "reliability"))
 
 
 def test_the_number_of_bins_is_an_option(outcomes):

@@ -4,16 +4,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from clsbench.evaluation.absence import reason_of
-from clsbench.evaluation.metrics.roc_auc import area, roc_auc
+from clsbench.evaluation.metrics import roc_auc as module
+from clsbench.evaluation.metrics.roc_auc import area
+from clsbench.predictions.values import json_of
+
+
+def roc_auc(outcomes, **options):
+    """Its values as JSON."""
+    return json_of(module.roc_auc(outcomes, **options))
 
 
 def test_areas_are_sklearns_where_they_are_defined(case, outcomes):
     labels, probabilities = case
     got = roc_auc(outcomes)
     if len(set(labels.tolist())) == 1:
-        assert "two classes" in reason_of(got["roc_auc"])
-        assert "two classes" in reason_of(got["roc_auc_per_class"])
+        assert "two classes" in got["roc_auc"]["reason"]
+        assert "two classes" in got["roc_auc_per_class"]["reason"]
         return
     for k, value in enumerate(got["roc_auc_per_class"].values()):
         positive = labels == k
@@ -45,4 +51,4 @@ def test_ties_count_half(pairs):
 
 
 def test_without_all_probabilities_there_is_a_reason(bare):
-    assert "--probabilities" in reason_of(roc_auc(bare)["roc_auc"])
+    assert "--probabilities" in roc_auc(bare)["roc_auc"]["reason"]

@@ -3,8 +3,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from clsbench.evaluation.absence import reason_of
-from clsbench.evaluation.metrics.top_losses import top_losses
+from clsbench.evaluation.metrics import top_losses as module
+from clsbench.predictions.values import json_of
+
+
+def top_losses(outcomes, **options):
+    """Its values as JSON."""
+    return json_of(module.top_losses(outcomes, **options))
 
 
 def test_they_are_the_mistakes_greatest_loss_first(case, outcomes):
@@ -41,4 +46,4 @@ def test_what_is_not_known_is_none_and_comes_last(outcomes_of):
 
 
 def test_without_names_there_is_a_reason(bare):
-    assert "names" in reason_of(top_losses(bare)["top_losses"])
+    assert "names" in top_losses(bare)["top_losses"]["reason"]

@@ -6,7 +6,7 @@ import csv
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clsbench.evaluation.judging import METRICS, evaluate
+from clsbench import builtin
+from clsbench.evaluation.judging import Counts, Evaluation, judge
+from clsbench.predictions.metric import run_metrics
 from clsbench.predictions.reading import read_predictions
 from clsbench.predictions.table import PredictionTable
-from clsbench.testing import installed
 
-BUILT_IN = [(name, installed("metric", name).build()) for name in METRICS]
+BUILT_IN = [(component.name, component.build()) for component in builtin.register_metrics()]
 
 #: Elements without content, which are never closed.
 VOID = {"meta", "link", "img", "input", "br", "hr"}
@@ -85,14 +86,19 @@ def parse() -> type[Page]:
 
 @dataclass(frozen=True)
 class Judged:
-    """A predictions file and its facts."""
+    """A predictions file and what was said of it."""
 
-    facts: dict[str, Any]
+    evaluation: Evaluation
     table: PredictionTable
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What ``evaluate --json`` says."""
+        return self.evaluation.to_json()
 
-@pytest.fixture
-def judge(tmp_path: Path) -> Iterator[Callable[..., Judged]]:
+
+@pytest.fixture(name="judge")
+def _judge(tmp_path: Path) -> Iterator[Callable[..., Judged]]:
     """judge(classes, rows, manifest=…): write rows of (path, label, {class: probability} or reason) and judge them."""
     with ExitStack() as stack:
 
@@ -112,15 +118,15 @@ def judge(tmp_path: Path) -> Iterator[Callable[..., Judged]]:
             facts = {"model": {"file": "m.onnx", "card": {"classes": classes}}, **(manifest or {})}
             file.with_name("preds.csv.json").write_text(json.dumps(facts), encoding="utf-8")
             table = stack.enter_context(read_predictions(file))
-            return Judged(evaluate(table, BUILT_IN), table)
+            return Judged(judge(table, BUILT_IN), table)
 
         yield judged
 
 
 @pytest.fixture
-def measure() -> Callable[[PredictionTable], dict[str, Any]]:
-    """measure(table): its facts by the built-in metrics."""
-    return lambda table: evaluate(table, BUILT_IN)
+def measure() -> Callable[..., Evaluation]:
+    """measure(table, more): judged by the built-in metrics and by more."""
+    return lambda table, more=(): judge(table, [*BUILT_IN, *more])
 
 
 @pytest.fixture
@@ -140,30 +146,30 @@ def birds(judge: Callable[..., Judged]) -> Judged:
 
 
 @pytest.fixture
-def facts_of() -> Callable[..., dict[str, Any]]:
-    """facts_of(outcomes): the facts without a file."""
+def evaluation_of() -> Callable[..., Evaluation]:
+    """evaluation_of(outcomes, metrics): an evaluation without a file."""
 
-    def facts(outcomes: Any) -> dict[str, Any]:
+    def evaluated(outcomes: Any, metrics: Any = BUILT_IN) -> Evaluation:
         count = len(outcomes.labels)
-        metrics: dict[str, Any] = {}
-        for _, metric in BUILT_IN:
-            metrics |= metric(outcomes)
-        return {
-            "schema": 1,
-            "clsbench": "0",
-            "predictions": "preds.csv",
-            "images": None,
-            "model": None,
-            "classes": list(outcomes.classes),
-            "counts": {"total": count, "ok": count, "errors": 0, "labelled": count, "judged": count},
-            "metrics": metrics,
-            "metric_errors": {},
-            "notes": [],
-            "device": None,
-            "throughput": None,
-        }
+        return Evaluation(
+            file=Path("preds.csv"),
+            classes=outcomes.classes,
+            counts=Counts(count, count, 0, count, count),
+            metrics=run_metrics(outcomes, metrics),
+        )
 
-    return facts
+    return evaluated
+
+
+@pytest.fixture
+def changed() -> Callable[..., Evaluation]:
+    """changed(evaluation, {key: value}, …): with other values of metrics, and other fields."""
+
+    def change(evaluation: Evaluation, values: Mapping[str, object], **fields: Any) -> Evaluation:
+        metrics = replace(evaluation.metrics, values={**evaluation.metrics.values, **values})
+        return replace(evaluation, metrics=metrics, **fields)
+
+    return change
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ def visit(browser, tmp_path):
 
     def opened(judged, *, thumbnails=None, **options):
         file = tmp_path / "report.html"
-        write_report(file, judged.facts, judged.table, thumbnails=thumbnails)
+        write_report(file, judged.evaluation, judged.table, thumbnails=thumbnails)
         context = browser.new_context(**options)
         context.set_default_timeout(10_000)
         contexts.append(context)
@@ -132,7 +132,7 @@ def test_the_matrix_is_one_stop_for_the_tab_key_and_arrows_move_inside(visit, bi
 
 
 def test_from_a_class_to_a_pair_and_back(visit, birds):
-    page = visit(birds, thumbnails=dict.fromkeys(wanted_images(birds.facts, birds.table), PIXEL))
+    page = visit(birds, thumbnails=dict.fromkeys(wanted_images(birds.evaluation, birds.table), PIXEL))
     page.locator("#per-class tbody th button", has_text="crake").click()
     title = page.locator("dialog h2")
     assert title.inner_text() == "crake"
@@ -178,7 +178,7 @@ def test_hostile_names_stay_text_wherever_one_clicks(visit, judge):
     classes = [EVIL, f"'\"{EVIL}", "{{ 7 * 7 }}"]
     rows = [(f"{EVIL}{k}.jpg", classes[k % 2], {classes[k % 3]: 0.9, classes[(k + 1) % 3]: 0.1}) for k in range(30)]
     judged = judge(classes, [*rows, (f"{EVIL}x", EVIL, EVIL)], {"images": EVIL, "device": {EVIL: EVIL}})
-    page = visit(judged, thumbnails=dict.fromkeys(wanted_images(judged.facts, judged.table), PIXEL))
+    page = visit(judged, thumbnails=dict.fromkeys(wanted_images(judged.evaluation, judged.table), PIXEL))
     for button in page.locator("main button:visible").all():
         button.hover()
         button.click()

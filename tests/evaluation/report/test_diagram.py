@@ -1,14 +1,16 @@
+from dataclasses import replace
+
 import pytest
 
+from clsbench.evaluation.metrics.calibration import Reliability, ReliabilityBin
 from clsbench.evaluation.report.diagram import BARS, HEIGHT, LEFT, SIDE, TOP, diagram, first_confidence
-from clsbench.evaluation.report.found import find
 
 
 def bin_of(start, end, count, accuracy):
-    return {
-        "from": start, "to": end, "count": count, "confidence": (start + end) / 2, "accuracy": accuracy,
-        "low": accuracy - 0.05, "high": min(1.0, accuracy + 0.05),
-    }  # fmt: skip
+    return ReliabilityBin(
+        start, end, count, confidence=(start + end) / 2, accuracy=accuracy, low=accuracy - 0.05,
+        high=min(1.0, accuracy + 0.05),
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -16,8 +18,7 @@ def bin_of(start, end, count, accuracy):
     [(0.03, 0.0, 6), (0.2, 0.2, 5), (0.55, 0.5, 6), (0.62, 0.6, 5), (0.85, 0.8, 5), (0.999, 0.9, 6)],
 )
 def test_the_axes_begin_below_everything_and_end_at_one(least, start, marks):
-    rows = [bin_of(least, 1.0, 10, 1.0)]
-    rows[0]["low"] = least
+    rows = Reliability((replace(bin_of(least, 1.0, 10, 1.0), low=least),))
     assert first_confidence(rows) == start
     ticks = diagram(rows).ticks
     assert len(ticks) == marks
@@ -27,7 +28,7 @@ def test_the_axes_begin_below_everything_and_end_at_one(least, start, marks):
 
 
 def test_bins_stand_where_their_numbers_say():
-    plot = diagram([bin_of(0.5, 0.7, 25, 0.6), bin_of(0.8, 1.0, 75, 0.95)])
+    plot = diagram(Reliability((bin_of(0.5, 0.7, 25, 0.6), bin_of(0.8, 1.0, 75, 0.95))))
     first, second = plot.bins
     assert (first.x, first.y) == pytest.approx((LEFT + SIDE * 0.2, TOP + SIDE * 0.8))
     assert second.top == pytest.approx(TOP)
@@ -39,9 +40,8 @@ def test_bins_stand_where_their_numbers_say():
     assert heights == pytest.approx([1, 1, 0.75, 0.75, 0])
 
 
-def test_degenerate_bins_stay_inside(outcomes, facts_of):
-    found = find(facts_of(outcomes), "reliability")
-    plot = diagram(found.value)
+def test_degenerate_bins_stay_inside(outcomes, evaluation_of):
+    plot = diagram(evaluation_of(outcomes).find("reliability", Reliability))
     edge = 1e-9
     for point in plot.bins:
         assert LEFT - edge <= point.x <= LEFT + SIDE + edge

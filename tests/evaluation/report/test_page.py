@@ -3,6 +3,7 @@ import hashlib
 import json
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clsbench.errors import DataError
+from clsbench.evaluation.judging import judge
+from clsbench.evaluation.metrics.confusion import SHOWN
 from clsbench.evaluation.report import render_report, wanted_images, write_report
 from clsbench.evaluation.report.formats import figure, fixed, percent
-from clsbench.predictions.cells import Names
-from clsbench.predictions.manifest import Manifest
+from clsbench.predictions.metric import Column, Shown, ShownMetric
+from clsbench.predictions.names import Names
 from clsbench.predictions.reading import read_predictions
-from clsbench.predictions.spill import MEMORY_LIMIT, Spill
+from clsbench.predictions.spill import MEMORY_LIMIT, Scratch
 from clsbench.predictions.table import PredictionTable
+from clsbench.predictions.values import Absent, Proportion
 
 SECTIONS = ["summary", "classes", "confusion", "losses", "labels", "confidence", "errors", "throughput", "provenance"]
 
@@ -42,8 +46,27 @@ def rows(classes, *, prefix="", reason="damaged"):
     return [*answers, (f"{prefix}bad", classes[0], reason)]
 
 
+def broken(words):
+    """A metric that fails."""
+
+    def fails(outcomes):
+        raise ValueError(words)
+
+    return fails
+
+
+def hostile(words):
+    """A metric whose keys, texts and declarations are these words."""
+    values = {words: 1.5, "grade": words, "share": Proportion.of(1, 2), "rows": [(words, 1)]}
+    shown = (
+        Shown("share", "proportion", words, words),
+        Shown("rows", "table", words, words, columns=(Column(words, width=9), Column(words))),
+    )
+    return ShownMetric(lambda outcomes: values, shown)
+
+
 def render(judged, **options):
-    return render_report(judged.facts, judged.table, **options)
+    return render_report(judged.evaluation, judged.table, **options)
 
 
 def test_the_page_is_well_formed_and_has_every_section(birds, parse):
@@ -107,7 +130,7 @@ def test_the_per_class_table_is_worst_first_and_knows_what_is_not_defined(birds,
         places.append((text.index(line), row["f1"]))
     assert [f1 for _, f1 in sorted(places)] == sorted(f1 for _, f1 in places)
     assert "firecrest\n0\n–\n–\n–\n–\n–" in text
-    assert "1 class of 6 has no labelled image" in text
+    assert "1 of 6 classes has no labelled image" in text
 
 
 def test_the_confusion_matrix_and_what_is_behind_it_are_those_of_the_facts(birds, parse):
@@ -130,12 +153,12 @@ def test_the_confusion_matrix_and_what_is_behind_it_are_those_of_the_facts(birds
 def test_unreadable_images_stand_there_with_their_reasons(birds, parse):
     text = parse(render(birds)).text
     assert "auk/broken.jpg\nthe file is empty (0 bytes)\neider/half.jpg\ntruncated" in text
-    assert "2 images could not be classified, and are not counted in any number here." in text
-    assert "1 image of 303 has no label." in text
+    assert "2 images could not be classified and are not counted in any number here." in text
+    assert "1 of 303 images has no label." in text
 
 
 def test_nothing_is_asked_for_from_elsewhere(birds, parse, thumbnail):
-    html = render(birds, thumbnails={name: thumbnail() for name in wanted_images(birds.facts, birds.table)})
+    html = render(birds, thumbnails={name: thumbnail() for name in wanted_images(birds.evaluation, birds.table)})
     page = parse(html)
     links = [
         attributes[name] for _, attributes in page.elements for name in ("src", "href", "srcset", "action", "data")
@@ -162,18 +185,18 @@ def test_only_our_script_may_run(birds, parse):
     json.loads(data)
 
 
-def test_names_reasons_and_manifests_cannot_become_markup(judge, parse):
+def test_names_reasons_and_manifests_cannot_become_markup(judge, parse, measure):
     shapes = []
     for classes, evil in ((HARMLESS, "harmless"), (HOSTILE, " ".join(HOSTILE))):
         speed = {"images_per_second": 7, "verdict": evil, "read_ms_per_image": 1}
         manifest = {"images": evil, "started": evil, "throughput": speed, "device": {evil: evil}}
         manifest["model"] = {"file": evil, "card": {"classes": classes, "model": {"name": evil}}}
         judged = judge(classes, rows(classes, prefix=evil, reason=evil), manifest)
-        judged.facts["notes"].append(evil)
-        judged.facts["metrics"][evil] = 1.5
-        judged.facts["metric_errors"][evil] = evil
-        names = wanted_images(judged.facts, judged.table)
-        page = parse(render(judged, title=evil, thumbnails=dict.fromkeys(names, b"\xff\xd8\xff")))
+        table = replace(judged.table, notes=(*judged.table.notes, evil))
+        evaluation = measure(table, [(evil, broken(evil)), ("acme/evil", hostile(evil))])
+        names = wanted_images(evaluation, table)
+        thumbnails = dict.fromkeys(names, b"\xff\xd8\xff")
+        page = parse(render_report(evaluation, table, title=evil, thumbnails=thumbnails))
         shapes.append(page.shape)
     assert shapes[0] == shapes[1]
     assert not [name for _, names in shapes[1] for name in names if name.startswith("on")]
@@ -208,12 +231,14 @@ def test_bytes_that_are_no_text_are_shown_as_escapes(judge, parse):
 
 
 def test_metrics_that_are_missing_leave_their_reason(birds, parse):
-    facts = birds.facts | {"metrics": {}, "metric_errors": {"confusion": "ZeroDivisionError: no such luck"}}
-    page = parse(render_report(facts, birds.table))
+    def fails(outcomes):
+        raise ZeroDivisionError("no such luck")
+
+    page = parse(render_report(judge(birds.table, [("confusion", ShownMetric(fails, SHOWN))]), birds.table))
     assert [attributes["id"] for tag, attributes in page.elements if tag == "section"] == SECTIONS
     assert page.text.count("the metric confusion failed: ZeroDivisionError: no such luck") == 2
-    for metric in ("accuracy", "averages", "per-class", "top-losses", "label-errors", "probability", "coverage"):
-        assert f"the metric {metric} was not asked for" in page.text
+    for key in ("top1", "macro", "per_class", "top_losses", "label_errors", "reliability", "coverage"):
+        assert f"no metric gave {key}" in page.text
     assert page.data["cells"] == []
 
 
@@ -227,45 +252,46 @@ def test_a_file_of_classes_alone_says_what_it_lacks(tmp_path, parse, measure):
     assert "the predictions have no manifest beside them" in text
 
 
-def test_what_plugins_measure_stands_beside_ours(birds, parse):
-    more = {"cost": 12.34567, "grade": "B", "curve": [1, 2], "gone": {"reason": "no luck"}}
-    more["top3"] = {"value": 0.875, "low": 0.8, "high": 0.9, "correct": 7, "total": 8}
-    text = parse(render_report(birds.facts | {"metrics": birds.facts["metrics"] | more}, birds.table)).text
+def test_what_plugins_measure_is_listed_beside_ours(birds, parse, measure):
+    more = {"cost": 12.34567, "grade": "B", "curve": [1, 2], "gone": Absent("no luck")}
+    more["share"] = {"value": 0.875, "low": 0.8, "high": 0.9, "correct": 7, "total": 8}
+    text = parse(render_report(measure(birds.table, [("acme/more", lambda outcomes: more)]), birds.table)).text
     assert "cost\nfrom a plugin\n12.35" in text
     assert "grade\nfrom a plugin\nB" in text
     assert "curve\nfrom a plugin\nmore than one number: see evaluate --json" in text
     assert "gone\nfrom a plugin\nno luck" in text
-    assert "Top-3\n87.50%\n80.00% – 90.00%\n7 of 8" in text
+    assert "share\n87.50%\n80.00% – 90.00%\n7 of 8" in text
 
 
 @pytest.mark.parametrize("with_everything", [True, False])
-def test_degenerate_predictions_have_a_page_too(outcomes, bare, with_everything, facts_of, parse):
-    facts = facts_of(outcomes if with_everything else bare)
-    page = parse(render_report(json.loads(json.dumps(facts))))
+def test_degenerate_predictions_have_a_page_too(outcomes, bare, with_everything, evaluation_of, parse):
+    evaluation = evaluation_of(outcomes if with_everything else bare)
+    page = parse(render_report(evaluation))
+    facts = evaluation.to_json()
     assert percent(facts["metrics"]["top1"]["value"]) in page.text
     assert "None" not in page.text
     assert "this page was made" in page.text or facts["metrics"]["confusion"].get("cells")
 
 
-def test_pictures_are_embedded_where_they_are_given(birds, parse, thumbnail):
-    wanted = wanted_images(birds.facts, birds.table)
+def test_thumbnails_are_embedded_where_they_are_given(birds, parse, thumbnail):
+    wanted = wanted_images(birds.evaluation, birds.table)
     page = parse(render(birds, thumbnails={name: thumbnail() for name in wanted}))
-    pictures = [attributes for tag, attributes in page.elements if tag == "img"]
+    shown = [attributes for tag, attributes in page.elements if tag == "img"]
     losses = [row["name"] for row in birds.facts["metrics"]["top_losses"][:48]]
-    assert {attributes["alt"] for attributes in pictures} >= set(losses)
-    keys = {attributes["data-picture"] for attributes in pictures} | page.data["pictures"].keys()
+    assert {attributes["alt"] for attributes in shown} >= set(losses)
+    keys = {attributes["data-thumbnail"] for attributes in shown} | page.data["thumbnails"].keys()
     listed = {str(key) for *_, images in page.data["images"] for key in images[2::3] if key is not None}
     assert listed <= keys
-    assert "There are no pictures" not in page.text
+    assert "There are no images" not in page.text
     assert not [1 for tag, _ in parse(render(birds)).elements if tag == "img"]
-    assert "There are no pictures in this report" in parse(render(birds)).text
+    assert "There are no images in this report" in parse(render(birds)).text
 
 
-def test_pictures_that_do_not_fit_are_counted(birds, parse, thumbnail):
-    wanted = wanted_images(birds.facts, birds.table)
+def test_thumbnails_that_do_not_fit_are_counted(birds, parse, thumbnail):
+    wanted = wanted_images(birds.evaluation, birds.table)
     page = parse(render(birds, thumbnails={name: thumbnail(200_000) for name in wanted}))
     assert len(page.source) < 3_000_000
-    assert re.search(r"\d+ pictures were left out to keep this file small", page.text)
+    assert re.search(r"\d+ images were left out to keep this file small", page.text)
 
 
 def big(count, classes, accuracy=0.5):
@@ -280,16 +306,18 @@ def big(count, classes, accuracy=0.5):
         file=Path("big.csv"), names=Names(names), classes=tuple(f"n{k:08d} some class" for k in range(classes)),
         labels=labels.astype(np.int32), ranked=predicted.astype(np.int32)[:, None], confidence=confidence,
         label_confidence=np.where(predicted == labels, confidence, 1 - confidence), probabilities=None, errors={},
-        manifest=Manifest(), notes=(), spill=Spill(MEMORY_LIMIT),
+        manifest={}, notes=(), scratch=Scratch(MEMORY_LIMIT),
     )  # fmt: skip
 
 
 @pytest.mark.parametrize(("count", "classes"), [(10_000, 1000), (10_000, 10), (200_000, 1000)])
 def test_many_images_and_classes_stay_small_and_quick(count, classes, parse, thumbnail, measure):
     table = big(count, classes)
-    facts = measure(table)
+    evaluation = measure(table)
     start = time.monotonic()
-    html = render_report(facts, table, thumbnails={name: thumbnail(5000) for name in wanted_images(facts, table)})
+    html = render_report(
+        evaluation, table, thumbnails={name: thumbnail(5000) for name in wanted_images(evaluation, table)}
+    )
     assert time.monotonic() - start < 10
     assert len(html.encode()) < 5_000_000
     page = parse(html)
@@ -302,12 +330,12 @@ def test_many_images_and_classes_stay_small_and_quick(count, classes, parse, thu
 def test_a_report_is_written_whole_or_not_at_all(tmp_path, birds):
     file = tmp_path / "made" / "report.html"
     for title in ("Äpfel", "Birnen"):
-        write_report(file, birds.facts, birds.table, title=title)
+        write_report(file, birds.evaluation, birds.table, title=title)
         assert file.read_bytes() == render(birds, title=title).encode()
     assert [path.name for path in file.parent.iterdir()] == ["report.html"]
     (tmp_path / "folder").mkdir()
     for impossible in (tmp_path / "folder", file / "below"):
         with pytest.raises(DataError, match="the report cannot be written"):
-            write_report(impossible, birds.facts)
+            write_report(impossible, birds.evaluation)
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["folder", "made"]
     assert not list(tmp_path.rglob("*.partial"))

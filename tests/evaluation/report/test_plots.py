@@ -1,12 +1,20 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
 from clsbench.errors import DataError
-from clsbench.evaluation.metrics.calibration import expected_calibration_error, reliability
-from clsbench.evaluation.metrics.confusion import confusion
-from clsbench.evaluation.report.plots import BARS, save_accuracy_throughput, save_confusion, save_reliability
+from clsbench.evaluation.metrics.calibration import reliability
+from clsbench.evaluation.metrics.confusion import Confusion
+from clsbench.evaluation.report.plots import (
+    BARS,
+    save_accuracy_throughput,
+    save_confusion,
+    save_plots,
+    save_reliability,
+)
 from clsbench.predictions.outcomes import Outcomes
 
 
@@ -19,17 +27,11 @@ def drawn(monkeypatch):
     return figures
 
 
-def facts(classes, labels, predicted, confidence=None):
-    """The facts that a plot needs."""
+def confusion(classes, labels, predicted):
+    """The confusion that a plot shows."""
     labels, predicted = np.asarray(labels), np.asarray(predicted)
     unknown = np.full(len(labels), np.nan)
-    outcomes = Outcomes(tuple(classes), labels, predicted[:, None], unknown, unknown)
-    metrics = dict(confusion(outcomes))
-    metrics["top1"] = {"value": float((labels == predicted).mean())}
-    if confidence is not None:
-        metrics["reliability"] = reliability(np.asarray(confidence), labels == predicted)
-        metrics["ece"] = expected_calibration_error(metrics["reliability"])
-    return {"classes": list(classes), "metrics": metrics}
+    return Confusion.of(Outcomes(tuple(classes), labels, predicted[:, None], unknown, unknown))
 
 
 def size(file):
@@ -45,7 +47,7 @@ def texts(axes):
 
 def test_few_classes_are_a_square_with_counts_and_percentages(tmp_path, drawn):
     file = tmp_path / "made" / "confusion.png"
-    save_confusion(facts(["cat", "dog"], [0, 0, 0, 0, 1], [0, 0, 0, 1, 1]), file)
+    save_confusion(confusion(["cat", "dog"], [0, 0, 0, 0, 1], [0, 0, 0, 1, 1]), file)
     assert size(file)
     (axes,) = drawn[0].axes
     assert texts(axes) == ["3\n75.00%", "1\n25.00%", "1\n100.00%"]
@@ -60,7 +62,7 @@ def test_thirty_classes_are_a_square_and_more_are_bars(tmp_path, drawn):
     for count in (30, 31):
         labels = random.integers(0, count, 4000)
         predicted = np.where(random.random(4000) < 0.7, labels, random.integers(0, count, 4000))
-        save_confusion(facts([f"class {k}" for k in range(count)], labels, predicted), tmp_path / f"{count}.png")
+        save_confusion(confusion([f"class {k}" for k in range(count)], labels, predicted), tmp_path / f"{count}.png")
     square, bars = (figure.axes[0] for figure in drawn)
     assert len(square.get_yticklabels()) == 30
     assert len(bars.patches) == BARS
@@ -70,7 +72,7 @@ def test_a_thousand_classes_show_their_largest_confusions(tmp_path, drawn):
     labels = [3] * 10 + [4] * 8 + list(range(1000))
     predicted = [7] * 9 + [3] + [999] * 5 + [4] * 3 + list(range(1000))
     file = tmp_path / "confusion.png"
-    save_confusion(facts([f"class {k}" for k in range(1000)], labels, predicted), file)
+    save_confusion(confusion([f"class {k}" for k in range(1000)], labels, predicted), file)
     (axes,) = drawn[0].axes
     names = [label.get_text() for label in axes.get_yticklabels()]
     assert names == ["class 3 → class 7", "class 4 → class 999"]
@@ -81,14 +83,14 @@ def test_a_thousand_classes_show_their_largest_confusions(tmp_path, drawn):
 
 
 def test_many_classes_without_a_mistake_say_so(tmp_path, drawn):
-    save_confusion(facts([f"c{k}" for k in range(40)], range(40), range(40)), tmp_path / "c.png")
-    assert texts(drawn[0].axes[0]) == ["there is no mistake"]
+    save_confusion(confusion([f"c{k}" for k in range(40)], range(40), range(40)), tmp_path / "c.png")
+    assert texts(drawn[0].axes[0]) == ["no mistakes"]
 
 
 @pytest.mark.parametrize("count", [3, 40])
 def test_names_are_neither_mathematics_nor_endless(tmp_path, drawn, count):
     classes = ["$\\frac{1$", "x" * 300, "猫\u202e\n犬", *(f"c{k}" for k in range(count - 3))]
-    save_confusion(facts(classes, [0, 1, 2, 0], [1, 2, 0, 0]), tmp_path / "c.png")
+    save_confusion(confusion(classes, [0, 1, 2, 0], [1, 2, 0, 0]), tmp_path / "c.png")
     labels = "\n".join(label.get_text() for label in drawn[0].axes[0].get_yticklabels())
     assert "$\\frac{1$" in labels
     assert "x" * 11 + "…" + "x" * 12 in labels
@@ -99,39 +101,40 @@ def test_the_reliability_diagram_holds_the_bins(tmp_path, drawn):
     random = np.random.default_rng(1)
     confidence = random.beta(4, 1, 500)
     labels = (random.random(500) > confidence).astype(int)
-    given = facts(["a", "b"], labels, np.zeros(500, int), confidence)
+    given = reliability(confidence, labels == 0)
     save_reliability(given, tmp_path / "reliability.png")
     above, below = drawn[0].axes
-    rows = given["metrics"]["reliability"]
+    rows = given.bins
     (points, _, (spans,)) = above.containers[0]
-    assert points.get_xdata() == pytest.approx([row["confidence"] for row in rows])
-    assert points.get_ydata() == pytest.approx([row["accuracy"] for row in rows])
+    assert points.get_xdata() == pytest.approx([row.confidence for row in rows])
+    assert points.get_ydata() == pytest.approx([row.accuracy for row in rows])
     ends = np.array([segment[:, 1] for segment in spans.get_segments()])
-    assert ends == pytest.approx(np.array([[row["low"], row["high"]] for row in rows]))
-    assert above.get_title() == f"reliability: ECE {given['metrics']['ece']:.4g}, 500 images"
+    assert ends == pytest.approx(np.array([[row.low, row.high] for row in rows]))
+    assert above.get_title() == f"reliability: ECE {given.ece:.4g}, 500 images"
     shares = below.lines[0].get_ydata()
     assert (shares[0], shares[-1]) == (100, 0)
     assert (np.diff(shares) <= 0).all()
 
 
 def test_plots_hold_in_degenerate_cases(outcomes, tmp_path):
-    given = facts(outcomes.classes, outcomes.labels, outcomes.predicted, outcomes.confidence)
-    save_confusion(given, tmp_path / "c.png")
-    save_reliability(given, tmp_path / "r.png")
+    save_confusion(Confusion.of(outcomes), tmp_path / "c.png")
+    save_reliability(reliability(outcomes.confidence, outcomes.predicted == outcomes.labels), tmp_path / "r.png")
     assert min(size(tmp_path / "c.png")) > 200
     assert min(size(tmp_path / "r.png")) > 200
 
 
-def test_what_is_missing_is_told_with_its_reason(tmp_path):
-    given = {"classes": ["a"], "metrics": {"reliability": {"reason": "the confidence is not known for 2 images"}}}
-    with pytest.raises(DataError, match=r"r\.png cannot be drawn") as caught:
-        save_reliability(given, tmp_path / "r.png")
-    assert "the confidence is not known for 2 images" in str(caught.value)
-    with pytest.raises(DataError, match="the metric confusion was not asked for"):
-        save_confusion(given, tmp_path / "c.png")
-    with pytest.raises(DataError, match="no model with a known throughput"):
+def test_what_is_missing_is_told_with_its_reason(tmp_path, bare, evaluation_of):
+    unknown = np.full(len(bare.labels), np.nan)
+    outcomes = replace(bare, confidence=unknown)
+    drawn = dict(save_plots(evaluation_of(outcomes), tmp_path))
+    assert drawn[tmp_path / "confusion.png"] is None
+    assert "the confidence is not known for" in drawn[tmp_path / "reliability.png"]
+    assert [file.name for file in tmp_path.iterdir()] == ["confusion.png"]
+    missing = dict(save_plots(evaluation_of(outcomes, []), tmp_path / "new"))
+    assert missing[tmp_path / "new" / "confusion.png"] == "no metric gave confusion"
+    with pytest.raises(DataError, match="no model has a known throughput"):
         save_accuracy_throughput([], tmp_path / "t.png")
-    assert list(tmp_path.iterdir()) == []
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_accuracy_and_throughput_join_the_models_that_nothing_beats(tmp_path, drawn):

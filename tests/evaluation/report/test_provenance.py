@@ -1,8 +1,12 @@
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clsbench.evaluation.judging import Counts, Evaluation
 from clsbench.evaluation.report.provenance import provenance, speed
+from clsbench.predictions.metric import Metrics
 
 THROUGHPUT = {
     "images_per_second": 255.34,
@@ -16,6 +20,15 @@ THROUGHPUT = {
     "verdict": "model-bound: …",
 }
 
+
+def evaluation(**manifest):
+    """Of two classes, with this manifest."""
+    counts = Counts(0, 0, 0, 0, 0)
+    return Evaluation(
+        file=Path("p.csv"), classes=("a", "b"), counts=counts, metrics=Metrics(), manifest=manifest, clsbench="0.1.0"
+    )
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
@@ -24,7 +37,7 @@ JSON = st.recursive(
 
 
 def test_throughput_is_written_as_infer_writes_it():
-    found = speed({"throughput": THROUGHPUT})
+    found = speed(evaluation(throughput=THROUGHPUT))
     assert found.rows == [
         ("images/s overall", "255.3"),
         ("images/s in steady state", "271.9"),
@@ -37,8 +50,8 @@ def test_throughput_is_written_as_infer_writes_it():
         ("inference", "5.00", 100),
     ]
     assert found.verdict == "model-bound: …"
-    assert speed({"throughput": None}) is None
-    assert speed({}) is None
+    assert speed(evaluation(throughput=None)) is None
+    assert speed(evaluation()) is None
 
 
 def test_provenance_tells_model_device_and_files():
@@ -48,12 +61,12 @@ def test_provenance_tells_model_device_and_files():
         "transform": {"size": [8, 8], "exif": True},
         "parity": {},
     }
-    facts = {
-        "clsbench": "0.1.0", "predictions": "p.csv", "images": "/photos", "classes": ["a", "b"],
-        "model": {"file": "m.onnx", "sha256": "12ab", "card": card}, "device": {"device": "cpu", "indices": []},
+    manifest = {
+        "images": "/photos", "model": {"file": "m.onnx", "sha256": "12ab", "card": card},
+        "device": {"device": "cpu", "indices": []}, "started": "2026-11-20", "clsbench": "0.0.9",
+        "labels": {"source": "folders"}, "options": {"batch": 8},
     }  # fmt: skip
-    manifest = {"started": "2026-11-20", "clsbench": "0.0.9", "labels": {"source": "folders"}, "options": {"batch": 8}}
-    (model, rows), (predictions, more) = provenance(facts, manifest)
+    (model, rows), (predictions, more) = provenance(evaluation(**manifest))
     assert (model, predictions) == ("Model", "Predictions")
     assert dict(rows) == {
         "file": "m.onnx",
@@ -79,9 +92,10 @@ def test_provenance_tells_model_device_and_files():
     model=JSON, device=JSON, throughput=JSON | st.dictionaries(st.sampled_from(list(THROUGHPUT)), JSON), manifest=JSON
 )
 def test_whatever_stands_in_a_manifest_it_is_bounded_text(model, device, throughput, manifest):
-    facts = {"classes": ["a", "b"], "model": model, "device": device, "throughput": throughput}
-    found = speed(facts)
+    more = manifest if isinstance(manifest, dict) else {}
+    given = evaluation(**{**more, "model": model, "device": device, "throughput": throughput})
+    found = speed(given)
     texts = [text for row in (found.rows if found else ()) for text in row]
-    for title, rows in provenance(facts, manifest if isinstance(manifest, dict) else {}):
+    for title, rows in provenance(given):
         texts += [title, *(text for row in rows for text in row)]
     assert all(isinstance(text, str) and len(text) <= 700 for text in texts)

@@ -81,8 +81,8 @@
     push(takenAs, predicted, [label, count]);
   }
   const images = new Map(data.images.map(([label, predicted, listed]) => [`${label},${predicted}`, listed]));
-  const sources = new Map(Object.entries(data.pictures));
-  for (const image of all("img[data-picture]")) sources.set(image.dataset.picture, image.src);
+  const sources = new Map(Object.entries(data.thumbnails));
+  for (const image of all("img[data-thumbnail]")) sources.set(image.dataset.thumbnail, image.src);
 
   const quoted = (index) => `“${data.classes[index]}”`;
 
@@ -93,11 +93,11 @@
   }
 
   function card(name, confidence, key) {
-    const picture = sources.has(key)
+    const thumbnail = sources.has(key)
       ? make("img", { src: sources.get(key), alt: name })
-      : make("span", { className: "no-picture", textContent: "no picture" });
+      : make("span", { className: "no-thumbnail", textContent: "no image" });
     const figures = make("dl", {}, make("div", {}, make("dt", { textContent: "probability" }), make("dd", { textContent: confidence })));
-    return make("li", { className: "card" }, picture, figures, make("p", { className: "path", textContent: short(name), title: name }));
+    return make("li", { className: "card" }, thumbnail, figures, make("p", { className: "path", textContent: short(name), title: name }));
   }
 
   function line(name, confidence) {
@@ -109,11 +109,11 @@
     const named = [];
     for (let at = 0; at < listed.length; at += 3) named.push([listed[at], listed[at + 1], String(listed[at + 2])]);
     const count = counts.get(`${label},${predicted}`) ?? 0;
-    const pictured = named.some(([, , key]) => sources.has(key));
+    const illustrated = named.some(([, , key]) => sources.has(key));
     const body = [make("p", { className: "lead", textContent: label === predicted ? "The least sure first, with the probability of the predicted class." : "The least probable label first, with the probability of the predicted class." })];
     if (named.length) {
-      const entries = named.map((image) => (pictured ? card(...image) : line(...image)));
-      body.push(make("ul", { className: pictured ? "gallery" : "listed" }, ...entries));
+      const entries = named.map((image) => (illustrated ? card(...image) : line(...image)));
+      body.push(make("ul", { className: illustrated ? "gallery" : "listed" }, ...entries));
     }
     if (named.length < count) {
       body.push(make("p", { className: "note", textContent: `${grouped(named.length)} of ${grouped(count)} are listed here; the predictions file has all of them.` }));
