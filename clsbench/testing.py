@@ -26,9 +26,8 @@ from clsbench.hookspecs import Component
 from clsbench.images.loader import ImageLoader
 from clsbench.options import option_types
 from clsbench.predictions.block import Predictions
-from clsbench.predictions.outcomes import Outcomes
-from clsbench.predictions.block import Predictions
 from clsbench.predictions.metric import run_metrics
+from clsbench.predictions.outcomes import Outcomes
 from clsbench.registry import Registry
 from clsbench.transform import ImageTransform
 

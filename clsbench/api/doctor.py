@@ -27,7 +27,9 @@ class Diagnosis:
     def verdict(self) -> str:
         """All of it in one sentence."""
         missing = [check.name for check in self.checks if check.status == "absent"]
-        found = f"{len(self.faults)} at fault: {', '.join(self.faults)}" if self.faults else "everything installed works"
+        found = (
+            f"{len(self.faults)} at fault: {', '.join(self.faults)}" if self.faults else "everything installed works"
+        )
         return f"{found}; not available here: {', '.join(missing)}" if missing else found
 
     def to_json(self) -> dict[str, Any]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from clsbench.api.components import Options, choose, metric_names
 from clsbench.api.observer import Observer
@@ -85,11 +84,11 @@ def open_table(
 
 def judge(table: PredictionTable, metrics: Sequence[str], options: Options, observer: Observer) -> Evaluation:
     """All metrics of a table."""
-    from clsbench.evaluation.judging import evaluate as judged
+    from clsbench.evaluation.judging import judge as judge_table
 
     chosen = choose({"metric": [*metric_names("evaluate"), *metrics]}, options)["metric"]
     observer.stage("evaluating")
-    found = judged(table, [(c.name, c.build()) for c in chosen])
+    found = judge_table(table, [(c.name, c.build()) for c in chosen])
     for name, reason in found.metrics.errors.items():
         observer.warn(f"metric {name} failed: {reason}")
     return found

@@ -63,9 +63,7 @@ def export(
         raise OptionError("export takes a run or --model, not both", got=f"{run} and --model {model}")
     if not model and (pretrained or weights or options):
         raise OptionError("--pretrained, --weights and --with need --model", hint="a run has its own weights")
-    trained = (
-        _as_it_is(model, pretrained, weights, options) if model else _from_run(run, images is not None, observer)
-    )
+    trained = _as_it_is(model, pretrained, weights, options) if model else _from_run(run, images is not None, observer)
     file = Path(out) if out is not None else trained.out
     entries, labels = trained.entries, trained.labels
     if images is not None:
@@ -74,9 +72,7 @@ def export(
     observer.note(f"exporting {trained.name}, then comparing it on {len(shown)} images")
     observer.stage("exporting")
     backend = registry().resolve("backend", "onnxruntime")
-    return export_model(
-        trained.classifier, trained.card, shown, file, lambda trial: backend.build(trial, "cpu"), gate
-    )
+    return export_model(trained.classifier, trained.card, shown, file, lambda trial: backend.build(trial, "cpu"), gate)
 
 
 @dataclass(frozen=True)

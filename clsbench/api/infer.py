@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -84,9 +84,9 @@ def infer(
     from clsbench.inference.job import JobSpec
     from clsbench.inference.result import InferenceResult, Tally
     from clsbench.machine import available_cores
-    from clsbench.predictions.manifest import write_manifest
+    from clsbench.predictions.arrow import ArrowCollector
+    from clsbench.predictions.manifest import LabelOrigin, write_manifest
     from clsbench.predictions.metric import run_metrics
-    from clsbench.predictions.writers import ArrowCollector
 
     observer = observer or Observer()
     target = Path(out) if out is not None else None
@@ -124,10 +124,10 @@ def infer(
     )
     writers = [c.asked(probabilities=probabilities).offered(topk=topk) for c in picked["writer"]]
     sinks: list[Callable[[], Any]] = [partial(w.build, target, card) for w in writers]
-    rows = ArrowCollector(card, topk=topk, probabilities=probabilities) if keep_rows else None
+    rows = ArrowCollector(card.classes, topk=topk, probabilities=probabilities) if keep_rows else None
     tally, started = Tally(card.classes), datetime.now(UTC)
     runner: Executor = picked["executor"][0].build()
-    _consume(runner, spec, source, truth, [*sinks, *([lambda: rows] if rows else [])], tally, observer)
+    _consume(runner, spec, source, truth, [*sinks, *([partial(nullcontext, rows)] if rows else [])], tally, observer)
     outcomes = tally.outcomes()
     measured = run_metrics(outcomes, [(c.name, c.build()) for c in picked["metric"]])
     for name, reason in measured.errors.items():
@@ -144,15 +144,14 @@ def infer(
         topk=topk,
         fast_decode=fast_decode,
         options=tuple(option_texts(options)),
-        label_source=truth.source,
-        label_notes=truth.notes,
+        labels=LabelOrigin(truth.source, truth.notes),
         counts=tally.counts(),
         first_error=tally.first_error,
         metrics=measured,
         rows=rows.table() if rows else None,
     )
     if target is not None:
-        write_manifest(target, result.to_json())
+        write_manifest(target, result.manifest)
         observer.note(f"written: {target} and {target.name}.json")
     return result
 
@@ -210,10 +209,12 @@ def _consume(
     observer.stage("images", len(source.entries))
     import numpy as np
 
+    from clsbench.inference.job import run_job
+
     labels = np.array(truth.index, np.int64)
     opened: list[Any] | None = None
     with ExitStack() as stack:
-        blocks = stack.enter_context(closing(executor.run(spec, source.entries)))
+        blocks = stack.enter_context(closing(run_job(executor, spec, source.entries)))
         for block in blocks:
             if opened is None:
                 if executor.execution is not None:

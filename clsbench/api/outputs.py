@@ -20,6 +20,8 @@ def check_output(out: Path | None, option: str, suffix: str, inputs: Iterable[Pa
     if out.is_dir():
         raise DataError("the output is a folder", where=option, got=out, expected=f"a {suffix} file")
     if out.suffix.lower() != suffix:
-        raise OptionError("the output has the wrong suffix", where=option, got=out, expected=f"a path ending in {suffix}")
+        raise OptionError(
+            "the output has the wrong suffix", where=option, got=out, expected=f"a path ending in {suffix}"
+        )
     if any(out.resolve() == file.resolve() for file in inputs):
         raise DataError("the output would overwrite an input", where=option, got=out, hint="choose another path")

@@ -19,7 +19,9 @@ def datasets(
     data: Annotated[Path | None, typer.Argument(metavar="[DATA]", help="Its folder or file, if it needs one.")] = None,
     run: Annotated[str | None, typer.Option(metavar="NAME", help="The dataset of this run, split as it was.")] = None,
     split: Annotated[str, typer.Option(help="With --write: the split.")] = "test",
-    write: Annotated[Path | None, typer.Option(metavar="DIR", help="Write a split's images into class folders.")] = None,
+    write: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write a split's images into class folders.")
+    ] = None,
     val_fraction: ValFraction = None,
     test_fraction: TestFraction = None,
     folds: Folds = None,

@@ -15,8 +15,22 @@ import typer
 
 from clsbench import __version__
 from clsbench.cli import (  # fmt: skip
-    bench, compare, datasets, demo, doctor, evaluate, export, find_lr, infer, inspect, models, plugins, report, runs,
-    show, train,
+    bench,
+    compare,
+    datasets,
+    demo,
+    doctor,
+    evaluate,
+    export,
+    find_lr,
+    infer,
+    inspect,
+    models,
+    plugins,
+    report,
+    runs,
+    show,
+    train,
 )
 from clsbench.errors import ClsbenchError
 from clsbench.text import printable

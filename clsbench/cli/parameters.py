@@ -9,7 +9,11 @@ import typer
 
 With = Annotated[
     list[str] | None,
-    typer.Option("--with", metavar="NAME.KEY=VALUE", help="An option of a component, such as model.width=64 or confusion.min_count=5."),
+    typer.Option(
+        "--with",
+        metavar="NAME.KEY=VALUE",
+        help="An option of a component, such as model.width=64 or confusion.min_count=5.",
+    ),
 ]
 Json = Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write the same facts as JSON; - for stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes on stderr.")]

@@ -11,7 +11,8 @@ from clsbench import __version__
 from clsbench.errors import DataError
 from clsbench.evaluation.metrics.per_class import PerClass
 from clsbench.evaluation.metrics.roc_auc import ClassAreas
-from clsbench.predictions.metric import SCHEMA, Metric, Metrics, run_metrics
+from clsbench.predictions.manifest import SCHEMA, Manifest
+from clsbench.predictions.metric import Metric, Metrics, run_metrics
 from clsbench.predictions.table import PredictionTable
 from clsbench.predictions.values import Absent
 
@@ -22,7 +23,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Counts:
+class ImageCounts:
     """Images of a predictions file.
 
     Args:
@@ -50,16 +51,16 @@ class Evaluation:
         counts: Of images.
         metrics: What the metrics gave, and which failed.
         notes: On reading the file, for people.
-        manifest: What ``infer`` wrote beside the file, as JSON that anyone may have edited; empty without.
+        manifest: What ``infer`` wrote beside the file; empty without.
         clsbench: The version that judged.
     """
 
     file: Path
     classes: tuple[str, ...]
-    counts: Counts
+    counts: ImageCounts
     metrics: Metrics
     notes: tuple[str, ...] = ()
-    manifest: Mapping[str, object] = field(default_factory=dict)
+    manifest: Manifest = field(default_factory=Manifest)
     clsbench: str = __version__
 
     def find(self, key: str, kind: type[T]) -> T | Absent:
@@ -92,19 +93,20 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """What ``evaluate --json`` holds; the keys are stable, see README."""
+        told = self.manifest.to_json()
         return {
             "schema": SCHEMA,
             "clsbench": self.clsbench,
             "predictions": str(self.file),
-            "images": self.manifest.get("images"),
-            "model": self.manifest.get("model"),
+            "images": told.get("images"),
+            "model": told.get("model"),
             "classes": list(self.classes),
             "counts": asdict(self.counts),
             "metrics": self.metrics.to_json(),
             "metric_errors": dict(self.metrics.errors),
             "notes": list(self.notes),
-            "device": self.manifest.get("device"),
-            "throughput": self.manifest.get("throughput"),
+            "device": told.get("device"),
+            "throughput": told.get("throughput"),
         }
 
 
@@ -124,7 +126,7 @@ def judge(table: PredictionTable, metrics: Iterable[tuple[str, Metric]]) -> Eval
     return Evaluation(
         file=table.file,
         classes=tuple(table.classes),
-        counts=Counts(len(table.names), ok, len(table.names) - ok, labelled, len(outcomes.labels)),
+        counts=ImageCounts(len(table.names), ok, len(table.names) - ok, labelled, len(outcomes.labels)),
         metrics=run_metrics(outcomes, metrics),
         notes=tuple(table.notes),
         manifest=table.manifest,

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from clsbench.images.entries import Entry
 from clsbench.errors import ClsbenchError, PluginError
+from clsbench.images.entries import Entry
 from clsbench.images.loader import ImageLoader
 from clsbench.inference.backend import Backend, classify
 from clsbench.inference.timing import StageClock

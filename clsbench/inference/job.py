@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Protocol
 
 from clsbench.card import ModelCard
-from clsbench.images.entries import Entry
 from clsbench.errors import PluginError
 from clsbench.guard import Guarded, Opener
+from clsbench.images.entries import Entry
 from clsbench.images.loader import ImageLoader
 from clsbench.inference.backend import Backend, DeviceInfo, Plan, open_backend
 from clsbench.inference.timing import Timing

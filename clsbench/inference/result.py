@@ -6,7 +6,7 @@ import platform
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from clsbench import __version__
 from clsbench.card import ModelCard
@@ -14,25 +14,13 @@ from clsbench.inference.job import Execution
 from clsbench.machine import available_cores
 from clsbench.model_file import model_hash
 from clsbench.predictions.block import Predictions
-from clsbench.predictions.metric import SCHEMA, Metrics
+from clsbench.predictions.manifest import Counts, Json, LabelOrigin, Manifest, ModelIdentity, Throughput
+from clsbench.predictions.metric import Metrics
 from clsbench.predictions.outcomes import OutcomeCollector, Outcomes
 from clsbench.tabular import Tabular
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-
-@dataclass(frozen=True, kw_only=True)
-class Counts:
-    """How many images there were, could not be classified, and had a label."""
-
-    total: int
-    errors: int
-    labelled: int
-
-    def to_json(self) -> dict[str, int]:
-        """Plain values."""
-        return {"total": self.total, "ok": self.total - self.errors, "errors": self.errors, "labelled": self.labelled}
 
 
 class Tally:
@@ -59,7 +47,7 @@ class Tally:
 
     def counts(self) -> Counts:
         """How many there were."""
-        return Counts(total=self.total, errors=self.errors, labelled=self.labelled)
+        return Counts(total=self.total, ok=self.total - self.errors, errors=self.errors, labelled=self.labelled)
 
     def outcomes(self) -> Outcomes | None:
         """Of the labelled and classified images; None without any."""
@@ -79,8 +67,7 @@ class InferenceResult(Tabular):
         execution: Device, plan and timing.
         executor: Which executor ran it, qualified.
         topk, fast_decode, options: As they were asked for.
-        label_source: Where the labels came from: ``class folders``, a file, or None.
-        label_notes: What the user should know about them.
+        labels: Where the labels came from, and what the user should know about them.
         counts: Of images.
         first_error: The first reason why an image was not classified.
         metrics: Of the labelled images; empty without any.
@@ -97,8 +84,7 @@ class InferenceResult(Tabular):
     topk: int
     fast_decode: bool
     options: tuple[str, ...]
-    label_source: str | None
-    label_notes: tuple[str, ...]
+    labels: LabelOrigin
     counts: Counts
     first_error: str | None
     metrics: Metrics
@@ -116,30 +102,35 @@ class InferenceResult(Tabular):
             raise DataError("the rows of this job were not kept", where=self.out, hint="infer with keep_rows=True")
         return self.rows
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values with stable keys, see README."""
-        plan = self.execution.plan.to_json()
-        return {
-            "schema": SCHEMA,
-            "clsbench": __version__,
-            "started": self.started.isoformat(timespec="seconds"),
-            "images": self.images,
-            "model": {"file": str(self.model), "sha256": model_hash(self.model), "card": self.card.to_json()},
-            "device": self.execution.device.to_json(),
-            "options": {
-                **plan,
+    @property
+    def manifest(self) -> Manifest:
+        """What is written beside the predictions file."""
+        timing = self.execution.timing
+        return Manifest(
+            clsbench=__version__,
+            started=self.started.isoformat(timespec="seconds"),
+            images=self.images,
+            model=ModelIdentity(file=str(self.model), sha256=model_hash(self.model), card=self.card.to_json()),
+            device=self.execution.device.to_json(),
+            options={
+                **self.execution.plan.to_json(),
                 "executor": self.executor,
                 "topk": self.topk,
                 "fast_decode": self.fast_decode,
                 "with": list(self.options),
             },
-            "labels": {"source": self.label_source, "notes": list(self.label_notes)},
-            "counts": self.counts.to_json(),
-            **self.metrics.to_json(),
-            "throughput": self.execution.timing.to_json() if self.execution.timing else {},
-            "machine": {
+            labels=self.labels,
+            counts=self.counts,
+            metrics=self.metrics.to_json(),
+            metric_errors=dict(self.metrics.errors),
+            throughput=Throughput.from_json(timing.to_json()) if timing else None,
+            machine={
                 "cores": available_cores(),
                 "platform": platform.platform(),
                 "python": platform.python_version(),
             },
-        }
+        )
+
+    def to_json(self) -> dict[str, Json]:
+        """The same as plain values with stable keys, see README."""
+        return self.manifest.to_json()

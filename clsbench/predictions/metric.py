@@ -11,9 +11,6 @@ from clsbench.errors import PluginError
 from clsbench.predictions.outcomes import Outcomes
 from clsbench.predictions.values import Absent, Proportion, Value, json_of
 
-#: The version of the facts in ``--json`` and the manifest.
-SCHEMA = 1
-
 #: Where a value can be shown: the tables of ``infer``, those of ``evaluate``, and the HTML report.
 PLACES = ("infer", "evaluate", "report")
 

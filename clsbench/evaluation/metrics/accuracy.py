@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from clsbench.predictions.outcomes import RANKED, Outcomes
 from clsbench.predictions.metric import Shown, ShownMetric
+from clsbench.predictions.outcomes import RANKED, Outcomes
 from clsbench.predictions.values import Proportion
 
 DEPTHS = range(1, RANKED + 1)

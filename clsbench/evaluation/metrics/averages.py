@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from clsbench.evaluation.metrics.per_class import Averages, PerClass, per_class
-from clsbench.predictions.outcomes import Outcomes
 from clsbench.predictions.metric import Shown, ShownMetric
+from clsbench.predictions.outcomes import Outcomes
 
 
 def build() -> ShownMetric:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clsbench.predictions.outcomes import Outcomes
 from clsbench.predictions.metric import Column, Row, Shown, ShownMetric
+from clsbench.predictions.outcomes import Outcomes
 from clsbench.predictions.values import Proportion, Value
 from clsbench.text import things
 

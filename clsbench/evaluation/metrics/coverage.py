@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clsbench.predictions.outcomes import Outcomes
 from clsbench.predictions.metric import Column, Row, Shown, ShownMetric
+from clsbench.predictions.outcomes import Outcomes
 from clsbench.predictions.values import Absent, Value, wilson
 from clsbench.text import things
 

@@ -16,8 +16,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from clsbench.predictions.outcomes import Outcomes
 from clsbench.predictions.metric import NO_NAMES, NO_PROBABILITIES, Column, Row, Shown, ShownMetric
+from clsbench.predictions.outcomes import Outcomes
 from clsbench.predictions.spill import parts
 from clsbench.predictions.values import Value
 from clsbench.text import things

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from clsbench.predictions.outcomes import Outcomes
 from clsbench.predictions.metric import Column, Row, Shown, ShownMetric
+from clsbench.predictions.outcomes import Outcomes
 from clsbench.predictions.values import Value, wilson
 
 #: With more classes than this, ``evaluate`` shows the worst and the best of them, and ``infer`` the worst.

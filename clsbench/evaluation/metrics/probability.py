@@ -8,8 +8,8 @@ import numpy as np
 
 from clsbench.errors import OptionError
 from clsbench.evaluation.metrics.calibration import Reliability, reliability
-from clsbench.predictions.outcomes import Outcomes
 from clsbench.predictions.metric import NO_PROBABILITIES, Shown, ShownMetric
+from clsbench.predictions.outcomes import Outcomes
 from clsbench.predictions.spill import parts
 from clsbench.predictions.values import Absent
 from clsbench.text import things

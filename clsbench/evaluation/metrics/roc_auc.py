@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clsbench.predictions.outcomes import Outcomes
 from clsbench.predictions.metric import NO_PROBABILITIES, Shown, ShownMetric
+from clsbench.predictions.outcomes import Outcomes
 from clsbench.predictions.spill import release
 from clsbench.predictions.values import Absent, Value
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from clsbench.predictions.outcomes import Outcomes
 from clsbench.predictions.metric import NO_NAMES, Column, Row, Shown, ShownMetric
+from clsbench.predictions.outcomes import Outcomes
 from clsbench.predictions.values import Value
 
 #: Images shown in the terminal.
