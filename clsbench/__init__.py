@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from clsbench.exporting.gate import Gate
     from clsbench.hookspecs import Component, hookimpl
     from clsbench.images.entries import BytesEntry, Entry, FileEntry, PixelsEntry
-    from clsbench.images.sources import Source
+    from clsbench.images.sources.source import Source
     from clsbench.inference.backend import Backend, DeviceInfo
     from clsbench.inference.job import Execution, JobSpec
     from clsbench.models.classifier import Classifier
@@ -78,7 +78,7 @@ _HOMES = {
     "clsbench.exporting.gate": ("Gate",),
     "clsbench.hookspecs": ("Component", "hookimpl"),
     "clsbench.images.entries": ("BytesEntry", "Entry", "FileEntry", "PixelsEntry"),
-    "clsbench.images.sources": ("Source",),
+    "clsbench.images.sources.source": ("Source",),
     "clsbench.inference.backend": ("Backend", "DeviceInfo"),
     "clsbench.inference.job": ("Execution", "JobSpec"),
     "clsbench.models.classifier": ("Classifier",),

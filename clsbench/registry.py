@@ -170,6 +170,10 @@ class Registry:
         """The built-in components of a kind, in order; loads no third-party code."""
         return [Resolved(component, self._builtin) for component in self._offers(self._builtin, kind)]
 
+    def builtin(self, kind: str) -> list[Resolved]:
+        """The built-in components of a kind; loads no plugin."""
+        return [Resolved(c, self._builtin, kind) for c in self._offers(self._builtin, kind)]
+
     def broken(self) -> list[Plugin]:
         """Plugins found so far that cannot be used, or not in full."""
         return [plugin for plugin in (self._builtin, *self._external().values()) if plugin.trouble]

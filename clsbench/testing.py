@@ -20,9 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clsbench.card import ModelCard
-from clsbench.datasets.dataset import Dataset, Sample
+from clsbench.datasets.dataset import Dataset
 from clsbench.guard import Opener
 from clsbench.hookspecs import Component
+from clsbench.images.entries import Entry
 from clsbench.images.loader import ImageLoader
 from clsbench.options import option_types
 from clsbench.predictions.block import Predictions
@@ -145,7 +146,7 @@ def check_backend(component: Component, model_path: Path, reference: NDArray[np.
         backend.close()
 
 
-def check_executor(component: Component, model_path: Path, entries: Sequence[Sample]) -> None:
+def check_executor(component: Component, model_path: Path, entries: Sequence[Entry]) -> None:
     """An executor: the rows of ``serial`` in order, whole after a second run, and what it ran on.
 
     Args:

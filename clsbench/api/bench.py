@@ -69,7 +69,7 @@ def bench(
         ModelError: if a model file cannot be used.
     """
     from clsbench import runs
-    from clsbench.images.sources import FolderSource
+    from clsbench.images.sources.folder import FolderSource
     from clsbench.inference.bench import MAX_ROUNDS, run_benchmark
     from clsbench.model_file import read_card
 

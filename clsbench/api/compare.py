@@ -129,7 +129,7 @@ def _names(files: Sequence[Path]) -> list[str]:
 def _draw(found: Comparison | Ranking, speeds: Mapping[str, float | None], file: Path, observer: Observer) -> None:
     from clsbench.evaluation.report.plots import save_accuracy_throughput
 
-    points = [(a.name, a.value, a.low, a.high, speed) for a in found.accuracies if (speed := speeds[a.name])]
+    points = [(name, a.value, a.low, a.high, speed) for name, a in found.accuracies.items() if (speed := speeds[name])]
     if not points:
         raise DataError(
             "no file has a throughput beside it", where="--plot", expected="PREDS.csv.json, as infer writes it"

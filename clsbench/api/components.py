@@ -83,6 +83,11 @@ def choose(wanted: Mapping[str, Iterable[str]], options: Options = ()) -> dict[s
     return chosen
 
 
+def metric_names(task: str) -> list[str]:
+    """The built-in metrics of ``infer`` or ``evaluate``, in the order of a report."""
+    return [found.qualified for found in registry().builtin("metric") if task in found.component.default_in]
+
+
 def option_texts(options: Options) -> list[str]:
     """Options as ``--with`` takes them."""
     if isinstance(options, Mapping):

@@ -50,6 +50,7 @@ def evaluate(
         DataError: if the file cannot be read or has nothing to judge, or an output cannot be written.
     """
     from clsbench.api.report import write_page
+    from clsbench.evaluation.report.plots import save_plots
 
     observer, file = observer or Observer(), Path(predictions)
     if images and not html:
@@ -64,7 +65,8 @@ def evaluate(
         if page:
             write_page(found, table, page, images, observer)
     if folder:
-        _save_plots(found, folder, observer)
+        for drawn, reason in save_plots(found, folder):
+            observer.note(f"not drawn: {drawn.name}: {reason}" if reason else f"drawn: {drawn}")
     return found
 
 
@@ -108,15 +110,3 @@ def parse_columns(columns: Columns) -> dict[str, str]:
             "cannot read the columns", where="--columns", got=columns, expected="for example path=file,predicted=pred"
         )
     return {ours.strip(): theirs.strip() for ours, _, theirs in pairs}
-
-
-def _save_plots(found: Evaluation, folder: Path, observer: Observer) -> None:
-    """Draw ``confusion.png``, and ``reliability.png`` where confidences are known."""
-    from clsbench.evaluation.report.plots import save_confusion, save_reliability
-
-    for save, name in ((save_confusion, "confusion.png"), (save_reliability, "reliability.png")):
-        try:
-            save(found, folder / name)
-            observer.note(f"drawn: {folder / name}")
-        except DataError as error:
-            observer.note(f"not drawn: {name}: {error.one_line()}")

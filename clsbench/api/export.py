@@ -56,7 +56,7 @@ def export(
     from clsbench.exporting.exporter import export_model
     from clsbench.exporting.gate_images import load_evenly
     from clsbench.images.loader import ImageLoader
-    from clsbench.images.sources import FolderSource
+    from clsbench.images.sources.folder import FolderSource
 
     observer = observer or Observer()
     if model and run:

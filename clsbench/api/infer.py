@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, nullcontext
 from datetime import UTC, datetime
@@ -10,16 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from clsbench.api.components import Chosen, Options, choose, metric_names, option_texts
+from clsbench.api.components import Options, choose, metric_names, option_texts
 from clsbench.api.observer import Observer
-from clsbench.api.sources import Images, source_for
+from clsbench.api.sources import Images, open_source, source_names
 from clsbench.errors import OptionError
-from clsbench.guard import Opener
 
 if TYPE_CHECKING:
     from clsbench.card import ModelCard
     from clsbench.datasets.labels import Labels
-    from clsbench.images.sources import Source
+    from clsbench.images.sources.source import Source
     from clsbench.inference.job import Executor, JobSpec
     from clsbench.inference.result import InferenceResult, Tally
 
@@ -95,7 +93,7 @@ def infer(
     own = metric_names("infer")
     picked = choose(
         {
-            "source": [source_for(images)],
+            "source": source_names(images),
             "backend": [backend],
             "executor": [executor],
             "writer": _writer_name(target),
@@ -106,7 +104,8 @@ def infer(
     )
     file, card = open_card(model, observer)
     readers = tuple(c.opener() for c in picked["decoder"])
-    source = open_source(picked["source"][0], images, readers, observer)
+    suffixes = {f".{name}" for opener in readers for name in opener().formats}
+    source = open_source(images, picked["source"], suffixes, observer)
     truth = _labels(source, card, labels, unknown_labels)
     for note in truth.notes:
         observer.note(note)
@@ -165,18 +164,6 @@ def open_card(model: str | Path | None, observer: Observer) -> tuple[Path, Model
     if model is None:
         observer.note(f"using the latest exported model: {file}")
     return file, read_card(file)
-
-
-def open_source(chosen: Chosen, images: Images, decoders: Sequence[Opener], observer: Observer) -> Source:
-    """The images of a job; files that were skipped are noted."""
-    from clsbench.images.sources import skipped_notes
-
-    formats = tuple(sorted({name for opener in decoders for name in opener().formats}))
-    location = os.fspath(images) if isinstance(images, str | os.PathLike) else images
-    source: Source = chosen.offered(formats=formats).build(location)
-    for note in skipped_notes(source.skipped):
-        observer.note(note)
-    return source
 
 
 def _writer_name(out: Path | None) -> list[str]:

@@ -17,15 +17,15 @@ from clsbench.api.components import Options, choose
 from clsbench.errors import DataError
 from clsbench.images.entries import BytesEntry, Entry, FileEntry, PixelsEntry
 from clsbench.images.loader import ImageLoader
-from clsbench.images.sources import FolderSource
-from clsbench.inference.pipeline import Pipeline, checked_logits
+from clsbench.images.sources.folder import FolderSource
+from clsbench.inference.backend import Backend, check_backend, classify
+from clsbench.inference.pipeline import Pipeline
 from clsbench.machine import available_cores
 from clsbench.model_file import read_card
 from clsbench.predictions.block import Predictions
 
 if TYPE_CHECKING:
     from clsbench.card import ModelCard
-    from clsbench.inference.backend import Backend
     from clsbench.transform import ImageTransform
 
 #: Images of a stream that are taken from it at a time.
@@ -168,7 +168,7 @@ class Model:
         except DataError as error:
             logits = np.full((1, len(self.classes)), np.nan, np.float32)
             return self._predictions(Predictions([entry.name], logits, [error.one_line()]), topk)[0]
-        logits = checked_logits(self._backend(batch), 1, len(self.classes))
+        logits = classify(self._backend, batch, len(self.classes))
         return self._predictions(
             Predictions([entry.name], logits, [None], temperature=self.card.temperature or 1.0), topk
         )[0]
@@ -235,6 +235,7 @@ def load(
     file = Path(model) if model is not None else runs.latest_onnx()
     card = read_card(file)
     engine = picked["backend"][0].offered(tune="cached").build(file, device)
+    check_backend(engine)
     return Model(file, card, engine, [c.build() for c in picked["decoder"]])
 
 

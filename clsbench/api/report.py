@@ -80,7 +80,7 @@ def _thumbnails(root: Path, names: Iterable[str], observer: Observer) -> dict[st
     """Small JPEGs of images below ``root``; those that cannot be read are left out and counted."""
     from clsbench.errors import ClsbenchError, DataError
     from clsbench.images.loader import ImageLoader
-    from clsbench.images.sources import entry_below
+    from clsbench.images.sources.paths import entry_below
     from clsbench.transform import ImageTransform
 
     if not root.is_dir():

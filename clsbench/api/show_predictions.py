@@ -121,7 +121,7 @@ def _picked(table: PredictionTable, pick: str, count: int, seed: int) -> list[in
 def _tile(table: PredictionTable, row: int, root: Path) -> Tile:
     from clsbench.images.grid import Tile
     from clsbench.images.loader import ImageLoader
-    from clsbench.images.sources import entry_below
+    from clsbench.images.sources.paths import entry_below
     from clsbench.transform import ImageTransform
 
     name, label, predicted = table.names[row], int(table.labels[row]), int(table.predicted[row])

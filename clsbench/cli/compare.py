@@ -52,9 +52,9 @@ def _two(terminal: Terminal, result: ComparedFiles, found: Comparison) -> None:
     from clsbench.evaluation.comparison.pairwise import p_text, verdict
 
     rows = [
-        (a.name, percent(a.value), f"{percent(a.low)} – {percent(a.high)}", f"{a.correct} of {a.total}",
-         _per_second(result.throughput[a.name]))
-        for a in found.accuracies
+        (name, percent(a.value), f"{percent(a.low)} – {percent(a.high)}", f"{a.correct} of {a.total}",
+         _per_second(result.throughput[name]))
+        for name, a in found.accuracies.items()
     ]  # fmt: skip
     terminal.print(table("Accuracy", ("", "top-1", "95 % interval", "correct", "images/s"), rows))
     equal = found.equivalence
@@ -95,9 +95,9 @@ def _many(terminal: Terminal, result: ComparedFiles, found: Ranking) -> None:
     from clsbench.evaluation.comparison.ranking import verdict
 
     rows = [
-        (m.name, str(m.rank), percent(a.value), f"{percent(a.low)} – {percent(a.high)}",
+        (m.name, str(m.rank), percent(m.accuracy.value), f"{percent(m.accuracy.low)} – {percent(m.accuracy.high)}",
          _per_second(result.throughput[m.name]))
-        for m, a in zip(found.models, found.accuracies, strict=True)
+        for m in found.models
     ]  # fmt: skip
     columns = ("", "rank", "top-1", "95 % interval", "images/s")
     terminal.print(table("Ranking: only a model shown to be better ranks before another", columns, rows))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from clsbench.cli.terminal import Terminal, facts_table, percent, table
+from clsbench.cli.tables import facts_table, percent, table
+from clsbench.cli.terminal import Terminal
 from clsbench.evaluation.judging import Evaluation
 from clsbench.predictions.metric import Display, Metrics
 from clsbench.predictions.values import Absent, Proportion

@@ -2,34 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from clsbench.cli.evaluation_tables import print_metrics
-from clsbench.cli.terminal import Terminal, facts_table
-from clsbench.inference.timing import STAGES
-from clsbench.predictions.metric import Metrics
+from clsbench.cli.tables import facts_table
+from clsbench.inference.timing import STAGES, Timing
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from clsbench.cli.terminal import Terminal
+    from clsbench.inference.result import InferenceResult
 
 
-def print_tables(terminal: Terminal, facts: Mapping[str, Any], metrics: Metrics) -> None:
+def print_result(terminal: Terminal, result: InferenceResult) -> None:
     """Print what ``--json`` holds, for people."""
-    print_metrics(terminal, metrics, "infer")
-    terminal.print(_throughput(facts))
+    print_metrics(terminal, result.metrics, "infer")
+    if result.execution.timing:
+        terminal.print(_throughput(result, result.execution.timing))
 
 
-def _throughput(facts: Mapping[str, Any]) -> Any:
-    speed, counts, device, plan = (facts[name] for name in ("throughput", "counts", "device", "options"))
-    errors = f", {counts['errors']} with errors" if counts["errors"] else ""
-    stages = " · ".join(f"{stage} {speed[f'{stage}_ms_per_image']:.2f}" for stage in STAGES)
-    where = device["device"] + "".join(f" {index}" for index in device.get("indices", []))
-    steady = f"{speed['steady_images_per_second']:.1f} in steady state"
+def _throughput(result: InferenceResult, timing: Timing) -> Table:
+    counts, device, plan = result.counts, result.execution.device, result.execution.plan
+    count, limit = max(timing.images, 1), timing.limit().images_per_second
+    errors = f", {counts.errors} with errors" if counts.errors else ""
+    stages = " · ".join(f"{stage} {1000 * timing.clock.wall[stage] / count:.2f}" for stage in STAGES)
+    where = device.device + "".join(f" {index}" for index in device.indices)
+    steady = f"{timing.steady_images_per_second:.1f} in steady state"
     rows = [
-        ("images", f"{counts['total']}{errors} in {speed['seconds']:.1f} s"),
-        ("images/s", f"{speed['images_per_second']:.1f} overall, {steady}"),
-        ("limit", f"{speed['limit']:.1f} images/s, of which {speed['fraction_of_limit']:.0%} was reached"),
+        ("images", f"{counts.total}{errors} in {timing.seconds:.1f} s"),
+        ("images/s", f"{timing.images_per_second:.1f} overall, {steady}"),
+        (
+            "limit",
+            f"{timing.limit().images_per_second:.1f} images/s, of which {timing.fraction_of_limit:.0%} was reached",
+        ),
         ("ms an image", stages),
-        ("device", f"{where} ({device['provider']})"),
-        ("plan", "{streams} streams × {threads} threads, batches of {batch_size} ({plan})".format(**plan)),
-        ("verdict", speed["verdict"]),
+        ("device", f"{where} ({device.provider})"),
+        ("plan", f"{plan.streams} streams × {plan.threads} threads, batches of {plan.batch_size} ({plan.source})"),
+        ("verdict", timing.verdict),
     ]
     return facts_table("Throughput", rows)

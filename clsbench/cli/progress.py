@@ -85,5 +85,6 @@ class TerminalObserver(Observer):
     def _update(self) -> None:
         self._shown = time.monotonic()
         if self._task is not None:
-            more = {"result": f"{self._errors} error{'s' * (self._errors > 1)}"} if self._errors else {}
-            self._progress.update(self._task, completed=self._done, **more)
+            self._progress.update(self._task, completed=self._done)
+            if self._errors:
+                self._progress.update(self._task, result=f"{self._errors} error{'s' * (self._errors > 1)}")

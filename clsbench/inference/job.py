@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,14 +85,14 @@ def opened(spec: JobSpec) -> Iterator[tuple[ImageLoader, Backend]]:
         yield loader, backend
 
 
-def run_job(executor: Executor, spec: JobSpec, entries: Sequence[Entry]) -> Iterator[Predictions]:
+def run_job(executor: Executor, spec: JobSpec, entries: Sequence[Entry]) -> Generator[Predictions, None, None]:
     """Run a job, and hold a plugin's executor to one row an entry, in order.
 
     Raises:
         PluginError: if rows are missing, or not those of the entries.
     """
     blocks = executor.run(spec, entries)
-    return _checked(executor, spec, entries, blocks) if isinstance(executor, Guarded) else blocks
+    yield from _checked(executor, spec, entries, blocks) if isinstance(executor, Guarded) else blocks
 
 
 def _checked(

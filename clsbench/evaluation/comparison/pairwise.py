@@ -80,6 +80,11 @@ class Comparison:
         """Of B, with its 95 % Wilson interval."""
         return Proportion.of(self.flips.both_right + self.flips.gained, self.flips.total)
 
+    @property
+    def accuracies(self) -> dict[str, Proportion]:
+        """Of both models, by name."""
+        return {self.a: self.accuracy_a, self.b: self.accuracy_b}
+
     def to_arrow(self) -> pa.Table:
         """The change of each class as a pyarrow Table: a row a class, in class order; the columns as in JSON."""
         import pyarrow as pa

@@ -81,6 +81,11 @@ class Ranking:
     models: tuple[Ranked, ...]
     pairs: tuple[RankedPair, ...]
 
+    @property
+    def accuracies(self) -> dict[str, Proportion]:
+        """Of all models, by name, in the order of their ranks."""
+        return {model.name: model.accuracy for model in self.models}
+
     def to_arrow(self) -> pa.Table:
         """The models as a pyarrow Table: a row a model, by rank; the columns as in JSON."""
         import pyarrow as pa

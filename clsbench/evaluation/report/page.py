@@ -144,7 +144,7 @@ def _sections(
         "targets": find("coverage_for_accuracy", CoverageTargets),
         "errors": [(formats.name(name), reason) for name, reason in errors[:ERRORS]] if errors is not None else None,
         "speed": speed(evaluation),
-        "no_speed": NO_MANIFEST if not evaluation.manifest else "the manifest beside the predictions does not have it",
+        "no_speed": NO_MANIFEST if not evaluation.manifest.model else "the manifest does not have it",
         "provenance": provenance(evaluation),
         "has_images": bool(images),
         "has_thumbnails": bool(thumbnails),

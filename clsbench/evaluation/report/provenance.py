@@ -9,14 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from clsbench.evaluation.judging import Evaluation
-from clsbench.evaluation.report.formats import count, fixed, name, number, percent
+from clsbench.evaluation.report.formats import count, fixed, name, percent
+from clsbench.predictions.manifest import ModelIdentity
 
 #: Why there is nothing to tell.
 NO_MANIFEST = "the predictions have no manifest beside them (FILE.json), which infer writes"
 
 Rows = list[tuple[str, str]]
-
-_STAGE = "_ms_per_image"
 
 
 @dataclass(frozen=True)
@@ -39,37 +38,33 @@ class Speed:
 
 def speed(evaluation: Evaluation) -> Speed | None:
     """The throughput of the run that made the predictions; None where it is not known."""
-    found = _mapping(evaluation.manifest.get("throughput"))
-    if not found:
+    found = evaluation.manifest.throughput
+    if found is None:
         return None
     wanted = {
-        "images/s overall": fixed(number(found.get("images_per_second")), 1),
-        "images/s in steady state": fixed(number(found.get("steady_images_per_second")), 1),
-        "limit, images/s": fixed(number(found.get("limit")), 1),
-        "of the limit": percent(number(found.get("fraction_of_limit"))),
-        "seconds": fixed(number(found.get("seconds")), 1),
+        "images/s overall": fixed(found.images_per_second, 1),
+        "images/s in steady state": fixed(found.steady_images_per_second, 1),
+        "limit, images/s": fixed(found.limit, 1),
+        "of the limit": percent(found.fraction_of_limit),
+        "seconds": fixed(found.seconds, 1),
     }
-    keys = [key for key in found if isinstance(key, str) and key.endswith(_STAGE)]
-    times = {key.removesuffix(_STAGE): number(found[key]) for key in keys}
-    stages = {stage: ms for stage, ms in times.items() if ms is not None and ms >= 0}
-    longest = max(stages.values(), default=0) or 1
-    verdict = found.get("verdict")
+    longest = max(found.stages.values(), default=0) or 1
     return Speed(
         [(title, text) for title, text in wanted.items() if text != "–"],
-        tuple(Stage(name(stage), fixed(ms, 2), 100 * ms / longest) for stage, ms in stages.items()),
-        verdict if isinstance(verdict, str) else None,
+        tuple(Stage(name(stage), fixed(ms, 2), 100 * ms / longest) for stage, ms in found.stages.items()),
+        found.verdict,
     )
 
 
 def provenance(evaluation: Evaluation) -> list[tuple[str, Rows]]:
     """Titled lists of names and values, without those that are not known."""
     manifest = evaluation.manifest
-    model = _mapping(manifest.get("model"))
-    card = _mapping(model.get("card"))
-    groups = {
+    model = manifest.model or ModelIdentity()
+    card = model.card
+    groups: dict[str, dict[str, object]] = {
         "Model": {
-            "file": model.get("file"),
-            "SHA-256": model.get("sha256"),
+            "file": model.file,
+            "SHA-256": model.sha256,
             "network": card.get("model"),
             "classes": len(evaluation.classes),
             "precision": card.get("precision"),
@@ -81,23 +76,19 @@ def provenance(evaluation: Evaluation) -> list[tuple[str, Rows]]:
         },
         "Predictions": {
             "file": str(evaluation.file),
-            "images": manifest.get("images"),
-            "started": manifest.get("started"),
-            "device": manifest.get("device"),
-            "options": manifest.get("options"),
-            "labels": _mapping(manifest.get("labels")).get("source"),
-            "machine": manifest.get("machine"),
-            "made by clsbench": manifest.get("clsbench"),
+            "images": manifest.images,
+            "started": manifest.started,
+            "device": manifest.device,
+            "options": manifest.options,
+            "labels": manifest.labels.source if manifest.labels else None,
+            "machine": manifest.machine,
+            "made by clsbench": manifest.clsbench,
             "evaluated by clsbench": evaluation.clsbench,
         },
     }
     return [
         (title, [(key, _brief(value)) for key, value in rows.items() if _told(value)]) for title, rows in groups.items()
     ]
-
-
-def _mapping(value: object) -> Mapping[str, object]:
-    return value if isinstance(value, Mapping) else {}
 
 
 def _told(value: object) -> bool:
