@@ -136,7 +136,7 @@ def cli(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Callable[..., Finished]]:
     """cli("infer", folder, …): run a command line in this process, with an empty folder as the current one."""
-    from clsbench.cli.composition import registry
+    from clsbench.api.components import registry
     from clsbench.cli.main import execute
 
     monkeypatch.chdir(tmp_path)

@@ -32,10 +32,7 @@ def _throughput(result: InferenceResult, timing: Timing) -> Table:
     rows = [
         ("images", f"{counts.total}{errors} in {timing.seconds:.1f} s"),
         ("images/s", f"{timing.images_per_second:.1f} overall, {steady}"),
-        (
-            "limit",
-            f"{timing.limit().images_per_second:.1f} images/s, of which {timing.fraction_of_limit:.0%} was reached",
-        ),
+        ("limit", f"{limit:.1f} images/s, of which {timing.fraction_of_limit:.0%} was reached"),
         ("ms an image", stages),
         ("device", f"{where} ({device.provider})"),
         ("plan", f"{plan.streams} streams × {plan.threads} threads, batches of {plan.batch_size} ({plan.source})"),

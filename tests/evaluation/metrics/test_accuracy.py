@@ -4,7 +4,8 @@ from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, top_k_accuracy_score
 
 from clsbench.evaluation.metrics import accuracy as module
-from clsbench.predictions.block import OutcomeCollector, Predictions
+from clsbench.predictions.block import Predictions
+from clsbench.predictions.outcomes import OutcomeCollector
 from clsbench.predictions.values import json_of
 
 
