@@ -23,6 +23,15 @@ def shortened(text: str, width: int) -> str:
     return text if len(text) <= width else f"…{text[1 - width :]}"
 
 
+def counted(count: int, noun: str) -> str:
+    """A number and its noun, in the singular for one.
+
+    >>> counted(1, "image"), counted(2, "epoch"), counted(2, "class")
+    ('1 image', '2 epochs', '2 classes')
+    """
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}{'es' if noun.endswith('s') else 's'}"
+
+
 def some(names: Sequence[str], limit: int = 5) -> str:
     """The first few of many names, and how many there are.
 

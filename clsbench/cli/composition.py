@@ -8,17 +8,13 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clsbench.errors import ModelError, OptionError
+from clsbench.errors import OptionError
 from clsbench.options import check_options, option_types
 from clsbench.registry import Registry, Resolved
 
 if TYPE_CHECKING:
     from clsbench.datasets.dataset import Dataset
-    from clsbench.runs import Run
-
-
-#: Options of datasets that say how images are split.
-SPLIT_OPTIONS = ("val_fraction", "test_fraction", "folds", "fold")
+    from clsbench.runs import Run, RunRecord
 
 
 @cache
@@ -109,29 +105,21 @@ def build_dataset(
     return found.build(root, **options), found, options
 
 
-def rebuild_dataset(run: Run) -> tuple[Dataset, dict[str, Any]]:
-    """The dataset of a run, split as run.json records it, and run.json's content.
+def rebuild_dataset(run: Run) -> tuple[Dataset, RunRecord]:
+    """The dataset of a run, split as its record says, and the record.
 
     Raises:
         DataError: if the images are not there any more.
     """
     from clsbench.datasets.recorded import as_recorded
 
-    config = run.read()
-    try:
-        data, splits = config["data"], config["splits"]
-        name, root = data["dataset"], data["root"] and Path(data["root"])
-        # The recorded splits count, so none is made: images may have come and gone since.
-        options = {key: value for key, value in data["options"].items() if key not in SPLIT_OPTIONS}
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ModelError(
-            "run.json does not say what the run was trained on",
-            where=run.path / "run.json",
-            got=f"no {error}" if isinstance(error, KeyError) else error,
-            hint="the run is damaged or of an older clsbench: train again",
-        ) from None
-    built = registry().resolve("dataset", name).build(root, **options)
-    return as_recorded(dataclasses.replace(built, notes=()), splits, where=root), config
+    record = run.read_record()
+    root = Path(record.data.root) if record.data.root else None
+    found = registry().resolve("dataset", record.data.dataset)
+    # The recorded splits count, so none is made: images may have come and gone since.
+    seed = {"seed": record.split["seed"]} if "seed" in record.split else {}
+    built = found.build(root, **accepted(found, **seed), **record.data.options)
+    return as_recorded(dataclasses.replace(built, notes=()), record.splits, where=root), record
 
 
 def settled(owner: str, argument: str, data: Any, /, **options: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +13,7 @@ from clsbench.cli.parameters import Json, Quiet, With
 if TYPE_CHECKING:
     from clsbench.card import ModelCard
     from clsbench.cli.terminal import Terminal
-    from clsbench.exporting.gate import Parity
+    from clsbench.exporting.exporter import ExportResult
     from clsbench.images.loader import ImageSource
     from clsbench.runs import Run
 
@@ -63,13 +64,12 @@ def export(
         from clsbench.images.listing import list_images
 
         sources = [images / name for name in list_images(images).names]
-    parity = _export(terminal, classifier, card, sources, out)
-    terminal.facts({"schema": 1, "file": str(out) if parity.passed else None, "parity": parity.to_json(),
-                    "card": card.to_json()})  # fmt: skip
-    if not parity.passed:
+    result = _export(terminal, classifier, card, sources, out)
+    terminal.facts(result.to_json())
+    if result.file is None:
         terminal.warn(
             f"the file disagrees with the trained network and was not written: {out}\n"
-            f"  expected: the same top-1 everywhere, probabilities within {parity.tolerance:g}"
+            f"  expected: the same top-1 everywhere, probabilities within {result.report.tolerance:g}"
         )
         raise typer.Exit(3)
     terminal.print(f"written: {out} ({out.stat().st_size / 1e6:.1f} MB)")
@@ -81,46 +81,38 @@ def _from_run(
 ) -> tuple[Run, Any, ModelCard, list[ImageSource]]:
     """The trained network of a run, its card, and the images of its validation split."""
     from clsbench import __version__, runs
-    from clsbench.card import ModelCard
+    from clsbench.card import ModelCard, ModelSource
     from clsbench.cli.composition import rebuild_dataset, registry
     from clsbench.errors import DataError, ModelError
     from clsbench.exporting.exporter import check_same_preprocessing
     from clsbench.models.heads import parse_head, with_head
     from clsbench.models.weights import load_state, read_state
-    from clsbench.transform import ImageTransform
 
     run = runs.find(name)
-    config = run.read()
+    record = run.read_record()
     if name is None:
         terminal.note(f"exporting the latest run: {run.path}")
-    try:
-        trained, data, result = config["model"], config["data"], config["result"]
-        # Where the weights started from is the run's business, and a path of its machine.
-        options = {k: v for k, v in trained["options"].items() if k not in ("pretrained", "weights")}
-        card = ModelCard(
-            classes=tuple(config["classes"]),
-            transform=ImageTransform.from_json(config["transform"]),
-            model={
-                **{k: trained[k] for k in ("name", "distribution", "version")},
-                "options": options,
-                "head": config["training"]["head"],
-            },
-            training={"run": run.name, "data": data["dataset"], **config["training"], **result},
-            clsbench_version=__version__,
-        )
-    except KeyError as error:
-        raise ModelError(
-            "the run was not finished", where=run.path / "run.json", got=f"no {error}", hint="train again"
-        ) from None
-    card.training.pop("unreadable", None)
-    built = registry().resolve("model", trained["name"]).build(len(card.classes), **options)
-    classifier = with_head(built, parse_head(config["training"]["head"]), len(card.classes))
+    if record.result is None:
+        raise ModelError("the run was not finished", where=run.record, got="no result", hint="train again")
+    trained, head = record.model, str(record.training.get("head", "linear"))
+    # Where the weights started from is the run's business, and a path of its machine.
+    options = {k: v for k, v in trained.options.items() if k not in ("pretrained", "weights")}
+    result = {name: value for name, value in asdict(record.result).items() if name != "unreadable"}
+    card = ModelCard(
+        classes=record.classes,
+        transform=record.transform,
+        model=ModelSource(trained.name, trained.distribution, trained.version, options, head),
+        training={"run": run.name, "data": record.data.dataset, **record.training, **result},
+        clsbench_version=__version__,
+    )
+    built = registry().resolve("model", trained.name).build(len(card.classes), **options)
+    classifier = with_head(built, parse_head(head), len(card.classes))
     check_same_preprocessing(classifier, card)
     if not load_state(classifier, read_state(run.best), head="head", where=run.best):
         raise ModelError(
             "the weights' head is not the one that run.json describes",
             where=run.best,
-            expected=f"{config['training']['head']}, {len(card.classes)} classes",
+            expected=f"{head}, {len(card.classes)} classes",
         )
     if images:
         return run, classifier, card, []
@@ -129,7 +121,7 @@ def _from_run(
     except DataError as error:
         raise DataError(
             "the run's images, which the parity gate needs, cannot be read",
-            where=data["root"],
+            where=record.data.root,
             got=error.one_line(),
             hint="name a folder of images with --images DIR",
         ) from None
@@ -139,7 +131,7 @@ def _from_run(
 def _as_it_is(name: str, given: dict[str, dict[str, str]]) -> tuple[Any, ModelCard, list[ImageSource]]:
     """A network with its own classes, its card, and two photos cropped many ways."""
     from clsbench import __version__
-    from clsbench.card import ModelCard
+    from clsbench.card import ModelCard, ModelSource
     from clsbench.cli.composition import resolve
     from clsbench.errors import ModelError
     from clsbench.exporting.gate_images import embedded_photos
@@ -151,18 +143,20 @@ def _as_it_is(name: str, given: dict[str, dict[str, str]]) -> tuple[Any, ModelCa
     card = ModelCard(
         classes=classifier.classes,
         transform=classifier.transform,
-        model={
-            "name": found.qualified,
-            "distribution": found.plugin.distribution,
-            "version": found.plugin.version,
-            "options": {k: v.name if isinstance(v, Path) else v for k, v in options.items()},
-        },
+        model=ModelSource(
+            found.qualified,
+            found.plugin.distribution,
+            found.plugin.version,
+            {k: v.name if isinstance(v, Path) else v for k, v in options.items()},
+        ),
         clsbench_version=__version__,
     )
     return classifier, card, embedded_photos()
 
 
-def _export(terminal: Terminal, classifier: Any, card: ModelCard, sources: list[ImageSource], out: Path) -> Parity:
+def _export(
+    terminal: Terminal, classifier: Any, card: ModelCard, sources: list[ImageSource], out: Path
+) -> ExportResult:
     from clsbench.cli.composition import registry
     from clsbench.cli.terminal import table
     from clsbench.exporting.exporter import export_model
@@ -171,13 +165,16 @@ def _export(terminal: Terminal, classifier: Any, card: ModelCard, sources: list[
 
     backend = registry().resolve("backend", "onnxruntime")
     pictures = load_evenly(ImageLoader(classifier.transform), sources)
-    terminal.note(f"exporting {card.model['name']}, then comparing it on {len(pictures)} images")
+    terminal.note(
+        f"exporting {card.model.name if card.model else 'a network'}, then comparing it on {len(pictures)} images"
+    )
     with terminal.err.status("exporting"):
-        parity = export_model(classifier, card, pictures, out, lambda file: backend.build(file, "cpu"))
+        result = export_model(classifier, card, pictures, out, lambda file: backend.build(file, "cpu"))
     rows = [
-        (str(b.batch_size), f"{b.top1_agreement:.2%}", f"{b.max_probability_difference:.2e}") for b in parity.batches
+        (str(b.batch_size), f"{b.top1_agreement:.2%}", f"{b.max_probability_difference:.2e}")
+        for b in result.report.batches
     ]
-    verdict = "PASSED" if parity.passed else "FAILED"
+    verdict = "PASSED" if result.report.passed else "FAILED"
     columns = ("batch size", "top-1 agreement", "largest probability difference")
     terminal.print(table(f"Parity with the trained network: {verdict}", columns, rows, left=0))
-    return parity
+    return result

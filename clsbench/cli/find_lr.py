@@ -68,7 +68,7 @@ def find_lr(
         recipe, optimizer=optimizer, batch_size=batch_size, augment=augment, head=head, seed=seed, device=device
     )
     build = partial(inputs.network.build, len(inputs.pictures.classes), **inputs.model_options)
-    classifier = build_classifier(build, inputs.pictures, config)
+    classifier = build_classifier(build, inputs.pictures, config, name=inputs.model.name)
     with TemporaryDirectory() as folder, TrainingProgress(terminal) as progress:
         setup, _ = set_up(classifier, inputs.pictures, config, progress, Path(folder))
         test = range_test(setup, steps=steps)
@@ -82,14 +82,4 @@ def find_lr(
     )
     terminal.print(f"curve: {out}")
     terminal.note(f"next: clsbench train … --lr {test.valley:.1e}, or --lr auto")
-    terminal.facts(
-        {
-            "schema": 1,
-            "valley": test.valley,
-            "steep": test.steep,
-            "stage": test.stage,
-            "lrs": test.lrs.tolist(),
-            "losses": test.losses.tolist(),
-            "curve": str(out),
-        }
-    )
+    terminal.facts({**test.to_json(), "curve": str(out)})

@@ -34,9 +34,9 @@ def inspect(
         ("output", "{name} {dtype} {shape}".format(**values["output"])),
         ("precision", card.precision),
         *((f"transform.{name}", str(value)) for name, value in values["transform"].items()),
-        *((f"model.{name}", str(value)) for name, value in card.model.items()),
-        *((f"training.{name}", str(value)) for name, value in card.training.items()),
-        *((f"parity.{name}", str(value)) for name, value in card.parity.items() if name != "batches"),
+        *((f"model.{name}", str(value)) for name, value in values["model"].items()),
+        *((f"training.{name}", str(value)) for name, value in values["training"].items()),
+        *((f"parity.{name}", str(value)) for name, value in values["parity"].items() if name != "batches"),
         ("clsbench", card.clsbench_version),
     ]
     terminal.print(facts_table(str(file), facts))

@@ -60,32 +60,22 @@ def runs(
 
 
 def _facts(run: Run) -> dict[str, Any]:
-    config = run.read()
-    data, training, result, model = (_dict(config.get(key)) for key in ("data", "training", "result", "model"))
-    classes = config.get("classes")
+    record = run.read_record()
+    result = record.result
     return {
         "run": run.name,
         "path": str(run.path),
-        "time": datetime.fromtimestamp((run.path / "run.json").stat().st_mtime).isoformat(timespec="seconds"),
-        "data": data.get("root") or data.get("dataset"),
-        "model": str(model.get("name", "?")).removeprefix("clsbench/"),
-        "recipe": str(training.get("recipe", "?")),
-        "epochs": _number(result.get("epochs", training.get("epochs"))),
-        "classes": len(classes) if isinstance(classes, list) else None,
-        "val_accuracy": _number(result.get("val_accuracy")),
-        "test_accuracy": _number(result.get("test_accuracy")),
-        "seconds": _number(result.get("seconds")),
+        "time": datetime.fromtimestamp(run.record.stat().st_mtime).isoformat(timespec="seconds"),
+        "data": record.data.root or record.data.dataset,
+        "model": record.model.name.removeprefix("clsbench/"),
+        "recipe": record.training.get("recipe", "?"),
+        "epochs": result.epochs if result else record.training.get("epochs"),
+        "classes": len(record.classes),
+        "val_accuracy": result.val_accuracy if result else None,
+        "test_accuracy": result.test_accuracy if result else None,
+        "seconds": result.seconds if result else None,
         "exported": run.onnx.is_file(),
     }
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    """What a damaged or foreign run.json holds may be anything."""
-    return value if isinstance(value, dict) else {}
-
-
-def _number(value: Any) -> Any:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _percent(value: float | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from clsbench.datasets.dataset import Dataset, Sample
     from clsbench.images.grid import Tile
-    from clsbench.training.augmentation import Policy
+    from clsbench.training.config import Policy
     from clsbench.transform import ImageTransform
 
 #: How many augmented versions of each image are drawn.
@@ -78,8 +78,8 @@ def show(
             run, "DATA", data or dataset, val_fraction=val_fraction, test_fraction=test_fraction, folds=folds,
             fold=fold, **{"with": options},
         )  # fmt: skip
-        pictures, config = rebuild_dataset(find(run))
-        transform, policy = ImageTransform.from_json(config["transform"]), config["training"]["augment"]
+        pictures, record = rebuild_dataset(find(run))
+        transform, policy = record.transform, cast("Policy", record.training.get("augment", "none"))
         name = run
     else:
         given = parse_with(options or (), ("data",))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from clsbench.cli.terminal import Terminal
     from clsbench.training.config import TrainConfig
     from clsbench.training.loop import Epoch
-    from clsbench.training.training_run import Result
+    from clsbench.training.training_run import TrainingResult
 
 
 def train(
@@ -117,73 +116,37 @@ def train(
     from clsbench.cli.progress import TrainingProgress
     from clsbench.cli.terminal import Terminal
     from clsbench.cli.training_inputs import resolve_inputs
-    from clsbench.models.heads import parse_head
     from clsbench.runs import check_name
+    from clsbench.training.config import read_options
 
     terminal = Terminal(json=json, quiet=quiet)
     # Wrong usage is refused before images are looked for, or downloaded.
-    auto, rate, seconds = lr == "auto", _number(lr), _seconds(max_time)
-    parse_head(head)
+    read_options({"lr": lr, "max_time": max_time, "head": head})
+    auto = lr == "auto"
     check_name(run)
     inputs = resolve_inputs(
         terminal, data, dataset, model, options, pretrained=pretrained, weights=weights, seed=seed,
         splits={"val_fraction": val_fraction, "test_fraction": test_fraction, "folds": folds, "fold": fold},
     )  # fmt: skip
-    from clsbench.training.training_run import describe_run, run_training
+    from clsbench.training.training_run import run_training
 
     config = inputs.configure(
         recipe, epochs=epochs, freeze_epochs=freeze_epochs, unfreeze_from=unfreeze_from,
-        lr=rate, lr_mult=lr_mult, schedule=schedule, optimizer=optimizer,
+        lr=lr, lr_mult=lr_mult, schedule=schedule, optimizer=optimizer,
         weight_decay=weight_decay, batch_size=batch_size, accumulate=accumulate, label_smoothing=label_smoothing,
         class_weights=class_weights, mixup=mixup, cutmix=cutmix, augment=augment, views=views, ema=ema,
-        clip_grad=clip_grad, head=head, patience=patience, max_time=seconds, cache=cache, seed=seed,
+        clip_grad=clip_grad, head=head, patience=patience, max_time=max_time, cache=cache, seed=seed,
         device=device,
     )  # fmt: skip
     terminal.note(_plan(inputs.network.qualified, config, auto=auto))
-    facts = describe_run(config, data=inputs.data_facts, model=inputs.model_facts)
     with TrainingProgress(terminal) as progress:
         result = run_training(
             partial(inputs.network.build, len(inputs.pictures.classes), **inputs.model_options),
-            inputs.pictures, config, facts, progress, run_name=run, auto_lr=auto, strict=strict_data,
+            inputs.pictures, config, progress, data=inputs.data, model=inputs.model, split=inputs.split,
+            run_name=run, auto_lr=auto, strict=strict_data,
         )  # fmt: skip
     _report(terminal, result, config)
-    terminal.facts(
-        {
-            "schema": 2,
-            "run": str(result.run.path),
-            **result.run.read(),
-            "history": [asdict(epoch) for epoch in result.history],
-        }
-    )
-
-
-def _number(text: str | None) -> float | None:
-    from clsbench.errors import OptionError
-
-    try:
-        return None if text in (None, "auto") else float(str(text))
-    except ValueError:
-        raise OptionError(
-            "a learning rate is a number or `auto`", where="--lr", got=text, expected="for example 0.001"
-        ) from None
-
-
-def _seconds(text: str | None) -> float:
-    from clsbench.errors import OptionError
-
-    if text is None:
-        return 0.0
-    units = {"s": 1, "m": 60, "h": 3600}
-    number, unit = (text[:-1], units[text[-1]]) if text[-1:] in units else (text, 1)
-    try:
-        seconds = float(number) * unit
-        if not 0 < seconds < float("inf"):
-            raise ValueError
-    except ValueError:
-        raise OptionError(
-            "a time cannot be read", where="--max-time", got=text, expected="seconds above 0, or 90s, 10m, 2h"
-        ) from None
-    return seconds
+    terminal.facts(result.to_json())
 
 
 def _plan(name: str, config: TrainConfig, *, auto: bool) -> str:
@@ -199,7 +162,7 @@ def _plan(name: str, config: TrainConfig, *, auto: bool) -> str:
     )
 
 
-def _report(terminal: Terminal, result: Result, config: TrainConfig) -> None:
+def _report(terminal: Terminal, result: TrainingResult, config: TrainConfig) -> None:
     if result.classifier.head_loaded is False:
         terminal.note("the head is new: that of the weights file is another, or for another number of classes")
     if result.lr_suggestion:
@@ -216,7 +179,7 @@ def _report(terminal: Terminal, result: Result, config: TrainConfig) -> None:
     terminal.note("next: clsbench export --onnx")
 
 
-def _table(history: list[Epoch], best: int) -> Any:
+def _table(history: tuple[Epoch, ...], best: int) -> Any:
     from clsbench.cli.terminal import table
 
     rows = [

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from clsbench.cli.composition import asked, build_dataset, resolve
 from clsbench.options import parse_with
+from clsbench.runs import RunData, RunModel, plain, without_split
 
 if TYPE_CHECKING:
     from clsbench.cli.terminal import Terminal
@@ -22,24 +23,24 @@ class TrainingInputs:
 
     Args:
         images: The dataset.
-        data_facts, model_facts: What run.json says about them.
+        data, split, model: What run.json says about them.
         network: The model component.
         model_options: For its build function.
     """
 
     pictures: Dataset
-    data_facts: dict[str, Any]
+    data: RunData
+    split: dict[str, Any]
     network: Resolved
     model_options: dict[str, Any]
-    model_facts: dict[str, Any]
+    model: RunModel
 
     def configure(self, recipe: Any, *, device: str, **given: Any) -> TrainConfig:
         """The recipe's defaults under what a user asked for, on a device that is there."""
-        from clsbench.training.devices import choose_device
         from clsbench.training.recipes import configure
 
         started = bool(self.model_options.get("pretrained") or self.model_options.get("weights"))
-        return configure(recipe, pretrained=started, device=choose_device(device), **given)
+        return configure(recipe, pretrained=started, device=device, **given)
 
 
 def resolve_inputs(
@@ -68,18 +69,20 @@ def resolve_inputs(
     for note in pictures.notes:
         terminal.note(f"  {note}")
     _need_training_packages()
+    own, split = without_split(data_options)
     return TrainingInputs(
         pictures,
-        {"dataset": source.qualified, "root": data and str(data.resolve()), "options": data_options},
+        RunData(dataset=source.qualified, root=str(data.resolve()) if data else None, options=plain(own)),
+        plain(split),
         network,
         model_options,
-        {
-            "name": network.qualified,
-            "distribution": network.plugin.distribution,
-            "version": network.plugin.version,
-            "pretrained": bool(model_options.get("pretrained")),
-            "options": model_options,
-        },
+        RunModel(
+            name=network.qualified,
+            distribution=network.plugin.distribution,
+            version=network.plugin.version,
+            pretrained=bool(model_options.get("pretrained")),
+            options=plain(model_options),
+        ),
     )
 
 

@@ -189,6 +189,6 @@ def manifest_path(predictions: Path) -> Path:
 
 def write_manifest(predictions: Path, facts: Mapping[str, Any]) -> None:
     """Write the manifest beside the predictions file."""
-    from clsbench.runs import write_json
+    from clsbench.json_fields import write_json
 
     write_json(manifest_path(predictions), facts)
