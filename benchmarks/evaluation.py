@@ -52,7 +52,7 @@ from pathlib import Path
 from clsbench import builtin
 from clsbench.evaluation.judging import judge
 from clsbench.predictions.reading import read_predictions
-from clsbench.runs import write_json
+from clsbench.json_fields import write_json
 
 with read_predictions(Path(sys.argv[1])) as table:
     metrics = [(component.name, component.build()) for component in builtin.register_metrics()]

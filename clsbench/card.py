@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from clsbench.errors import ModelError
+from clsbench.json_fields import Scalar, parse_object, read_fields
 from clsbench.transform import ImageTransform
 
 #: The ONNX metadata key, and the version of the JSON under it.
@@ -22,6 +24,99 @@ SCHEMA = 1
 
 #: The graph contract: uint8 (N, h, w, 3) in, float32 (N, K) out, N free.
 INPUT_NAME, OUTPUT_NAME = "images", "logits"
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Where a network came from.
+
+    Args:
+        name: Of the model component, qualified by its plugin.
+        distribution, version: That the plugin was installed from.
+        options: That it was built with.
+        head: Its text, such as ``linear``; None for a network with its original head.
+    """
+
+    name: str
+    distribution: str | None = None
+    version: str | None = None
+    options: Mapping[str, Scalar] = field(default_factory=dict)
+    head: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        values = dataclasses.asdict(self)
+        return values if self.head is not None else {k: v for k, v in values.items() if k != "head"}
+
+
+@dataclass(frozen=True)
+class BatchParity:
+    """Agreement of a file with its network at one batch size.
+
+    Args:
+        batch_size: N of each call.
+        top1_agreement: Images with the same top-1, as a fraction.
+        max_probability_difference: The largest of all images and classes; infinite for NaN.
+    """
+
+    batch_size: int
+    top1_agreement: float
+    max_probability_difference: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateReport:
+    """What the gate measured when a file was compared with the network it came from.
+
+    Args:
+        images: How many images were compared.
+        batches: One entry for each batch size.
+        tolerance: The largest probability difference allowed; None if it was not limited.
+        passed: Whether the file may be used.
+        accuracy: Top-1 of the file as a fraction, the lowest over the batch sizes; None without labels.
+        reference_accuracy: The same of the network.
+        max_drop: The largest loss of accuracy allowed, in percentage points; None if every top-1 had to agree.
+    """
+
+    images: int
+    batches: tuple[BatchParity, ...]
+    tolerance: float | None
+    passed: bool
+    accuracy: float | None = None
+    reference_accuracy: float | None = None
+    max_drop: float | None = None
+
+    @property
+    def top1_agreement(self) -> float:
+        """The smallest over the batch sizes, as a fraction."""
+        return min(b.top1_agreement for b in self.batches)
+
+    @property
+    def max_probability_difference(self) -> float:
+        """The largest over the batch sizes."""
+        return max(b.max_probability_difference for b in self.batches)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for the card and ``--json``; facts about accuracy only where there are any."""
+        measured = {name: getattr(self, name) for name in ("accuracy", "reference_accuracy", "max_drop")}
+        return {
+            "images": self.images,
+            "batches": [dataclasses.asdict(batch) for batch in self.batches],
+            "tolerance": self.tolerance,
+            "top1_agreement": self.top1_agreement,
+            "max_probability_difference": self.max_probability_difference,
+            "passed": self.passed,
+            **{name: value for name, value in measured.items() if value is not None},
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any], *, where: object = None) -> GateReport:
+        """The inverse of :meth:`to_json`.
+
+        Raises:
+            ModelError: if a field is missing or of another type.
+        """
+        return read_fields(cls, values, what="a gate's report", where=where)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +128,9 @@ class ModelCard:
         transform: How images become the input pixels.
         precision: Of the weights: ``float32``, ``float16``, ``int8``.
         temperature: Divides the logits before softmax, where the model was calibrated.
-        model: Name, plugin, version and options of the network.
+        model: Where the network came from, if that is known.
         training: A summary of the run that made it; empty for a network exported as it is.
-        parity: What the parity gate measured.
+        parity: What the gate measured; None before it has.
         clsbench_version: The version that wrote the file.
 
     Raises:
@@ -46,15 +141,15 @@ class ModelCard:
     transform: ImageTransform
     precision: str = "float32"
     temperature: float | None = None
-    model: dict[str, Any] = field(default_factory=dict)
-    training: dict[str, Any] = field(default_factory=dict)
-    parity: dict[str, Any] = field(default_factory=dict)
+    model: ModelSource | None = None
+    training: Mapping[str, Scalar] = field(default_factory=dict)
+    parity: GateReport | None = None
     clsbench_version: str = ""
 
     def __post_init__(self) -> None:
         check_class_names(self.classes)
-        if self.temperature is not None and not self.temperature > 0:
-            raise ModelError("a card's temperature must be above 0", got=self.temperature)
+        if self.temperature is not None and not 0 < self.temperature < math.inf:
+            raise ModelError("the temperature of a model card must be above 0 and finite", got=self.temperature)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for JSON; includes the description of input and output."""
@@ -65,6 +160,9 @@ class ModelCard:
             **values,
             "classes": list(self.classes),
             "transform": self.transform.to_json(),
+            "model": self.model.to_json() if self.model else {},
+            "training": dict(self.training),
+            "parity": self.parity.to_json() if self.parity else {},
             "input": {"name": INPUT_NAME, "dtype": "uint8", "shape": ["N", h, w, 3]},
             "output": {"name": OUTPUT_NAME, "dtype": "float32", "shape": ["N", len(self.classes)]},
         }
@@ -78,34 +176,26 @@ class ModelCard:
         """The inverse of :meth:`to_json`.
 
         Raises:
-            ModelError: if the schema is newer than this clsbench, or a field is missing or wrong.
+            ModelError: if the schema is newer than this clsbench, or a field is missing or of another type.
         """
         schema = values.get("schema")
         if not isinstance(schema, int) or schema > SCHEMA:
             raise ModelError(
-                "a model card has a schema this clsbench does not know",
+                "a model card is of an unknown schema",
                 where=where,
                 got=schema,
                 expected=f"at most {SCHEMA}",
                 hint="pip install --upgrade clsbench",
             )
-        names = {f.name for f in dataclasses.fields(cls)}
-        kept = {name: value for name, value in values.items() if name in names}
-        try:
-            if not isinstance(kept["classes"], list):
-                raise TypeError("classes is no list")
-            kept["classes"] = tuple(str(name) for name in kept["classes"])
-            kept["transform"] = ImageTransform.from_json(kept["transform"])
-            return cls(**kept)
-        except (KeyError, TypeError) as error:
-            raise ModelError("a model card cannot be read", where=where, got=error) from None
+        unknown = {name: None for name in ("model", "parity") if values.get(name) == {}}
+        return read_fields(cls, {**values, **unknown}, what="a model card", where=where)
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str], *, where: object = None) -> ModelCard:
         """Read the card out of an ONNX file's metadata.
 
         Raises:
-            ModelError: if there is no card or it is damaged.
+            ModelError: if there is no card, or it is damaged.
         """
         if METADATA_KEY not in metadata:
             raise ModelError(
@@ -114,11 +204,7 @@ class ModelCard:
                 expected=f"metadata key '{METADATA_KEY}'",
                 hint="export it with `clsbench export --onnx`; nothing is guessed from the graph",
             )
-        try:
-            values = json.loads(metadata[METADATA_KEY])
-        except ValueError as error:
-            raise ModelError("a model card is not valid JSON", where=where, got=error) from None
-        return cls.from_json(values if isinstance(values, dict) else {}, where=where)
+        return cls.from_json(parse_object(metadata[METADATA_KEY], what="a model card", where=where), where=where)
 
 
 def check_class_names(classes: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Run directories: create, find the latest, read, write.
+"""Run directories: create, find the latest, read and write their record.
 
 runs/<name>/
   run.json            the resolved configuration and the result: enough to repeat the run
@@ -14,19 +14,138 @@ runs/latest           a link to the newest run
 from __future__ import annotations
 
 import itertools
-import json
-import math
 import os
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from clsbench.errors import ModelError, OptionError
+from clsbench.json_fields import Scalar, parse_object, read_fields, write_json
+from clsbench.transform import ImageTransform
 
 ROOT = Path("runs")
 LATEST = "latest"
+
+#: The version of run.json. Up to schema 2 ``data.options`` held the options of the split as well.
+SCHEMA = 3
+SPLIT_OPTIONS = ("val_fraction", "test_fraction", "folds", "fold", "seed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunData:
+    """What a run was trained on: the qualified dataset component, its absolute root, its options but for the split."""
+
+    dataset: str
+    root: str | None = None
+    options: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunModel:
+    """What a run trained: the qualified model component, its origin, whether from published weights, its options."""
+
+    name: str
+    distribution: str | None = None
+    version: str | None = None
+    pretrained: bool = False
+    options: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResult:
+    """How a run ended: accuracies of the weights kept as fractions, their loss in nats.
+
+    Args:
+        val_loss: None where it was NaN.
+        test_accuracy: None without a test split.
+        stopped: Why training ended early, if it did.
+        head_loaded: Whether the head's weights came from a file; None where no file was loaded.
+        unreadable: Names of images that were left out, with the reason.
+    """
+
+    epochs: int
+    best_epoch: int
+    val_accuracy: float
+    val_loss: float | None
+    test_accuracy: float | None
+    seconds: float
+    stopped: str | None = None
+    head_loaded: bool | None = None
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """The content of run.json: enough to repeat the run.
+
+    Args:
+        clsbench, torch: Versions.
+        split: How the data was asked to be split: the JSON of a ``SplitSpec``.
+        training: The fields of ``TrainConfig``.
+        transform: The network's preprocessing.
+        counts: Number of images in each split.
+        splits: The names in each split, as ``datasets.recorded`` writes them.
+        check: The JSON of a ``DataCheck``.
+        result: None until the run is finished.
+    """
+
+    clsbench: str = ""
+    torch: str = ""
+    data: RunData
+    split: Mapping[str, Scalar] = field(default_factory=dict)
+    model: RunModel
+    training: Mapping[str, Scalar]
+    classes: tuple[str, ...]
+    transform: ImageTransform
+    counts: Mapping[str, int] = field(default_factory=dict)
+    splits: Mapping[str, object] = field(default_factory=dict)
+    check: Mapping[str, object] = field(default_factory=dict)
+    result: RunResult | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for JSON; without ``result`` while there is none."""
+        values = {
+            "schema": SCHEMA,
+            **asdict(self),
+            "transform": self.transform.to_json(),
+            "classes": list(self.classes),
+        }
+        return values if self.result else {name: value for name, value in values.items() if name != "result"}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any], *, where: object = None) -> RunRecord:
+        """The inverse of :meth:`to_json`; also reads the schemas before it.
+
+        Raises:
+            ModelError: if the schema is unknown, or a field is missing or of another type.
+        """
+        schema, data = values.get("schema"), values.get("data")
+        if type(schema) is not int or not 0 < schema <= SCHEMA:
+            raise ModelError(
+                "a run is of an unknown schema",
+                where=where,
+                got=f"schema {schema}",
+                expected=f"at most {SCHEMA}",
+                hint="was it written by a newer clsbench?",
+            )
+        if schema < 3 and isinstance(data, dict) and isinstance(data.get("options"), dict):
+            options, split = without_split(data["options"])
+            values = {**values, "data": {**data, "options": options}, "split": split}
+        return read_fields(cls, values, what="a run", where=where)
+
+
+def plain(options: Mapping[str, object]) -> dict[str, Scalar]:
+    """Options as a record holds them: a path, or any other value that JSON does not have, as text."""
+    return {k: v if isinstance(v, str | int | float | bool | None) else str(v) for k, v in options.items()}
+
+
+def without_split(options: Mapping[str, Scalar]) -> tuple[dict[str, Scalar], dict[str, Scalar]]:
+    """The options of a dataset, and apart from them those that say how it is split."""
+    own = {name: value for name, value in options.items() if name not in SPLIT_OPTIONS}
+    return own, {name: value for name, value in options.items() if name in SPLIT_OPTIONS}
 
 
 @dataclass(frozen=True)
@@ -75,24 +194,26 @@ class Run:
         """Where export writes by default."""
         return self.path / "model.onnx"
 
-    def write(self, config: dict[str, Any]) -> None:
-        """Replace run.json as a whole, so that a reader never meets half of it."""
-        write_json(self.path / "run.json", config)
+    @property
+    def record(self) -> Path:
+        """The run's record, JSON."""
+        return self.path / "run.json"
 
-    def read(self) -> dict[str, Any]:
+    def write_record(self, record: RunRecord) -> None:
+        """Replace run.json as a whole, so that a reader never meets half of it."""
+        write_json(self.record, record.to_json())
+
+    def read_record(self) -> RunRecord:
         """The content of run.json.
 
         Raises:
-            ModelError: if it is missing or not JSON.
+            ModelError: if it is missing, damaged or of another program; names the file and the field.
         """
-        file = self.path / "run.json"
         try:
-            config = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise ModelError("a run directory cannot be read", where=file, got=error) from None
-        if not isinstance(config, dict):
-            raise ModelError("a run directory cannot be read", where=file, expected="a JSON object")
-        return config
+            text = self.record.read_bytes()
+        except OSError as error:
+            raise ModelError("a run cannot be read", where=self.record, got=error.strerror) from None
+        return RunRecord.from_json(parse_object(text, what="a run", where=self.record), where=self.record)
 
 
 def create(name: str | None, *, default: str, root: Path = ROOT) -> Run:
@@ -126,10 +247,10 @@ def check_name(name: str | None, *, root: Path = ROOT) -> None:
     if name is None:
         return
     if name in ("", ".", "..", LATEST) or "/" in name or os.sep in name:
-        raise OptionError("a run needs a plain name", where="--run", got=name)
+        raise OptionError("a run needs a plain name", where="--run", got=name, expected="no / and not `latest`")
     if (root / name).exists():
         raise OptionError(
-            "there is a run of that name already, and nothing is overwritten",
+            "a run of that name exists already, and nothing is overwritten",
             where=root / name,
             hint="choose another --run NAME, or remove the directory",
         )
@@ -180,31 +301,3 @@ def latest_onnx(*, root: Path = ROOT) -> Path:
             hint="`clsbench export --onnx` makes one, or name a file with --model",
         )
     return max(files, key=lambda file: file.stat().st_mtime)
-
-
-def write_json(path: Path, values: Any) -> None:
-    """Write JSON so that the file is always whole."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(dumps(values), encoding="utf-8")
-    partial.replace(path)
-
-
-def dumps(values: Any) -> str:
-    """Readable JSON. Bytes of a file name that are no UTF-8 become escapes, which JSON allows."""
-    form: dict[str, Any] = {"indent": 2, "ensure_ascii": False, "default": str}
-    try:
-        text = json.dumps(values, allow_nan=False, **form)
-    except ValueError:
-        json.dumps(values, **form)  # raises again for what is no JSON for another reason
-        text = json.dumps(_finite(values), **form)
-    text += "\n"
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _finite(values: Any) -> Any:
-    """The same with null for what JSON has no number for."""
-    if isinstance(values, dict):
-        return {key: _finite(value) for key, value in values.items()}
-    if isinstance(values, list | tuple):
-        return [_finite(value) for value in values]
-    return None if isinstance(values, float) and not math.isfinite(values) else values

@@ -94,13 +94,13 @@ def tiny_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An exported model made without torch: the mean of each channel is the logit of its colour."""
     from onnx import TensorProto, helper, numpy_helper, save
 
-    from clsbench.card import METADATA_KEY, ModelCard
+    from clsbench.card import METADATA_KEY, ModelCard, ModelSource
     from clsbench.transform import ImageTransform
 
     card = ModelCard(
         classes=("red", "green", "blue"),
         transform=ImageTransform(size=(8, 8), mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)),
-        model={"name": "channel-means"},
+        model=ModelSource("channel-means"),
     )
     graph = helper.make_graph(
         [
@@ -185,4 +185,4 @@ def trained(cli: Callable[..., Finished]) -> Callable[..., dict[str, Any]]:
 @pytest.fixture
 def without_curves(monkeypatch: pytest.MonkeyPatch) -> None:
     """Training draws no curves.png, which takes far longer than to train a tiny network."""
-    monkeypatch.setattr("clsbench.training.training_run.save_pictures", lambda *_, **__: None)
+    monkeypatch.setattr("clsbench.training.training_run.save_plots", lambda *_, **__: None)

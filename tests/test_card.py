@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clsbench.card import METADATA_KEY, SCHEMA, ModelCard
+from clsbench.card import METADATA_KEY, SCHEMA, BatchParity, GateReport, ModelCard, ModelSource
 from clsbench.errors import ModelError
 from clsbench.model_file import read_card
 from clsbench.transform import ImageTransform
@@ -14,9 +14,9 @@ CARD = ModelCard(
     classes=("ant", "bée"),
     transform=SIZE,
     temperature=1.5,
-    model={"name": "clsbench/simple-cnn", "options": {"width": 64}},
+    model=ModelSource("clsbench/simple-cnn", "clsbench", "0.1.0", {"width": 64}, "linear"),
     training={"lr": 0.005},
-    parity={"passed": True},
+    parity=GateReport(images=2, batches=(BatchParity(1, 1.0, 2e-8),), tolerance=1e-3, passed=True),
     clsbench_version="0.1.0",
 )
 
@@ -100,17 +100,71 @@ def test_a_schema_of_the_future_asks_for_an_upgrade(schema):
         changed(transform={}),
         changed(transform={"size": [8]}),
         changed(temperature="hot"),
+        changed(temperature=True),
+        changed(temperature=float("inf")),
+        changed(temperature=10**400),
+        changed(classes=["ant", 7]),
+        changed(precision=None),
+        changed(clsbench_version=1),
+        changed(model=7),
+        changed(model={"name": None}),
+        changed(model={"name": "x", "options": []}),
+        changed(model={"name": "x", "options": {"width": [1]}}),
+        changed(training=[]),
+        changed(training={"lr": {}}),
+        changed(parity="good"),
+        changed(parity={"images": 9}),
+        changed(parity={**CARD.parity.to_json(), "batches": [1]}),
+        changed(parity={**CARD.parity.to_json(), "batches": [{"batch_size": "1"}]}),
+        changed(parity={**CARD.parity.to_json(), "passed": "yes"}),
+        changed(parity={**CARD.parity.to_json(), "tolerance": "small"}),
     ],
 )
 def test_a_damaged_card_is_a_model_error(values):
-    with pytest.raises(ModelError):
+    with pytest.raises(ModelError) as caught:
         ModelCard.from_json(values, where="m.onnx")
+    assert caught.value.facts["where"] == "m.onnx"
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "7", '"card"'])
+def test_what_is_wrong_is_named_with_its_place():
+    with pytest.raises(ModelError, match="a model card cannot be read") as caught:
+        ModelCard.from_json(changed(model={"name": "x", "options": {"width": [1]}}), where="m.onnx")
+    assert caught.value.facts["got"] == "model.options.width: [1]"
+    with pytest.raises(ModelError) as caught:
+        ModelCard.from_json(changed(temperature="hot"), where="m.onnx")
+    assert (caught.value.facts["got"], caught.value.facts["expected"]) == ("temperature: 'hot'", "a number or null")
+
+
+def test_the_json_of_a_card():
+    values = CARD.to_json()
+    assert values["model"] == {
+        "name": "clsbench/simple-cnn", "distribution": "clsbench", "version": "0.1.0", "options": {"width": 64},
+        "head": "linear",
+    }  # fmt: skip
+    assert values["training"] == {"lr": 0.005}
+    assert values["parity"] == {
+        "images": 2,
+        "batches": [{"batch_size": 1, "top1_agreement": 1.0, "max_probability_difference": 2e-8}],
+        "tolerance": 1e-3, "top1_agreement": 1.0, "max_probability_difference": 2e-8, "passed": True,
+    }  # fmt: skip
+    bare = ModelCard(classes=("a", "b"), transform=SIZE).to_json()
+    assert (bare["model"], bare["training"], bare["parity"]) == ({}, {}, {})
+    assert ModelCard.from_json(bare) == ModelCard(classes=("a", "b"), transform=SIZE)
+    assert "head" not in ModelSource("x").to_json()
+
+
+def test_a_gate_report_tells_the_worst_of_its_batch_sizes():
+    report = GateReport(
+        images=8, batches=(BatchParity(1, 1.0, 0.25), BatchParity(8, 0.5, 0.0)), tolerance=None, passed=False
+    )
+    assert (report.top1_agreement, report.max_probability_difference) == (0.5, 0.25)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "7", '"card"', "[" * 100_000, '{"schema":' * 100_000])
 def test_metadata_that_holds_no_card_is_a_model_error(text):
-    with pytest.raises(ModelError, match="card"):
+    with pytest.raises(ModelError, match="card") as caught:
         ModelCard.from_metadata({METADATA_KEY: text}, where="m.onnx")
+    assert caught.value.facts["where"] == "m.onnx"
 
 
 def test_a_file_without_a_card_is_refused_by_name():

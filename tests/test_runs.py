@@ -1,11 +1,37 @@
+import dataclasses
 import json
 import os
+import shutil
 import time
+from pathlib import Path
 
 import pytest
 
 from clsbench import runs
 from clsbench.errors import ModelError, OptionError
+from clsbench.runs import RunData, RunModel, RunRecord, RunResult
+from clsbench.transform import ImageTransform
+
+RECORD = RunRecord(
+    clsbench="0.1.0",
+    torch="2.14",
+    data=RunData(dataset="clsbench/folder", root="/photos", options={"label": "species"}),
+    split={"val_fraction": 0.2, "seed": 3},
+    model=RunModel(name="clsbench/simple-cnn", distribution="clsbench", version="0.1.0", options={"width": 64}),
+    training={"recipe": "scratch", "epochs": 2, "lr": 0.1, "unfreeze_from": None},
+    classes=("ant", "bée"),
+    transform=ImageTransform(size=(8, 10)),
+    counts={"train": 2, "val": 1},
+    splits={"val": ["a.png"], "test": [], "train": {"count": 2, "sha256": "0"}},
+    check={"findings": []},
+)
+RESULT = RunResult(
+    epochs=2, best_epoch=1, val_accuracy=0.5, val_loss=0.7, test_accuracy=None, seconds=1.5,
+    stopped="the time limit was reached", head_loaded=False, unreadable={"b.png": "damaged"},
+)  # fmt: skip
+
+#: Written by the clsbench before schema 3: digits of colours, --val-fraction 0.34 --test-fraction 0.17 --seed 3.
+OLD = Path(__file__).parent / "run-schema-2.json"
 
 
 @pytest.fixture
@@ -15,25 +41,58 @@ def root(tmp_path):
 
 def finished(name, root):
     run = runs.create(name, default="x", root=root)
-    run.write({"name": name})
+    run.write_record(RECORD)
     return run
 
 
-def test_what_is_written_is_read(root):
+@pytest.mark.parametrize("record", [RECORD, dataclasses.replace(RECORD, result=RESULT)], ids=["begun", "finished"])
+def test_what_is_written_is_read(root, record):
     run = runs.create("first", default="x", root=root)
-    config = {"classes": ["ant", "bée"], "lr": 0.1, "none": None}
-    run.write(config)
-    assert run.read() == config
+    run.write_record(record)
+    assert run.read_record() == record
     assert [file.name for file in run.path.iterdir()] == ["run.json"]
+
+
+def test_the_json_of_a_record():
+    values = dataclasses.replace(RECORD, result=RESULT).to_json()
+    assert list(values) == [
+        "schema", "clsbench", "torch", "data", "split", "model", "training", "classes", "transform", "counts",
+        "splits", "check", "result",
+    ]  # fmt: skip
+    assert values["schema"] == 3
+    assert values["data"] == {"dataset": "clsbench/folder", "root": "/photos", "options": {"label": "species"}}
+    assert values["classes"] == ["ant", "bée"]
+    assert values["transform"] == RECORD.transform.to_json()
+    assert "result" not in RECORD.to_json()
+
+
+def test_a_loss_that_is_nan_is_null_in_the_file(root):
+    run = runs.create("first", default="x", root=root)
+    run.write_record(dataclasses.replace(RECORD, result=dataclasses.replace(RESULT, val_loss=float("nan"))))
+    assert json.loads(run.record.read_text())["result"]["val_loss"] is None
+    assert run.read_record().result.val_loss is None
+
+
+def test_a_run_of_schema_2_is_read_with_its_split_apart(root):
+    run = runs.create("old", default="x", root=root)
+    shutil.copy(OLD, run.record)
+    old, record = json.loads(OLD.read_text()), run.read_record()
+    assert old["schema"] == 2
+    assert record.data == RunData(dataset="clsbench/folder", root=old["data"]["root"], options={"loose": "keep"})
+    assert record.split == {"seed": 3, "val_fraction": 0.34, "test_fraction": 0.17}
+    for part in old.keys() - {"schema", "data"}:
+        assert record.to_json()[part] == old[part], part
+    run.write_record(record)
+    assert run.read_record() == record
 
 
 def test_a_failed_write_leaves_the_old_file_whole(root):
     run = finished("first", root)
-    endless = {}
-    endless["self"] = endless
-    with pytest.raises(ValueError, match="Circular"):
-        run.write(endless)
-    assert run.read() == {"name": "first"}
+    endless = []
+    endless.append(endless)
+    with pytest.raises((ValueError, RecursionError)):
+        run.write_record(dataclasses.replace(RECORD, splits={"val": endless}))
+    assert run.read_record() == RECORD
 
 
 def test_the_latest_run_is_the_one_made_last(root):
@@ -66,7 +125,7 @@ def test_a_taken_name_is_refused_and_nothing_is_overwritten(root):
     finished("first", root)
     with pytest.raises(OptionError, match="nothing is overwritten"):
         runs.create("first", default="x", root=root)
-    assert runs.find("first", root=root).read() == {"name": "first"}
+    assert runs.find("first", root=root).read_record() == RECORD
 
 
 def test_a_name_can_be_checked_before_there_is_anything_to_lose(root):
@@ -128,18 +187,71 @@ def test_runs_are_listed_in_the_order_they_were_made_whatever_was_done_with_them
 
 def test_names_that_are_not_utf8_are_written_and_read(root):
     run = runs.create("first", default="x", root=root)
-    run.write({"val": ["caf\udce9.png"]})
-    assert run.read() == {"val": ["caf\udce9.png"]}
+    record = dataclasses.replace(RECORD, splits={"val": ["caf\udce9.png"]})
+    run.write_record(record)
+    assert run.read_record() == record
 
 
-@pytest.mark.parametrize("content", [None, "", "{", "[1]", b"\xff\xfe"])
+@pytest.mark.parametrize("content", [None, "", "{", "[1]", b"\xff\xfe", "[" * 100_000, '{"a":' * 100_000])
 def test_a_damaged_run_is_a_model_error(root, content):
     run = runs.create("first", default="x", root=root)
     if content is not None:
         (run.path / "run.json").write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(ModelError, match="cannot be read") as caught:
-        run.read()
+        run.read_record()
     assert caught.value.facts["where"] == run.path / "run.json"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("data", None), ("data", [1]), ("data.dataset", 7), ("data.root", 7), ("data.options", []),
+        ("data.options", {"a": []}), ("model", "resnet18"), ("model.name", None), ("model.options", 1),
+        ("model.pretrained", "yes"), ("training", "x"), ("training", {"lr": [1]}), ("classes", 3), ("classes", [1, 2]),
+        ("transform", {}), ("transform", None), ("transform.size", [8]), ("counts", {"val": "many"}), ("splits", []),
+        ("check", 1), ("result", 3), ("result.val_accuracy", "good"), ("result.seconds", []), ("result.epochs", 1.5),
+        ("result.epochs", True), ("result.unreadable", {"a": 1}), ("torch", 2),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("schema", [2, 3])
+def test_a_field_of_another_type_is_a_model_error_that_names_file_and_field(root, field, value, schema):
+    values = json.loads(json.dumps(dataclasses.replace(RECORD, result=RESULT).to_json()))
+    *parents, name = field.split(".")
+    part = values
+    for parent in parents:
+        part = part[parent]
+    part[name] = value
+    run = runs.create("first", default="x", root=root)
+    run.record.write_text(json.dumps({**values, "schema": schema}))
+    with pytest.raises(ModelError, match="a run cannot be read") as caught:
+        run.read_record()
+    assert caught.value.facts["where"] == run.record
+    assert caught.value.facts["got"].startswith(field.removesuffix(".size"))
+
+
+def test_a_split_of_another_type_is_named():
+    with pytest.raises(ModelError) as caught:
+        RunRecord.from_json({**RECORD.to_json(), "split": {"seed": [3]}})
+    assert caught.value.facts["got"] == "split.seed: [3]"
+
+
+@pytest.mark.parametrize("name", ["data", "model", "training", "classes", "transform"])
+def test_a_missing_field_is_named(name):
+    values = {key: value for key, value in RECORD.to_json().items() if key != name}
+    with pytest.raises(ModelError, match="cannot be read") as caught:
+        RunRecord.from_json(values, where="run.json")
+    assert caught.value.facts["got"] == f"{name}: missing"
+
+
+@pytest.mark.parametrize("schema", [4, 0, None, "3", True, 2.5])
+def test_a_schema_that_is_not_known_is_refused(schema):
+    with pytest.raises(ModelError, match="unknown schema") as caught:
+        RunRecord.from_json({**RECORD.to_json(), "schema": schema}, where="run.json")
+    assert caught.value.facts["where"] == "run.json"
+
+
+def test_fields_that_are_not_known_are_ignored():
+    assert RunRecord.from_json({**RECORD.to_json(), "colour": "green"}) == RECORD
 
 
 def test_the_latest_model_is_the_one_exported_last(root):
@@ -157,10 +269,3 @@ def test_no_exported_model_says_how_to_make_one(root, name):
     with pytest.raises(ModelError, match="no exported model yet") as caught:
         runs.latest_onnx(root=root)
     assert "clsbench export" in caught.value.facts["to do"]
-
-
-def test_json_is_readable_by_people_and_machines(tmp_path):
-    runs.write_json(tmp_path / "a.json", {"name": "bée", "path": tmp_path})
-    text = (tmp_path / "a.json").read_text(encoding="utf-8")
-    assert "bée" in text
-    assert json.loads(text)["path"] == str(tmp_path)

@@ -60,12 +60,13 @@ def reopen_dataset(run: Run) -> tuple[Dataset, RunRecord]:
         ModelError: if run.json cannot be read.
         DataError: if the images are not there any more.
     """
-    from clsbench.datasets.recorded import as_recorded
+    from clsbench.datasets.recorded import SplitRecord, as_recorded
 
     record = run.read_record()
     data = record.data
     built = registry().resolve("dataset", data.dataset).build(data.root and Path(data.root), **data.options)
-    return as_recorded(dataclasses.replace(built, notes=()), record.splits, where=data.root), record
+    splits = SplitRecord.from_json(record.splits, where=run.record)
+    return as_recorded(dataclasses.replace(built, notes=()), splits, where=data.root), record
 
 
 def note_dataset(dataset: Dataset, name: str, observer: Observer) -> None:

@@ -11,6 +11,7 @@ from clsbench.api.components import Options, choose, registry
 from clsbench.api.data import reopen_dataset
 from clsbench.api.observer import Observer
 from clsbench.errors import DataError, ModelError, OptionError
+from clsbench.runs import plain
 
 if TYPE_CHECKING:
     from clsbench.card import ModelCard
@@ -166,7 +167,7 @@ def _as_it_is(name: str, pretrained: bool, weights: str | Path | None, options: 
             plugin.distribution,
             plugin.version,
             # Of a path only the name: the file must not tell of this machine.
-            {k: v.name if isinstance(v, Path) else v for k, v in chosen.options.items()},
+            plain({k: v.name if isinstance(v, Path) else v for k, v in chosen.options.items()}),
         ),
         clsbench_version=__version__,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from clsbench.api.components import Options, choose
 from clsbench.api.data import dataset_for, open_dataset, refuse_beside_run, reopen_dataset
@@ -13,12 +13,8 @@ from clsbench.api.datasets import count_classes
 from clsbench.api.observer import Observer
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from clsbench.datasets.dataset import Dataset, Sample
     from clsbench.images.grid import Tile
-    from clsbench.images.loader import ImageLoader
     from clsbench.training.config import Policy
     from clsbench.transform import ImageTransform
 
@@ -106,7 +102,8 @@ def show(
     if run:
         refuse_beside_run(run, "DATA", data or dataset, **splits, **{"with": options})
         images, record = reopen_dataset(find(run))
-        transform, policy, name = record.transform, record.augment, run
+        transform, name = record.transform, run
+        policy = cast("Policy", record.training.get("augment", "none"))
     else:
         root = Path(data) if data is not None else None
         (chosen,) = choose({"dataset": [dataset or dataset_for(root)]}, options)["dataset"]
@@ -162,19 +159,15 @@ def _tiles(
                 Tile(loader.pixels(sample.image), f"{label}\n{sample.name}"),
                 Tile(loader(sample.image), "validation"),
             ]
-            made = _augmented(loader, sample, policy, images.mirrored, seed + position) if versions else []
-            row += [Tile(pixels, policy) for pixels in made]
+            if versions:
+                from clsbench.training.augmentation import augmented_versions
+
+                made = augmented_versions(
+                    loader, sample.image, policy, mirrored=images.mirrored, seed=seed + position, count=versions
+                )
+                row += [Tile(pixels, policy) for pixels in made]
         except ClsbenchError as error:
             row = [Tile(None, f"{label}\n{sample.name}\n{error.what}", "red")]
             row += [Tile(None, "")] * (1 + versions)
         tiles += row
     return tiles, 2 + versions
-
-
-def _augmented(
-    loader: ImageLoader, sample: Sample, policy: Policy, mirrored: bool, seed: int
-) -> list[NDArray[np.uint8]]:
-    """:data:`VERSIONS` of an image as training sees it."""
-    from clsbench.training.augmentation import augmented_versions
-
-    return augmented_versions(loader, sample.image, policy, mirrored=mirrored, seed=seed, count=VERSIONS)

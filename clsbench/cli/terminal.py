@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clsbench.errors import DataError
-from clsbench.runs import dumps, write_json
+from clsbench.json_fields import dumps, write_json
 from clsbench.text import printable
 
 if TYPE_CHECKING:

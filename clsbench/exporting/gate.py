@@ -1,18 +1,21 @@
-"""The parity gate: the file must say what the trained network says, on real images.
+"""The gate: a file must say what the trained network says, on real images.
 
 The network runs in torch, the file in ONNX Runtime as inference runs it, both on the
-same uint8 pixels, at several batch sizes. A file that disagrees is not handed out.
+same uint8 pixels, at several batch sizes. A file that does not pass is not handed out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clsbench.card import BatchParity, GateReport
+from clsbench.errors import DataError, OptionError
 from clsbench.predictions.block import Predictions
 
 if TYPE_CHECKING:
@@ -27,51 +30,41 @@ SMALL_BATCHES = (1, 3)
 
 
 @dataclass(frozen=True)
-class BatchParity:
-    """Agreement at one batch size."""
+class Gate:
+    """What a file must show to pass. By default every top-1 must agree, and every probability nearly.
 
-    batch_size: int
-    top1_agreement: float
-    max_probability_difference: float
+    Args:
+        max_drop: The largest loss of top-1 accuracy on labelled images, in percentage points of the
+            network's; single images may then differ. None: every top-1 must be the network's.
+        tolerance: The largest difference of a probability; None for no limit.
+
+    Raises:
+        OptionError: if a number is negative or not finite.
+    """
+
+    max_drop: float | None = None
+    tolerance: float | None = TOLERANCE
+
+    def __post_init__(self) -> None:
+        for name, value in (("max_drop", self.max_drop), ("tolerance", self.tolerance)):
+            if value is not None and not 0 <= value < math.inf:
+                raise OptionError(f"the gate's {name} is out of range", got=value, expected="a number of at least 0")
 
 
 @dataclass(frozen=True)
-class Parity:
-    """What the gate measured.
+class GateImages:
+    """Real images to compare a file with its network on.
 
     Args:
-        images: How many images were compared.
-        batches: One entry a batch size.
-        tolerance: The largest probability difference that passes.
+        images: uint8 (N, h, w, 3).
+        labels: int64 (N,), or None.
     """
 
-    images: int
-    batches: tuple[BatchParity, ...]
-    tolerance: float = TOLERANCE
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64] | None = None
 
-    @property
-    def top1_agreement(self) -> float:
-        """The smallest over the batch sizes, as a fraction."""
-        return min(b.top1_agreement for b in self.batches)
-
-    @property
-    def max_probability_difference(self) -> float:
-        """The largest over the batch sizes."""
-        return max(b.max_probability_difference for b in self.batches)
-
-    @property
-    def passed(self) -> bool:
-        """Every top-1 the same, and no probability further off than the tolerance."""
-        return self.top1_agreement == 1.0 and self.max_probability_difference <= self.tolerance
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, for the card and ``--json``."""
-        return {
-            **asdict(self),
-            "top1_agreement": self.top1_agreement,
-            "max_probability_difference": self.max_probability_difference,
-            "passed": self.passed,
-        }
+    def __len__(self) -> int:
+        return len(self.images)
 
 
 def reference_logits(classifier: Classifier, images: NDArray[np.uint8], *, batch: int = 32) -> NDArray[np.float32]:
@@ -84,33 +77,59 @@ def reference_logits(classifier: Classifier, images: NDArray[np.uint8], *, batch
     return np.concatenate([part.numpy() for part in parts])
 
 
+def check_labels(gate: Gate, images: GateImages) -> None:
+    """Refuse a gate of accuracy without labels.
+
+    Raises:
+        DataError: if ``max_drop`` is set and the images have no labels.
+    """
+    if gate.max_drop is not None and images.labels is None:
+        raise DataError("the gate's max_drop needs labelled images", got=f"{len(images)} images without labels")
+
+
 def measure(
     reference: NDArray[np.float32],
     run: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
-    images: NDArray[np.uint8],
-    *,
-    batch_sizes: Sequence[int] | None = None,
-    tolerance: float = TOLERANCE,
-) -> Parity:
-    """Compare a model file with the network it came from.
+    images: GateImages,
+    gate: Gate | None = None,
+) -> GateReport:
+    """Compare a model file with the network it came from, at batch sizes of 1, 3 and all images.
 
     Args:
         reference: Logits (N, K) of the network.
         run: The file, uint8 (n, h, w, 3) -> logits (n, K).
-        images: uint8 (N, h, w, 3).
-        batch_sizes: 1, 3 and all at once by default.
-        tolerance: The largest probability difference that passes.
+        images: N of them.
+        gate: What must be shown.
+
+    Raises:
+        DataError: if accuracy is to be compared and there are no labels.
     """
-    sizes = batch_sizes or sorted({min(size, len(images)) for size in (*SMALL_BATCHES, len(images))})
+    gate = gate or Gate()
+    check_labels(gate, images)
+    count, labels = len(images), images.labels
     expected = _probabilities(reference)
-    measured = []
-    for size in sizes:
-        parts = [run(images[i : i + size]) for i in range(0, len(images), size)]
-        got = _probabilities(np.concatenate(parts))
+    batches, accuracies = [], []
+    for size in sorted({min(size, count) for size in (*SMALL_BATCHES, count)}):
+        got = _probabilities(np.concatenate([run(images.images[i : i + size]) for i in range(0, count, size)]))
         agreement = float((got.argmax(axis=1) == expected.argmax(axis=1)).mean())
-        difference = np.abs(got - expected).max()
-        measured.append(BatchParity(size, agreement, float(difference) if np.isfinite(difference) else np.inf))
-    return Parity(len(images), tuple(measured), tolerance)
+        difference = float(np.abs(got - expected).max())
+        batches.append(BatchParity(size, agreement, difference if math.isfinite(difference) else math.inf))
+        accuracies.append(_accuracy(got, labels))
+    accuracy, before = (None, None) if labels is None else (min(accuracies), _accuracy(expected, labels))
+    worst = max(b.max_probability_difference for b in batches)
+    near = worst < math.inf if gate.tolerance is None else worst <= gate.tolerance
+    if gate.max_drop is None or accuracy is None or before is None:
+        same = all(b.top1_agreement == 1 for b in batches)
+    else:  # a hair more, so that a drop of exactly that many images passes
+        same = 100 * (before - accuracy) <= gate.max_drop + 1e-9
+    return GateReport(
+        images=count, batches=tuple(batches), tolerance=gate.tolerance, passed=near and same,
+        accuracy=accuracy, reference_accuracy=before, max_drop=gate.max_drop,
+    )  # fmt: skip
+
+
+def _accuracy(probabilities: NDArray[np.float32], labels: NDArray[np.int64] | None) -> float:
+    return math.nan if labels is None else float((probabilities.argmax(axis=1) == labels).mean())
 
 
 def _probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:

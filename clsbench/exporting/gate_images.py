@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from clsbench.errors import ClsbenchError, DataError
+from clsbench.exporting.gate import GateImages
 from clsbench.images.entries import Entry, PixelsEntry
 from clsbench.images.loader import ImageLoader
 
@@ -15,29 +15,35 @@ from clsbench.images.loader import ImageLoader
 COUNT = 64
 
 
-def load_evenly(loader: ImageLoader, entries: Sequence[Entry], *, count: int = COUNT) -> NDArray[np.uint8]:
-    """Up to ``count`` images spread evenly over ``entries``; unreadable ones are passed over.
+def load_evenly(
+    loader: ImageLoader, entries: Sequence[Entry], labels: Sequence[int] | None = None, *, count: int = COUNT
+) -> GateImages:
+    """Up to ``count`` images spread evenly over ``entries``; unreadable ones are left out.
 
-    Returns:
-        uint8 (N, h, w, 3).
+    Args:
+        loader: Makes the network's pixels.
+        entries: The images.
+        labels: Of all of them, if they are known.
+        count: How many images to take at most.
 
     Raises:
         DataError: if none can be read.
     """
     steps = np.unique(np.linspace(0, len(entries) - 1, min(count, len(entries))).round().astype(int))
-    images, reason = [], ""
+    images, chosen, reason = [], [], ""
     for step in steps:
         try:
             images.append(loader(entries[step]))
+            chosen.append(step)
         except ClsbenchError as error:
             reason = error.one_line()
     if not images:
         raise DataError(
-            "no image for the parity gate can be read",
+            "none of the images for the gate can be read",
             got=reason or "no images",
             hint="name a folder of images with --images DIR",
         )
-    return np.stack(images)
+    return GateImages(np.stack(images), None if labels is None else np.array(labels, np.int64)[chosen])
 
 
 def embedded_photos(*, count: int = COUNT) -> list[Entry]:

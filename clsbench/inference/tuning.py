@@ -26,9 +26,9 @@ from clsbench.card import INPUT_NAME, OUTPUT_NAME
 from clsbench.inference.backend import Plan
 from clsbench.inference.devices import DeviceRequest
 from clsbench.inference.sessions import open_session
+from clsbench.json_fields import write_json
 from clsbench.machine import available_cores, cache_folder, cpu_name
 from clsbench.model_file import model_hash
-from clsbench.runs import write_json
 
 #: Batch sizes tried, by mode, on the CPU (larger ones leave its cache) and on a GPU.
 CPU_BATCHES = {"quick": (1, 2, 4, 8, 32), "full": (1, 2, 4, 8, 16, 32, 64)}

@@ -9,6 +9,9 @@ and head is what freezing, discriminative learning rates and cached features nee
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
@@ -74,6 +77,54 @@ class Classifier(nn.Module):
         """uint8 (N, h, w, 3) -> logits (N, K)."""
         logits: Tensor = self.head(self.features(images))
         return logits
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Within, the network is in evaluation mode; afterwards each of its modules is in the mode it was in."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def check_outputs(classifier: Classifier, num_classes: int, *, name: str) -> None:
+    """Run two black images through a network, and hold what comes out to the contract.
+
+    Weights, statistics, modes and torch's random numbers stay as they are.
+
+    Args:
+        classifier: On the CPU.
+        num_classes: K.
+        name: What built it, for messages.
+
+    Raises:
+        ModelError: if features are not (N, D), logits not (N, K) and floating-point, or the network
+            cannot be run at all.
+    """
+    images = torch.zeros(2, *classifier.transform.size, 3, dtype=torch.uint8)
+    with torch.random.fork_rng(devices=[]), torch.inference_mode(), evaluating(classifier):
+        try:
+            features = classifier.features(images)
+            logits = classifier.head(features)
+        except Exception as error:
+            raise ModelError(
+                f"{name} built a network that cannot be run",
+                got=f"{type(error).__name__}: {error}",
+                expected=f"features for images uint8 {tuple(images.shape)}, and logits for the features",
+            ) from error
+    for what, tensor, width in (("features", features, classifier.feature_dim), ("logits", logits, num_classes)):
+        if not (isinstance(tensor, Tensor) and tensor.shape == (2, width) and tensor.is_floating_point()):
+            got = f"{tuple(tensor.shape)} {tensor.dtype}" if isinstance(tensor, Tensor) else type(tensor).__name__
+            raise ModelError(
+                f"{name} built a network with the wrong {what}",
+                got=f"{got} for 2 images",
+                expected=f"(2, {width}) floating-point"
+                + (f": one logit for each of the {num_classes} classes" if what == "logits" else ", its feature_dim"),
+            )
 
 
 def _groups(backbone: nn.Module) -> list[tuple[str, list[nn.Parameter]]]:

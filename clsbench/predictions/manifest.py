@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
-from clsbench.runs import write_json
+from clsbench.json_fields import write_json
 
 #: A value that JSON can hold, and an object of such values.
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 import torch
@@ -19,9 +18,8 @@ from torch import Tensor, nn
 
 from clsbench.images.entries import Entry
 from clsbench.images.loader import ImageLoader
+from clsbench.training.config import Policy
 from clsbench.transform import Geometry, ImageTransform
-
-Policy = Literal["none", "basic", "rand", "trivial"]
 
 #: Random-resized crops have these aspect ratios, and this part of the area of the largest box
 #: of their ratio: gentler than ImageNet's 0.08, as suits fine-tuning. Parts of the whole
@@ -142,15 +140,26 @@ class Augmentation:
 
     def _distort(self, images: Tensor, indices: NDArray[np.int64], epoch: int) -> Tensor:
         """Every image by its own random operations, uint8 (n, h, w, 3)."""
-        pictures = images.round().to(torch.uint8) if images.is_floating_point() else images
-        pictures = pictures.permute(0, 3, 1, 2)
+        pixels = images.round().to(torch.uint8) if images.is_floating_point() else images
+        pixels = pixels.permute(0, 3, 1, 2)
         done = []
         with torch.random.fork_rng(devices=[]):  # the network's dropout keeps its own numbers
-            for picture, index in zip(pictures, indices, strict=True):
+            for image, index in zip(pixels, indices, strict=True):
                 # Not torch.manual_seed, which would seed the GPUs' generators for good.
                 torch.default_generator.manual_seed(hash((self.seed, epoch, int(index))))
-                done.append(self._distortion(picture))
+                done.append(self._distortion(image))
         return torch.stack(done).permute(0, 2, 3, 1)
+
+
+def augmented_versions(
+    loader: ImageLoader, entry: Entry, policy: Policy, *, mirrored: bool, seed: int, count: int
+) -> list[NDArray[np.uint8]]:
+    """What training makes of one image in the first epochs: ``count`` times uint8 (h, w, 3)."""
+    augmentation = Augmentation(policy, loader.transform, 1, mirrored=mirrored, seed=seed)
+    stored, shape = augmentation.load(loader, entry)
+    images, shapes = torch.from_numpy(stored[None].copy()), np.array([shape], np.float32)
+    made = [augmentation.apply(images, shapes, np.zeros(1, np.int64), epoch)[0] for epoch in range(1, count + 1)]
+    return [image.round().clamp(0, 255).to(torch.uint8).numpy() for image in made]
 
 
 def _shift(images: Tensor, drawn: NDArray[np.float64], flips: NDArray[np.bool_]) -> Tensor:
@@ -185,12 +194,12 @@ def _crop(
     theta[:, 0, 2], theta[:, 1, 2] = left + right - 1, top + bottom - 1
     if flips is not None:
         theta[flips, 0, 0] *= -1
-    pictures = images.permute(0, 3, 1, 2).to(torch.float32)
+    pixels = images.permute(0, 3, 1, 2).to(torch.float32)
     affine = torch.from_numpy(theta).to(images.device)
     grid = nn.functional.affine_grid(affine, [len(boxes), 3, *transform.size], align_corners=False)
     # What the network was trained on is as sharp as its filter.
     mode = "bicubic" if transform.interpolation in ("bicubic", "lanczos") else "bilinear"
-    sampled = nn.functional.grid_sample(pictures, grid, mode, padding_mode="border", align_corners=False)
+    sampled = nn.functional.grid_sample(pixels, grid, mode, padding_mode="border", align_corners=False)
     return sampled.clamp(0, 255).permute(0, 2, 3, 1)
 
 

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor
 from clsbench.training.stored_images import to_tensor
 
 
-class Source(Protocol):
+class BatchSource(Protocol):
     """Labelled inputs that batches are drawn from."""
 
     labels: NDArray[np.int64]
@@ -33,8 +33,8 @@ class Source(Protocol):
     def finishes_ahead(self) -> bool:
         """Whether :meth:`finish` may run in another thread as well: not if it draws torch's random numbers."""
 
-    def fetch(self, indices: NDArray[np.int64], view: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """Inputs (n, …) as they are stored, and the indices of those that could be had."""
+    def fetch(self, indices: NDArray[np.int64], view: int) -> tuple[NDArray[np.generic], NDArray[np.int64]]:
+        """Inputs (n, …) as they are stored, and the indices of those that could be read."""
 
     def finish(self, stored: Tensor, indices: NDArray[np.int64], view: int) -> Tensor:
         """The network's inputs (n, …) in a view, from 1; 0 is without randomness."""
@@ -54,7 +54,7 @@ class Batches:
             randomness, 0 new ones in every epoch.
     """
 
-    source: Source
+    source: BatchSource
     batch_size: int
     device: torch.device
     seed: int = 0

@@ -1,134 +1,269 @@
-"""TrainConfig: everything that decides how a run trains, in one frozen value."""
+"""TrainConfig: everything that decides how a run trains, in one frozen value.
+
+Its fields carry what the command line says about them, so each option is written once.
+Imports neither torch nor numpy.
+"""
 
 from __future__ import annotations
 
+import difflib
 import math
-from dataclasses import dataclass
-from typing import Literal, get_args
+import numbers
+import operator
+import typing
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, fields
+from functools import cache
+from typing import Any, Literal, Optional, get_args
 
 from clsbench.errors import OptionError
+from clsbench.json_fields import Scalar
 from clsbench.models.heads import parse_head
-from clsbench.training.augmentation import Policy
-from clsbench.training.storage import Cache
-
-_INFINITE = float("inf")
-
-#: Stands for "above 0" in ranges.
-TINY = 1e-12
+from clsbench.options import convert, describe
 
 Recipe = Literal["fine-tune", "frozen", "scratch"]
 Schedule = Literal["one-cycle", "cosine", "step", "constant"]
 Optimizer = Literal["adamw", "adam", "sgd"]
 ClassWeights = Literal["none", "balanced"]
+Policy = Literal["none", "basic", "rand", "trivial"]
+Cache = Literal["auto", "ram", "disk", "off"]
+
+#: The learning rate that stands for the result of a range test.
+AUTO = "auto"
+
+#: The options that a range test takes too.
+RANGE_TEST = ("recipe", "optimizer", "batch_size", "augment", "head", "seed", "device")
+
+MODEL, RATE, DATA, STOP = "Network and recipe", "Learning rate and optimizer", "Images and loss", "Run"
+
+
+@dataclass(frozen=True)
+class TrainOption:
+    """An option as a user gives it.
+
+    Args:
+        name: The field of :class:`TrainConfig`.
+        type: The annotation of what a user gives; optional where the recipe decides otherwise.
+        default: What it is where a user gives nothing; None where the recipe decides.
+        help: A whole phrase.
+        panel: The heading it belongs under.
+        metavar: A word for the value, where the type says too little.
+    """
+
+    name: str
+    type: object
+    default: Scalar
+    help: str
+    panel: str
+    metavar: str | None
+
+    @property
+    def flag(self) -> str:
+        """The option of the command line."""
+        return _flag(self.name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Spec:
+    """What a field's annotation does not say: texts, the values allowed, and what a user gives instead."""
+
+    help: str
+    panel: str
+    metavar: str | None = None
+    least: float | None = None
+    above: float | None = None
+    most: float = math.inf
+    below: float = math.inf
+    by_recipe: bool = False
+    given: object = None
+    given_default: Scalar = None
+
+    def check(self, name: str, value: Scalar, kind: object) -> None:
+        """Refuse a value out of range, or none of the choices."""
+        choices = get_args(kind) if typing.get_origin(kind) is Literal else ()
+        if choices and value not in choices:
+            raise OptionError(f"unknown {name}", where=_flag(name), got=value, expected=", ".join(choices))
+        if name == "head":
+            parse_head(str(value))
+        lowest = self.least if self.above is None else self.above
+        if lowest is None or not isinstance(value, int | float):
+            return
+        if not (lowest <= value <= self.most and value < self.below) or value == self.above:
+            expected = f"above {lowest:g}" if self.above is not None else f"at least {lowest:g}"
+            expected += f", at most {self.most:g}" if self.most < math.inf else ""
+            expected += f", below {self.below:g}" if self.below < math.inf else ""
+            if not math.isfinite(value):
+                expected = "a finite number"
+            raise OptionError(f"{name} is out of range", where=_flag(name), got=value, expected=expected)
+
+
+def _spec(help: str, panel: str, **more: Any) -> Mapping[str, _Spec]:
+    return {"spec": _Spec(help=help, panel=panel, **more)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """How to train.
-
-    Args:
-        recipe: ``fine-tune``: the head first, on the frozen backbone, then everything, while batch
-            normalisation keeps its statistics; ``frozen``: the head only; ``scratch``: everything at once.
-        epochs: Of everything; of the head for ``frozen``.
-        freeze_epochs: Of the head alone, before ``epochs``.
-        unfreeze_from: The first layer group that is trained; those before it stay frozen.
-        lr: The schedule's highest learning rate, of the head; after a stage of the head alone a
-            quarter of it.
-        lr_mult: The backbone's first group learns at ``lr * lr_mult``, its last at the root of that.
-        schedule: Of the learning rate, by steps of the optimizer.
-        optimizer: ``adamw``, ``adam`` or ``sgd`` with momentum 0.9.
-        weight_decay: Of weights; biases and normalisation layers get none.
-        batch_size: Images a batch.
-        accumulate: Batches a step of the optimizer.
-        label_smoothing: The part of a target spread over all classes.
-        class_weights: ``balanced``: losses weighted by 1 / class frequency.
-        mixup: Parameter of Mixup's Beta distribution; 0 for none.
-        cutmix: The same for CutMix.
-        augment: ``none``, ``basic``, ``rand`` or ``trivial``.
-        views: Augmented views of which features are cached while the backbone is frozen; 1 is
-            the image as validation sees it; 0 runs the backbone in every epoch.
-        ema: Decay of an exponential moving average of the weights, which is then what is
-            validated and kept; 0 for none.
-        clip_grad: Largest norm of the gradient; 0 for no limit.
-        head: ``linear`` or ``mlp:WIDTH``, and ``,dropout=P``.
-        patience: Epochs without a better validation before a stage ends early; 0 for no end.
-        max_time: Seconds after which training ends; 0 for no end.
-        cache: Where decoded images are kept between epochs.
-        seed: Of weights, order and augmentation.
-        device: ``cpu`` or ``cuda``.
+    """How to train; :func:`options` says what each field means.
 
     Raises:
         OptionError: if a value is out of range.
     """
 
-    recipe: Recipe = "scratch"
-    epochs: int
-    freeze_epochs: int = 0
-    unfreeze_from: str | None = None
-    lr: float
-    lr_mult: float = 1.0
-    schedule: Schedule = "one-cycle"
-    optimizer: Optimizer = "adamw"
-    weight_decay: float = 0.01
-    batch_size: int = 32
-    accumulate: int = 1
-    label_smoothing: float = 0.0
-    class_weights: ClassWeights = "none"
-    mixup: float = 0.0
-    cutmix: float = 0.0
-    augment: Policy = "basic"
-    views: int = 1
-    ema: float = 0.0
-    clip_grad: float = 0.0
-    head: str = "linear"
-    patience: int = 0
-    max_time: float = 0.0
-    cache: Cache = "auto"
-    seed: int = 0
-    device: str = "cpu"
+    recipe: Recipe = field(default="scratch", metadata=_spec(
+        "What to train: first the head and then the whole network (fine-tune), the head only (frozen), or the whole "
+        "network at once (scratch). Default: fine-tune if the network starts from weights, else scratch.",
+        MODEL, by_recipe=True,
+    ))  # fmt: skip
+    epochs: int = field(metadata=_spec(
+        "Number of epochs. Default: 30 from scratch, 5 to fine-tune (after those of the head), 20 for a frozen "
+        "backbone.", MODEL, least=1, by_recipe=True,
+    ))  # fmt: skip
+    freeze_epochs: int = field(default=0, metadata=_spec(
+        "Number of epochs that train the head only, before the others. Default: 5 to fine-tune; other recipes have "
+        "none.", MODEL, least=0, by_recipe=True,
+    ))  # fmt: skip
+    unfreeze_from: str | None = field(default=None, metadata=_spec(
+        "First layer group to train; the groups before it stay frozen.", MODEL, metavar="GROUP"))  # fmt: skip
+    lr: float = field(metadata=_spec(
+        "Peak learning rate of the head, or `auto` for the suggestion of a range test (see find-lr). Default: 0.005 "
+        "from scratch, else 0.003.", RATE, above=0, metavar="RATE", given=str | None,
+    ))  # fmt: skip
+    lr_mult: float = field(default=1.0, metadata=_spec(
+        "Factor on the learning rate for the first layer group, at most 1. Default: 0.01 to fine-tune, else 1.",
+        RATE, above=0, most=1, by_recipe=True,
+    ))  # fmt: skip
+    schedule: Schedule = field(default="one-cycle", metadata=_spec("Learning rate schedule.", RATE))
+    optimizer: Optimizer = field(default="adamw", metadata=_spec("Optimizer; sgd has momentum 0.9.", RATE))
+    weight_decay: float = field(default=0.01, metadata=_spec(
+        "Weight decay; biases and normalisation layers get none.", RATE, least=0))  # fmt: skip
+    batch_size: int = field(default=32, metadata=_spec("Number of images per batch.", RATE, least=1))
+    accumulate: int = field(default=1, metadata=_spec("Number of batches per optimizer step.", RATE, least=1))
+    label_smoothing: float = field(default=0.0, metadata=_spec(
+        "Share of each target that is spread evenly over all classes.", DATA, least=0, below=1))  # fmt: skip
+    class_weights: ClassWeights = field(default="none", metadata=_spec(
+        "Weights of the classes in the loss; balanced makes rare classes count as much as common ones.", DATA
+    ))  # fmt: skip
+    mixup: float = field(default=0.0, metadata=_spec("Beta parameter of Mixup; 0 turns it off.", DATA, least=0))
+    cutmix: float = field(default=0.0, metadata=_spec("Beta parameter of CutMix; 0 turns it off.", DATA, least=0))
+    augment: Policy = field(default="basic", metadata=_spec(
+        "Augmentation of training images: random crops, and flips where they keep the class (basic), the same and "
+        "RandAugment (rand) or TrivialAugment (trivial). Default: basic, or none for a frozen backbone.",
+        DATA, by_recipe=True,
+    ))  # fmt: skip
+    views: int = field(default=1, metadata=_spec(
+        "Number of augmented views of each image whose features are cached while the backbone is frozen; 0 runs the "
+        "backbone in every epoch. Default: 4 for a frozen backbone with augmentation, else 1.",
+        DATA, least=0, by_recipe=True,
+    ))  # fmt: skip
+    ema: float = field(default=0.0, metadata=_spec(
+        "Decay of a moving average of the weights, which is then validated and kept, such as 0.999; 0 turns it off.",
+        RATE, least=0, below=1,
+    ))  # fmt: skip
+    clip_grad: float = field(default=0.0, metadata=_spec("Largest norm of the gradient; 0: no limit.", RATE, least=0))
+    head: str = field(default="linear", metadata=_spec(
+        "Head of the network: linear or mlp:WIDTH, with dropout if wanted, such as mlp:512,dropout=0.2.", MODEL
+    ))  # fmt: skip
+    patience: int = field(default=0, metadata=_spec(
+        "Number of epochs without a better validation after which a stage ends; 0 never ends it early.",
+        STOP, least=0,
+    ))  # fmt: skip
+    max_time: float = field(default=0.0, metadata=_spec(
+        "Time after which training ends: seconds, or with a unit 90s, 10m, 2h.",
+        STOP, least=0, metavar="TIME", given=str | None,
+    ))  # fmt: skip
+    cache: Cache = field(default="auto", metadata=_spec("Where to keep decoded images between epochs.", STOP))
+    seed: int = field(default=0, metadata=_spec(
+        "Random seed for splits, weights, the order of images and augmentation.", STOP, least=0))  # fmt: skip
+    device: str = field(default="cpu", metadata=_spec(
+        "Device to train on.", STOP, given=Literal["auto", "cpu", "cuda"], given_default="auto"))  # fmt: skip
 
     def __post_init__(self) -> None:
-        for name, (smallest, below) in _RANGES.items():
-            value = getattr(self, name)
-            if not smallest <= value < below:
-                lowest = "above 0" if smallest == TINY else f"at least {smallest:g}"
-                highest = "" if below == _INFINITE else ", at most 1" if below > 1 else f", below {below:g}"
-                expected = (lowest + highest) if math.isfinite(value) else "a finite number"
-                raise OptionError(f"{name} is out of range", where=_flag(name), got=value, expected=expected)
-        for name, choices in _CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise OptionError(
-                    f"unknown {name}", where=_flag(name), got=getattr(self, name), expected=", ".join(choices)
-                )
-        parse_head(self.head)
+        for name, (kind, spec) in _specs().items():
+            spec.check(name, getattr(self, name), kind)
 
 
-_RANGES: dict[str, tuple[float, float]] = {
-    "epochs": (1, _INFINITE),
-    "freeze_epochs": (0, _INFINITE),
-    "lr": (TINY, _INFINITE),
-    "lr_mult": (TINY, 1 + 1e-9),
-    "weight_decay": (0, _INFINITE),
-    "batch_size": (1, _INFINITE),
-    "accumulate": (1, _INFINITE),
-    "label_smoothing": (0, 1),
-    "mixup": (0, _INFINITE),
-    "cutmix": (0, _INFINITE),
-    "views": (0, _INFINITE),
-    "ema": (0, 1),
-    "clip_grad": (0, _INFINITE),
-    "patience": (0, _INFINITE),
-    "max_time": (0, _INFINITE),
-    "seed": (0, _INFINITE),
-}
-_CHOICES = {
-    "recipe": get_args(Recipe),
-    "schedule": get_args(Schedule),
-    "optimizer": get_args(Optimizer),
-    "class_weights": get_args(ClassWeights),
-    "augment": get_args(Policy),
-    "cache": get_args(Cache),
-}
+@cache
+def _specs() -> Mapping[str, tuple[object, _Spec]]:
+    """Field name -> annotation and the rest, in the order of the fields."""
+    kinds = typing.get_type_hints(TrainConfig)
+    return {f.name: (kinds[f.name], f.metadata["spec"]) for f in fields(TrainConfig)}
+
+
+def options(names: Collection[str] | None = None) -> tuple[TrainOption, ...]:
+    """The options of training as users give them; those of ``names`` only, where it is given.
+
+    >>> [(option.flag, option.default) for option in options(("lr", "batch_size"))]
+    [('--lr', None), ('--batch-size', 32)]
+    """
+    made = []
+    for f in fields(TrainConfig):
+        kind, spec = _specs()[f.name]
+        if names is None or f.name in names:
+            default = None if spec.by_recipe else spec.given_default if spec.given else typing.cast(Scalar, f.default)
+            kind = Optional[kind] if spec.by_recipe else spec.given or kind  # noqa: UP045  a value, not an annotation
+            made.append(TrainOption(f.name, kind, default, spec.help, spec.panel, spec.metavar))
+    return tuple(made)
+
+
+def read_options(given: Mapping[str, object]) -> dict[str, Scalar]:
+    """Check options as users give them, each on its own, and turn texts into values.
+
+    Args:
+        given: Option name -> value or text; None means that nothing was given. Also takes ``auto``
+            for ``lr``, and a time such as ``10m`` for ``max_time``.
+
+    Returns:
+        The fields of :class:`TrainConfig` that were given. ``lr="auto"`` is left out: the recipe's
+        rate stands until the range test is made. ``device`` may still be ``auto``.
+
+    Raises:
+        OptionError: for an unknown name, or a value that is wrong.
+    """
+    read: dict[str, Scalar] = {}
+    for name, value in given.items():
+        if name not in _specs():
+            near = difflib.get_close_matches(name, _specs(), n=1)
+            raise OptionError(
+                f"training has no option '{name}'",
+                expected=", ".join(_specs()),
+                hint=f"did you mean {near[0]}?" if near else None,
+            )
+        if value is not None and (name, value) != ("lr", AUTO):
+            kind, spec = _specs()[name]
+            kind = spec.given if name == "device" else kind
+            read[name] = _seconds(value) if name == "max_time" and isinstance(value, str) else _value(name, value, kind)
+            spec.check(name, read[name], kind)
+    return read
+
+
+def _value(name: str, value: object, kind: object) -> Scalar:
+    """A value of an annotation, from a text or from itself."""
+    expected = "a number or `auto`, for example 0.001" if name == "lr" else describe(kind)
+    try:
+        if isinstance(value, str):
+            return value if typing.get_origin(kind) is Literal else typing.cast(Scalar, convert(value, kind))
+        if kind is int and not isinstance(value, bool):
+            return operator.index(typing.cast(typing.SupportsIndex, value))
+        if kind is float and isinstance(value, numbers.Real) and not isinstance(value, bool):
+            return float(value)
+        raise TypeError
+    except (TypeError, ValueError, OverflowError):
+        raise OptionError(f"{name} has the wrong type", where=_flag(name), got=value, expected=expected) from None
+
+
+def _seconds(text: str) -> float:
+    """A time such as ``90s``, ``10m``, ``2h`` or ``600``, in seconds."""
+    units = {"s": 1, "m": 60, "h": 3600}
+    number, unit = (text[:-1], units[text[-1]]) if text[-1:] in units else (text, 1)
+    try:
+        seconds = float(number) * unit
+        if not 0 < seconds < math.inf:
+            raise ValueError
+    except ValueError:
+        raise OptionError(
+            "a time cannot be read", where="--max-time", got=text, expected="seconds above 0, or 90s, 10m, 2h"
+        ) from None
+    return seconds
 
 
 def _flag(name: str) -> str:

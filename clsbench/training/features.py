@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -25,8 +25,9 @@ from clsbench.inference.sessions import open_session
 from clsbench.machine import available_cores
 from clsbench.models.classifier import Classifier
 from clsbench.training.batches import Batches
-from clsbench.training.storage import Cache, allocate, choose_storage
-from clsbench.training.stored_images import Pictures
+from clsbench.training.config import Cache
+from clsbench.training.storage import allocate, choose_storage
+from clsbench.training.stored_images import StoredImages
 
 #: Images a call: small batches stay in the processor's cache, large ones fill a GPU.
 CPU_BATCH, GPU_BATCH = 4, 64
@@ -42,6 +43,7 @@ WORTH = 1e11
 TOLERANCE = 1e-3
 
 Run = Callable[[Tensor], NDArray[np.float32]]
+T = TypeVar("T")
 
 
 class Features:
@@ -54,13 +56,13 @@ class Features:
 
     ahead, finishes_ahead = 0, True
 
-    def __init__(self, values: NDArray[np.float32], pictures: Pictures) -> None:
-        self.labels, self._values, self._pictures = pictures.labels, values, pictures
+    def __init__(self, values: NDArray[np.float32], images: StoredImages) -> None:
+        self.labels, self._values, self._images = images.labels, values, images
 
     @property
     def indices(self) -> NDArray[np.int64]:
         """Of the readable images, int64."""
-        return self._pictures.indices
+        return self._images.indices
 
     def fetch(self, indices: NDArray[np.int64], view: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Features (n, D) of a view."""
@@ -87,7 +89,7 @@ class FrozenBackbone:
         self._worth_exporting = device.type == "cpu" and total * operations > WORTH
         self.batch_size = CPU_BATCH if device.type == "cpu" else GPU_BATCH
 
-    def __call__(self, batches: Iterable[tuple[Tensor, Any]]) -> Iterator[tuple[NDArray[np.float32], Any]]:
+    def __call__(self, batches: Iterable[tuple[Tensor, T]]) -> Iterator[tuple[NDArray[np.float32], T]]:
         """Features float32 (n, D) of each batch (n, h, w, 3) in levels 0 to 255, with what came along."""
         self._classifier.eval()
         source = iter(batches)
@@ -107,7 +109,7 @@ class FrozenBackbone:
 
 def cache_features(
     backbone: FrozenBackbone,
-    pictures: Pictures,
+    images: StoredImages,
     feature_dim: int,
     *,
     views: int,
@@ -131,18 +133,18 @@ def cache_features(
     Returns:
         The features; None where they fit nowhere, and the backbone has to stay in the loop.
     """
-    shape = (views, len(pictures.labels), feature_dim)
+    shape = (views, len(images.labels), feature_dim)
     place = choose_storage(4 * math.prod(shape), "auto" if cache == "off" else cache, folder)
     if place == "off":
         return None
     values = allocate(shape, np.float32, place, folder).view(np.float32)
-    batches = Batches(pictures, backbone.batch_size, device)
+    batches = Batches(images, backbone.batch_size, device)
     numbers = range(1, views + 1) if views > 1 else range(1)
     jobs = ((inputs, (k, at)) for k, number in enumerate(numbers) for inputs, at in batches.indexed(number))
     for features, (view, indices) in backbone(jobs):
         values[view, indices] = features
         heard(len(indices))
-    return Features(values, pictures)
+    return Features(values, images)
 
 
 def _in_torch(classifier: Classifier) -> Run:
@@ -166,7 +168,7 @@ class _Features(torch.nn.Module):
 
 
 def onnx_backbone(classifier: Classifier, images: Tensor) -> Run | None:
-    """The backbone in ONNX Runtime, one thread a call; None where it cannot be had or disagrees.
+    """The backbone in ONNX Runtime, one thread a call; None where the export fails or disagrees.
 
     Args:
         classifier: On the CPU, in evaluation mode.

@@ -14,13 +14,14 @@ from clsbench.datasets.data_check import DataCheck
 from clsbench.errors import ModelError
 from clsbench.models.classifier import Classifier
 from clsbench.runs import Run
+from clsbench.text import counted
 from clsbench.training.augmentation import Mix
 from clsbench.training.batches import Batches
 from clsbench.training.checkpoints import Checkpoints
 from clsbench.training.config import TrainConfig
+from clsbench.training.hardware import fitting_threads
 from clsbench.training.recipes import Stage
-from clsbench.training.steps import Steps, evaluate
-from clsbench.training.threads import fitting_threads
+from clsbench.training.steps import Steps, validate
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Epoch:
     """One line of the log: losses in nats, accuracies as fractions, times in seconds.
 
     ``train_*`` are of augmented images under changing weights; ``lr`` is the head's at the
-    epoch's end; ``elapsed`` counts from the start of the session.
+    epoch's end; ``elapsed`` counts from the start of the run.
     """
 
     epoch: int
@@ -76,7 +77,7 @@ class Trainer:
         observer: Hears how it goes.
         class_weights: float32 (K,) of the loss, or None.
         mix: Mixup or CutMix, or None.
-        started: ``time.perf_counter()`` at the session's start.
+        started: ``time.perf_counter()`` at the start of the run.
     """
 
     def __init__(
@@ -96,7 +97,7 @@ class Trainer:
         self.rates: list[tuple[float, float]] = []
         #: Why the last stage ended before its last epoch, if it did.
         self.stopped: str | None = None
-        #: Whether the loss was lost, so that no further stage makes sense.
+        #: Whether the loss became NaN or infinite, so that no further stage makes sense.
         self.diverged = False
         self._weights, self._mix = class_weights, mix
         self._started = time.perf_counter() if started is None else started
@@ -113,7 +114,7 @@ class Trainer:
             features: Whether the batches hold features, so that the head alone is run.
 
         Raises:
-            ModelError: if the loss is no number in the first epoch.
+            ModelError: if the loss is NaN or infinite in the first epoch.
         """
         steps = Steps(
             self.classifier, stage, self.config, len(train),
@@ -146,8 +147,8 @@ class Trainer:
             number = len(self.history) + 1
             loss, accuracy = steps.train(train, number, self.observer.advance, self.observer.loss, self.out_of_time)
             if not math.isfinite(loss):
-                return self._diverged(number, stage.lr)
-            val_loss, val_accuracy = evaluate(steps.judged, val)
+                return self._diverged(number, stage.lr, "NaN" if math.isnan(loss) else "infinite")
+            val_loss, val_accuracy = validate(steps.judged, val)
             now, rate = time.perf_counter(), float(steps.optimizer.param_groups[-1]["lr"])
             result = Epoch(
                 number, stage.name, loss, accuracy, val_loss, val_accuracy, rate, now - started, now - self._started
@@ -155,9 +156,9 @@ class Trainer:
             self._end_epoch(result, steps.state())
             best = max(best or result, result, key=lambda e: e.quality)
             if self.out_of_time():
-                return f"{self.config.max_time:g} seconds are over (--max-time)"
+                return f"the time limit of {self.config.max_time:g} seconds was reached (--max-time)"
             if left and self.config.patience and number - best.epoch >= self.config.patience:
-                return f"no better validation in {self.config.patience} epochs (--patience)"
+                return f"no better validation in {counted(self.config.patience, 'epoch')} (--patience)"
         return None
 
     def _end_epoch(self, result: Epoch, state: dict[str, Tensor]) -> None:
@@ -173,13 +174,13 @@ class Trainer:
         self._checkpoints.update(state, best=best)
         self.observer.epoch(result)
 
-    def _diverged(self, number: int, lr: float) -> str:
+    def _diverged(self, number: int, lr: float, loss: str) -> str:
         if self._best is None:
             raise ModelError(
-                "training diverged: the loss is no number any more",
+                f"training diverged: the loss is {loss}",
                 where=f"epoch {number}",
                 got=f"--lr {lr:g}",
-                hint="lower --lr, or limit steps with --clip-grad 1",
+                hint="use a lower --lr, or limit the gradient with --clip-grad 1",
             )
         self.diverged = True
-        return f"the loss was no number any more in epoch {number}: lower --lr, or --clip-grad 1"
+        return f"the loss is {loss} in epoch {number}; use a lower --lr, or --clip-grad 1"

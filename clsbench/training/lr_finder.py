@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,12 +22,13 @@ from torch import Tensor
 
 from clsbench.errors import DataError
 from clsbench.images.figures import save_figure
+from clsbench.text import counted
 from clsbench.training.augmentation import mixing
 from clsbench.training.batches import Batches
+from clsbench.training.hardware import fitting_threads
 from clsbench.training.recipes import stages
 from clsbench.training.setup import Setup
 from clsbench.training.steps import Steps
-from clsbench.training.threads import fitting_threads
 
 #: The rates tried, the number of steps, and the memory of the smoothed loss.
 LOWEST, HIGHEST, STEPS, SMOOTHING = 1e-7, 10.0, 100, 0.98
@@ -56,6 +58,17 @@ class RangeTest:
     steep: float
     stage: str
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, as ``find-lr --json`` writes them."""
+        return {
+            "schema": 1,
+            "valley": self.valley,
+            "steep": self.steep,
+            "stage": self.stage,
+            "lrs": self.lrs.tolist(),
+            "losses": self.losses.tolist(),
+        }
+
 
 def range_test(setup: Setup, *, steps: int = STEPS) -> RangeTest:
     """Run the test in the recipe's first stage, and restore the weights.
@@ -65,7 +78,7 @@ def range_test(setup: Setup, *, steps: int = STEPS) -> RangeTest:
         steps: Of the optimizer, at most.
 
     Raises:
-        DataError: if the loss is no number from the start, so that there is no curve.
+        DataError: if the loss is NaN or infinite from the start, so that there is no curve.
     """
     classifier, config = setup.classifier, setup.config
     stage = dataclasses.replace(stages(classifier, config)[0], lr=1.0)
@@ -83,8 +96,8 @@ def range_test(setup: Setup, *, steps: int = STEPS) -> RangeTest:
     if len(rates) < FEWEST:
         raise DataError(
             "the learning-rate test shows no curve",
-            got=f"{len(rates)} steps before the loss was lost",
-            hint="choose --lr by hand",
+            got=f"{counted(len(rates), 'step')} before the loss diverged",
+            hint="set --lr to a number",
         )
     return suggest(np.array(rates), np.array(losses), stage.name, steps=steps)
 
@@ -92,7 +105,7 @@ def range_test(setup: Setup, *, steps: int = STEPS) -> RangeTest:
 def _raise_rates(
     tried: Steps, train: Batches, steps: int, advance: Callable[[int], None]
 ) -> tuple[list[float], list[float]]:
-    """Rates and smoothed losses until the loss is lost."""
+    """Rates and smoothed losses until the loss diverges."""
     ratios = [group["lr"] for group in tried.optimizer.param_groups]
     tried.training_mode()
     rates: list[float] = []

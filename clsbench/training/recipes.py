@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 from clsbench.errors import OptionError
+from clsbench.json_fields import Scalar
 from clsbench.models.classifier import Classifier
-from clsbench.training.config import Recipe, TrainConfig
+from clsbench.training.config import Recipe, TrainConfig, read_options
 from clsbench.training.freezing import first_group
+from clsbench.training.hardware import choose_device
 
 #: What a recipe trains with unless told otherwise.
-DEFAULTS: dict[Recipe, dict[str, Any]] = {
+DEFAULTS: dict[Recipe, dict[str, Scalar]] = {
     "scratch": {"epochs": 30, "lr": 5e-3},
     "frozen": {"epochs": 20, "lr": 3e-3, "augment": "none"},
     "fine-tune": {"epochs": 5, "freeze_epochs": 5, "lr": 3e-3, "lr_mult": 0.01},
@@ -59,7 +61,7 @@ def stages(classifier: Classifier, config: TrainConfig) -> list[Stage]:
     if config.recipe == "frozen":
         return [Stage("head", config.epochs, head, config.lr, 1.0)]
     if first == head:
-        raise OptionError("that is the head alone", where="--unfreeze-from", got="head", hint="--recipe frozen")
+        raise OptionError("that trains the head alone", where="--unfreeze-from", got="head", hint="--recipe frozen")
     if config.recipe == "scratch" or not config.freeze_epochs:
         return [Stage("everything", config.epochs, first, config.lr, config.lr_mult)]
     return [
@@ -68,19 +70,22 @@ def stages(classifier: Classifier, config: TrainConfig) -> list[Stage]:
     ]
 
 
-def configure(recipe: Recipe | None, *, pretrained: bool, **asked: Any) -> TrainConfig:
+def configure(recipe: Recipe | None = None, *, pretrained: bool, **asked: object) -> TrainConfig:
     """A configuration from what a user asked for, completed by the recipe's defaults.
 
     Args:
         recipe: None for ``fine-tune`` from weights and ``scratch`` without.
         pretrained: Whether the network starts from weights.
-        asked: Fields of :class:`TrainConfig`; None where nothing was asked for.
+        asked: Options as :func:`~clsbench.training.config.read_options` takes them; None where nothing
+            was asked for. ``lr="auto"`` gives the recipe's rate, for the caller to replace.
 
     Raises:
-        OptionError: if options contradict each other or are out of range.
+        OptionError: if an option is unknown or out of range, or options contradict each other.
+        DeviceError: if CUDA is asked for and cannot be used.
     """
-    chosen: Recipe = recipe or ("fine-tune" if pretrained else "scratch")
-    given = {name: value for name, value in asked.items() if value is not None}
+    given = read_options({"recipe": recipe, **asked})
+    chosen = cast(Recipe, given.pop("recipe", None) or ("fine-tune" if pretrained else "scratch"))
+    given["device"] = choose_device(str(given.get("device", "auto")))
     if chosen != "scratch" and not pretrained:
         raise OptionError(
             f"the recipe {chosen} starts from weights, and the network has none",
@@ -99,7 +104,7 @@ def configure(recipe: Recipe | None, *, pretrained: bool, **asked: Any) -> Train
             defaults["views"] = 4
         elif given.get("views", 1) != 1:
             defaults["augment"] = "basic"
-    config = TrainConfig(recipe=chosen, **{**defaults, **given})
+    config = TrainConfig(recipe=chosen, **{**defaults, **given})  # type: ignore[arg-type]
     _check_views(config, asked="views" in given)
     return config
 
@@ -114,4 +119,4 @@ def _check_views(config: TrainConfig, *, asked: bool) -> None:
     elif asked and config.recipe == "fine-tune" and not config.freeze_epochs:
         expected = "--freeze-epochs above 0: only a frozen backbone has views"
     if expected:
-        raise OptionError("these views make no sense", where="--views", got=config.views, expected=expected)
+        raise OptionError("views do not fit the other options", where="--views", got=config.views, expected=expected)

@@ -14,30 +14,40 @@ from clsbench.datasets.dataset import Dataset
 from clsbench.errors import ModelError
 from clsbench.images.loader import ImageLoader
 from clsbench.machine import available_cores
-from clsbench.models.classifier import Classifier
+from clsbench.models.classifier import Classifier, check_outputs
 from clsbench.models.heads import parse_head, with_head
-from clsbench.training.augmentation import Augmentation, Policy
+from clsbench.training.augmentation import Augmentation
 from clsbench.training.batches import Batches
-from clsbench.training.config import TrainConfig
+from clsbench.training.config import Policy, TrainConfig
 from clsbench.training.features import Features, FrozenBackbone, cache_features
+from clsbench.training.hardware import fitting_threads, operations
 from clsbench.training.loop import Observer
 from clsbench.training.recipes import Stage
 from clsbench.training.storage import choose_storage
-from clsbench.training.stored_images import Pictures
-from clsbench.training.threads import fitting_threads, operations
+from clsbench.training.stored_images import StoredImages
 
 
-def build_classifier(build_model: Callable[[], Classifier], dataset: Dataset, config: TrainConfig) -> Classifier:
+def build_classifier(
+    build_model: Callable[[], Classifier], dataset: Dataset, config: TrainConfig, *, name: str
+) -> Classifier:
     """The seeded network with its head, on the CPU.
 
+    Args:
+        build_model: Called once, after seeding.
+        dataset: Its classes are counted.
+        config: Seed and head.
+        name: Of the model, for messages.
+
     Raises:
-        ModelError: if the plugin built something else, or for another number of classes.
+        ModelError: if it is not a Classifier, or its features or logits have the wrong shape.
     """
     torch.manual_seed(config.seed)
     classifier = build_model()
     if not isinstance(classifier, Classifier):
-        raise ModelError("a model plugin returned no Classifier", got=type(classifier).__name__)
-    return with_head(classifier, parse_head(config.head), len(dataset.classes))
+        raise ModelError(f"{name} did not build a Classifier", got=type(classifier).__name__)
+    classifier = with_head(classifier, parse_head(config.head), len(dataset.classes))
+    check_outputs(classifier, len(dataset.classes), name=name)
+    return classifier
 
 
 @dataclass
@@ -57,9 +67,9 @@ class Setup:
     classifier: Classifier
     config: TrainConfig
     num_classes: int
-    train: Pictures
-    val: Pictures
-    test: Pictures | None
+    train: StoredImages
+    val: StoredImages
+    test: StoredImages | None
     folder: Path
     observer: Observer
     _cached: dict[int, tuple[Features, Features] | None] = field(default_factory=dict)
@@ -97,10 +107,10 @@ class Setup:
             with fitting_threads(self.classifier, self.example, backbone.batch_size):
                 train, val = (
                     cache_features(
-                        backbone, pictures, self.classifier.feature_dim, views=count, device=self.device,
+                        backbone, images, self.classifier.feature_dim, views=count, device=self.device,
                         cache=self.config.cache, folder=self.folder, heard=self.observer.advance,
                     )
-                    for pictures, count in ((self.train, views), (self.val, 1))
+                    for images, count in ((self.train, views), (self.val, 1))
                 )  # fmt: skip
             self._cached[views] = (train, val) if train and val else None
         return self._cached[views]
@@ -119,27 +129,27 @@ class Setup:
         return torch.zeros(2, *self.classifier.transform.size, 3, dtype=torch.uint8, device=self.device)
 
     @property
-    def everything(self) -> list[Pictures]:
+    def everything(self) -> list[StoredImages]:
         """The images of all splits."""
         return [self.train, self.val, *([self.test] if self.test else [])]
 
     def unreadable(self) -> dict[str, str]:
         """Names of images that were left out, with the reason."""
-        return {name: reason for pictures in self.everything for name, reason in pictures.unreadable.items()}
+        return {name: reason for images in self.everything for name, reason in images.unreadable.items()}
 
     def close(self) -> None:
         """Let go of memory and threads."""
-        for pictures in self.everything:
-            pictures.close()
+        for images in self.everything:
+            images.close()
 
 
-def pictures_of(
+def images_of(
     dataset: Dataset, split: str, classifier: Classifier, config: TrainConfig, *, policy: Policy = "none"
-) -> Pictures:
+) -> StoredImages:
     """The images of a split, not read yet."""
     samples = dataset.samples(split)
     augmentation = Augmentation(policy, classifier.transform, len(samples), mirrored=dataset.mirrored, seed=config.seed)
-    return Pictures(samples, ImageLoader(classifier.transform), augmentation, threads=available_cores())
+    return StoredImages(samples, ImageLoader(classifier.transform), augmentation, threads=available_cores())
 
 
 def set_up(
@@ -164,15 +174,15 @@ def set_up(
     Raises:
         DataError: if a split is missing or unreadable, or the check found something in strict mode.
     """
-    train = pictures_of(dataset, "train", classifier, config, policy=config.augment)
-    val = pictures_of(dataset, "val", classifier, config)
-    test = pictures_of(dataset, "test", classifier, config) if dataset.splits.get("test") else None
+    train = images_of(dataset, "train", classifier, config, policy=config.augment)
+    val = images_of(dataset, "val", classifier, config)
+    test = images_of(dataset, "test", classifier, config) if dataset.splits.get("test") else None
     setup = Setup(classifier, config, len(dataset.classes), train, val, test, folder, observer)
-    place = choose_storage(sum(pictures.stored_bytes for pictures in setup.everything), config.cache, folder)
-    observer.stage("reading", sum(len(pictures.samples) for pictures in setup.everything))
-    for pictures in setup.everything:
-        pictures.prepare(place, folder, observer.advance, decode=strict)
-    digests = {name: digest for pictures in setup.everything for name, digest in pictures.digests.items()}
+    place = choose_storage(sum(images.stored_bytes for images in setup.everything), config.cache, folder)
+    observer.stage("reading", sum(len(images.samples) for images in setup.everything))
+    for images in setup.everything:
+        images.prepare(place, folder, observer.advance, decode=strict)
+    digests = {name: digest for images in setup.everything for name, digest in images.digests.items()}
     check = check_dataset(dataset, unreadable=setup.unreadable(), digests=digests)
     if strict:
         check.refuse(dataset.root)

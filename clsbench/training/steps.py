@@ -167,7 +167,7 @@ def predict(network: nn.Module, batches: Batches) -> NDArray[np.float32]:
     return np.concatenate(parts)
 
 
-def evaluate(network: nn.Module, batches: Batches) -> tuple[float, float]:
+def validate(network: nn.Module, batches: Batches) -> tuple[float, float]:
     """Mean cross-entropy in nats, and top-1 accuracy as a fraction, in evaluation mode."""
     loss, correct, count = 0.0, 0, 0
     network.eval()

@@ -13,8 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from clsbench.errors import OptionError
 from clsbench.machine import available_memory
-
-Cache = Literal["auto", "ram", "disk", "off"]
+from clsbench.training.config import Cache
 
 #: The part of the free memory, and of the free disk, that ``auto`` takes at most.
 RAM_SHARE, DISK_SHARE = 0.4, 0.5
@@ -37,7 +36,7 @@ def choose_storage(size: int, asked: Cache, folder: Path) -> Literal["ram", "dis
     room = {"ram": memory, "disk": disk}.get(asked)
     if room is not None and size > room:
         raise OptionError(
-            "what is to be kept does not fit",
+            "decoded images or features do not fit",
             where=f"--cache {asked}",
             got=f"{size / 1e9:.1f} GB are needed",
             expected=f"at most {room / 1e9:.1f} GB",

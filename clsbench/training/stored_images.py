@@ -29,7 +29,7 @@ from clsbench.training.storage import allocate
 CHUNK = 512
 
 
-class Pictures:
+class StoredImages:
     """The labelled images of a split, as batches ask for them.
 
     Args:

@@ -93,7 +93,7 @@ def test_what_cannot_be_read_is_a_prediction_with_a_reason(model, red, tmp_path)
     "bad", [np.zeros((4, 4, 3)), np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), 3, None]
 )
 def test_what_is_no_image_at_all_is_refused(model, bad):
-    with pytest.raises(clsbench.DataError, match="pixels must be|not an image"):
+    with pytest.raises(clsbench.DataError, match=r"pixels must be|not an image"):
         model.predict(bad)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from clsbench import runs
+from clsbench.json_fields import write_json
 
 pytestmark = pytest.mark.usefixtures("without_curves")
 
@@ -17,15 +18,17 @@ def make(tmp_path):
 
     def run(name, val_accuracy=None, *, model="clsbench/simple-cnn", test_accuracy=None, seconds=12.4):
         made = runs.create(name, default="x", root=tmp_path / "runs")
-        result = {"val_accuracy": val_accuracy, "test_accuracy": test_accuracy, "seconds": seconds}
+        best = {"epochs": 3, "best_epoch": 2, "val_loss": 0.5}
+        result = {**best, "val_accuracy": val_accuracy, "test_accuracy": test_accuracy, "seconds": seconds}
         config = {
             "schema": 2,
             "data": {"dataset": "clsbench/folder", "root": "/data/photos"},
             "model": {"name": model},
             "training": {"recipe": "scratch", "epochs": 3},
             "classes": ["ant", "bee"],
+            "transform": {"size": [8, 8]},
         }
-        made.write(config if val_accuracy is None else {**config, "result": result})
+        write_json(made.record, config if val_accuracy is None else {**config, "result": result})
         return made
 
     return run
@@ -108,7 +111,8 @@ def test_a_damaged_run_costs_no_other_its_row(cli, make, content):
     done = cli("runs")
     assert done.code == 0, done.stderr
     assert row(done, "whole")[4] == "50.00%"
-    assert "broken" in done.stdout + done.stderr
+    assert str(Path("runs", "broken", "run.json")) in done.stderr
+    assert "broken" not in done.stdout
 
 
 def test_no_runs_say_how_to_make_one(cli):

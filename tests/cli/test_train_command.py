@@ -120,7 +120,7 @@ def test_the_folds_of_one_seed_share_the_pictures_out(trained, photos, tmp_path)
 def test_time_is_up(cli, photos):
     done = cli("train", photos, *TINY, "--epochs", 500, "--max-time", "0.001s", "--json", "train.json")
     assert done.code == 0, done.stderr
-    assert "stopped early: 0.001 seconds are over (--max-time)" in done.stdout
+    assert "stopped early: the time limit of 0.001 seconds was reached (--max-time)" in done.stdout
     assert len(read("train.json")["history"]) == 1
 
 
@@ -128,7 +128,7 @@ def test_a_training_that_diverges_keeps_its_best_epoch_and_writes_proper_json(cl
     wild = ("--optimizer", "sgd", "--schedule", "constant", "--lr", "1e9", "--epochs", 40)
     done = cli("train", photos, *TINY, *wild, "--json", "train.json")
     assert done.code == 0, done.stderr
-    assert "stopped early: the loss was no number any more" in done.stdout
+    assert "stopped early: the loss is NaN in epoch" in done.stdout
     assert "lower --lr" in done.stdout
     assert np.isfinite(read("train.json")["result"]["val_loss"])
 

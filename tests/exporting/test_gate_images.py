@@ -19,19 +19,20 @@ def shades(count):
     [(100, 5, [0, 25, 50, 74, 99]), (3, 64, [0, 1, 2]), (1, 64, [0]), (64, 64, list(range(64))), (9, 1, [0])],
 )
 def test_pictures_are_spread_evenly_over_the_sources(sources, count, chosen):
-    images = load_evenly(LOADER, shades(sources), count=count)
+    images = load_evenly(LOADER, shades(sources), count=count).images
     assert images.shape == (len(chosen), 2, 2, 3)
     assert images[:, 0, 0, 0].tolist() == pytest.approx(chosen, abs=1)
 
 
 def test_every_class_is_met_where_the_sources_are_sorted_by_class():
-    images = load_evenly(LOADER, [PixelsEntry(f"{k}", np.full((2, 2, 3), k // 100, np.uint8)) for k in range(1000)])
+    entries = [PixelsEntry(f"{k}", np.full((2, 2, 3), k // 100, np.uint8)) for k in range(1000)]
+    images = load_evenly(LOADER, entries).images
     assert set(images[:, 0, 0, 0].tolist()) == set(range(10))
 
 
 def test_unreadable_pictures_are_passed_over():
     one, two = shades(2)
-    assert load_evenly(LOADER, [one, BytesEntry("bad", b"text"), two])[:, 0, 0, 0].tolist() == [0, 1]
+    assert load_evenly(LOADER, [one, BytesEntry("bad", b"text"), two]).images[:, 0, 0, 0].tolist() == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -50,3 +51,12 @@ def test_the_embedded_photos_are_many_different_and_always_the_same():
         assert min(photo.shape[:2]) >= 200
         assert photo.std() > 5
         np.testing.assert_array_equal(photo, other)
+
+
+def test_labels_are_those_of_the_images_taken():
+    sources = shades(9)
+    sources[4] = b"text"
+    loaded = load_evenly(LOADER, sources, list(range(10, 19)), count=5)
+    assert loaded.labels.tolist() == [10, 12, 16, 18]
+    assert loaded.images[:, 0, 0, 0].tolist() == [0, 2, 6, 8]
+    assert load_evenly(LOADER, shades(3)).labels is None

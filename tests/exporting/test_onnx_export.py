@@ -1,3 +1,4 @@
+import json
 import logging
 import re
 import site
@@ -8,12 +9,15 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from sklearn.metrics import accuracy_score
 from torch import nn
 
 import clsbench
-from clsbench.card import ModelCard
-from clsbench.errors import ModelError
+from clsbench.card import ModelCard, ModelSource
+from clsbench.errors import DataError, ModelError
+from clsbench.exporting import exporter
 from clsbench.exporting.exporter import export_model
+from clsbench.exporting.gate import Gate, GateImages, reference_logits
 from clsbench.exporting.gate_images import embedded_photos, load_evenly
 from clsbench.exporting.onnx_export import to_onnx, write_model
 from clsbench.images.loader import ImageLoader
@@ -23,6 +27,7 @@ from clsbench.models.simple_cnn import build
 from clsbench.testing import installed
 
 CLASSES = ("cat", "dog", "Œuf")
+SOURCE = ModelSource("simple-cnn")
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +43,7 @@ def images(network):
 
 @pytest.fixture(scope="module")
 def card(network):
-    return ModelCard(classes=CLASSES, transform=network.transform, model={"name": "simple-cnn"}, clsbench_version="1.2")
+    return ModelCard(classes=CLASSES, transform=network.transform, model=SOURCE, clsbench_version="1.2")
 
 
 def open_cpu(file):
@@ -47,17 +52,19 @@ def open_cpu(file):
 
 @pytest.fixture(scope="module")
 def exported(network, card, images, tmp_path_factory):
-    """The written file and the gate's measurement."""
+    """The written file and the gate's report."""
     file = tmp_path_factory.mktemp("export") / "model.onnx"
-    return file, export_model(network, card, images, file, open_cpu)
+    result = export_model(network, card, images, file, open_cpu)
+    assert result.file == file
+    return file, result.report
 
 
 def test_the_file_agrees_with_the_network_at_every_batch_size(exported, network, images):
     session = onnxruntime.InferenceSession(exported[0], providers=["CPUExecutionProvider"])
     with torch.inference_mode():
-        want = network.eval()(torch.from_numpy(images)).numpy()
+        want = network.eval()(torch.from_numpy(images.images)).numpy()
     for size in (1, 2, 5, 9):
-        (got,) = session.run(["logits"], {"images": images[:size]})
+        (got,) = session.run(["logits"], {"images": images.images[:size]})
         np.testing.assert_allclose(got, want[:size], rtol=1e-4, atol=1e-5)
 
 
@@ -79,8 +86,8 @@ def test_the_card_inside_is_the_one_given_and_the_gates_result(exported, card):
     read = read_card(file)
     assert (read.classes, read.transform, read.model) == (CLASSES, card.transform, card.model)
     assert parity.passed
-    assert read.parity["passed"] is True
-    assert read.parity["images"] == 9
+    assert read.parity == parity
+    assert read.parity.images == 9
 
 
 def test_everything_is_in_one_file(exported):
@@ -122,10 +129,53 @@ def test_a_graph_that_disagrees_is_not_written(network, card, images, tmp_path):
         opened.append(Liar(file))
         return opened[-1]
 
-    parity = export_model(network, card, images, tmp_path / "model.onnx", open_liar)
-    assert not parity.passed
+    result = export_model(network, card, images, tmp_path / "model.onnx", open_liar)
+    assert not result.report.passed
+    assert result.file is None
     assert list(tmp_path.iterdir()) == []
     assert opened[0].closed
+
+
+def test_a_backend_that_fails_is_closed_and_nothing_is_written(network, card, images, tmp_path):
+    class Failing(Liar):
+        def __call__(self, images):
+            raise MemoryError
+
+    opened = []
+    with pytest.raises(MemoryError):
+        export_model(
+            network, card, images, tmp_path / "model.onnx", lambda file: opened.append(Failing(file)) or opened[-1]
+        )
+    assert opened[0].closed
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_gate_of_accuracy_writes_a_file_that_disagrees_a_little(network, card, images, tmp_path):
+    file = tmp_path / "model.onnx"
+    labels = np.zeros(9, np.int64)
+    labelled = GateImages(images.images, labels)
+    assert export_model(network, card, labelled, file, Liar, Gate(max_drop=100, tolerance=None)).file == file
+    parity = read_card(file).parity
+    assert (parity.max_drop, parity.tolerance, parity.passed) == (100, None, True)
+    truth = reference_logits(network, images.images)
+    assert parity.reference_accuracy == accuracy_score(labels, truth.argmax(1))
+    assert parity.accuracy == accuracy_score(labels, truth[:, ::-1].argmax(1))
+
+
+def test_a_gate_of_accuracy_without_labels_is_refused_before_the_export(network, card, images, tmp_path, monkeypatch):
+    monkeypatch.setattr(exporter, "to_onnx", lambda classifier: pytest.fail("the network was translated"))
+    with pytest.raises(DataError, match="needs labelled images"):
+        export_model(network, card, images, tmp_path / "model.onnx", open_cpu, Gate(max_drop=1))
+
+
+def test_the_json_of_a_result_is_that_of_the_command(network, card, images, tmp_path):
+    result = export_model(network, card, images, tmp_path / "model.onnx", open_cpu)
+    facts = json.loads(json.dumps(result.to_json()))
+    assert list(facts) == ["schema", "file", "parity", "card"]
+    assert (facts["schema"], facts["file"]) == (1, str(tmp_path / "model.onnx"))
+    assert facts["card"] == {**json.loads(read_card(result.file).dumps()), "parity": {}}
+    assert facts["parity"] == read_card(result.file).to_json()["parity"]
+    assert result.card == read_card(result.file)
 
 
 def test_a_graph_that_disagrees_replaces_no_older_file(network, card, images, tmp_path):
@@ -136,15 +186,15 @@ def test_a_graph_that_disagrees_replaces_no_older_file(network, card, images, tm
 
 def test_a_network_left_in_training_mode_is_exported_for_evaluation(network, card, images, tmp_path):
     network.train()
-    assert export_model(network, card, images, tmp_path / "model.onnx", open_cpu).passed
+    assert export_model(network, card, images, tmp_path / "model.onnx", open_cpu).file
 
 
 def test_dropout_and_batch_norm_are_exported_as_they_evaluate(network, images, tmp_path):
     backbone = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Dropout())
     classifier = Classifier(backbone, nn.Linear(16, 2), transform=network.transform, feature_dim=16)
-    classifier(torch.from_numpy(images))
+    classifier(torch.from_numpy(images.images))
     card = ModelCard(classes=("a", "b"), transform=network.transform)
-    assert export_model(classifier, card, images, tmp_path / "model.onnx", open_cpu).passed
+    assert export_model(classifier, card, images, tmp_path / "model.onnx", open_cpu).file
 
 
 class Branches(nn.Module):

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from clsbench.datasets.dataset import Sample
 from clsbench.errors import DataError, ModelError
-from clsbench.errors import DataError
 from clsbench.images.entries import BytesEntry
 from clsbench.images.loader import ImageLoader
 from clsbench.inference.backend import Backend, DeviceInfo

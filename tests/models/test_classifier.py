@@ -7,7 +7,7 @@ from torch import nn
 from torchvision.transforms import Normalize
 
 from clsbench.errors import ModelError
-from clsbench.models.classifier import Classifier
+from clsbench.models.classifier import Classifier, check_outputs
 from clsbench.models.torchvision_zoo import build
 from clsbench.transform import ImageTransform
 
@@ -125,3 +125,66 @@ def test_given_groups_need_not_name_the_heads():
     groups = [("all", [p for layer in layers for p in layer.parameters()])]
     network = classifier(nn.Sequential(nn.Flatten(), *layers), layer_groups=groups)
     assert [(name, len(parameters)) for name, parameters in network.layer_groups] == [("all", 4), ("head", 2)]
+
+
+def outputs(backbone, head, *, feature_dim=4, **options):
+    return Classifier(backbone, head, transform=ImageTransform(size=(4, 6)), feature_dim=feature_dim, **options)
+
+
+class Wide(nn.Module):
+    """Features (N, 4, 1, 1)."""
+
+    def forward(self, x):
+        return x.mean((2, 3))[:, :1].expand(-1, 4)[:, :, None, None]
+
+
+class Flat(nn.Module):
+    """Features (N, 4), with random numbers drawn and a statistic kept."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm, self.drop = nn.BatchNorm1d(4), nn.Dropout()
+
+    def forward(self, x):
+        torch.rand(3)
+        return self.drop(self.norm(x.mean((2, 3))[:, :1].expand(-1, 4) + 3))
+
+
+class Whole(nn.Linear):
+    """Logits that are whole numbers."""
+
+    def forward(self, x):
+        return super().forward(x).long()
+
+
+@pytest.mark.parametrize(
+    ("build", "what", "got"),
+    [
+        (lambda: outputs(Flat(), nn.Linear(4, 4)), "wrong logits", "(2, 4) torch.float32"),
+        (lambda: outputs(Flat(), nn.Linear(4, 2)), "wrong logits", "(2, 2) torch.float32"),
+        (lambda: outputs(Flat(), Whole(4, 3)), "wrong logits", "(2, 3) torch.int64"),
+        (lambda: outputs(Flat(), nn.Sequential(nn.Linear(4, 3), nn.Unflatten(1, (3, 1)))), "wrong logits", "(2, 3, 1)"),
+        (lambda: outputs(Flat(), nn.Linear(4, 3), feature_dim=5), "wrong features", "(2, 4) torch.float32"),
+        (lambda: outputs(Wide(), nn.Sequential(nn.Flatten(), nn.Linear(4, 3))), "wrong features", "(2, 4, 1, 1)"),
+        (lambda: outputs(Flat(), nn.Linear(7, 3)), "cannot be run", "RuntimeError"),
+    ],
+)
+def test_a_network_that_breaks_the_contract_is_named_with_what_it_gave(build, what, got):
+    with pytest.raises(ModelError, match=f"acme/net built a network .*{what}") as caught:
+        check_outputs(build(), 3, name="acme/net")
+    assert caught.value.facts["got"].startswith(got)
+
+
+def test_checking_outputs_leaves_statistics_modes_and_random_numbers_as_they_were():
+    classifier = outputs(Flat(), nn.Linear(4, 3))
+    classifier.backbone.drop.eval()
+    state = {name: tensor.clone() for name, tensor in classifier.state_dict().items()}
+    modes = [module.training for module in classifier.modules()]
+    torch.manual_seed(7)
+    want = torch.rand(5)
+    torch.manual_seed(7)
+    check_outputs(classifier, 3, name="acme/net")
+    torch.testing.assert_close(torch.rand(5), want, rtol=0, atol=0)
+    torch.testing.assert_close(classifier.state_dict(), state, rtol=0, atol=0)
+    assert [module.training for module in classifier.modules()] == modes
+    assert all(parameter.grad is None and not parameter.is_inference() for parameter in classifier.parameters())

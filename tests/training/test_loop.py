@@ -9,8 +9,8 @@ from torch import nn
 from clsbench.errors import ModelError
 from clsbench.runs import Run, create
 from clsbench.training import loop
-from clsbench.training.curves import save_curves
 from clsbench.training.loop import Epoch, Trainer
+from clsbench.training.plots import save_curves
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def judged(monkeypatch):
 
     def judged(*results):
         given = iter(results)
-        monkeypatch.setattr(loop, "evaluate", lambda network, batches: next(given))
+        monkeypatch.setattr(loop, "validate", lambda network, batches: next(given))
 
     return judged
 
@@ -98,7 +98,7 @@ def test_a_stage_ends_after_so_many_epochs_without_a_better_one(
     trainer = train(tiny(), pictures(), configured(epochs=6, patience=patience))
     assert [epoch.epoch for epoch in trainer.history] == list(range(1, epochs + 1))
     if epochs < 6:
-        assert f"{patience} epochs (--patience)" in trainer.stopped
+        assert f"{patience} epoch{'s' * (patience > 1)} (--patience)" in trainer.stopped
     else:
         assert trainer.stopped is None
 
@@ -170,7 +170,7 @@ def test_a_training_that_diverges_later_ends_with_what_was_best(
     monkeypatch.setattr(observer, "epoch", epoch)
     trainer = train(classifier, pictures(), configured(epochs=5))
     assert len(trainer.history) == 2
-    assert "no number any more in epoch 3" in trainer.stopped
+    assert "the loss is NaN in epoch 3" in trainer.stopped
     best = trainer.finish()
     same(classifier.state_dict(), weights[best.epoch - 1])
 

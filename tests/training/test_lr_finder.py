@@ -166,6 +166,13 @@ def test_training_goes_on_with_the_features_that_the_test_made(ready, observer):
     assert [name for name, _ in observer.stages].count("features") == 1
 
 
+def test_the_json_of_a_range_test():
+    values = RangeTest(np.array([0.1, 0.2]), np.array([2.0, 1.0]), 0.1, 0.2, "head").to_json()
+    assert values == {
+        "schema": 1, "valley": 0.1, "steep": 0.2, "stage": "head", "lrs": [0.1, 0.2], "losses": [2.0, 1.0]
+    }  # fmt: skip
+
+
 def test_the_curve_is_a_png(tmp_path):
     lrs = np.geomspace(1e-7, 10, 100)
     save_range_test(RangeTest(lrs, curve("bowl"), 1e-3, 1e-2, "head"), tmp_path / "new" / "curve.png")

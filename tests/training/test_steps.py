@@ -11,7 +11,7 @@ from clsbench.datasets.dataset import Sample
 from clsbench.images.entries import BytesEntry
 from clsbench.training.augmentation import mixing
 from clsbench.training.recipes import Stage
-from clsbench.training.steps import Steps, evaluate
+from clsbench.training.steps import Steps, validate
 
 EVERYTHING = Stage("everything", 2, 0, 0.05, 1.0)
 
@@ -206,7 +206,7 @@ def test_evaluation_is_scikit_learns_and_leaves_no_trace(normed, pictures, confi
     before = copy.deepcopy(classifier.state_dict())
     made = set_up_for(classifier, pictures(), configured(batch_size=4))
     _, val, _ = made.batches(EVERYTHING)
-    loss, accuracy = evaluate(classifier, val)
+    loss, accuracy = validate(classifier, val)
     pixels = torch.from_numpy(np.stack([sample.image.pixels for sample in made.val.samples]))
     labels = [sample.label for sample in made.val.samples]
     with torch.inference_mode():

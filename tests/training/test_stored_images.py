@@ -12,7 +12,7 @@ from clsbench.images.entries import BytesEntry, FileEntry, PixelsEntry
 from clsbench.images.loader import ImageLoader
 from clsbench.training.augmentation import Augmentation
 from clsbench.training.batches import Batches
-from clsbench.training.stored_images import Pictures
+from clsbench.training.stored_images import StoredImages
 from clsbench.transform import ImageTransform
 
 TRANSFORM = ImageTransform(size=(8, 8))
@@ -48,7 +48,7 @@ def prepared(tmp_path):
     def prepared(samples=SAMPLES, storage="ram", *, policy="none", side=8, heard=lambda count: None, decode=False):
         transform = ImageTransform(size=(side, side))
         augmentation = Augmentation(policy, transform, len(samples))
-        made.append(Pictures(samples, CountingLoader(transform), augmentation, threads=2))
+        made.append(StoredImages(samples, CountingLoader(transform), augmentation, threads=2))
         made[-1].prepare(storage, tmp_path, heard, decode=decode)
         return made[-1]
 
@@ -164,6 +164,6 @@ def test_every_picture_is_reported_as_read_even_an_unreadable_one(storage, prepa
 @pytest.mark.parametrize("size", [(40, 30), (72, 80)])
 def test_the_room_that_pictures_take_is_known_beforehand(policy, size):
     augmentation = Augmentation(policy, ImageTransform(size=size, crop_fraction=0.5), 11)
-    made = Pictures(SAMPLES, ImageLoader(augmentation.transform), augmentation, threads=1)
+    made = StoredImages(SAMPLES, ImageLoader(augmentation.transform), augmentation, threads=1)
     stored = [augmentation.load(ImageLoader(augmentation.transform), sample.image)[0] for sample in SAMPLES]
     assert made.stored_bytes == sum(array.nbytes for array in stored) >= 11 * 3 * size[0] * size[1]

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import logging
 
@@ -13,10 +14,12 @@ from clsbench.datasets.recorded import record_splits
 from clsbench.errors import DataError, ModelError, OptionError
 from clsbench.images.entries import BytesEntry, PixelsEntry
 from clsbench.models.simple_cnn import build
+from clsbench.runs import RunData, RunModel
 from clsbench.training import lr_finder, training_run
 from clsbench.training.config import TrainConfig
+from clsbench.training.loop import Epoch
 from clsbench.training.recipes import configure
-from clsbench.training.training_run import describe_run, run_training
+from clsbench.training.training_run import run_training
 
 
 @pytest.fixture(autouse=True)
@@ -26,15 +29,17 @@ def an_empty_folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def run(pictures, observer, monkeypatch):
-    """run(config, dataset): one session; its curves are drawn only where they are asked for."""
-    draw = training_run.save_pictures
+    """run(config, dataset): one training; its curves are drawn only where they are asked for."""
+    draw = training_run.save_plots
 
     def run(config, dataset=None, *, build_model=None, curves=False, **options):
-        monkeypatch.setattr(training_run, "save_pictures", draw if curves else lambda *arguments, **named: None)
-        model = {"name": "clsbench/simple-cnn", "options": {"size": 8}}
-        facts = describe_run(config, data={"dataset": "clsbench/folder", "root": None, "options": {}}, model=model)
+        monkeypatch.setattr(training_run, "save_plots", draw if curves else lambda *arguments, **named: None)
+        model = RunModel(name="clsbench/simple-cnn", options={"size": 8})
+        data, split = RunData(dataset="clsbench/folder", options={"label": "species"}), {"val_fraction": 0.2, "seed": 0}
         network = build_model or (lambda: build(3, size=8, channels=2, width=8))
-        return run_training(network, dataset or pictures(), config, facts, observer, **options)
+        return run_training(
+            network, dataset or pictures(), config, observer, data=data, model=model, split=split, **options
+        )
 
     return run
 
@@ -88,14 +93,14 @@ def test_the_test_accuracy_is_that_of_the_best_weights_on_pictures_not_seen_befo
         predicted = result.classifier(pixels).argmax(1)
     want = accuracy_score([sample.label for sample in samples], predicted)
     assert result.test_accuracy == pytest.approx(want)
-    assert result.run.read()["result"]["test_accuracy"] == result.test_accuracy
+    assert result.run.read_record().result.test_accuracy == result.test_accuracy
     assert 0.5 < want < 0.9
 
 
 def test_without_a_test_split_there_is_no_test_accuracy(run, configured):
     result = run(configured())
     assert result.test_accuracy is None
-    assert result.run.read()["result"]["test_accuracy"] is None
+    assert result.run.read_record().result.test_accuracy is None
 
 
 @pytest.mark.parametrize(
@@ -137,15 +142,15 @@ def test_pictures_can_be_mixed_while_the_backbone_is_frozen(recipe, options, run
 def test_unreadable_pictures_are_left_out_and_reported_with_their_reason(run, configured, pictures, colours):
     broken = Sample(BytesEntry("train/broken.jpg", b"\xff\xd8\xffbroken"), 0)
     result = run(configured(), pictures(train=[*colours(24), broken]))
-    assert list(result.run.read()["result"]["unreadable"]) == ["train/broken.jpg"]
+    assert list(result.run.read_record().result.unreadable) == ["train/broken.jpg"]
     assert [finding.kind for finding in result.check.findings] == ["unreadable"]
-    assert result.run.read()["check"] == result.check.to_json()
+    assert result.run.read_record().check == result.check.to_json()
 
 
 def test_unreadable_test_pictures_are_reported_too(run, configured, pictures, colours):
     broken = Sample(BytesEntry("test/broken.jpg", b"\xff\xd8\xffbroken"), 0)
     result = run(configured(), pictures(test=[*colours(6, split="test", seed=2), broken]))
-    assert list(result.run.read()["result"]["unreadable"]) == ["test/broken.jpg"]
+    assert list(result.run.read_record().result.unreadable) == ["test/broken.jpg"]
 
 
 def test_a_test_split_that_cannot_be_read_is_refused_before_there_is_a_training_to_lose(
@@ -181,7 +186,7 @@ def test_strict_data_lets_good_data_pass(run, configured):
 
 def test_names_that_are_not_utf8_can_be_trained_on(run, configured, pictures, colours):
     val = [Sample(PixelsEntry("caf\udce9.png", sample.image.pixels), sample.label) for sample in colours(1, seed=1)]
-    assert run(configured(), pictures(val=val)).run.read()["splits"]["val"] == ["caf\udce9.png"]
+    assert run(configured(), pictures(val=val)).run.read_record().splits["val"] == ["caf\udce9.png"]
 
 
 def test_a_run_name_that_is_taken_is_refused_before_anything_is_read(run, configured, observer):
@@ -204,9 +209,35 @@ def test_a_dataset_without_training_or_validation_pictures_is_refused_before_a_r
     assert not (tmp_path / "runs").exists()
 
 
+def test_the_result_is_the_record_the_history_and_the_json_of_the_command(run, configured, pictures, colours):
+    result = run(configured(), pictures(test=colours(6, seed=2, split="test")), run_name="mine")
+    assert result.record == result.run.read_record()
+    assert result.record.split == {"val_fraction": 0.2, "seed": 0}
+    facts = json.loads(json.dumps(result.to_json()))
+    assert facts == {
+        **of_file(result.run.record),
+        "run": str(result.run.path),
+        "history": [dataclasses.asdict(epoch) for epoch in result.history],
+    }
+    assert list(facts)[:2] == ["schema", "run"]
+    table = result.to_arrow()
+    assert table.column_names == [field.name for field in dataclasses.fields(Epoch)]
+    assert table.to_pylist() == facts["history"]
+
+
 def test_a_model_plugin_that_returns_something_else_is_named(run, configured, tmp_path):
-    with pytest.raises(ModelError, match="Linear"):
+    with pytest.raises(ModelError, match=r"clsbench/simple-cnn did not build a Classifier") as caught:
         run(configured(), build_model=lambda: nn.Linear(2, 2))
+    assert caught.value.facts["got"] == "Linear"
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_wrong_number_of_logits_is_found_before_anything_is_read(run, configured, observer, tmp_path):
+    with pytest.raises(ModelError, match=r"clsbench/simple-cnn built a network with the wrong logits") as caught:
+        run(configured(), build_model=lambda: build(4, size=8, channels=2, width=8))
+    assert caught.value.facts["got"] == "(2, 4) torch.float32 for 2 images"
+    assert "(2, 3) floating-point" in caught.value.facts["expected"]
+    assert observer.stages == []
     assert not (tmp_path / "runs").exists()
 
 
@@ -222,7 +253,7 @@ def test_the_suggested_learning_rate_is_used_and_written_down(run, configured, m
     monkeypatch.setattr(training_run, "range_test", lambda setup: found.append(test(setup)) or found[-1])
     result = run(configured(schedule="constant"), auto_lr=True)
     assert result.lr_suggestion == found[0].valley != configured().lr
-    assert result.run.read()["training"]["lr"] == found[0].valley
+    assert result.run.read_record().training["lr"] == found[0].valley
     assert {epoch.lr for epoch in result.history} == {found[0].valley}
 
 
@@ -234,7 +265,7 @@ def test_time_that_is_over_skips_the_stages_to_come(run, configured):
     result = run(configured(recipe="fine-tune", freeze_epochs=9, max_time=1e-9))
     assert [epoch.stage for epoch in result.history] == ["head"]
     assert "(--max-time)" in result.stopped
-    assert result.run.read()["result"]["stopped"] == result.stopped
+    assert result.run.read_record().result.stopped == result.stopped
 
 
 def test_training_says_nothing_of_its_own(run, configured, capsys, caplog):

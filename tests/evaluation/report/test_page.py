@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from clsbench.predictions.names import Names
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -18,7 +19,6 @@ from clsbench.evaluation.metrics.confusion import SHOWN
 from clsbench.evaluation.report import render_report, wanted_images, write_report
 from clsbench.evaluation.report.formats import figure, fixed, percent
 from clsbench.predictions.metric import Column, Shown, ShownMetric
-from clsbench.predictions.names import Names
 from clsbench.predictions.reading import read_predictions
 from clsbench.predictions.spill import MEMORY_LIMIT, Scratch
 from clsbench.predictions.table import PredictionTable
