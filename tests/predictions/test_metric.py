@@ -54,7 +54,7 @@ def test_a_metric_that_fails_costs_its_own_values_and_says_why(metric, words):
     assert dict(found.values) == {"before": 1, "after": 2}
     assert found.errors.keys() == {"acme/1"}
     assert words in found.errors["acme/1"]
-    assert [display.key for display in found.displays] == ["before", "after"]
+    assert [display.shown.key for display in found.displays] == ["before", "after"]
 
 
 @pytest.mark.parametrize("error", [SystemExit(0), KeyboardInterrupt(), GeneratorExit()])
@@ -71,7 +71,7 @@ def test_a_key_keeps_its_first_value_and_its_first_declaration():
     found = run(first, thief, gives(top1=Proportion.of(1, 2)))
     assert found.values == {"top1": Proportion.of(1, 2), "more": 2}
     assert found.errors == {"acme/1": "gives top1, which another metric has given already"}
-    assert [(display.key, display.title) for display in found.displays] == [("top1", "Top-1"), ("more", "More")]
+    assert [(display.shown.key, display.title) for display in found.displays] == [("top1", "Top-1"), ("more", "More")]
 
 
 def test_find_gives_the_type_that_is_asked_for_or_a_reason():
@@ -104,7 +104,7 @@ def test_values_without_a_declaration_are_shown_everywhere():
     likely = {"value": 0.5, "low": 0.25, "high": 0.75, "correct": 1, "total": 2}
     found = run(gives(cost=12.34567, grade="B", curve=[1, 2], gone=Absent("no luck"), likely=likely))
     for place in PLACES:
-        texts = {display.key: display.text for display in found.shown(place, "other")}
+        texts = {display.shown.key: display.text for display in found.shown(place, "other")}
         assert texts == {"cost": "12.35", "grade": "B", "curve": None, "gone": None}
         assert [display.value for display in found.shown(place, "proportion")] == [Proportion(0.5, 0.25, 0.75, 1, 2)]
     assert found.to_json()["likely"] == likely

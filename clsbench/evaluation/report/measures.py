@@ -66,8 +66,8 @@ def accuracies(evaluation: Evaluation) -> list[tuple[str, Proportion | Absent]]:
 
 def means(evaluation: Evaluation) -> list[tuple[str, str, Averages]]:
     """Name, meaning and value of the declared averages over the classes."""
-    found = [(shown.title, shown.meaning, shown.value) for shown in evaluation.metrics.shown("report", "section")]
-    return [(title, meaning, value) for title, meaning, value in found if isinstance(value, Averages)]
+    found = evaluation.metrics.shown("report", "section")
+    return [(item.title, item.shown.meaning, item.value) for item in found if isinstance(item.value, Averages)]
 
 
 def tables(evaluation: Evaluation) -> list[DeclaredTable]:
@@ -75,9 +75,9 @@ def tables(evaluation: Evaluation) -> list[DeclaredTable]:
     return [
         DeclaredTable(
             name(display.title),
-            display.meaning,
+            display.shown.meaning,
             display.value.reason if isinstance(display.value, Absent) else None,
-            tuple((name(column.title), column.width > 0) for column in display.columns),
+            tuple((name(column.title), column.width > 0) for column in display.shown.columns),
             tuple(tuple(map(name, row)) for row in display.rows[:ROWS]),
             max(0, len(display.rows) - ROWS),
         )
@@ -89,4 +89,4 @@ def _score(display: Display) -> Score:
     reason = "more than one number: see evaluate --json" if display.text is None else None
     if isinstance(display.value, Absent):
         reason = display.value.reason
-    return Score(name(display.title), display.text and name(display.text), reason, display.meaning)
+    return Score(name(display.title), display.text and name(display.text), reason, display.shown.meaning)
