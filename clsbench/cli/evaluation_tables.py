@@ -59,7 +59,7 @@ def _text(display: Display) -> str:
 
 def _table(display: Display) -> Any:
     """Texts cut so that a row fits the terminal; paths keep their ends."""
-    columns = display.columns
+    columns = display.shown.columns
 
     def rows() -> Iterator[list[str]]:
         for row in display.rows[:SHOWN]:

@@ -13,6 +13,10 @@ from clsbench.predictions.values import Absent, Proportion, Value, json_of
 
 #: Where a value can be shown: the tables of ``infer``, those of ``evaluate``, and the HTML report.
 PLACES = ("infer", "evaluate", "report")
+TERMINAL, REPORT = PLACES[:2], PLACES[2:]
+
+#: Rows of a table in the terminal that has them all elsewhere.
+FEW = 5
 
 #: Why a value that needs more than the best class is absent.
 NO_PROBABILITIES = Absent("needs the probabilities of all classes: infer with --probabilities")
@@ -79,7 +83,7 @@ class Shown:
     """
 
     key: str
-    kind: Literal["proportion", "score", "table", "section"]
+    kind: Literal["proportion", "score", "table", "section", "other"]
     title: str
     meaning: str = ""
     format: str | Callable[[Any], str] = ".4g"
@@ -110,25 +114,17 @@ class Display:
     """A value ready to be shown.
 
     Args:
-        key: Of the value.
-        kind: As declared; ``other`` where the metric declares nothing for it.
-        title: For people.
-        meaning: One line about it.
-        places: Where it is shown.
+        shown: How; of kind ``other`` where the metric declares nothing.
         value: As the metric gave it; where that has the shape of a proportion, a :class:`Proportion`.
+        title: For people.
         text: Of a score or another single value, as written; None for others.
-        columns: Of a table.
         rows: Of a table, one text a column.
     """
 
-    key: str
-    kind: str
-    title: str
-    meaning: str
-    places: tuple[str, ...]
+    shown: Shown
     value: object
+    title: str
     text: str | None = None
-    columns: tuple[Column, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
 
 
@@ -167,7 +163,7 @@ class Metrics:
 
     def shown(self, place: str, kind: str) -> list[Display]:
         """What is shown somewhere, of a kind."""
-        return [display for display in self.displays if place in display.places and display.kind == kind]
+        return [display for display in self.displays if place in display.shown.places and display.shown.kind == kind]
 
     def to_json(self) -> Any:
         """The value of ``metrics`` in the facts."""
@@ -206,7 +202,7 @@ def run_metrics(outcomes: Outcomes | None, metrics: Iterable[tuple[str, Metric]]
         if taken:
             errors[name] = f"gives {', '.join(taken)}, which another metric has given already"
         displays += [display for display in made
-                     if display.key not in values and owners.get(display.key, name) == name]  # fmt: skip
+                     if (key := display.shown.key) not in values and owners.get(key, name) == name]  # fmt: skip
         values |= {key: value for key, value in found.items() if key not in values}
     return Metrics(values, errors, tuple(displays), owners)
 
@@ -232,21 +228,19 @@ def _display(shown: Shown, value: object) -> Display:
     Raises:
         TypeError: if the value is not of the kind that is declared.
     """
-    text, title, columns = None, shown.title, shown.columns
-    rows: tuple[tuple[str, ...], ...] = ()
     if isinstance(value, Absent) or shown.kind == "section":
-        columns = ()
-    elif shown.kind == "proportion":
-        value = _proportion(value)
-        if value is None:
+        return Display(shown, value, shown.title)
+    if shown.kind == "proportion":
+        proportion = _proportion(value)
+        if proportion is None:
             raise TypeError(f"{shown.key} is declared as a proportion and is none")
-    elif shown.kind == "score":
+        return Display(shown, proportion, shown.title)
+    if shown.kind == "score":
         text = shown.format(value) if callable(shown.format) else format(value, shown.format)
-    else:
-        title = shown.heading(value) if shown.heading else title
-        cells = [zip(columns, _cells(row), strict=True) for row in shown.rows(value)]
-        rows = tuple(tuple(column.text(cell) for column, cell in row) for row in cells)
-    return Display(shown.key, shown.kind, title, shown.meaning, shown.places, value, text, columns, rows)
+        return Display(shown, value, shown.title, text)
+    cells = [zip(shown.columns, _cells(row), strict=True) for row in shown.rows(value)]
+    rows = tuple(tuple(column.text(cell) for column, cell in row) for row in cells)
+    return Display(shown, value, shown.heading(value) if shown.heading else shown.title, rows=rows)
 
 
 def _cells(row: Row) -> Iterable[Cell]:
@@ -257,13 +251,12 @@ def _cells(row: Row) -> Iterable[Cell]:
 
 def _undeclared(key: str, value: object) -> Display:
     """A value that its metric declares nothing about."""
-    proportion = _proportion(value)
-    if proportion is not None:
-        return Display(key, "proportion", key, "", PLACES, proportion)
+    if (proportion := _proportion(value)) is not None:
+        return Display(Shown(key, "proportion", key), proportion, key)
     text = str(value) if isinstance(value, str | bool) else None
     if text is None and isinstance(value, int | float):
         text = f"{value:.4g}"
-    return Display(key, "other", key, "from a plugin", PLACES, value, text)
+    return Display(Shown(key, "other", key, "from a plugin"), value, key, text)
 
 
 def _proportion(value: object) -> Proportion | None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 from statistics import NormalDist
-from typing import Any
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -18,11 +20,19 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Absent(Value):
-    """A value that could not be computed, never NaN.
+class Rows(Value, Generic[T]):
+    """Base of values whose JSON is a list."""
 
-    Args:
-        reason: Why, as the end of "Not available: …".
+    rows: tuple[T, ...]
+
+    def to_json(self) -> Any:
+        """A list of the rows."""
+        return [json_of(row) for row in self.rows]
+
+
+@dataclass(frozen=True)
+class Absent(Value):
+    """A value that could not be computed, never NaN, and why, as the end of "Not available: …".
 
     >>> Absent("the file has no confidences").to_json()
     {'reason': 'the file has no confidences'}
@@ -48,15 +58,7 @@ def json_of(value: object) -> Any:
 
 @dataclass(frozen=True)
 class Proportion(Value):
-    """So many of so many, with an interval.
-
-    Args:
-        value: ``correct / total``.
-        low: Lower end of the 95 % interval, a fraction.
-        high: Upper end.
-        correct: Images.
-        total: Images.
-    """
+    """A fraction of images, the ends of its 95 % interval, and the two counts."""
 
     value: float
     low: float

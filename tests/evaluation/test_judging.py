@@ -116,3 +116,17 @@ def test_a_file_of_classes_alone_still_has_its_accuracy(file):
     for name in ("log_loss", "brier", "ece", "roc_auc", "coverage", "label_errors"):
         assert got["metrics"][name].keys() == {"reason"}
     assert [row["name"] for row in got["metrics"]["top_losses"]] == ["y"]
+
+
+def test_an_evaluation_is_a_table_of_its_classes(file):
+    with read_predictions(file) as table:
+        found, bare = judge(table, BUILT_IN), judge(table, [])
+    rows = found.to_arrow().to_pylist()
+    facts = found.to_json()["metrics"]
+    assert [row["class"] for row in rows] == ["a", "b", "c"]
+    for row in rows:
+        assert {**facts["per_class"][row["class"]], "roc_auc": facts["roc_auc_per_class"][row["class"]]} == {
+            key: value for key, value in row.items() if key != "class"
+        }
+    with pytest.raises(DataError, match="no per-class table"):
+        bare.to_arrow()

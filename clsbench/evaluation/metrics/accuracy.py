@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from clsbench.predictions.metric import Shown, ShownMetric
+from clsbench.predictions.metric import REPORT, TERMINAL, Shown, ShownMetric
 from clsbench.predictions.outcomes import RANKED, Outcomes
 from clsbench.predictions.values import Proportion
 
 DEPTHS = range(1, RANKED + 1)
 
 SHOWN = (
-    *(Shown(f"top{k}", "proportion", f"top{k}", places=("infer", "evaluate")) for k in DEPTHS),
-    *(Shown(f"top{k}", "proportion", f"Top-{k}", places=("report",)) for k in DEPTHS),
+    *(Shown(f"top{k}", "proportion", f"top{k}", places=TERMINAL) for k in DEPTHS),
+    *(Shown(f"top{k}", "proportion", f"Top-{k}", places=REPORT) for k in DEPTHS),
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clsbench.evaluation.metrics.per_class import Averages, PerClass, per_class
-from clsbench.predictions.metric import Shown, ShownMetric
+from clsbench.predictions.metric import REPORT, TERMINAL, Shown, ShownMetric
 from clsbench.predictions.outcomes import Outcomes
 
 
@@ -33,16 +33,14 @@ def _written(means: Averages) -> str:
     return f"{means.precision:.3f} / {means.recall:.3f} / {means.f1:.3f}"
 
 
-_TERMINAL = ("infer", "evaluate")
-
 SHOWN = (
-    Shown("macro", "score", "macro precision / recall / F1", format=_written, places=_TERMINAL),
-    Shown("weighted", "score", "weighted precision / recall / F1", format=_written, places=_TERMINAL),
-    Shown("balanced_accuracy", "score", "balanced accuracy", format=".2%", places=_TERMINAL),
-    Shown("macro", "section", "Macro", "every class counts the same", places=("report",)),
-    Shown("weighted", "section", "Weighted", "by number of images", places=("report",)),
+    Shown("macro", "score", "macro precision / recall / F1", format=_written, places=TERMINAL),
+    Shown("weighted", "score", "weighted precision / recall / F1", format=_written, places=TERMINAL),
+    Shown("balanced_accuracy", "score", "balanced accuracy", format=".2%", places=TERMINAL),
+    Shown("macro", "section", "Macro", "every class counts the same", places=REPORT),
+    Shown("weighted", "section", "Weighted", "by number of images", places=REPORT),
     Shown(
-        "balanced_accuracy", "score", "Balanced accuracy", "mean recall: every class counts the same",
-        format=".2%", places=("report",),
+        "balanced_accuracy", "score", "Balanced accuracy", format=".2%", places=REPORT,
+        meaning="mean recall: every class counts the same",
     ),
 )  # fmt: skip

@@ -8,21 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clsbench.predictions.values import Value, wilson
+from clsbench.predictions.values import Rows, Value, wilson
 
 
 @dataclass(frozen=True)
 class ReliabilityBin(Value):
-    """Images of similar confidence.
+    """Images with a confidence from ``start`` to ``end``, their mean confidence, and their accuracy.
 
-    Args:
-        start: The least confidence.
-        end: The greatest confidence.
-        count: Images.
-        confidence: Their mean confidence.
-        accuracy: The fraction that is right.
-        low: Lower end of its 95 % Wilson interval.
-        high: Upper end.
+    ``low`` and ``high`` are the 95 % Wilson interval of the accuracy.
     """
 
     start: float
@@ -39,16 +32,13 @@ class ReliabilityBin(Value):
         return {"from": values.pop("start"), "to": values.pop("end")} | values
 
 
-@dataclass(frozen=True)
-class Reliability(Value):
+class Reliability(Rows[ReliabilityBin]):
     """The bins of a reliability diagram, at least one, least confident first."""
-
-    bins: tuple[ReliabilityBin, ...]
 
     @property
     def total(self) -> int:
         """Images."""
-        return sum(row.count for row in self.bins)
+        return sum(row.count for row in self.rows)
 
     @property
     def ece(self) -> float:
@@ -57,16 +47,12 @@ class Reliability(Value):
         Source: M. P. Naeini et al., Obtaining well calibrated probabilities using Bayesian binning,
         AAAI (2015); bins of equal mass: K. Nguyen and B. O'Connor, Posterior calibration, EMNLP (2015).
         """
-        return float(sum(row.count * abs(row.accuracy - row.confidence) for row in self.bins) / self.total)
+        return float(sum(row.count * abs(row.accuracy - row.confidence) for row in self.rows) / self.total)
 
     @property
     def gap(self) -> float:
         """Mean confidence minus accuracy."""
-        return sum(row.count * (row.confidence - row.accuracy) for row in self.bins) / self.total
-
-    def to_json(self) -> Any:
-        """A list of the bins."""
-        return [row.to_json() for row in self.bins]
+        return sum(row.count * (row.confidence - row.accuracy) for row in self.rows) / self.total
 
 
 def reliability(confidence: NDArray[np.floating[Any]], correct: NDArray[np.bool_], *, bins: int = 15) -> Reliability:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -10,16 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clsbench.predictions.metric import Column, Row, Shown, ShownMetric
+from clsbench.predictions.metric import FEW, REPORT, TERMINAL, Column, Shown, ShownMetric
 from clsbench.predictions.outcomes import Outcomes
 from clsbench.predictions.values import Proportion, Value
 from clsbench.text import things
 
 #: Up to so many classes the matrix is written in full.
 DENSE = 50
-
-#: Pairs shown in the terminal.
-FEW = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,13 +80,7 @@ class ConfusedPair(Value):
 
 @dataclass(frozen=True)
 class ConfusedPairs(Value):
-    """The most confused pairs.
-
-    Args:
-        min_count: Pairs confused less often are left out.
-        found: How many there are.
-        pairs: The most frequent of them, most frequent first.
-    """
+    """How many pairs are confused at least ``min_count`` times, and the most frequent of them, in order."""
 
     min_count: int
     found: int
@@ -122,28 +112,15 @@ def confusion(outcomes: Outcomes, *, min_count: int = 2, limit: int = 200) -> di
     return {"confusion": table, "confused_pairs": ConfusedPairs(min_count, len(wrong), pairs)}
 
 
-def _heading(found: ConfusedPairs) -> str:
-    return f"Most confused ({things(found.found, 'pair')} of at least {things(found.min_count, 'image')})"
-
-
-def _rows(found: ConfusedPairs) -> Iterator[Row]:
-    yield from found.pairs[:FEW]
-
-
 SHOWN = (
-    Shown("confusion", "section", "Confusion matrix", places=("report",)),
+    Shown("confusion", "section", "Confusion matrix", places=REPORT),
     Shown(
-        "confused_pairs",
-        "table",
-        "Most confused",
+        "confused_pairs", "table", "Most confused", places=TERMINAL, rows=lambda found: found.pairs[:FEW],
         columns=(
-            Column("label", width=24),
-            Column("taken for", width=24),
-            Column("images"),
-            Column("of its class", ".2%"),
+            Column("label", width=24), Column("taken for", width=24), Column("images"), Column("of its class", ".2%")
         ),
-        rows=_rows,
-        heading=_heading,
-        places=("infer", "evaluate"),
+        heading=lambda found: (
+            f"Most confused ({things(found.found, 'pair')} of at least {things(found.min_count, 'image')})"
+        ),
     ),
-)
+)  # fmt: skip

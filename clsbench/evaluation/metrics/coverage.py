@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clsbench.predictions.metric import Column, Row, Shown, ShownMetric
+from clsbench.predictions.metric import REPORT, TERMINAL, Column, Shown, ShownMetric
 from clsbench.predictions.outcomes import Outcomes
-from clsbench.predictions.values import Absent, Value, wilson
+from clsbench.predictions.values import Absent, Rows, Value, wilson
 from clsbench.text import things
 
 #: Confidences from which on an image counts as decided.
@@ -23,15 +22,9 @@ TARGETS = (0.95, 0.99)
 
 @dataclass(frozen=True)
 class CoverageRow(Value):
-    """The images at or above a confidence.
+    """The images at or above a confidence: their number, share and accuracy with its 95 % Wilson interval.
 
-    Args:
-        threshold: The confidence; None where no threshold reaches the target.
-        kept: Images.
-        coverage: Their share of all images.
-        accuracy: The fraction of them that is right; None without any.
-        low: Lower end of its 95 % Wilson interval.
-        high: Upper end.
+    ``threshold`` is None where none reaches the target, ``accuracy`` where there are no images.
     """
 
     threshold: float | None
@@ -54,26 +47,12 @@ class TargetRow(Value):
         return {"target": self.target} | self.row.to_json()
 
 
-@dataclass(frozen=True)
-class Coverage(Value):
+class Coverage(Rows[CoverageRow]):
     """A row for each of :data:`THRESHOLDS`."""
 
-    rows: tuple[CoverageRow, ...]
 
-    def to_json(self) -> Any:
-        """A list of the rows."""
-        return [row.to_json() for row in self.rows]
-
-
-@dataclass(frozen=True)
-class CoverageTargets(Value):
+class CoverageTargets(Rows[TargetRow]):
     """A row for each of :data:`TARGETS`."""
-
-    rows: tuple[TargetRow, ...]
-
-    def to_json(self) -> Any:
-        """A list of the rows."""
-        return [row.to_json() for row in self.rows]
 
 
 def build() -> ShownMetric:
@@ -120,18 +99,11 @@ def _reach(falling: NDArray[np.floating[Any]], right: NDArray[np.int64], target:
     return _row(right, float(falling[kept - 1]) if kept else None, kept)
 
 
-def _rows(found: Coverage) -> Iterator[Row]:
-    return ((row.threshold, row.coverage, row.accuracy) for row in found.rows)
-
-
 SHOWN = (
     Shown(
-        "coverage",
-        "table",
-        "Coverage at a confidence",
+        "coverage", "table", "Coverage at a confidence", places=TERMINAL,
         columns=(Column("at least", ".2f"), Column("of the images", ".2%"), Column("accuracy", ".2%")),
-        rows=_rows,
-        places=("infer", "evaluate"),
+        rows=lambda found: ((row.threshold, row.coverage, row.accuracy) for row in found.rows),
     ),
-    Shown("coverage_for_accuracy", "section", "Coverage for an accuracy", places=("report",)),
-)
+    Shown("coverage_for_accuracy", "section", "Coverage for an accuracy", places=REPORT),
+)  # fmt: skip

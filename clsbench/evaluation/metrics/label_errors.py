@@ -9,14 +9,13 @@ The model must not have been trained on the images: it would repeat the labels i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clsbench.predictions.metric import NO_NAMES, NO_PROBABILITIES, Column, Row, Shown, ShownMetric
+from clsbench.predictions.metric import FEW, NO_NAMES, NO_PROBABILITIES, TERMINAL, Column, Shown, ShownMetric
 from clsbench.predictions.outcomes import Outcomes
 from clsbench.predictions.spill import parts
 from clsbench.predictions.values import Value
@@ -24,9 +23,6 @@ from clsbench.text import things
 
 #: Differences of probabilities that count as none; cleanlab's.
 SLACK = 1e-6
-
-#: Images shown in the terminal.
-FEW = 5
 
 
 @dataclass(frozen=True)
@@ -42,13 +38,7 @@ class LabelError(Value):
 
 @dataclass(frozen=True)
 class LabelErrors(Value):
-    """Suspected label errors.
-
-    Args:
-        found: How many there are.
-        share: Of all images.
-        images: Some of them, the least probable label first.
-    """
+    """How many label errors are suspected, their share of all images, and the first, least probable label first."""
 
     found: int
     share: float
@@ -119,27 +109,14 @@ def _thresholds(outcomes: Outcomes) -> NDArray[np.float64]:
     return np.maximum(means, 2 * SLACK)
 
 
-def _heading(found: LabelErrors) -> str:
-    return f"Suspected label errors: {things(found.found, 'image')}, {found.share:.2%}"
-
-
-def _rows(found: LabelErrors) -> Iterator[Row]:
-    return ((image.name, image.label, image.suggested, image.probability) for image in found.images[:FEW])
-
-
 SHOWN = (
     Shown(
-        "label_errors",
-        "table",
-        "Suspected label errors",
+        "label_errors", "table", "Suspected label errors", places=TERMINAL,
         columns=(
-            Column("image", width=20),
-            Column("label", width=14),
-            Column("suggested", width=14),
+            Column("image", width=20), Column("label", width=14), Column("suggested", width=14),
             Column("probability", ".2%"),
         ),
-        rows=_rows,
-        heading=_heading,
-        places=("infer", "evaluate"),
+        rows=lambda found: ((row.name, row.label, row.suggested, row.probability) for row in found.images[:FEW]),
+        heading=lambda found: f"Suspected label errors: {things(found.found, 'image')}, {found.share:.2%}",
     ),
-)
+)  # fmt: skip

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from clsbench.predictions.metric import Column, Row, Shown, ShownMetric
+from clsbench.predictions.metric import REPORT, Column, Row, Shown, ShownMetric
 from clsbench.predictions.outcomes import Outcomes
 from clsbench.predictions.values import Value, wilson
 
@@ -19,16 +19,9 @@ SHOWN_CLASSES, WORST, BEST = 20, 10, 5
 
 @dataclass(frozen=True)
 class ClassScores(Value):
-    """scikit-learn's precision, recall and F1 of a class; 0 where nothing defines them.
+    """scikit-learn's scores of a class, 0 where nothing defines them; its images (``support``).
 
-    Args:
-        name: The class.
-        precision: Of the images predicted as it, the fraction that are.
-        recall: Of its images, the fraction predicted as it.
-        f1: The harmonic mean of both.
-        support: Its images.
-        recall_low: Lower end of the 95 % Wilson interval of the recall; 0 without images.
-        recall_high: Upper end; 1 without images.
+    ``recall_low`` and ``recall_high`` are the 95 % Wilson interval of the recall, 0 and 1 without images.
     """
 
     name: str
@@ -41,9 +34,7 @@ class ClassScores(Value):
 
     def to_json(self) -> Any:
         """Without the name, which is the key."""
-        values = super().to_json()
-        del values["name"]
-        return values
+        return {key: value for key, value in super().to_json().items() if key != "name"}
 
 
 @dataclass(frozen=True)
@@ -69,15 +60,14 @@ class PerClass(Value):
     @cached_property
     def macro(self) -> Averages:
         """The plain means over the classes that have images."""
-        return self.means(None)
+        return self._means(None)
 
     @cached_property
     def weighted(self) -> Averages:
         """The means by number of images."""
-        return self.means([row.support for row in self.present])
+        return self._means([row.support for row in self.present])
 
-    def means(self, weights: list[int] | None) -> Averages:
-        """The means over the classes that have images."""
+    def _means(self, weights: list[int] | None) -> Averages:
         columns = ([getattr(row, name) for row in self.present] for name in ("precision", "recall", "f1"))
         return Averages(*(float(np.average(column, weights=weights)) for column in columns))
 
@@ -116,64 +106,46 @@ def per_class(outcomes: Outcomes) -> dict[str, Value]:
     return {"per_class": found, "macro": found.macro}
 
 
-def _evaluate_rows(found: PerClass) -> Iterator[Row]:
+def _by_f1(found: PerClass) -> Iterator[Row]:
     """Worst F1 first; of many classes the worst and the best."""
     rows = sorted(found.present, key=lambda row: row.f1)
     many = len(rows) > SHOWN_CLASSES
-    for row in rows[:WORST] if many else rows:
-        yield _evaluate_row(row)
-    if many:
-        yield ("…", "", "", "", "", "")
-        yield from map(_evaluate_row, rows[-BEST:])
+    for row in [*rows[:WORST], None, *rows[-BEST:]] if many else rows:
+        if row is None:
+            yield ("…", "", "", "", "", "")
+            continue
+        interval = f"{row.recall_low:.3f} – {row.recall_high:.3f}"
+        yield (row.name, row.precision, row.recall, interval, row.f1, row.support)
     yield ("macro mean", found.macro.precision, found.macro.recall, "", found.macro.f1, "")
 
 
-def _evaluate_row(row: ClassScores) -> Row:
-    interval = f"{row.recall_low:.3f} – {row.recall_high:.3f}"
-    return (row.name, row.precision, row.recall, interval, row.f1, row.support)
-
-
-def _evaluate_heading(found: PerClass) -> str:
-    if len(found.present) <= SHOWN_CLASSES:
-        return "Per class, worst F1 first"
-    return f"Per class: the {WORST} worst and {BEST} best of {len(found.present)} by F1 (all: --json, --html)"
-
-
-def _infer_rows(found: PerClass) -> Iterator[Row]:
+def _in_order(found: PerClass) -> Iterator[Row]:
     """In class order; of many classes the worst."""
-    rows: list[ClassScores] | tuple[ClassScores, ...] = found.present
-    if len(rows) > SHOWN_CLASSES:
-        rows = sorted(rows, key=lambda row: row.f1)[:SHOWN_CLASSES]
-    for row in rows:
+    many = len(found.present) > SHOWN_CLASSES
+    for row in sorted(found.present, key=lambda row: row.f1)[:SHOWN_CLASSES] if many else found.present:
         yield (row.name, row.precision, row.recall, row.f1, row.support)
     yield ("macro mean", found.macro.precision, found.macro.recall, found.macro.f1, "")
 
 
-def _infer_heading(found: PerClass) -> str:
-    few = len(found.present) <= SHOWN_CLASSES
-    return "Per class" if few else f"Per class: the {SHOWN_CLASSES} worst by F1; all of them in the JSON"
+def _heading(few: str, many: str) -> Callable[[PerClass], str]:
+    return lambda found: few if len(found.present) <= SHOWN_CLASSES else many.format(len(found.present))
 
 
-_NAME, _PRECISION, _RECALL, _F1 = Column("class", width=22), *(Column(t, ".3f") for t in ("precision", "recall", "F1"))
+_CLASS, _PRECISION, _RECALL, _F1 = Column("class", width=22), *(Column(n, ".3f") for n in ("precision", "recall", "F1"))
 
 SHOWN = (
     Shown(
-        "per_class",
-        "table",
-        "Per class",
-        columns=(_NAME, _PRECISION, _RECALL, Column("95 % interval"), _F1, Column("support")),
-        rows=_evaluate_rows,
-        heading=_evaluate_heading,
-        places=("evaluate",),
+        "per_class", "table", "Per class", places=("evaluate",), rows=_by_f1,
+        columns=(_CLASS, _PRECISION, _RECALL, Column("95 % interval"), _F1, Column("support")),
+        heading=_heading(
+            "Per class, worst F1 first",
+            f"Per class: the {WORST} worst and {BEST} best of {{}} by F1 (all: --json, --html)",
+        ),
     ),
     Shown(
-        "per_class",
-        "table",
-        "Per class",
-        columns=(_NAME, _PRECISION, _RECALL, _F1, Column("support")),
-        rows=_infer_rows,
-        heading=_infer_heading,
-        places=("infer",),
+        "per_class", "table", "Per class", places=("infer",), rows=_in_order,
+        columns=(_CLASS, _PRECISION, _RECALL, _F1, Column("support")),
+        heading=_heading("Per class", f"Per class: the {SHOWN_CLASSES} worst by F1; all of them in the JSON"),
     ),
-    Shown("macro", "section", "Macro", "every class counts the same", places=("report",)),
-)
+    Shown("macro", "section", "Macro", "every class counts the same", places=REPORT),
+)  # fmt: skip

@@ -8,7 +8,7 @@ import numpy as np
 
 from clsbench.errors import OptionError
 from clsbench.evaluation.metrics.calibration import Reliability, reliability
-from clsbench.predictions.metric import NO_PROBABILITIES, Shown, ShownMetric
+from clsbench.predictions.metric import NO_PROBABILITIES, REPORT, TERMINAL, Shown, ShownMetric
 from clsbench.predictions.outcomes import Outcomes
 from clsbench.predictions.spill import parts
 from clsbench.predictions.values import Absent
@@ -76,20 +76,15 @@ def brier(outcomes: Outcomes) -> float:
     return total / len(outcomes.labels)
 
 
-_TERMINAL, _REPORT = ("infer", "evaluate"), ("report",)
-
 SHOWN = (
-    Shown("log_loss", "score", "log loss (nats)", format=".4f", places=_TERMINAL),
-    Shown("brier", "score", "Brier score (0 to 2)", format=".4f", places=_TERMINAL),
-    Shown("ece", "score", "calibration error (ECE)", format=".4f", places=_TERMINAL),
-    Shown("log_loss", "score", "Log loss", "mean of −ln p of the true class; 0 is perfect", places=_REPORT),
-    Shown("brier", "score", "Brier score", "squared error of all probabilities, 0 to 2; 0 is perfect", places=_REPORT),
+    Shown("log_loss", "score", "log loss (nats)", format=".4f", places=TERMINAL),
+    Shown("brier", "score", "Brier score (0 to 2)", format=".4f", places=TERMINAL),
+    Shown("ece", "score", "calibration error (ECE)", format=".4f", places=TERMINAL),
+    Shown("log_loss", "score", "Log loss", "mean of −ln p of the true class; 0 is perfect", places=REPORT),
+    Shown("brier", "score", "Brier score", "squared error of all probabilities, 0 to 2; 0 is perfect", places=REPORT),
     Shown(
-        "ece",
-        "score",
-        "Calibration error (ECE)",
-        "how far confidence and accuracy are apart on average; 0 is perfect",
-        places=_REPORT,
+        "ece", "score", "Calibration error (ECE)", places=REPORT,
+        meaning="how far confidence and accuracy are apart on average; 0 is perfect",
     ),
-    Shown("reliability", "section", "Reliability", places=_REPORT),
-)
+    Shown("reliability", "section", "Reliability", places=REPORT),
+)  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clsbench.predictions.metric import NO_PROBABILITIES, Shown, ShownMetric
+from clsbench.predictions.metric import NO_PROBABILITIES, REPORT, TERMINAL, Shown, ShownMetric
 from clsbench.predictions.outcomes import Outcomes
 from clsbench.predictions.spill import release
 from clsbench.predictions.values import Absent, Value
@@ -74,14 +74,10 @@ def area(scores: NDArray[np.float32], positives: NDArray[np.int64]) -> float:
 
 
 SHOWN = (
-    Shown("roc_auc", "score", "ROC-AUC (macro)", format=".4f", places=("infer", "evaluate")),
+    Shown("roc_auc", "score", "ROC-AUC (macro)", format=".4f", places=TERMINAL),
     Shown(
-        "roc_auc",
-        "score",
-        "ROC-AUC",
-        "how well a class's probability tells it from the rest; 0.5 is chance, 1 perfect",
-        format=".3f",
-        places=("report",),
+        "roc_auc", "score", "ROC-AUC", format=".3f", places=REPORT,
+        meaning="how well a class's probability tells it from the rest; 0.5 is chance, 1 perfect",
     ),
-    Shown("roc_auc_per_class", "section", "ROC-AUC per class", places=("report",)),
-)
+    Shown("roc_auc_per_class", "section", "ROC-AUC per class", places=REPORT),
+)  # fmt: skip

@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 
-from clsbench.predictions.metric import NO_NAMES, Column, Row, Shown, ShownMetric
+from clsbench.predictions.metric import FEW, NO_NAMES, TERMINAL, Column, Shown, ShownMetric
 from clsbench.predictions.outcomes import Outcomes
-from clsbench.predictions.values import Value
-
-#: Images shown in the terminal.
-FEW = 5
+from clsbench.predictions.values import Rows, Value
 
 
 @dataclass(frozen=True)
 class TopLoss(Value):
-    """A wrongly classified image.
-
-    Args:
-        name: Its path.
-        label: Its class.
-        predicted: The class it was taken for.
-        loss: -ln p(label); None where it is not known.
-        probability: Of the predicted class; None where it is not known.
-    """
+    """A wrongly classified image, its loss -ln p(label) and p(predicted); None where they are not known."""
 
     name: str
     label: str
@@ -36,15 +23,8 @@ class TopLoss(Value):
     probability: float | None
 
 
-@dataclass(frozen=True)
-class TopLosses(Value):
+class TopLosses(Rows[TopLoss]):
     """Wrongly classified images, greatest loss first."""
-
-    images: tuple[TopLoss, ...]
-
-    def to_json(self) -> Any:
-        """A list of the images."""
-        return [image.to_json() for image in self.images]
 
 
 def build(*, limit: int = 100) -> ShownMetric:
@@ -88,23 +68,12 @@ def _known(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _rows(found: TopLosses) -> Iterator[Row]:
-    yield from found.images[:FEW]
-
-
 SHOWN = (
     Shown(
-        "top_losses",
-        "table",
-        "Top losses",
+        "top_losses", "table", "Top losses", places=TERMINAL, rows=lambda found: found.rows[:FEW],
         columns=(
-            Column("image", width=20),
-            Column("label", width=14),
-            Column("predicted", width=14),
-            Column("loss", ".4f"),
-            Column("confidence", ".2%"),
+            Column("image", width=20), Column("label", width=14), Column("predicted", width=14),
+            Column("loss", ".4f"), Column("confidence", ".2%"),
         ),
-        rows=_rows,
-        places=("infer", "evaluate"),
     ),
-)
+)  # fmt: skip

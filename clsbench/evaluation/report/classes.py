@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from clsbench.evaluation.judging import Evaluation
 from clsbench.evaluation.metrics.confusion import Confusion
-from clsbench.evaluation.metrics.per_class import PerClass
+from clsbench.evaluation.metrics.per_class import ClassScores, PerClass
 from clsbench.evaluation.metrics.roc_auc import ClassAreas
 from clsbench.evaluation.report.formats import name
 
@@ -16,29 +16,19 @@ SHOWN = 2000
 
 @dataclass(frozen=True)
 class ClassRow:
-    """A class; None where a number is not defined.
+    """A class.
 
     Args:
         index: Into the classes.
         name: As shown.
-        support: Labelled images.
-        precision: Of the images predicted as it, those that are.
-        recall: Of its images, those that were found.
-        low: Of the recall, 95 % Wilson interval.
-        high: Of the recall.
-        f1: Harmonic mean of precision and recall.
-        auc: Area under the ROC curve.
+        scores: Not defined where it has no images.
+        auc: Area under the ROC curve; None where it is not defined.
         taken_for: Index, name and count of what it is taken for most often.
     """
 
     index: int
     name: str
-    support: int
-    precision: float | None
-    recall: float | None
-    low: float | None
-    high: float | None
-    f1: float | None
+    scores: ClassScores
     auc: float | None
     taken_for: tuple[int, str, int] | None
 
@@ -63,14 +53,11 @@ def class_table(evaluation: Evaluation, scores: PerClass) -> ClassTable:
     areas = found.areas if isinstance(found, ClassAreas) else {}
     mistaken = _most_frequent_mistakes(evaluation)
     index = {title: k for k, title in enumerate(evaluation.classes)}
-    rows = []
-    for row in scores.classes:
-        k, title = index[row.name], name(row.name)
-        area, taken_for = areas.get(row.name), mistaken.get(k)
-        known = (row.precision, row.recall, row.recall_low, row.recall_high, row.f1)
-        precision, recall, low, high, f1 = known if row.support else (None,) * 5
-        rows.append(ClassRow(k, title, row.support, precision, recall, low, high, f1, area, taken_for))
-    rows.sort(key=lambda row: (row.f1 is None, row.f1, row.index))
+    rows = [
+        ClassRow(index[row.name], name(row.name), row, areas.get(row.name), mistaken.get(index[row.name]))
+        for row in scores.classes
+    ]
+    rows.sort(key=lambda row: (not row.scores.support, row.scores.f1, row.index))
     return ClassTable(tuple(rows[:SHOWN]), max(0, len(rows) - SHOWN), bool(areas))
 
 

@@ -59,7 +59,7 @@ class Diagram:
 
 def first_confidence(reliability: Reliability) -> float:
     """Where the axes of a reliability diagram begin: below everything in it, a multiple of 0.1."""
-    least = min(min(row.start, row.low) for row in reliability.bins)
+    least = min(min(row.start, row.low) for row in reliability.rows)
     return min(0.9, math.floor(10 * least + 1e-9) / 10)
 
 
@@ -67,7 +67,7 @@ def remaining(reliability: Reliability, start: float) -> list[tuple[float, float
     """Confidences from ``start`` on, and the share of the images that have at least so much."""
     total = left = reliability.total
     points = [(start, 1.0)]
-    for row in reliability.bins:
+    for row in reliability.rows:
         points.append((row.start, left / total))
         left -= row.count
         points.append((row.end, left / total))
@@ -81,7 +81,7 @@ def diagram(reliability: Reliability) -> Diagram:
     def along(value: float) -> float:
         return SIDE * (value - start) / (1.0 - start)
 
-    bins = tuple(_bin(row, along, reliability.total) for row in reliability.bins)
+    bins = tuple(_bin(row, along, reliability.total) for row in reliability.rows)
     ticks = tuple(Tick(LEFT + along(v), TOP + SIDE - along(v), f"{v:.2f}") for v in _marks(start))
     curve = tuple((LEFT + along(x), BARS + HEIGHT * (1 - share)) for x, share in remaining(reliability, start))
     return Diagram(ticks, bins, curve)

@@ -52,7 +52,7 @@ class Gallery:
 
 def top_losses(found: TopLosses, thumbnails: Thumbnails) -> Gallery:
     """The most confident mistakes."""
-    rows = ((image.name, (image.label, image.predicted), (image.loss, image.probability)) for image in found.images)
+    rows = ((image.name, (image.label, image.predicted), (image.loss, image.probability)) for image in found.rows)
     cards, rest = _entries(rows, thumbnails, LOSSES)
     return Gallery(("actual", "predicted"), ("loss", "probability"), cards, rest, suspect=1)
 

@@ -27,7 +27,6 @@ from clsbench.evaluation.report.diagram import diagram
 from clsbench.evaluation.report.drilldown import Cells, drill_down_json
 from clsbench.evaluation.report.examples import images_by_cell
 from clsbench.evaluation.report.galleries import label_errors, top_losses
-from clsbench.evaluation.report.measures import accuracies, means, scores, tables
 from clsbench.evaluation.report.provenance import NO_MANIFEST, provenance, speed
 from clsbench.evaluation.report.sentences import sentences
 from clsbench.evaluation.report.thumbnails import PAIRS, PER_PAIR, Thumbnails
@@ -94,11 +93,7 @@ def write_report(
     """Write :func:`render_report`'s page, whole or not at all; folders above it are made.
 
     Args:
-        path: The file; replaced if it exists.
-        evaluation: As for :func:`render_report`.
-        table: As there.
-        thumbnails: As there.
-        title: As there.
+        path: The file; replaced if it exists. The others as for :func:`render_report`.
 
     Raises:
         DataError: if it cannot be written.
@@ -120,17 +115,18 @@ def _sections(
     evaluation: Evaluation, table: PredictionTable | None, images: Cells, thumbnails: Thumbnails
 ) -> dict[str, object]:
     """What the sections show, an :class:`Absent` where a value is missing. Thumbnails are taken in this order."""
-    find, errors = evaluation.find, list(table.errors.items()) if table is not None else None
+    find, shown = evaluation.find, evaluation.metrics.shown
+    errors = list(table.errors.items()) if table is not None else None
     losses, labels = find("top_losses", TopLosses), find("label_errors", LabelErrors)
     confused, reliability = find("confused_pairs", ConfusedPairs), find("reliability", Reliability)
     return {
         "sentences": sentences(evaluation),
-        "accuracies": accuracies(evaluation),
+        "accuracies": shown("report", "proportion"),
         "top1": find("top1", Proportion),
-        "scores": scores(evaluation),
-        "means": means(evaluation),
+        "scores": [*shown("report", "score"), *shown("report", "other")],
+        "means": [display for display in shown("report", "section") if isinstance(display.value, Averages)],
         "averages": find("macro", Averages),
-        "tables": tables(evaluation),
+        "tables": shown("report", "table"),
         "losses": _with(losses, lambda found: top_losses(found, thumbnails)),
         "pairs": _with(confused, lambda found: _pairs(evaluation, found, images, thumbnails)),
         "labels": _with(labels, lambda found: label_errors(found, thumbnails)),

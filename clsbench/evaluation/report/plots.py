@@ -76,7 +76,7 @@ def save_reliability(reliability: Reliability, file: Path) -> None:
         reliability: From :func:`clsbench.evaluation.metrics.calibration.reliability`.
         file: The PNG; folders above it are made.
     """
-    rows, start = reliability.bins, first_confidence(reliability)
+    rows, start = reliability.rows, first_confidence(reliability)
     with _figure(file, 5.2, 6.4) as figure:
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
         above.plot([start, 1], [start, 1], color="grey", linestyle=":", linewidth=1)

@@ -36,7 +36,7 @@ def wanted_images(evaluation: Evaluation, table: PredictionTable | None, *, limi
         some 4 kB serves well.
     """
     losses, labels = evaluation.find("top_losses", TopLosses), evaluation.find("label_errors", LabelErrors)
-    wanted = [image.name for image in losses.images[:LOSSES]] if isinstance(losses, TopLosses) else []
+    wanted = [image.name for image in losses.rows[:LOSSES]] if isinstance(losses, TopLosses) else []
     wanted += [image.name for image in labels.images[:LABEL_ERRORS]] if isinstance(labels, LabelErrors) else []
     if table is not None:
         cells = images_by_cell(table)

@@ -17,7 +17,7 @@ CLASSES = ("ant", "bee", "cat", "dog")
 
 
 def flipping(total, lost, gained, *, accuracy=0.8, seed=0):
-    """Labels and two models of which the second has `lost` images minus right and `gained` more."""
+    """Labels and two models of which the second has `lost` images less right and `gained` more."""
     labels = np.random.default_rng(seed).integers(0, len(CLASSES), total)
     a = (labels + (np.arange(total) >= round(accuracy * total))) % len(CLASSES)
     b = a.copy()
@@ -235,3 +235,12 @@ def test_a_million_images_and_a_thousand_classes_take_a_second():
     got = compare(labels, *models, [str(k) for k in range(1000)])
     assert time.process_time() - start < 2
     assert (got.flips.total, len(got.classes)) == (1_000_000, 1000)
+
+
+def test_a_comparison_is_a_table_of_its_classes():
+    labels, a, b = random_models(0)
+    got = compare(labels[:50], Answers("A", a.predicted[:50]), Answers("B", b.predicted[:50]), (*CLASSES, "eel"))
+    rows = {row.pop("class"): row for row in got.to_arrow().to_pylist()}
+    assert list(rows) == [*CLASSES, "eel"]
+    assert rows == got.to_json()["per_class"]
+    assert rows["eel"]["delta"] is None

@@ -105,3 +105,8 @@ def test_json_is_plain():
 def test_equal_models_are_rarely_told_apart():
     found = [rank(*models(dict.fromkeys("abcd", 0.9), total=1000, seed=seed)) for seed in range(400)]
     assert np.mean([any(pair.significant for pair in ranking.pairs) for ranking in found]) <= 0.055
+
+
+def test_a_ranking_is_a_table_of_its_models():
+    got = rank(*models({"good": 0.9, "poor": 0.5}, total=100))
+    assert got.to_arrow().to_pylist() == got.to_json()["models"]

@@ -104,7 +104,7 @@ def test_the_reliability_diagram_holds_the_bins(tmp_path, drawn):
     given = reliability(confidence, labels == 0)
     save_reliability(given, tmp_path / "reliability.png")
     above, below = drawn[0].axes
-    rows = given.bins
+    rows = given.rows
     (points, _, (spans,)) = above.containers[0]
     assert points.get_xdata() == pytest.approx([row.confidence for row in rows])
     assert points.get_ydata() == pytest.approx([row.accuracy for row in rows])
