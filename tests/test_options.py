@@ -8,7 +8,7 @@ from clsbench.errors import OptionError
 from clsbench.options import PREFIXES, check_options, option_types, parse_with
 
 if TYPE_CHECKING:
-    from nowhere import Unknown
+    from nowhere import Unknown  # type: ignore[import-not-found]
 
 
 def build(

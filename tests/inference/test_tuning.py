@@ -6,6 +6,7 @@ import pytest
 
 from clsbench.inference import tuning
 from clsbench.inference.devices import DeviceRequest
+from clsbench.inference.sessions import cache_folder
 from clsbench.inference.tuning import Plan, candidates, measure, plan_for, rule, throughput
 
 CPU, CUDA = DeviceRequest("cpu"), DeviceRequest("cuda", (0,))
@@ -96,7 +97,7 @@ def test_without_measuring_the_rule_holds(measured, tiny_onnx, mode):
 
 
 def test_a_damaged_cache_is_measured_over(measured, tiny_onnx):
-    store = tuning.cache_folder() / "tuning.json"
+    store = cache_folder() / "tuning.json"
     store.parent.mkdir(parents=True)
     for text in ("{", "[]", '{"a": 1}'):
         store.write_text(text)

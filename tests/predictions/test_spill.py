@@ -22,7 +22,7 @@ def test_blocks_side_by_side_whatever_fits_into_memory(widths, height, limit):
 
 
 def test_small_arrays_are_in_memory_and_large_ones_in_a_file_that_vanishes(tmp_path, monkeypatch):
-    monkeypatch.setattr(spill.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with Scratch(limit=100) as place:
         assert not isinstance(place.empty((5, 5)), np.memmap)
         assert list(tmp_path.iterdir()) == []

@@ -14,6 +14,7 @@ from clsbench.errors import DataError, ModelError, OptionError
 from clsbench.models.simple_cnn import build
 from clsbench.training import lr_finder, training_run
 from clsbench.training.config import TrainConfig
+from clsbench.training.drawing import save_pictures
 from clsbench.training.recipes import configure
 from clsbench.training.training_run import describe_run, run_training
 
@@ -26,7 +27,7 @@ def an_empty_folder(tmp_path, monkeypatch):
 @pytest.fixture
 def run(pictures, observer, monkeypatch):
     """run(config, dataset): one session; its curves are drawn only where they are asked for."""
-    draw = training_run.save_pictures
+    draw = save_pictures
 
     def run(config, dataset=None, *, build_model=None, curves=False, **options):
         monkeypatch.setattr(training_run, "save_pictures", draw if curves else lambda *arguments, **named: None)
