@@ -18,7 +18,7 @@ from typing import Any
 from reporting import median
 
 
-def measure(model: Path, images: Path, plan: dict[str, int], seconds: float, windows: int) -> dict[str, Any]:
+def measure(model: Path, images: Path, plan: dict[str, Any], seconds: float, windows: int) -> dict[str, Any]:
     """Both rates and the limit they set; ``plan`` holds batch_size, streams and threads."""
     import numpy as np
 

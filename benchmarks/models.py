@@ -47,7 +47,8 @@ def pretrained(name: str) -> Classifier:
     """A network as it is, with its published weights, for evaluation."""
     from clsbench.testing import installed
 
-    return installed("model", name).build(None, pretrained=True).eval()
+    classifier: Classifier = installed("model", name).build(None, pretrained=True)
+    return classifier.eval()
 
 
 def write_random(name: str, file: Path, classes: list[str]) -> None:
@@ -85,6 +86,7 @@ def write_ultralytics(name: str, file: Path) -> None:
         Float().eval(), (torch.zeros(2, 3, *size),), dynamo=True, external_data=False, verbose=False,
         input_names=["images"], output_names=["output0"], dynamic_shapes=({0: torch.export.Dim("batch")},),
     )  # fmt: skip
+    assert program is not None, "the dynamo exporter returns its program"
     model = program.model_proto
     metadata = {
         "task": "classify",

@@ -24,7 +24,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -103,7 +103,8 @@ class Loop:
             yield self.labels(np.stack([pictures[k] for k in range(start, stop)]))
 
     def labels(self, images: np.ndarray) -> list[int]:
-        return self.session.run(None, {"images": images})[0].argmax(1).tolist()
+        best: list[int] = self.session.run(None, {"images": images})[0].argmax(1).tolist()
+        return best
 
 
 class Loader(Loop):
@@ -116,7 +117,8 @@ class Loader(Loop):
     def batches(self, files: Files) -> Iterator[list[int]]:
         from torch.utils.data import DataLoader
 
-        for images in DataLoader(PillowDataset(files, self.transform), batch_size=BATCH, num_workers=self.workers):
+        dataset: Any = PillowDataset(files, self.transform)  # a map-style dataset by its methods
+        for images in DataLoader(dataset, batch_size=BATCH, num_workers=self.workers):
             yield self.labels(images.numpy())
 
 
@@ -152,8 +154,9 @@ class Timm:
         import torch
         from torch.utils.data import DataLoader
 
+        dataset: Any = TimmDataset(files, self.transform)
         with torch.inference_mode():
-            for images in DataLoader(TimmDataset(files, self.transform), batch_size=BATCH, num_workers=self.workers):
+            for images in DataLoader(dataset, batch_size=BATCH, num_workers=self.workers):
                 logits = self.classifier.head(self.classifier.backbone(images))
                 yield logits.argmax(1).tolist()
 
@@ -184,7 +187,7 @@ class Ultralytics:
 
 
 #: Name -> how to build it from the model file.
-PEERS = {
+PEERS: dict[str, Callable[[Path], Peer]] = {
     "loop": Loop,
     "loader-1": lambda model: Loader(model, 1),
     "loader-2": lambda model: Loader(model, 2),

@@ -137,7 +137,7 @@ def main() -> None:
         model = models.export_lite0(folder)
         transform, labels = read_card(model).transform, labeller(model)
         exact, fast = ImageLoader(transform), ImageLoader(transform, fast_decode=True)
-        ways = {"pillow": pillow_way(transform), "clsbench": exact}
+        ways: dict[str, Way] = {"pillow": pillow_way(transform), "clsbench": exact}
         note(f"{len(files)} photos, {given.rounds} rounds")
         times, pixels = cpu_seconds(ways, files, given.rounds), compare(exact, files, labels)
         note(f"enlarging {given.large_files} photos")

@@ -46,7 +46,8 @@ def infer(images: Path, model: Path, out: Path, *options: object, environment: M
     facts = out.with_suffix(".facts.json")
     command = [*clsbench_command(), "infer", images, "--model", model, "--out", out, "--json", facts, "--quiet"]
     call([*command, "--labels", "none", "--device", "cpu", *options], environment)
-    return json.loads(facts.read_text(encoding="utf-8"))
+    found: dict[str, Any] = json.loads(facts.read_text(encoding="utf-8"))
+    return found
 
 
 def median(values: Iterable[float]) -> float:

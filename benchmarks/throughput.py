@@ -66,7 +66,8 @@ class Bench:
         options = [word for key in ("batch_size", "streams", "threads") for word in (_option(key), plan[key])]
         command = [sys.executable, HERE / "ceilings.py", "--model", self.model, "--images", self.folder / "photos"]
         command += [*options, "--seconds", self.given.window]
-        return json.loads(call(command, self.environment))
+        rates: dict[str, Any] = json.loads(call(command, self.environment))
+        return rates
 
     def peer(self, name: str) -> dict[str, Any] | None:
         """What a peer reached, or None where it is not installed (said once)."""
@@ -80,7 +81,8 @@ class Bench:
             return None
         if done.returncode:
             sys.exit(f"{name} failed:\n{done.stdout}{done.stderr}")
-        return json.loads(out.read_text(encoding="utf-8"))
+        reached: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
+        return reached
 
     def rounds(self) -> list[dict[str, Any]]:
         """Every round: facts of clsbench, ceilings, peers by name."""
@@ -131,14 +133,14 @@ def peer_rows(rounds: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _ratio(ours: dict[str, Any], theirs: dict[str, Any], key: str) -> float:
-    return ours[key] / theirs[key]
+    return float(ours[key]) / float(theirs[key])
 
 
 def _agreement(peers: dict[str, Any], name: str) -> float | None:
     if "loop" not in peers:
         return None
     pairs = list(zip(peers["loop"]["labels"], peers[name]["labels"], strict=True))
-    return sum(a == b for a, b in pairs) / len(pairs)
+    return sum(bool(a == b) for a, b in pairs) / len(pairs)
 
 
 def accounts(rounds: list[dict[str, Any]]) -> dict[str, float]:

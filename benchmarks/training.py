@@ -171,7 +171,7 @@ def check_same_pictures(name: str, ours: dict[str, int], theirs: dict[str, int])
 
 
 def best_accuracy(run: Run) -> float:
-    return max(epoch["val_accuracy"] for epoch in run["history"])
+    return max(float(epoch["val_accuracy"]) for epoch in run["history"])
 
 
 def to_target(run: Run) -> float | None:
@@ -238,7 +238,7 @@ def fine_tune_figures(runs: list[Run]) -> dict[str, Any]:
 def test_accuracy(run: Run) -> float:
     """On test/, also where that had to serve as validation: then of the last epoch, not the best."""
     tested = run.get("test_accuracy")
-    return run["history"][-1]["val_accuracy"] if tested is None else tested
+    return float(run["history"][-1]["val_accuracy"] if tested is None else tested)
 
 
 def cifar_figures(rounds: list[dict[str, Run]]) -> dict[str, Any]:

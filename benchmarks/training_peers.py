@@ -98,7 +98,7 @@ def fastai(given: argparse.Namespace, *, train_bn: bool = True) -> Fitted:
         batch_tfms=Normalize.from_stats(transform.mean, transform.std),
     )  # fmt: skip
 
-    class Clock(Callback):
+    class Clock(Callback):  # type: ignore[misc]  # fastai is not typed
         order = 90  # after the Recorder
 
         def before_fit(self) -> None:
@@ -153,7 +153,7 @@ def loop(given: argparse.Namespace) -> Fitted:
         for images, labels in batches:
             optimizer.zero_grad()
             loss = nn.functional.cross_entropy(model(images), labels)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
             total += loss.item()

@@ -67,8 +67,8 @@ def photos(tmp_path: Path) -> Path:
             folder = root / split / colour
             folder.mkdir(parents=True)
             for k in range(count):
-                suffix, options = ("jpg", {"quality": 95}) if k % 2 else ("png", {})
-                picture(colour, size=(20 + 3 * k, 26 - 2 * k), seed=k).save(folder / f"{k}.{suffix}", **options)
+                suffix = "jpg" if k % 2 else "png"  # PNG has no quality
+                picture(colour, size=(20 + 3 * k, 26 - 2 * k), seed=k).save(folder / f"{k}.{suffix}", quality=95)
     return root
 
 

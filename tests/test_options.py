@@ -10,7 +10,7 @@ from clsbench.hookspecs import Component
 from clsbench.options import Use, assign, option_types, parse_with
 
 if TYPE_CHECKING:
-    from nowhere import Unknown
+    from nowhere import Unknown  # type: ignore[import-not-found]
 
 
 def build(

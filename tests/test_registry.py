@@ -200,7 +200,7 @@ def test_near_matches_are_offered(install, registry):
     install("clsbench-acme", "tiny-net")
     with pytest.raises(OptionError, match="unknown model 'House-CN'") as caught:
         registry.resolve("model", "House-CN")
-    assert caught.value.facts["to do"].startswith("did you mean house-cnn")
+    assert str(caught.value.facts["to do"]).startswith("did you mean house-cnn")
     with pytest.raises(OptionError) as caught:
         registry.resolve("model", "acme/tinynet")
     assert caught.value.facts["to do"] == "did you mean tiny-net?"

@@ -7,6 +7,7 @@ from torch import nn
 from clsbench.datasets.dataset import Sample
 from clsbench.images.entries import BytesEntry
 from clsbench.models.classifier import Classifier
+from clsbench.models.heads import parse_head, with_head
 from clsbench.training import features, setup
 from clsbench.training.features import FrozenBackbone, onnx_backbone
 from clsbench.training.recipes import Stage
@@ -57,7 +58,7 @@ def test_a_head_trained_on_cached_features_is_the_one_trained_with_the_backbone_
     def weights(name, options):
         config = configured(recipe="frozen", epochs=4, head=head, **options)
         torch.manual_seed(0)
-        classifier = setup.with_head(normed(), setup.parse_head(head), 3)
+        classifier = with_head(normed(), parse_head(head), 3)
         return load_file(train(classifier, pictures(), config, name).run.last)
 
     want_cached = weights("cached", cached)
@@ -147,7 +148,7 @@ class NotInOnnx(nn.Module):
 
 class AnotherOne(nn.Module):
     def forward(self, x):
-        return x.mean(dim=(2, 3)) * (2 if torch.jit.is_tracing() else 1)
+        return x.mean(dim=(2, 3)) * (2 if torch.jit.is_tracing() else 1)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("backbone", [NotInOnnx, AnotherOne])

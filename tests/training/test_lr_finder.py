@@ -8,8 +8,8 @@ from PIL import Image
 from torch import nn
 
 from clsbench.errors import DataError
-from clsbench.training import lr_finder
 from clsbench.training.lr_finder import RangeTest, range_test, save_range_test, suggest
+from clsbench.training.recipes import stages
 from clsbench.training.steps import Steps
 
 
@@ -162,7 +162,7 @@ def test_the_test_ends_where_the_loss_is_four_times_its_lowest(ready, monkeypatc
 def test_training_goes_on_with_the_features_that_the_test_made(ready, observer):
     made = ready(recipe="frozen")
     range_test(made)
-    made.batches(lr_finder.stages(made.classifier, made.config)[0])
+    made.batches(stages(made.classifier, made.config)[0])
     assert [name for name, _ in observer.stages].count("features") == 1
 
 
