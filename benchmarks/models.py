@@ -52,12 +52,12 @@ def pretrained(name: str) -> Classifier:
 
 
 def write_random(name: str, file: Path, classes: list[str]) -> None:
-    from clsbench.card import ModelCard
+    from clsbench.card import ModelCard, ModelSource
     from clsbench.exporting.onnx_export import to_onnx, write_model
     from clsbench.testing import installed
 
     classifier = installed("model", name).build(len(classes))
-    card = ModelCard(classes=tuple(classes), transform=classifier.transform, model={"name": name})
+    card = ModelCard(classes=tuple(classes), transform=classifier.transform, model=ModelSource(name))
     write_model(to_onnx(classifier), card, file)
 
 

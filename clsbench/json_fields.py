@@ -64,11 +64,11 @@ def read_fields(kind: type[T], values: Mapping[str, object], *, what: str, where
         return typing.cast(T, _read(kind, values, ""))
     except _WrongError as wrong:
         field, got, expected = wrong.args
-        raise ModelError(f"{what} cannot be read", where=where, got=f"{field}: {got}", expected=expected) from None
+        raise ModelError(f"{what} cannot be read", where=where, got=f"{field}{got}", expected=expected) from None
 
 
 class _WrongError(Exception):
-    """Field, what it holds, what it should hold."""
+    """Field with a colon, what it holds, what it should hold."""
 
 
 def _read(kind: object, value: object, path: str) -> object:
@@ -87,7 +87,7 @@ def _read(kind: object, value: object, path: str) -> object:
         return _read_object(kind, value, path)
     elif kind in _WORDS and _fits(kind, value):
         return float(typing.cast(int, value)) if kind is float else value
-    raise _WrongError(path, reprlib.repr(value), _expected(kind))
+    raise _WrongError(f"{path}: ", reprlib.repr(value), _expected(kind))
 
 
 def _read_object(kind: type, values: Mapping[str, object], path: str) -> object:
@@ -100,10 +100,10 @@ def _read_object(kind: type, values: Mapping[str, object], path: str) -> object:
             if field.name in values:
                 given[field.name] = _read(hints[field.name], values[field.name], place)
             elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-                raise _WrongError(place, "missing", _expected(hints[field.name]))
+                raise _WrongError(f"{place}: ", "missing", _expected(hints[field.name]))
         return kind(**given)
     except ModelError as error:
-        raise _WrongError(path or "content", error.one_line(), None) from None
+        raise _WrongError(path and f"{path}: ", error.one_line(), None) from None
 
 
 def _fits(kind: object, value: object) -> bool:

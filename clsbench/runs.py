@@ -124,13 +124,8 @@ class RunRecord:
         """
         schema, data = values.get("schema"), values.get("data")
         if type(schema) is not int or not 0 < schema <= SCHEMA:
-            raise ModelError(
-                "a run is of an unknown schema",
-                where=where,
-                got=f"schema {schema}",
-                expected=f"at most {SCHEMA}",
-                hint="was it written by a newer clsbench?",
-            )
+            expected = f"1 to {SCHEMA}; a newer clsbench may read more"
+            raise ModelError("a run is of an unknown schema", where=where, got=schema, expected=expected)
         if schema < 3 and isinstance(data, dict) and isinstance(data.get("options"), dict):
             options, split = without_split(data["options"])
             values = {**values, "data": {**data, "options": options}, "split": split}

@@ -92,9 +92,7 @@ def evaluating(network: nn.Module) -> Iterator[None]:
 
 
 def check_outputs(classifier: Classifier, num_classes: int, *, name: str) -> None:
-    """Run two black images through a network, and hold what comes out to the contract.
-
-    Weights, statistics, modes and torch's random numbers stay as they are.
+    """Run two black images through a network; its weights, statistics, modes and random numbers stay as they are.
 
     Args:
         classifier: On the CPU.
@@ -102,8 +100,7 @@ def check_outputs(classifier: Classifier, num_classes: int, *, name: str) -> Non
         name: What built it, for messages.
 
     Raises:
-        ModelError: if features are not (N, D), logits not (N, K) and floating-point, or the network
-            cannot be run at all.
+        ModelError: if it cannot be run, or features are not (N, D) or logits not (N, K), floating-point.
     """
     images = torch.zeros(2, *classifier.transform.size, 3, dtype=torch.uint8)
     with torch.random.fork_rng(devices=[]), torch.inference_mode(), evaluating(classifier):
@@ -111,19 +108,17 @@ def check_outputs(classifier: Classifier, num_classes: int, *, name: str) -> Non
             features = classifier.features(images)
             logits = classifier.head(features)
         except Exception as error:
-            raise ModelError(
-                f"{name} built a network that cannot be run",
-                got=f"{type(error).__name__}: {error}",
-                expected=f"features for images uint8 {tuple(images.shape)}, and logits for the features",
-            ) from error
-    for what, tensor, width in (("features", features, classifier.feature_dim), ("logits", logits, num_classes)):
+            got = f"{type(error).__name__}: {error}"
+            raise ModelError(f"{name} built a network that cannot be run on 2 images", got=got) from error
+    for what, tensor, width, reason in (
+        ("features", features, classifier.feature_dim, "its feature_dim"),
+        ("logits", logits, num_classes, f"one logit for each of the {num_classes} classes"),
+    ):
         if not (isinstance(tensor, Tensor) and tensor.shape == (2, width) and tensor.is_floating_point()):
             got = f"{tuple(tensor.shape)} {tensor.dtype}" if isinstance(tensor, Tensor) else type(tensor).__name__
+            expected = f"(2, {width}) floating-point: {reason}"
             raise ModelError(
-                f"{name} built a network with the wrong {what}",
-                got=f"{got} for 2 images",
-                expected=f"(2, {width}) floating-point"
-                + (f": one logit for each of the {num_classes} classes" if what == "logits" else ", its feature_dim"),
+                f"{name} built a network with the wrong {what}", got=f"{got} for 2 images", expected=expected
             )
 
 

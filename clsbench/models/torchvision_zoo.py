@@ -52,7 +52,7 @@ def build(
         size: Another input side than the weights were trained for, pixels.
 
     Raises:
-        ModelError: if the weights cannot be had, or are of another network.
+        ModelError: if the weights cannot be downloaded, or are those of another network.
     """
     from torch import nn
     from torchvision import models
@@ -69,7 +69,7 @@ def build(
     outputs, feature_dim = last.weight.shape[:2]
     if num_classes is None and (state is None or not isinstance(last, nn.Linear)):
         raise ModelError(
-            f"{name} cannot be used as it is",
+            f"{name} cannot be used with its own classes",
             expected="pretrained weights and a linear last layer",
             hint="add --pretrained, or train it on your own classes first",
         )
@@ -101,7 +101,7 @@ def _last_layer(name: str, network: nn.Module) -> tuple[str, Any]:
         if isinstance(module, nn.Linear | nn.Conv2d) and module.weight.shape[0] == 1000
     ]
     if not layers:
-        raise ModelError(f"{name} has no last layer that could be replaced")
+        raise ModelError(f"{name} has no last layer that can be replaced")
     return layers[-1]
 
 

@@ -25,7 +25,7 @@ def read_state(file: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     if not file.is_file():
-        raise ModelError("there is no such weights file", where=file)
+        raise ModelError("the weights file does not exist", where=file)
     try:
         if file.suffix == ".safetensors":
             return load_file(file)
@@ -44,7 +44,7 @@ def read_state(file: Path) -> dict[str, Tensor]:
         if isinstance(state, Mapping) and isinstance(state.get(wrapper), Mapping):
             state = state[wrapper]
     if not isinstance(state, Mapping) or not all(isinstance(v, torch.Tensor) for v in state.values()):
-        raise ModelError("a weights file holds no state dict", where=file, expected="tensors by name")
+        raise ModelError("the weights file does not hold a state dict", where=file, expected="tensors by name")
     return dict(state)
 
 
@@ -88,7 +88,7 @@ def load_state(classifier: Classifier, state: Mapping[str, Tensor], *, head: str
     if missing or unexpected or shapes:
         facts = {"missing": missing, "unexpected": unexpected, "of another shape": sorted(shapes)}
         raise ModelError(
-            "the weights are of another network",
+            "the weights do not fit the network",
             where=where,
             got="; ".join(f"{len(v)} {k}, such as {v[0]}" for k, v in facts.items() if v),
             hint="check --model and its options",

@@ -39,12 +39,12 @@ MODEL, RATE, DATA, STOP = "Network and recipe", "Learning rate and optimizer", "
 
 @dataclass(frozen=True)
 class TrainOption:
-    """An option as a user gives it.
+    """An option as a user gives it: a field of :class:`TrainConfig`, or a text for it.
 
     Args:
-        name: The field of :class:`TrainConfig`.
-        type: The annotation of what a user gives; optional where the recipe decides otherwise.
-        default: What it is where a user gives nothing; None where the recipe decides.
+        name: The field.
+        type: The annotation of what a user gives.
+        default: None where the recipe decides.
         help: A whole phrase.
         panel: The heading it belongs under.
         metavar: A word for the value, where the type says too little.
@@ -112,26 +112,21 @@ class TrainConfig:
     recipe: Recipe = field(default="scratch", metadata=_spec(
         "What to train: first the head and then the whole network (fine-tune), the head only (frozen), or the whole "
         "network at once (scratch). Default: fine-tune if the network starts from weights, else scratch.",
-        MODEL, by_recipe=True,
-    ))  # fmt: skip
+        MODEL, by_recipe=True))  # fmt: skip
     epochs: int = field(metadata=_spec(
         "Number of epochs. Default: 30 from scratch, 5 to fine-tune (after those of the head), 20 for a frozen "
-        "backbone.", MODEL, least=1, by_recipe=True,
-    ))  # fmt: skip
+        "backbone.", MODEL, least=1, by_recipe=True))  # fmt: skip
     freeze_epochs: int = field(default=0, metadata=_spec(
         "Number of epochs that train the head only, before the others. Default: 5 to fine-tune; other recipes have "
-        "none.", MODEL, least=0, by_recipe=True,
-    ))  # fmt: skip
+        "none.", MODEL, least=0, by_recipe=True))  # fmt: skip
     unfreeze_from: str | None = field(default=None, metadata=_spec(
         "First layer group to train; the groups before it stay frozen.", MODEL, metavar="GROUP"))  # fmt: skip
     lr: float = field(metadata=_spec(
         "Peak learning rate of the head, or `auto` for the suggestion of a range test (see find-lr). Default: 0.005 "
-        "from scratch, else 0.003.", RATE, above=0, metavar="RATE", given=str | None,
-    ))  # fmt: skip
+        "from scratch, else 0.003.", RATE, above=0, metavar="RATE", given=str | None))  # fmt: skip
     lr_mult: float = field(default=1.0, metadata=_spec(
         "Factor on the learning rate for the first layer group, at most 1. Default: 0.01 to fine-tune, else 1.",
-        RATE, above=0, most=1, by_recipe=True,
-    ))  # fmt: skip
+        RATE, above=0, most=1, by_recipe=True))  # fmt: skip
     schedule: Schedule = field(default="one-cycle", metadata=_spec("Learning rate schedule.", RATE))
     optimizer: Optimizer = field(default="adamw", metadata=_spec("Optimizer; sgd has momentum 0.9.", RATE))
     weight_decay: float = field(default=0.01, metadata=_spec(
@@ -141,36 +136,28 @@ class TrainConfig:
     label_smoothing: float = field(default=0.0, metadata=_spec(
         "Share of each target that is spread evenly over all classes.", DATA, least=0, below=1))  # fmt: skip
     class_weights: ClassWeights = field(default="none", metadata=_spec(
-        "Weights of the classes in the loss; balanced makes rare classes count as much as common ones.", DATA
-    ))  # fmt: skip
+        "Weights of classes in the loss; balanced: rare ones count as much as common ones.", DATA))  # fmt: skip
     mixup: float = field(default=0.0, metadata=_spec("Beta parameter of Mixup; 0 turns it off.", DATA, least=0))
     cutmix: float = field(default=0.0, metadata=_spec("Beta parameter of CutMix; 0 turns it off.", DATA, least=0))
     augment: Policy = field(default="basic", metadata=_spec(
         "Augmentation of training images: random crops, and flips where they keep the class (basic), the same and "
         "RandAugment (rand) or TrivialAugment (trivial). Default: basic, or none for a frozen backbone.",
-        DATA, by_recipe=True,
-    ))  # fmt: skip
+        DATA, by_recipe=True))  # fmt: skip
     views: int = field(default=1, metadata=_spec(
         "Number of augmented views of each image whose features are cached while the backbone is frozen; 0 runs the "
         "backbone in every epoch. Default: 4 for a frozen backbone with augmentation, else 1.",
-        DATA, least=0, by_recipe=True,
-    ))  # fmt: skip
+        DATA, least=0, by_recipe=True))  # fmt: skip
     ema: float = field(default=0.0, metadata=_spec(
         "Decay of a moving average of the weights, which is then validated and kept, such as 0.999; 0 turns it off.",
-        RATE, least=0, below=1,
-    ))  # fmt: skip
+        RATE, least=0, below=1))  # fmt: skip
     clip_grad: float = field(default=0.0, metadata=_spec("Largest norm of the gradient; 0: no limit.", RATE, least=0))
     head: str = field(default="linear", metadata=_spec(
-        "Head of the network: linear or mlp:WIDTH, with dropout if wanted, such as mlp:512,dropout=0.2.", MODEL
-    ))  # fmt: skip
+        "Head of the network: linear or mlp:WIDTH, also with dropout: mlp:512,dropout=0.2.", MODEL))  # fmt: skip
     patience: int = field(default=0, metadata=_spec(
-        "Number of epochs without a better validation after which a stage ends; 0 never ends it early.",
-        STOP, least=0,
-    ))  # fmt: skip
+        "Number of epochs without improvement after which a stage ends; 0: never.", STOP, least=0))  # fmt: skip
     max_time: float = field(default=0.0, metadata=_spec(
         "Time after which training ends: seconds, or with a unit 90s, 10m, 2h.",
-        STOP, least=0, metavar="TIME", given=str | None,
-    ))  # fmt: skip
+        STOP, least=0, metavar="TIME", given=str | None))  # fmt: skip
     cache: Cache = field(default="auto", metadata=_spec("Where to keep decoded images between epochs.", STOP))
     seed: int = field(default=0, metadata=_spec(
         "Random seed for splits, weights, the order of images and augmentation.", STOP, least=0))  # fmt: skip

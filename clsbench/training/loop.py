@@ -129,7 +129,7 @@ class Trainer:
     def finish(self) -> Epoch:
         """Leave the classifier on the CPU with its best weights; returns their epoch."""
         if self._best is None:
-            raise ModelError("no epoch was finished")
+            raise ModelError("no epoch was completed")
         self.classifier.to("cpu").load_state_dict(self._checkpoints.best)
         for parameter in self.classifier.parameters():
             parameter.requires_grad_(True)

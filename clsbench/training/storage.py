@@ -48,7 +48,7 @@ def choose_storage(size: int, asked: Cache, folder: Path) -> Literal["ram", "dis
 def allocate(
     shape: tuple[int, ...], dtype: DTypeLike, place: Literal["ram", "disk"], folder: Path
 ) -> NDArray[np.generic]:
-    """An array in memory, or in a file below ``folder`` that has no name and goes with the process."""
+    """An array in memory, or in an unnamed file below ``folder`` that the system removes with the process."""
     if place == "ram" or not math.prod(shape):
         return np.empty(shape, dtype)
     with tempfile.TemporaryFile(dir=folder) as file:  # the mapping outlives the open file

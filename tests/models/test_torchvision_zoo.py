@@ -118,14 +118,14 @@ def test_weights_saved_by_training_load_again(name, tmp_path):
 
 
 def test_weights_of_another_network_are_refused(resnet18_file):
-    with pytest.raises(ModelError, match="of another network"):
+    with pytest.raises(ModelError, match="do not fit the network"):
         build("mobilenet_v3_small", 3, weights=resnet18_file[1])
-    with pytest.raises(ModelError, match="of another network"):
+    with pytest.raises(ModelError, match="do not fit the network"):
         build("resnet34", 3, weights=resnet18_file[1])
 
 
 def test_as_it_is_it_needs_weights():
-    with pytest.raises(ModelError, match="cannot be used as it is"):
+    with pytest.raises(ModelError, match="cannot be used with its own classes"):
         build("resnet18", None)
 
 

@@ -57,7 +57,7 @@ def test_a_pickle_with_code_in_it_is_refused_and_not_run(tmp_path, state, write)
 @pytest.mark.parametrize("value", [[torch.zeros(2)], {"a": 3}, torch.zeros(2), {"model": {"a": "text"}}])
 def test_files_without_a_state_dict_are_refused(tmp_path, value):
     torch.save(value, tmp_path / "w.pth")
-    with pytest.raises(ModelError, match="no state dict"):
+    with pytest.raises(ModelError, match="does not hold a state dict"):
         read_state(tmp_path / "w.pth")
 
 
