@@ -31,6 +31,7 @@ def evaluate(
     from clsbench.cli.parameters import with_min_count
     from clsbench.cli.report import written
     from clsbench.cli.terminal import Terminal
+    from clsbench.evaluation.report import sentences
 
     terminal = Terminal(json=json, quiet=quiet)
     with terminal.observer() as observer:
@@ -40,5 +41,7 @@ def evaluate(
         )  # fmt: skip
     if html:
         terminal.print(written(html))
+    for sentence in sentences(found)[:3]:
+        terminal.print(sentence)
     print_evaluation(terminal, found)
     terminal.write_json(found.to_json())
