@@ -118,7 +118,7 @@ def judge(table: PredictionTable, metrics: Iterable[tuple[str, Metric]]) -> Eval
         metrics: Name and metric, in order; see :func:`clsbench.predictions.metric.run_metrics`.
 
     Raises:
-        DataError: if there is no image to judge.
+        DataError: if there are no images to judge.
     """
     outcomes = table.outcomes()
     ok = int((table.predicted >= 0).sum())

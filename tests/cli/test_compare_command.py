@@ -109,28 +109,28 @@ def test_images_that_one_file_lacks_are_told_and_left_out(cli, compared):
     assert facts["images"] == facts["a"]["total"] == 194
     assert len(facts["notes"]) == 2
     told = cli("compare", "a.csv", "b.csv", "--quiet").stderr
-    assert "of a are not in b and are left out, such as 199.png" in told
-    assert "5 images of b are not in a and are left out, such as 0.png, 1.png, 2.png" in told
+    assert "left out: 1 image of a not in b, such as 199.png" in told
+    assert "left out: 5 images of b not in a, such as 0.png, 1.png, 2.png" in told
 
 
 def test_a_path_cannot_steer_the_terminal(cli):
     write("a.csv", A | {"\x1b[31m3.png": "ant"}, labelled=lambda path: "ant")
     write("b.csv", B, labelled=lambda path: "ant")
     done = cli("compare", "a.csv", "b.csv")
-    assert "not in b and are left out" in done.stderr
+    assert "of a not in b" in done.stderr
     assert "\x1b" not in done.stdout + done.stderr
 
 
 @pytest.mark.usefixtures("two")
 def test_other_classes_are_refused_with_what_is_missing(refused):
     write("b.csv", {"1.png": "bee"}, classes=("ant", "bee", "wasp"))
-    refused(1, ["different classes", "only in a: cat", "only in b: wasp"], "compare", "a.csv", "b.csv")
+    refused(1, ["of different classes", "only in a: cat", "only in b: wasp"], "compare", "a.csv", "b.csv")
 
 
 @pytest.mark.usefixtures("two")
 def test_contradictory_labels_are_refused_unless_a_file_settles_them(refused, cli):
     write("b.csv", B, labelled=lambda path: "cat" if path == "3.png" else label(path))
-    refused(1, ["contradict each other about 1 labels", "3.png", "ant", "cat in b"], "compare", "a.csv", "b.csv")
+    refused(1, ["disagree about 1 label", "3.png", "ant", "cat in b"], "compare", "a.csv", "b.csv")
     Path("labels.csv").write_text("path,label\n" + "".join(f"{path},{label(path)}\n" for path in A))
     assert cli("compare", "a.csv", "b.csv", "--labels", "labels.csv").code == 0
 

@@ -53,7 +53,7 @@ class ClassDelta:
 
     @property
     def significant(self) -> bool:
-        """Whether the change stands after the correction for many classes."""
+        """Whether the change is significant after the correction for many classes."""
         return self.p_adjusted < LEVEL
 
     def to_json(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Equivalence of two models judged on the same images: is B as good as A, within a margin?
 
-That no difference can be shown is no evidence that there is none. Here the claim to be
+Showing no difference is not showing that there is none. Here the claim to be
 proved is that the difference is small: two one-sided tests (TOST; D. J. Schuirmann, Journal
 of Pharmacokinetics and Biopharmaceutics 15, 1987) must refute that B is worse by the margin
 or more, and that it is better by the margin or more. The first alone is non-inferiority.
@@ -31,7 +31,7 @@ class Equivalence:
         p_not_worse: One-sided p value against "B is worse by the margin or more".
         p_not_better: One-sided p value against "B is better by the margin or more".
         smallest_margin: Points: the least margin at which equivalence would be shown;
-            None where none below 100 points would do.
+            None where that takes 100 points or more.
     """
 
     margin: float

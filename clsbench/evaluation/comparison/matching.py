@@ -12,7 +12,7 @@ from clsbench.errors import DataError
 from clsbench.evaluation.comparison.pairwise import Answers
 from clsbench.predictions.cells import Names
 from clsbench.predictions.table import PredictionTable
-from clsbench.text import some
+from clsbench.text import some, things
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def match(tables: Sequence[tuple[str, PredictionTable]]) -> Matched:
 
     Raises:
         DataError: if class lists differ, no labelled image is in all files, or files
-            contradict each other about a label.
+            disagree about a label.
     """
     first_name, first = tables[0]
     maps = [_class_map(first_name, first, name, table) for name, table in tables]
@@ -66,7 +66,7 @@ def match(tables: Sequence[tuple[str, PredictionTable]]) -> Matched:
             hint="give the labels with --labels FILE.csv (columns path,label)",
         )
     if judged.size < common.size:
-        notes.append(f"{common.size - judged.size} images without a label are left out")
+        notes.append(f"left out: {things(common.size - judged.size, 'image')} without a label")
     kept = common[judged]
     answers = tuple(
         Answers(name, _mapped(table.predicted[row[kept]], to))
@@ -81,7 +81,7 @@ def _class_map(first_name: str, first: PredictionTable, name: str, table: Predic
         here = [c for c in first.classes if c not in set(table.classes)]
         there = [c for c in table.classes if c not in set(first.classes)]
         raise DataError(
-            "the files have different classes and cannot be compared",
+            "files of different classes cannot be compared",
             where=f"{first_name} and {name}",
             got="; ".join(f"only in {n}: {some(c)}" for n, c in ((first_name, here), (name, there)) if c),
             expected="models of the same classes",
@@ -95,7 +95,7 @@ def _mapped(classes: NDArray[np.int32], to: NDArray[np.int32]) -> NDArray[np.int
 
 
 def _positions(names: Names, others: Names) -> NDArray[np.int64]:
-    """int64 (N,): where each name stands among the others, -1 where it does not."""
+    """int64 (N,): the position of each name among the others, -1 where it is not there."""
     import pyarrow.compute as pc
 
     found = pc.index_in(names.column, others.column)
@@ -109,13 +109,13 @@ def _missing(
     absent = np.flatnonzero(rows < 0)
     if absent.size:
         examples = some([first.names[int(i)] for i in absent[:3]])
-        notes.append(f"{absent.size} images of {first_name} are not in {name} and are left out, such as {examples}")
+        notes.append(f"left out: {things(absent.size, 'image')} of {first_name} not in {name}, such as {examples}")
     seen = np.zeros(len(table.names), bool)
     seen[rows[rows >= 0]] = True
     more = np.flatnonzero(~seen)
     if more.size:
         examples = some([table.names[int(i)] for i in more[:3]])
-        notes.append(f"{more.size} images of {name} are not in {first_name} and are left out, such as {examples}")
+        notes.append(f"left out: {things(more.size, 'image')} of {name} not in {first_name}, such as {examples}")
     return notes
 
 
@@ -129,12 +129,12 @@ def _labels(
     labels = np.full(common.size, -1, np.int32)
     for (name, table), to, row in zip(tables, maps, rows, strict=True):
         given = _mapped(table.labels[row[common]], to)
-        torn = np.flatnonzero((labels >= 0) & (given >= 0) & (labels != given))
-        if torn.size:
-            at = int(torn[0])
+        disputed = np.flatnonzero((labels >= 0) & (given >= 0) & (labels != given))
+        if disputed.size:
+            at = int(disputed[0])
             classes = tables[0][1].classes
             raise DataError(
-                f"the files contradict each other about {torn.size} labels",
+                f"the files disagree about {things(disputed.size, 'label')}",
                 where=tables[0][1].names[int(common[at])],
                 got=f"{classes[labels[at]]} in an earlier file, {classes[given[at]]} in {name}",
                 hint="give the labels of all with --labels FILE.csv",

@@ -84,7 +84,7 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     """Adjust p values for their number, so that all claims at a level hold together at that level.
 
     Source: S. Holm, A simple sequentially rejective multiple test procedure, Scandinavian
-    Journal of Statistics 6 (1979). It asks nothing of how the tests depend on each other.
+    Journal of Statistics 6 (1979). It holds however the tests depend on each other.
 
     Args:
         p_values: float (M,).
@@ -110,7 +110,7 @@ def bootstrap_interval(
 
     Source: B. Efron and R. Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.
     A pair contributes -1, 0 or +1, so that redrawing N pairs is one multinomial draw of
-    the three counts, whatever N is. One imaginary flip each way joins the counts, as in
+    the three counts, whatever N is. One flip each way is added to the counts, as in
     the interval of D. G. Bonett and R. M. Price, Journal of Educational and Behavioral
     Statistics 37 (2012): the plain bootstrap of few flips is far too narrow, and of none
     it has no width at all (benchmarks/comparison.py).

@@ -130,11 +130,11 @@ def compare(
         seed: Of the bootstrap.
 
     Raises:
-        DataError: if there is no image.
+        DataError: if there are no images.
         OptionError: if the margin is not between 0 and 100 points.
     """
     if not len(labels):
-        raise DataError("there is no labelled image to compare on", where=f"{a.name} and {b.name}")
+        raise DataError("there are no labelled images to compare on", where=f"{a.name} and {b.name}")
     right_a, right_b = a.predicted == labels, b.predicted == labels
     flips = count_flips(right_a, right_b)
     low, high = bootstrap_interval(flips, seed=seed)
@@ -193,7 +193,7 @@ def _measured(comparison: Comparison, sign: int = 1) -> tuple[str, str]:
 
 
 def _reach(comparison: Comparison) -> str:
-    """What margin the images at hand would do for; rounded up, so that it is true."""
+    """The least margin that these images show equivalence for, rounded up."""
     least, decimals = comparison.equivalence.smallest_margin, _decimals(comparison)
     if least is None:
         return ""

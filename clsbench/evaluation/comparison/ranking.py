@@ -114,10 +114,10 @@ def rank(labels: NDArray[np.integer[Any]], models: Sequence[Answers]) -> Ranking
         models: Two or more, all on the same images in the same order, with different names.
 
     Raises:
-        DataError: if there is no image.
+        DataError: if there are no images.
     """
     if not len(labels):
-        raise DataError("there is no labelled image to rank on", where=", ".join(model.name for model in models))
+        raise DataError("there are no labelled images to rank on", where=", ".join(model.name for model in models))
     right = [(model.name, model.predicted == labels) for model in models]
     right.sort(key=lambda item: -np.count_nonzero(item[1]))
     flips = [(a, b, count_flips(right_a, right_b)) for (a, right_a), (b, right_b) in combinations(right, 2)]

@@ -1,4 +1,4 @@
-"""How fast the predictions were made, and where everything came from, as far as the manifest tells.
+"""How fast the predictions were made, and where everything came from, as far as the manifest says.
 
 A manifest is a file that anyone may have edited: whatever is not as expected is left out.
 """
@@ -12,7 +12,7 @@ from clsbench.evaluation.judging import Evaluation
 from clsbench.evaluation.report.formats import count, fixed, name, percent
 from clsbench.predictions.manifest import ModelIdentity
 
-#: Why there is nothing to tell.
+#: Why there is no throughput.
 NO_MANIFEST = "the predictions have no manifest beside them (FILE.json), which infer writes"
 
 Rows = list[tuple[str, str]]

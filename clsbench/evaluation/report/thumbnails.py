@@ -1,4 +1,4 @@
-"""The thumbnails in a report: which it wants, and how they are embedded."""
+"""The thumbnails in a report: which images need one, and how they are embedded."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def wanted_images(evaluation: Evaluation, table: PredictionTable | None, *, limi
         limit: At most so many.
 
     Returns:
-        Names as they stand in the predictions file, each once. A thumbnail of 160 pixels and
+        Names as in the predictions file, each once. A thumbnail of 160 pixels and
         some 4 kB serves well.
     """
     losses, labels = evaluation.find("top_losses", TopLosses), evaluation.find("label_errors", LabelErrors)

@@ -74,8 +74,8 @@ def test_images_missing_on_one_side_are_left_out_and_told(table):
     matched = match([table("a", without("0.png")), table("b", without("2.png", "3.png"))])
     assert list(matched.names) == ["1.png"]
     left, right = matched.notes
-    assert "2 images of a are not in b and are left out, such as 2.png, 3.png" in left
-    assert "of b are not in a and are left out, such as 0.png" in right
+    assert "left out: 2 images of a not in b, such as 2.png, 3.png" in left
+    assert "of b not in a, such as 0.png" in right
 
 
 def test_labels_come_from_whichever_file_has_them(table):
@@ -89,7 +89,7 @@ def test_images_without_a_label_are_left_out_and_counted(table):
     rows = ROWS | {"1.png": ("", "cat"), "2.png": ("", "cat")}
     matched = match([table("a", rows), table("b", rows)])
     assert list(matched.names) == ["0.png", "3.png"]
-    assert matched.notes == ("2 images without a label are left out",)
+    assert matched.notes == ("left out: 2 images without a label",)
 
 
 def test_an_image_that_a_model_could_not_classify_stays_and_has_no_answer(table):
@@ -106,13 +106,13 @@ def test_a_path_that_is_no_utf8_is_matched(table):
 @pytest.mark.parametrize(
     ("rows", "classes", "words"),
     [
-        (ROWS, (*CLASSES, "dog"), ["different classes", "a and b", "only in b: dog"]),
-        ({"1.png": ("bee", "bee")}, ("ant", "bee"), ["different classes", "only in a: cat"]),
+        (ROWS, (*CLASSES, "dog"), ["of different classes", "a and b", "only in b: dog"]),
+        ({"1.png": ("bee", "bee")}, ("ant", "bee"), ["of different classes", "only in a: cat"]),
         ({"x/0.png": ("ant", "ant")}, CLASSES, ["no image in common", "0.png", "x/0.png", "the same paths"]),
         (
             ROWS | {"1.png": ("cat", "cat")},
             CLASSES,
-            ["contradict", "1.png", "bee in an earlier", "cat in b"],
+            ["disagree", "1.png", "bee in an earlier", "cat in b"],
         ),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
@@ -131,5 +131,5 @@ def test_files_without_a_label_between_them_are_refused(table):
 
 def test_the_third_file_is_held_against_the_first_two(table):
     third = ROWS | {"3.png": ("bee", "bee")}
-    with pytest.raises(DataError, match="contradict each other about 1 labels"):
+    with pytest.raises(DataError, match="disagree about 1 label"):
         match([table("a", without("3.png") | {"3.png": ("", "ant")}), table("b", ROWS), table("c", third)])
