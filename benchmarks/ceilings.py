@@ -22,7 +22,6 @@ def measure(model: Path, images: Path, plan: dict[str, Any], seconds: float, win
     """Both rates and the limit they set; ``plan`` holds batch_size, streams and threads."""
     import numpy as np
 
-    from clsbench.datasets.dataset import Sample
     from clsbench.images.loader import ImageLoader
     from clsbench.images.sources.folder import FolderSource
     from clsbench.inference.bench import decode_rate
@@ -32,7 +31,7 @@ def measure(model: Path, images: Path, plan: dict[str, Any], seconds: float, win
     from clsbench.model_file import read_card
 
     loader, backend = ImageLoader(read_card(model).transform), build(model, "cpu", **plan)
-    samples = [Sample(entry, None) for entry in FolderSource(images).entries]
+    samples = FolderSource(images).entries
     batch = np.stack([loader(samples[k % len(samples)].image) for k in range(backend.batch_size)])
     models, decodes = [], []
     decode_rate(loader, samples, available_cores(), min(0.3, seconds))

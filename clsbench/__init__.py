@@ -50,7 +50,9 @@ if TYPE_CHECKING:
     from clsbench.models.imagenet import imagenet_classes
     from clsbench.models.weights import load_state, read_state
     from clsbench.predictions.block import Predictions
+    from clsbench.predictions.metric import Column, Shown, ShownMetric
     from clsbench.predictions.outcomes import Outcomes
+    from clsbench.predictions.values import Absent, Proportion
     from clsbench.transform import ImageTransform
 
 #: Module -> the public names that live there.
@@ -85,16 +87,20 @@ _HOMES = {
     "clsbench.models.imagenet": ("imagenet_classes",),
     "clsbench.models.weights": ("load_state", "read_state"),
     "clsbench.predictions.block": ("Predictions",),
+    "clsbench.predictions.metric": ("Column", "Shown", "ShownMetric"),
     "clsbench.predictions.outcomes": ("Outcomes",),
+    "clsbench.predictions.values": ("Absent", "Proportion"),
     "clsbench.transform": ("ImageTransform",),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Absent",
     "Backend",
     "BytesEntry",
     "Classifier",
     "ClsbenchError",
+    "Column",
     "Component",
     "DataError",
     "Dataset",
@@ -116,7 +122,10 @@ __all__ = [
     "PluginError",
     "Prediction",
     "Predictions",
+    "Proportion",
     "Sample",
+    "Shown",
+    "ShownMetric",
     "Source",
     "SplitSpec",
     "__version__",

@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from clsbench import builtin
-from clsbench.datasets.dataset import Sample
 from clsbench.datasets.torchvision_sets import SETS
 from clsbench.hookspecs import HOOKS
+from clsbench.images.entries import FileEntry
 from clsbench.testing import (
     check_dataset,
     check_decoder,
@@ -59,7 +59,7 @@ def test_decoders(component):
 def test_executors(component, tiny_onnx, photos):
     (photos / "broken.jpg").write_bytes(b"not an image")
     files = [photos / "broken.jpg", *sorted(photos.rglob("*.*"))]
-    check_executor(component, tiny_onnx, [Sample(str(k), file, None) for k, file in enumerate(files)])
+    check_executor(component, tiny_onnx, [FileEntry(str(k), str(file)) for k, file in enumerate(files)])
 
 
 @each("writer")

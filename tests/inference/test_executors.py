@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from clsbench import builtin
-from clsbench.datasets.dataset import Sample
 from clsbench.errors import ModelError, PluginError
 from clsbench.guard import Opener
+from clsbench.images.entries import FileEntry
 from clsbench.inference.backend import Backend, DeviceInfo, Plan
 from clsbench.inference.executors import SerialExecutor, ThreadsExecutor
 from clsbench.inference.job import JobSpec, run_job
@@ -53,7 +53,7 @@ def spec(tiny_onnx):
 def samples(photos):
     (photos / "train" / "red" / "9.jpg").write_bytes(b"not an image")
     files = sorted(photos.rglob("*.*"))
-    return [Sample(file.relative_to(photos).as_posix(), str(file), None) for file in files]
+    return [FileEntry(file.relative_to(photos).as_posix(), str(file)) for file in files]
 
 
 @pytest.fixture
@@ -180,7 +180,7 @@ def test_rows_that_are_not_finite_are_errors_of_their_own(executor, tiny_onnx, p
             return logits
 
     files = sorted((photos / "val").rglob("*.*"))
-    entries = [Sample(str(file), str(file), None) for file in files]
+    entries = [FileEntry(str(file), str(file)) for file in files]
     blocks = list(executor().run(spec_of(tiny_onnx, Overflowing([])), entries))
     errors = {n: e for block in blocks for n, e in zip(block.names, block.errors, strict=True) if e}
     assert errors == {str(f): "the model returned logits that are not finite" for f in files if "blue" in str(f)}

@@ -18,7 +18,7 @@ def outcomes(labels, logits):
     labels, logits = np.asarray(labels), np.asarray(logits, np.float32)
     collector = OutcomeCollector(tuple(f"class {k}" for k in range(logits.shape[1])))
     names = [str(i) for i in range(len(labels))]
-    collector.add(Predictions(names, labels, logits, [None] * len(labels)))
+    collector.add(Predictions(names, logits, [None] * len(labels), np.asarray(labels)))
     return collector.outcomes()
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from clsbench import builtin
-from clsbench.evaluation.judging import Counts, Evaluation, judge
+from clsbench.evaluation.judging import Evaluation, ImageCounts, judge
 from clsbench.predictions.metric import run_metrics
 from clsbench.predictions.reading import read_predictions
 from clsbench.predictions.table import PredictionTable
@@ -154,7 +154,7 @@ def evaluation_of() -> Callable[..., Evaluation]:
         return Evaluation(
             file=Path("preds.csv"),
             classes=outcomes.classes,
-            counts=Counts(count, count, 0, count, count),
+            counts=ImageCounts(count, count, 0, count, count),
             metrics=run_metrics(outcomes, metrics),
         )
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clsbench.evaluation.judging import Counts, Evaluation
+from clsbench.evaluation.judging import Evaluation, ImageCounts
 from clsbench.evaluation.report.provenance import provenance, speed
 from clsbench.predictions.metric import Metrics
 
@@ -23,7 +23,7 @@ THROUGHPUT = {
 
 def evaluation(**manifest):
     """Of two classes, with this manifest."""
-    counts = Counts(0, 0, 0, 0, 0)
+    counts = ImageCounts(0, 0, 0, 0, 0)
     return Evaluation(
         file=Path("p.csv"), classes=("a", "b"), counts=counts, metrics=Metrics(), manifest=manifest, clsbench="0.1.0"
     )

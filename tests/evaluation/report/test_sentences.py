@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from clsbench.evaluation.judging import Counts
+from clsbench.evaluation.judging import ImageCounts
 from clsbench.evaluation.metrics.calibration import Reliability, ReliabilityBin
 from clsbench.evaluation.metrics.confusion import ConfusedPair, ConfusedPairs
 from clsbench.evaluation.metrics.coverage import CoverageRow, CoverageTargets, TargetRow
@@ -30,10 +30,10 @@ def test_they_begin_with_the_accuracy_and_warn_of_few_images(said):
 
 
 def test_they_count_what_is_left_out(said):
-    some = said({}, counts=Counts(total=1200, ok=1199, errors=1, labelled=1000, judged=999))
+    some = said({}, counts=ImageCounts(total=1200, ok=1199, errors=1, labelled=1000, judged=999))
     assert "1 image could not be classified and is not counted" in some
     assert "200 of 1,200 images have no label." in some
-    none = said({}, counts=Counts(total=9, ok=9, errors=0, labelled=9, judged=9))
+    none = said({}, counts=ImageCounts(total=9, ok=9, errors=0, labelled=9, judged=9))
     assert "not counted" not in none
     assert "no label" not in none.replace("no labelled", "")
 
