@@ -48,7 +48,7 @@ def calling(name: str, owner: str | None, *, tolerant: bool = False) -> Iterator
         tolerant: Let plain exceptions pass too, but not MemoryError.
 
     Raises:
-        PluginError: for whatever comes out that is no ClsbenchError and no interrupt.
+        PluginError: for every exception that is neither a ClsbenchError nor an interrupt.
     """
     try:
         yield
@@ -109,7 +109,7 @@ class Opener:
             missing = [name for name in required if isinstance(built, type) or not hasattr(built, name)]
         if missing:
             raise PluginError(
-                f"{self.name} built something that is no {self.kind}",
+                f"{self.name} built something that is not a usable {self.kind}",
                 where=self.owner,
                 got=f"{built!r:.200}",
                 expected=f"an object with {', '.join(required)}; it lacks {', '.join(missing)}",

@@ -119,7 +119,7 @@ def assign(pairs: Iterable[str], used: Sequence[Use]) -> list[dict[str, OptionVa
 
 
 def _takers(option: WithOption, used: Sequence[Use]) -> list[int]:
-    """Where the component that takes an option stands; several places if it is used several times."""
+    """Positions of the component that takes an option; several if it is used several times."""
     addressed = [k for k, use in enumerate(used) if option.prefix in (use.prefix, *use.names)]
     takers = [k for k in addressed if option.key in used[k].known()]
     if not addressed:

@@ -66,7 +66,7 @@ class _Decoder:
 @pytest.mark.parametrize("kind", ["model", "dataset", "source", "decoder", "backend", "executor", "writer", "metric"])
 @pytest.mark.parametrize("built", [None, 7, "text"], ids=repr)
 def test_garbage_from_build_is_named_as_the_plugins(kind, built):
-    with pytest.raises(PluginError, match=f"acme/odd built something that is no {kind}") as caught:
+    with pytest.raises(PluginError, match=f"acme/odd built something that is not a usable {kind}") as caught:
         opener(lambda: built, kind)()
     assert caught.value.facts["where"] == OWNER
     assert caught.value.facts["got"] == repr(built)

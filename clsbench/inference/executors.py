@@ -53,7 +53,7 @@ class SerialExecutor(Executor):
         with opened(spec) as (loader, backend):
             begun = self.execution = Execution(backend.device, Plan(1, backend.threads, 1, "serial"))
             clock, started, started_busy, first = StageClock(), time.perf_counter(), time.process_time(), 0.0
-            batch = Batch(*allocate(backend, (1, *spec.card.transform.size, 3), 1))
+            batch = Batch(allocate(backend, (1, *spec.card.transform.size, 3), 1)[0])
             for number, entry in enumerate(entries):
                 batch.fill((entry,), number)
                 batch.load(0, loader, clock)
