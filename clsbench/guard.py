@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -48,7 +48,7 @@ def calling(name: str, owner: str | None, *, tolerant: bool = False) -> Iterator
         tolerant: Let plain exceptions pass too, but not MemoryError.
 
     Raises:
-        PluginError: for whatever comes out that is no ClsbenchError and no interrupt.
+        PluginError: for every exception that is neither a ClsbenchError nor an interrupt.
     """
     try:
         yield
@@ -109,7 +109,7 @@ class Opener:
             missing = [name for name in required if isinstance(built, type) or not hasattr(built, name)]
         if missing:
             raise PluginError(
-                f"{self.name} built something that is no {self.kind}",
+                f"{self.name} built something that is not a usable {self.kind}",
                 where=self.owner,
                 got=f"{built!r:.200}",
                 expected=f"an object with {', '.join(required)}; it lacks {', '.join(missing)}",
@@ -138,7 +138,9 @@ class Guarded:
         if value is missing:
             raise AttributeError(attribute)
         if self._kind == "source" and attribute == "entries":
-            return GuardedEntries(value, self._name, self._owner)
+            with self._calling():  # once: afterwards the attribute is here
+                self.entries = value = [self._guarded_entry(entry) for entry in value]
+            return value
         return partial(self._call, value) if callable(value) and not isinstance(value, type) else value
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
@@ -153,7 +155,11 @@ class Guarded:
         # A plugin may not swallow the job's exception: nothing is returned.
         self._call(type(self._target).__exit__, self._target, *failure)
 
-    def fault(self, what: str, *, got: object, expected: object) -> PluginError:
+    def _guarded_entry(self, entry: Any) -> Any:
+        own = type(entry).__module__.startswith("clsbench.")  # these need no guard
+        return entry if own else Guarded(entry, self._name, self._owner, "entry")
+
+    def fault(self, what: str, got: object, expected: object) -> PluginError:
         """The error for something that the object returned."""
         return PluginError(f"{self._name} {what}", where=self._owner, got=got, expected=expected, hint=HINT)
 
@@ -179,32 +185,7 @@ class Guarded:
                 getattr(iterator, "close", lambda: None)()
 
 
-class GuardedEntries(Sequence[Any]):
-    """The entries of a third-party source; those of clsbench's own classes need no guard."""
-
-    def __init__(self, entries: Sequence[Any], name: str, owner: str) -> None:
-        self._entries, self._name, self._owner = entries, name, owner
-
-    def __len__(self) -> int:
-        with calling(self._name, self._owner):
-            return len(self._entries)
-
-    def __getitem__(self, index: Any) -> Any:
-        with calling(self._name, self._owner):
-            found = self._entries[index]
-        if isinstance(index, slice):
-            return [self._guarded(entry) for entry in found]
-        return self._guarded(found)
-
-    def __iter__(self) -> Iterator[Any]:
-        return (self[position] for position in range(len(self)))
-
-    def _guarded(self, entry: Any) -> Any:
-        own = type(entry).__module__.startswith("clsbench.")
-        return entry if own else Guarded(entry, self._name, self._owner, "entry")
-
-
-def fault(thing: object, what: str, *, got: object, expected: object, otherwise: type[ClsbenchError]) -> ClsbenchError:
+def fault(thing: object, what: str, got: object, expected: object, otherwise: type[ClsbenchError]) -> ClsbenchError:
     """The error for something wrong that ``thing`` gave: a PluginError for a plugin's, else ``otherwise``.
 
     Args:
@@ -214,5 +195,5 @@ def fault(thing: object, what: str, *, got: object, expected: object, otherwise:
         otherwise: The class of the error for built-in components.
     """
     if isinstance(thing, Guarded):
-        return thing.fault(what, got=got, expected=expected)
+        return thing.fault(what, got, expected)
     return otherwise(f"{type(thing).__name__} {what}", got=got, expected=expected)

@@ -79,12 +79,11 @@ def check_contract(inputs: Tensors, outputs: Tensors, card: ModelCard, file: Pat
 
 def _contract_hint(inputs: Tensors, outputs: Tensors, card: ModelCard) -> str:
     """What to do about a graph that its card does not describe."""
-    size, count = card.transform.size, len(card.classes)
-    if [name for name, _, _ in inputs] != [INPUT_NAME] or [name for name, _, _ in outputs] != [OUTPUT_NAME]:
+    if [name for name, _, _ in [*inputs, *outputs]] != [INPUT_NAME, OUTPUT_NAME]:
         return "`clsbench export` did not write this graph: export the model again"
-    logits, pixels = outputs[0][2][1:], inputs[0][2][1:]
-    if logits != [count] and len(logits) == 1:
+    logits, count = outputs[0][2][1:], len(card.classes)
+    if len(logits) == 1 and logits != [count]:
         return f"the network has {logits[0]} outputs for {count} classes: build it for as many as the card names"
-    if pixels != [*size, 3]:
+    if inputs[0][2][1:] != [*card.transform.size, 3]:
         return "the network takes images of another size or layout: export it with the transform it was trained with"
     return "the graph was changed after its export, or by another tool: export the model again"

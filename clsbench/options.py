@@ -16,9 +16,12 @@ import typing
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol, Union
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Union
 
 from clsbench.errors import OptionError
+
+if TYPE_CHECKING:
+    from clsbench.registry import Resolved
 
 #: What an option of a component may be.
 OptionValue = str | int | float | bool | Path | tuple[str, ...] | None
@@ -38,30 +41,6 @@ class WithOption(NamedTuple):
         return f"{self.prefix}.{self.key}={self.text}"
 
 
-class Buildable(Protocol):
-    """The part of :class:`clsbench.hookspecs.Component` that says what its options are."""
-
-    @property
-    def name(self) -> str:
-        """What users type."""
-
-    @property
-    def build(self) -> Callable[..., Any]:
-        """Its keyword-only parameters are the options."""
-
-
-class Offer(Protocol):
-    """A component with its qualified name; :class:`clsbench.registry.Resolved` is one."""
-
-    @property
-    def component(self) -> Buildable:
-        """The component."""
-
-    @property
-    def qualified(self) -> str:
-        """``plugin/name``."""
-
-
 @dataclass(frozen=True)
 class Use:
     """A component that a task uses.
@@ -72,7 +51,7 @@ class Use:
     """
 
     kind: str
-    resolved: Offer
+    resolved: Resolved
 
     @property
     def prefix(self) -> str:
@@ -140,7 +119,7 @@ def assign(pairs: Iterable[str], used: Sequence[Use]) -> list[dict[str, OptionVa
 
 
 def _takers(option: WithOption, used: Sequence[Use]) -> list[int]:
-    """Where the component that takes an option stands; several places if it is used several times."""
+    """Positions of the component that takes an option; several if it is used several times."""
     addressed = [k for k, use in enumerate(used) if option.prefix in (use.prefix, *use.names)]
     takers = [k for k in addressed if option.key in used[k].known()]
     if not addressed:

@@ -67,7 +67,7 @@ def check_model(component: Component, *, num_classes: int = 3, **options: Any) -
     classifier = component.build(num_classes, **options)
     _require(isinstance(classifier, Classifier), f"build returned {type(classifier).__name__}, not a Classifier")
     classifier.eval()
-    images = torch.from_numpy(_pictures(3, classifier.transform.size))
+    images = torch.from_numpy(_images(3, classifier.transform.size))
     with torch.inference_mode():
         features, logits = classifier.features(images), classifier(images)
         alone = classifier(images[1:2])
@@ -122,19 +122,19 @@ def check_decoder(component: Component, encoded: bytes, pixels: NDArray[np.uint8
 
 
 def check_backend(component: Component, model_path: Path, reference: NDArray[np.float32]) -> None:
-    """A backend: the logits of :func:`pictures_for` at any batch size, and a truthful device.
+    """A backend: the logits of :func:`images_for` at any batch size, and what it says about itself.
 
     Args:
         component: From ``register_backends``.
         model_path: An .onnx file with a card.
-        reference: The logits (N, K) it must give for ``pictures_for(card, N)``.
+        reference: The logits (N, K) it must give for ``images_for(card, N)``.
     """
     from clsbench.inference import backend as inference
     from clsbench.model_file import read_card
 
     check_options_are_keywords(component)
     backend = component.build(model_path, "cpu")
-    images = pictures_for(read_card(model_path), len(reference))
+    images = images_for(read_card(model_path), len(reference))
     try:
         for size in (1, len(images)):
             parts = [images[i : i + size] for i in range(0, len(images), size)]
@@ -147,7 +147,7 @@ def check_backend(component: Component, model_path: Path, reference: NDArray[np.
 
 
 def check_executor(component: Component, model_path: Path, entries: Sequence[Entry]) -> None:
-    """An executor: the rows of ``serial`` in order, whole after a second run, and what it ran on.
+    """An executor: the rows of ``serial`` in the same order, run after run, and what it ran on.
 
     Args:
         component: From ``register_executors``.
@@ -194,7 +194,7 @@ def check_writer(component: Component, path: Path) -> list[str]:
             writer.write(batch)
             raise InterruptedError
     except InterruptedError:
-        _require(not path.exists(), "a file stands under its own name although the job was cut off")
+        _require(not path.exists(), "an unfinished file has its final name although the job was interrupted")
     with component.build(path, card, topk=2) as writer:
         writer.write(batch)
         writer.write(batch)
@@ -215,12 +215,12 @@ def check_metric(component: Component) -> None:
         _require(bool(found.values), "a metric returns a dict of values")
 
 
-def pictures_for(card: ModelCard, count: int) -> NDArray[np.uint8]:
+def images_for(card: ModelCard, count: int) -> NDArray[np.uint8]:
     """The kit's images in the size a model wants: uint8 (count, h, w, 3)."""
-    return _pictures(count, card.transform.size)
+    return _images(count, card.transform.size)
 
 
-def _pictures(count: int, size: Sequence[int]) -> NDArray[np.uint8]:
+def _images(count: int, size: Sequence[int]) -> NDArray[np.uint8]:
     return np.random.default_rng(0).integers(0, 256, (count, *size, 3), dtype=np.uint8)
 
 
@@ -243,6 +243,6 @@ __all__ = [
     "check_metric",
     "check_model",
     "check_writer",
+    "images_for",
     "installed",
-    "pictures_for",
 ]

@@ -66,7 +66,7 @@ class _Decoder:
 @pytest.mark.parametrize("kind", ["model", "dataset", "source", "decoder", "backend", "executor", "writer", "metric"])
 @pytest.mark.parametrize("built", [None, 7, "text"], ids=repr)
 def test_garbage_from_build_is_named_as_the_plugins(kind, built):
-    with pytest.raises(PluginError, match=f"acme/odd built something that is no {kind}") as caught:
+    with pytest.raises(PluginError, match=f"acme/odd built something that is not a usable {kind}") as caught:
         opener(lambda: built, kind)()
     assert caught.value.facts["where"] == OWNER
     assert caught.value.facts["got"] == repr(built)
@@ -177,8 +177,8 @@ def test_an_opener_can_be_pickled_and_opens_the_same():
 
 def test_a_fault_is_a_plugin_error_for_plugins_only():
     made = opener(_Decoder, "decoder")(None)
-    assert isinstance(fault(made, "is odd", got=1, expected=2, otherwise=DataError), PluginError)
-    assert type(fault(_Decoder(None), "is odd", got=1, expected=2, otherwise=DataError)) is DataError
+    assert isinstance(fault(made, "is odd", 1, 2, DataError), PluginError)
+    assert type(fault(_Decoder(None), "is odd", 1, 2, DataError)) is DataError
 
 
 def test_the_guard_leaves_the_standard_output_as_it_was():

@@ -299,6 +299,6 @@ def test_an_opener_knows_what_it_opens(install, registry):
 
 def test_garbage_from_a_plugins_build_names_the_distribution(fake_distribution, registry):
     fake_distribution("clsbench-acme", LOUD.replace('print("at build") or len', "None").replace("metrics", "models"))
-    with pytest.raises(PluginError, match="acme/loud built something that is no model") as caught:
+    with pytest.raises(PluginError, match="acme/loud built something that is not a usable model") as caught:
         registry.resolve("model", "acme/loud").build()
     assert caught.value.facts["where"] == "distribution clsbench-acme 1.0"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,28 +20,22 @@ class DeviceInfo:
     """What a backend truly runs on.
 
     Args:
-        provider: What runs the network: ``CUDAExecutionProvider``, ``onnx.reference``.
-        device: ``cpu``, ``cuda``, ``tensorrt``, or a plugin's own word.
         requested: What was asked for: ``auto``, ``cuda:0``.
+        device: ``cpu``, ``cuda``, ``tensorrt``, or a plugin's own word.
         indices: Numbers of the GPUs in use.
+        provider: What runs the network: ``CUDAExecutionProvider``, ``onnx.reference``.
         reason: Why ``auto`` did not take a better device.
     """
 
-    provider: str
-    device: str
     requested: str | None = None
+    device: str
     indices: tuple[int, ...] = ()
+    provider: str
     reason: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
-        return {
-            "requested": self.requested,
-            "device": self.device,
-            "indices": list(self.indices),
-            "provider": self.provider,
-            "reason": self.reason,
-        }
+        return {**asdict(self), "indices": list(self.indices)}
 
 
 @dataclass(frozen=True)
@@ -62,12 +56,8 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
-        return {
-            "batch_size": self.batch_size,
-            "streams": self.streams,
-            "threads": self.threads,
-            "plan": self.source,
-        }
+        numbers = {"batch_size": self.batch_size, "streams": self.streams, "threads": self.threads}
+        return {**numbers, "plan": self.source}
 
 
 class Backend(Protocol):
@@ -129,17 +119,11 @@ def check_backend(backend: Backend) -> None:
         ModelError: if it is built in and wrong.
     """
     if not isinstance(backend.device, DeviceInfo):
-        raise fault(
-            backend, "has a device of another type", got=repr(backend.device),
-            expected="a clsbench.DeviceInfo", otherwise=ModelError,
-        )  # fmt: skip
+        raise fault(backend, "has an unusable device", repr(backend.device), "a clsbench.DeviceInfo", ModelError)
     for name in ("streams", "batch_size", "threads"):
         value = getattr(backend, name)
         if not isinstance(value, int | np.integer) or value < 1:
-            raise fault(
-                backend, f"has unusable {name}", got=repr(value), expected="a whole number above 0",
-                otherwise=ModelError,
-            )  # fmt: skip
+            raise fault(backend, f"has unusable {name}", repr(value), "a whole number above 0", ModelError)
 
 
 def classify(backend: Backend, images: NDArray[np.uint8], classes: int) -> NDArray[np.float32]:
@@ -160,10 +144,8 @@ def classify(backend: Backend, images: NDArray[np.uint8], classes: int) -> NDArr
     logits = backend(images)
     right = (len(images), classes)
     if not isinstance(logits, np.ndarray) or logits.dtype != np.float32 or logits.shape != right:
-        raise fault(
-            backend, "returned something other than logits",
-            got=_described(logits), expected=f"float32 {right}", otherwise=ModelError,
-        )  # fmt: skip
+        what = "returned something other than logits"
+        raise fault(backend, what, _described(logits), f"float32 {right}", ModelError)
     return logits.copy() if isinstance(backend, Guarded) else logits  # it may use its memory again
 
 
@@ -180,11 +162,9 @@ def allocate(backend: Backend, shape: tuple[int, ...], count: int) -> list[NDArr
         usable = isinstance(memory, np.ndarray) and memory.dtype == np.uint8 and memory.shape == shape
         usable = usable and memory.flags.writeable and memory.flags.c_contiguous
         if not usable or any(np.may_share_memory(memory, other) for other in made):
-            raise fault(
-                backend, "allocated memory that cannot be used",
-                got="the same memory twice" if usable else _described(memory),
-                expected=f"uint8 {shape}, contiguous, writable, new at each call", otherwise=ModelError,
-            )  # fmt: skip
+            got = "the same memory twice" if usable else _described(memory)
+            expected = f"uint8 {shape}, contiguous, writable, new at each call"
+            raise fault(backend, "allocated memory that cannot be used", got, expected, ModelError)
         made.append(memory)
     return made
 

@@ -143,7 +143,7 @@ def run_benchmark(
         scenario: ``offline``: as many calls at once as the backend likes;
             ``single-stream``: one after the other.
         window: Seconds of one window.
-        on_round: Hears how many rounds are done.
+        on_round: Called with the number of rounds done.
     """
     started = time.perf_counter()
     with closing(open_backend()) as backend:
@@ -205,7 +205,7 @@ def decode_rate(loader: ImageLoader, entries: Sequence[Entry], threads: int, sec
 
 
 def _enough(entries: Sequence[Entry], count: int) -> list[Entry]:
-    """``count`` entries, going round."""
+    """``count`` entries, repeated as often as needed."""
     return [entries[i % len(entries)] for i in range(count)]
 
 

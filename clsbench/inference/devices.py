@@ -30,7 +30,7 @@ LIBRARIES = {CUDA: "libonnxruntime_providers_cuda.so", TENSORRT: "libonnxruntime
 #: What the TensorRT provider links; the pip package does not put it on the loader's path.
 TENSORRT_LIBRARIES = ("libnvinfer.so.10", "libnvinfer_plugin.so.10", "libnvonnxparser.so.10")
 
-#: Operators that are the network's work. Shape arithmetic on the CPU is as it should be.
+#: Operators that are the network's work. Shape arithmetic belongs on the CPU.
 COMPUTE = re.compile(r"Conv|Gemm|MatMul|Pool|Attention|Normalization|Softmax|Resize|Relu|Gelu|Sigmoid|Clip")
 
 

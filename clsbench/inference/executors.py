@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from clsbench.images.entries import Entry
-from clsbench.inference.backend import Plan
+from clsbench.inference.backend import Plan, allocate
+from clsbench.inference.batch import Batch, predictions
 from clsbench.inference.job import Execution, Executor, JobSpec, opened
 from clsbench.inference.pipeline import Pipeline
-from clsbench.inference.serial import Serial
+from clsbench.inference.timing import StageClock, Timing
 from clsbench.machine import available_cores
 from clsbench.predictions.block import Predictions
 
@@ -25,8 +27,8 @@ class ThreadsExecutor(Executor):
         self.execution = None
         with opened(spec) as (loader, backend):
             size = spec.batch_size or backend.batch_size
-            source = getattr(backend, "plan_source", "backend")
-            begun = self.execution = Execution(backend.device, Plan(backend.streams, backend.threads, size, source))
+            plan = Plan(backend.streams, backend.threads, size, getattr(backend, "plan_source", "backend"))
+            begun = self.execution = Execution(backend.device, plan)
             pipeline = Pipeline(
                 loader,
                 backend,
@@ -50,6 +52,24 @@ class SerialExecutor(Executor):
         self.execution = None
         with opened(spec) as (loader, backend):
             begun = self.execution = Execution(backend.device, Plan(1, backend.threads, 1, "serial"))
-            serial = Serial(loader, backend, classes=len(spec.card.classes), temperature=spec.card.temperature)
-            yield from serial.run(entries)
-            self.execution = replace(begun, timing=serial.timing)
+            clock, started, started_busy, first = StageClock(), time.perf_counter(), time.process_time(), 0.0
+            batch = Batch(allocate(backend, (1, *spec.card.transform.size, 3), 1)[0])
+            for number, entry in enumerate(entries):
+                batch.fill((entry,), number)
+                batch.load(0, loader, clock)
+                batch.run(backend, len(spec.card.classes), clock)
+                first = first or time.perf_counter() - started
+                found = predictions((batch,), spec.card.temperature or 1.0, clock)
+                mark = clock.mark()
+                yield found
+                clock.lap("write", mark)
+            timing = Timing(
+                time.perf_counter() - started, len(entries), clock, first, min(1, len(entries)),
+                workers=1,
+                cores=available_cores(),
+                shares_cores=backend.shares_cores,
+                model_threads=backend.threads,
+                device_seconds=clock.wall["inference"],
+                process_seconds=time.process_time() - started_busy,
+            )  # fmt: skip
+            self.execution = replace(begun, timing=timing)

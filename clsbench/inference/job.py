@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Protocol
 
 from clsbench.card import ModelCard
-from clsbench.errors import PluginError
 from clsbench.guard import Guarded, Opener
 from clsbench.images.entries import Entry
 from clsbench.images.loader import ImageLoader
@@ -99,23 +98,17 @@ def _checked(
     executor: Guarded, spec: JobSpec, entries: Sequence[Entry], blocks: Iterator[Predictions]
 ) -> Iterator[Predictions]:
     done, classes = 0, len(spec.card.classes)
-
-    def wrong(what: str, got: object, expected: object) -> PluginError:
-        return executor.fault(what, got=got, expected=expected)
-
     for block in blocks:
         if not isinstance(block, Predictions):
-            raise wrong("yielded something other than predictions", repr(block), "clsbench.Predictions")
+            raise executor.fault("yielded something other than predictions", repr(block), "clsbench.Predictions")
         names = [entry.name for entry in entries[done : done + len(block.names)]]
         if block.names != names:
-            pairs = zip(block.names, [*names, *[None] * len(block.names)], strict=False)
-            got, expected = next(pair for pair in pairs if pair[0] != pair[1])
-            raise wrong("yielded another row than the next one", got, expected or "no further row")
+            raise executor.fault("yielded other rows than the next ones", block.names, names or "no further row")
         if block.logits.shape != (len(names), classes):
-            raise wrong("yielded logits of another shape", block.logits.shape, (len(names), classes))
+            raise executor.fault("yielded logits of another shape", block.logits.shape, (len(names), classes))
         done += len(names)
         yield block
     if done != len(entries):
-        raise wrong("left images out", f"{done} rows", f"{len(entries)} rows")
+        raise executor.fault("left images out", f"{done} rows", f"{len(entries)} rows")
     if not isinstance(executor.execution, Execution):
-        raise wrong("does not say on what it ran", repr(executor.execution), "clsbench.Execution")
+        raise executor.fault("does not say on what it ran", repr(executor.execution), "clsbench.Execution")

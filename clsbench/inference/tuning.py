@@ -208,7 +208,7 @@ def _read_json(store: Path) -> dict[str, Any]:
 
 
 def _remember(store: Path, key: str, plan: Plan, mode: str) -> None:
-    """Keep a choice; a cache that cannot be written is no reason to fail."""
+    """Keep a choice; a cache that cannot be written is not an error."""
     try:
         store.parent.mkdir(parents=True, exist_ok=True)
         write_json(store, {**_read_json(store), key: {**asdict(plan), "mode": mode}})

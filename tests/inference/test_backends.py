@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from clsbench.card import METADATA_KEY, ModelCard
 from clsbench.errors import DeviceError, ModelError, OptionError
 from clsbench.model_file import read_card
-from clsbench.testing import check_backend, installed, pictures_for
+from clsbench.testing import check_backend, images_for, installed
 from clsbench.transform import ImageTransform
 
 BACKENDS = ("onnxruntime", "onnx-reference")
@@ -62,7 +62,7 @@ def model(tmp_path):
 
 @pytest.mark.parametrize(("tested", "oracle"), [BACKENDS, BACKENDS[::-1]])
 def test_the_backends_agree_with_each_other(model, tested, oracle):
-    reference = installed("backend", oracle).build(model, "cpu")(pictures_for(CARD, 5))
+    reference = installed("backend", oracle).build(model, "cpu")(images_for(CARD, 5))
     assert reference.std(axis=0).min() > 1e-3
     check_backend(installed("backend", tested), model, reference)
 

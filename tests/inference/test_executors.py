@@ -356,11 +356,11 @@ def test_a_job_survives_pickling(spec):
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("yield from list(blocks)[1:]", "yielded another row than the next one"),
+        ("yield from list(blocks)[1:]", "yielded other rows than the next ones"),
         ("yield from list(blocks)[:-1]", "left images out"),
-        ("yield from list(blocks)[::-1]", "yielded another row"),
+        ("yield from list(blocks)[::-1]", "yielded other rows"),
         ("yield next(blocks).names", "yielded something other than predictions"),
-        ("yield from blocks; yield from SerialExecutor().run(spec, entries[:1])", "yielded another row"),
+        ("yield from blocks; yield from SerialExecutor().run(spec, entries[:1])", "yielded other rows"),
         ("yield from blocks; raise SystemExit(0)", "acme/odd failed"),
         ("yield from blocks; self.execution = None", "does not say on what it ran"),
         ("yield replace(next(blocks), logits=np.zeros((1, 2), np.float32))", "yielded logits of another shape"),
