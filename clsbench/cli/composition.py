@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,7 +103,7 @@ def build_dataset(
     fitting = "digits" if root is None else "csv" if root.suffix.lower() == ".csv" else "folder"
     found = registry().resolve("dataset", name or fitting)
     own, typed = option_types(found.component.build), given.get("data", {})
-    of_split = {key for key in typed if key in option_types(SplitSpec) and key not in own}
+    of_split = {key for key in typed if key not in own and get_close_matches(key, option_types(SplitSpec), 1)}
     _, options = resolve("dataset", found.qualified, {"data": {k: v for k, v in typed.items() if k not in of_split}},
                          prefix="data")  # fmt: skip
     split_texts = {key: typed[key] for key in of_split}
