@@ -37,32 +37,27 @@ class SplitRecord:
         return {"val": list(self.val), "test": list(self.test)} | ({} if self.train_count is None else {"train": train})
 
     @classmethod
-    def from_json(cls, values: object, where: object = None) -> SplitRecord:
+    def from_json(cls, values: Any, where: object = None) -> SplitRecord:
         """The inverse of :meth:`to_json`; ``test`` and ``train`` may be absent.
 
         Raises:
             DataError: if it cannot be read.
         """
-
-        def damaged(got: object, expected: str) -> DataError:
-            return DataError("the recorded splits cannot be read", where=where, got=got, expected=expected)
-
-        if not isinstance(values, Mapping):
-            raise damaged(f"{values!r:.60}", "an object")
-        held_out = {"val": values.get("val"), "test": values.get("test", [])}
-        for split, names in held_out.items():
-            if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
-                raise damaged(f"{split}: {names!r:.60}", "a list of names")
-        train = values.get("train")
-        if train is None:
-            train = {"count": None}
-        elif not (isinstance(train, Mapping) and isinstance(train.get("count"), int)):
-            raise damaged(f"train: {train!r:.60}", "an object with a count")
-        return cls(
-            **{split: tuple(names or ()) for split, names in held_out.items()},
-            train_count=train["count"],
-            train_sha256=train.get("sha256"),
-        )
+        values = values if isinstance(values, Mapping) else {}
+        held_out, train = [values.get("val"), values.get("test", [])], values.get("train", {})
+        if (
+            not all(isinstance(names, list) and all(isinstance(name, str) for name in names) for names in held_out)
+            or not isinstance(train, Mapping)
+            or not isinstance(train.get("count"), int | None)
+        ):
+            raise DataError(
+                "the recorded splits cannot be read",
+                where=where,
+                got=f"{values!r:.80}",
+                expected="lists of names, val and perhaps test, and the count and sha256 of train",
+            )
+        val, test = (tuple(names) for names in held_out)
+        return cls(val=val, test=test, train_count=train.get("count"), train_sha256=train.get("sha256"))
 
 
 def record_splits(dataset: Dataset) -> SplitRecord:

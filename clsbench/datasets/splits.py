@@ -72,11 +72,7 @@ class SplitSpec:
             )
 
     def check_given(self, given: Collection[str], *, where: object = None) -> None:
-        """Refuse a fraction for a split that the data gives; needs no data, so it can come before a download.
-
-        Args:
-            given: Names of the splits.
-            where: The data, for messages.
+        """Refuse a fraction for a split that the data ``where`` gives; possible before a download.
 
         Raises:
             OptionError: naming the option.
@@ -92,9 +88,8 @@ class SplitSpec:
 
     def to_json(self) -> dict[str, Any]:
         """The seed and what is not None, for JSON."""
-        return {"seed": self.seed} | {
-            name: value for name, value in dataclasses.asdict(self).items() if value is not None and name != "seed"
-        }
+        others = {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
+        return {"seed": self.seed, **others}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> SplitSpec:

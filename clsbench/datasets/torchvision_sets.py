@@ -123,19 +123,17 @@ def build(name: str, root: Path | None = None, *, download: bool = True) -> Data
 
 
 def _official_splits(name: str, root: Path, *, download: bool) -> tuple[tuple[str, ...], dict[str, list[Sample]]]:
-    known = SETS[name]
-    opened: dict[str, Any] = {}
+    known, classes = SETS[name], ()
+    given: dict[str, list[Sample]] = {}
     for split, arguments in known.splits.items():
         # The first split downloads all of them; checking 170 MB again would cost a second.
-        opened[split] = _open(name, known, root, arguments, download=download and not opened)
-    classes = tuple(opened["train"].classes)
-    given: dict[str, list[Sample]] = {}
-    for split, theirs in opened.items():
+        theirs = _open(name, known, root, arguments, download=download and not given)
+        classes = classes or tuple(theirs.classes)
         if tuple(theirs.classes) != classes:
             raise DataError(
                 f"the splits of {name} have different classes",
                 where=root,
-                got=f"{len(theirs.classes)} in {split}, {len(classes)} in train",
+                got=f"{len(theirs.classes)} in {split}, {len(classes)} in {next(iter(given))}",
                 hint=f"the files are incomplete; remove them and download again: {known.files}",
             )
         given[split] = _samples(theirs, split, root)

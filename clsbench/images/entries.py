@@ -1,7 +1,4 @@
-"""Entries: images by name, read only when their content is needed.
-
-Sources and datasets hand out entries; :class:`~clsbench.images.loader.ImageLoader` opens them.
-"""
+"""Entries: images by name. Sources and datasets hand them out, the loader opens them."""
 
 from __future__ import annotations
 
@@ -55,10 +52,8 @@ class FileEntry:
         try:
             with open(self.path, "rb") as file:
                 return file.read()
-        except OSError as error:
-            raise DataError(f"the file cannot be read: {error.strerror or error}") from None
-        except ValueError as error:  # a NUL in the path
-            raise DataError(f"the file cannot be read: {error}") from None
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+            raise DataError(f"the file cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,7 +201,7 @@ def test_a_label_given_twice_alike_is_no_error(infer, tmp_path):
 
 def test_images_without_a_label_in_the_file_are_counted(infer, tmp_path):
     (tmp_path / "labels.csv").write_text("path,label\nred/0.png,red\n")
-    infer(0, ["5 images have no label"], "--labels", "labels.csv")
+    infer(0, ["5 images without a label"], "--labels", "labels.csv")
 
 
 PLUGIN = """

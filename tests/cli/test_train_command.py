@@ -179,7 +179,7 @@ TROUBLE = {
     "an unreadable image in test": ("unreadable", "test/red/bad.jpg"),
     "two labels": ("contradictions", "train/blue/copy.png (blue) = train/red/0.png (red)"),
     "a tiny class": ("tiny-class", "red (2)"),
-    "a class without validation": ("empty-class", "no image in val: red"),
+    "a class without validation": ("empty-class", "without an image in val: red"),
 }
 
 
@@ -269,7 +269,7 @@ def test_pictures_that_were_added_later_leave_the_split_alone(trained, cli, phot
         counts = read("counts.json")["counts"].values()
         sums = {split: sum(count[split] for count in counts) for split in ("train", "val", "test")}
         assert sums == {**facts["counts"], "train": facts["counts"]["train"] + 9}
-        assert "9 are new" in done.stderr
+        assert "9 new" in done.stderr
         assert f"{facts['counts']['val']} val" in done.stderr
         notes = [line for line in done.stderr.splitlines() if line.startswith(("validation:", "test:"))]
         assert not notes, "the split of another day is described"
@@ -291,12 +291,12 @@ def test_validation_pictures_that_are_gone_are_counted_and_without_any_it_is_an_
     (photos / first).unlink()
     done = cli("datasets", "--run", "mine")
     assert done.code == 0
-    assert f"1 of the run's 3 val images are gone, such as {first}" in done.stderr
+    assert f"1 of the run's 3 val images no longer exist, such as {first}" in done.stderr
     for name in others:
         (photos / name).unlink()
     done = cli("datasets", "--run", "mine")
     assert done.code == 1
-    assert "none of the run's validation images is there" in done.stderr
+    assert "none of the run's validation images exists" in done.stderr
     assert cli("export", "mine").code == 1
 
 

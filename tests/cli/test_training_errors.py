@@ -62,7 +62,7 @@ def test_a_pattern_that_gives_one_class_is_not_enough(refused, paint):
 
 @pytest.mark.parametrize(
     ("pattern", "words"),
-    [("([a-z", ["no regular expression", "([a-z"]), ("[a-z]+", ["no group", "parentheses"])],
+    [("([a-z", ["not a regular expression", "([a-z"]), ("[a-z]+", ["no group", "parentheses"])],
 )
 def test_a_pattern_that_cannot_be_used_is_wrong_usage(refused, paint, pattern, words):
     refused(
@@ -201,7 +201,12 @@ def offline(monkeypatch):
 
 
 def test_a_download_without_a_network_says_what_to_bring(refused, offline, tmp_path):
-    words = ["data set cifar10 cannot be had", "no network", "cifar-10-batches-py/", "clsbench datasets cifar10 FOLDER"]
+    words = [
+        "data set cifar10 cannot be downloaded",
+        "no network",
+        "cifar-10-batches-py/",
+        "clsbench datasets cifar10 FOLDER",
+    ]
     refused(1, words, "train", "--dataset", "cifar10")
     refused(1, words, "show", "--dataset", "cifar10")
     refused(1, words, "datasets", "cifar10", "cifar")

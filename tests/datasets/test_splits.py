@@ -240,3 +240,22 @@ def test_a_spec_survives_json(spec):
     assert values["seed"] == spec.seed
     assert None not in values.values()
     assert SplitSpec.from_json({**values, "attribute": "colour"}) == spec
+
+
+@pytest.mark.parametrize(
+    ("asked", "counts"),
+    [
+        (("--val-fraction", "0.5"), {"train": 10, "val": 10}),
+        (("--with", "data.val_fraction=0.5"), {"train": 10, "val": 10}),
+        (("--with", "data.test-fraction=0.2"), {"train": 12, "val": 4, "test": 4}),
+        (("--with", "data.folds=5", "--with", "data.fold=1"), {"train": 16, "val": 4}),
+    ],
+)
+def test_options_of_the_split_reach_it_from_the_command_line(cli, tmp_path, asked, counts):
+    for k in range(20):
+        (tmp_path / "photos" / "ab"[k % 2]).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "photos" / "ab"[k % 2] / f"{k}.png").write_bytes(b"not opened")
+    done = cli("datasets", "folder", "photos", *asked, "--json", "counts.json")
+    assert done.code == 0, done.stderr
+    found = json.loads((tmp_path / "counts.json").read_text())["counts"].values()
+    assert {name: sum(count[name] for count in found) for name in counts} == counts

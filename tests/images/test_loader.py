@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clsbench.errors import DataError
-from clsbench.images.entries import FileEntry, in_memory
+from clsbench.errors import DataError, PluginError
+from clsbench.images.entries import BytesEntry, FileEntry, PixelsEntry, in_memory
 from clsbench.images.formats import sniff
 from clsbench.images.loader import ImageLoader
 from clsbench.images.resize import FILTERS
@@ -175,3 +175,162 @@ def test_real_photos_are_pillows_but_for_two_levels(hymenoptera, interpolation):
         box = transform.geometry(*photo.size).box
         want = photo.resize((224, 224), FILTERS[interpolation], box)
         assert abs(loader(FileEntry(file.name, str(file))) - np.asarray(want, int)).max() <= 2
+
+
+class Returning:
+    """A decoder that returns what it is told."""
+
+    formats = frozenset({"png"})
+
+    def __init__(self, pixels):
+        self.pixels = pixels
+
+    def __call__(self, data):
+        return self.pixels
+
+
+@pytest.mark.parametrize(
+    ("wrong", "got"),
+    [
+        (np.zeros((4, 5, 4), np.uint8), r"uint8 \(4, 5, 4\)"),
+        (np.zeros((4, 5, 3), np.float32), r"float32 \(4, 5, 3\)"),
+        (np.zeros((4, 5, 3), np.int8), r"int8 \(4, 5, 3\)"),
+        (np.zeros((3, 4, 5), np.uint8), r"uint8 \(3, 4, 5\)"),
+        (np.zeros((4, 5), np.uint8), r"uint8 \(4, 5\)"),
+        (np.zeros((1, 4, 5, 3), np.uint8), r"uint8 \(1, 4, 5, 3\)"),
+        (np.zeros((0, 5, 3), np.uint8), r"uint8 \(0, 5, 3\)"),
+        (np.zeros((4, 0, 3), np.uint8), r"uint8 \(4, 0, 3\)"),
+        ([[[0, 0, 0]]], "list"),
+        (None, "NoneType"),
+    ],
+    ids=str,
+)
+def test_a_decoder_that_returns_no_pixels_ends_the_job_and_is_named(photo, wrong, got):
+    loader = ImageLoader(ImageTransform(size=(4, 4)), [Returning(wrong)])
+    for load in (loader, loader.pixels):
+        with pytest.raises(PluginError, match=rf"decoder Returning(.*\n)+  got: {got}\n.*uint8 .*\(H, W, 3\)"):
+            load(held(encoded(photo)))
+
+
+def test_an_entry_of_other_pixels_is_an_error_of_its_image(photo):
+    loader = ImageLoader(ImageTransform(size=(4, 4)))
+    for wrong in (photo.astype(np.float32), photo.transpose(2, 0, 1), photo[..., 0], photo[:0]):
+        with pytest.raises(DataError, match="not an image"):
+            loader(PixelsEntry("a.png", wrong))
+
+
+def test_pixels_that_are_not_contiguous_are_used_as_they_show(photo):
+    data, turned = encoded(photo), photo[::-1, ::-1]
+    loader = ImageLoader(ImageTransform(size=(120, 240)), [Returning(turned)])
+    assert loader.decode(data).flags.c_contiguous
+    np.testing.assert_array_equal(loader(held(data)), turned)
+    np.testing.assert_array_equal(ImageLoader(ImageTransform(size=(120, 240)))(held(turned)), turned)
+
+
+class Declaring(Fixed):
+    """Remembers the keyword arguments it was called with."""
+
+    def __init__(self, accepts):
+        super().__init__(7)
+        self.accepts, self.got = frozenset(accepts), None
+
+    def __call__(self, data, **features):
+        self.got = set(features)
+        return super().__call__(data)
+
+
+@pytest.mark.parametrize("fast_decode", [False, True])
+@pytest.mark.parametrize("accepts", [(), ("scratch",), ("shrink",), ("scratch", "shrink")])
+def test_a_decoder_is_given_what_it_accepts_where_its_pixels_are_used_up_at_once(photo, accepts, fast_decode):
+    decoder = Declaring(accepts)
+    loader = ImageLoader(ImageTransform(size=(4, 4)), [decoder], fast_decode=fast_decode)
+    loader(held(encoded(photo)))
+    assert decoder.got == set(accepts) - (set() if fast_decode else {"shrink"})
+    loader.pixels(held(encoded(photo)))
+    assert decoder.got == set()
+
+
+@pytest.mark.parametrize("defers", [False, True])
+def test_the_reason_of_a_decoder_that_defers_is_left_to_the_next(defers):
+    decoder = Fixed(DataError("only on Tuesdays"))
+    decoder.defers = defers
+    with pytest.raises(DataError, match=r"damaged|known format") as caught:
+        ImageLoader(ImageTransform(size=(4, 4)), [decoder])(held(b"\x89PNG\r\n\x1a\n"))
+    assert ("only on Tuesdays" in str(caught.value)) != defers
+
+
+def test_a_plugin_error_of_a_decoder_is_not_one_of_its_image(photo):
+    with pytest.raises(PluginError, match="broken"):
+        ImageLoader(ImageTransform(size=(4, 4)), [Fixed(PluginError("broken"))])(held(encoded(photo)))
+
+
+class Strange:
+    """An entry of a plugin's."""
+
+    name = "strange.png"
+
+    def __init__(self, content):
+        self.content = content
+
+    def read(self):
+        if isinstance(self.content, Exception):
+            raise self.content
+        return self.content
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(OSError("no route to host"), "OSError: no route"), (DataError("encrypted"), "encrypted"), ("text", "got: str")],
+)
+def test_what_an_entry_does_wrong_is_an_error_of_its_image(content, message):
+    with pytest.raises(DataError, match=message):
+        ImageLoader(ImageTransform(size=(4, 4)))(Strange(content))
+
+
+class Ticking:
+    """A clock that ticks when it is asked, and writes down the stages."""
+
+    def __init__(self):
+        self.now, self.stages = 0.0, []
+
+    def mark(self):
+        self.now += 1
+        return self.now, self.now
+
+    def lap(self, stage, since):
+        assert since == (self.now, self.now), "each stage begins where the last one ended"
+        self.stages.append(stage)
+        return self.mark()
+
+
+def test_the_clock_hears_every_stage_once(photo):
+    loader, slot = ImageLoader(ImageTransform(size=(4, 4))), np.empty((4, 4, 3), np.uint8)
+    for content, stages in (
+        (encoded(photo), ["read", "decode", "resize", "copy"]),
+        (photo, ["read", "resize", "copy"]),
+    ):
+        clock = Ticking()
+        loader.load_into(held(content), slot, clock)
+        assert clock.stages == stages
+        np.testing.assert_array_equal(slot, loader(held(content)))
+
+
+@pytest.mark.parametrize("resize", ["crop", "squash", "letterbox"])
+@pytest.mark.parametrize(("form", "options"), [("PNG", {}), ("JPEG", {"quality": 90}), ("WEBP", {}), ("BMP", {})])
+def test_every_way_into_the_slot_is_pillows_decoding_and_resizing(photo, tmp_path, form, options, resize):
+    stream = io.BytesIO()
+    Image.fromarray(photo).save(stream, form, **options)
+    (tmp_path / "a").write_bytes(stream.getvalue())
+    with Image.open(stream) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    transform = ImageTransform(size=(30, 40), resize=resize, mean=(0.5, 0.5, 0.5))
+    geometry = transform.geometry(*pixels.shape[1::-1])
+    want = np.full((30, 40, 3), 128, np.int64)
+    h, w = geometry.size
+    top, left = (30 - h) // 2, (40 - w) // 2
+    want[top : top + h, left : left + w] = Image.fromarray(pixels).resize((w, h), FILTERS["bilinear"], geometry.box)
+    loader = ImageLoader(transform)
+    for entry in (FileEntry("a", str(tmp_path / "a")), BytesEntry("a", stream.getvalue()), PixelsEntry("a", pixels)):
+        slot = np.zeros((30, 40, 3), np.uint8)
+        loader.load_into(entry, slot)
+        assert abs(slot - want).max() <= RESIZE_BOUND

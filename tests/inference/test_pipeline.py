@@ -206,6 +206,17 @@ def test_an_unexpected_exception_costs_one_picture_only():
     assert errors == [("5.png", None, "MemoryError: too large")]
 
 
+def test_a_decoder_that_returns_no_pixels_ends_the_job():
+    class Grey:
+        formats = frozenset({"unknown"})
+
+        def __call__(self, data):
+            return np.zeros((2, 2), np.uint8)
+
+    loader = ImageLoader(ImageTransform(size=(2, 2)), [Grey()])
+    assert "decoder Grey" in str(run(loader, Means(), 10, lambda predictions: None))
+
+
 def test_logits_that_are_not_finite_are_an_error_of_their_row():
     class Overflowing(Means):
         def __call__(self, images):

@@ -65,7 +65,7 @@ def test_run_json_is_enough_to_repeat_the_run(run, configured, pictures, colours
     facts = of_file(result.run.path / "run.json")
     assert TrainConfig(**facts["training"]) == config
     assert facts["classes"] == ["red", "green", "blue"]
-    assert facts["splits"] == record_splits(dataset)
+    assert facts["splits"] == record_splits(dataset).to_json()
     assert facts["splits"]["val"] == [f"val/{k}.png" for k in range(9)]
     assert facts["counts"] == {"train": 24, "val": 9, "test": 6}
     assert facts["transform"] == result.classifier.transform.to_json()
