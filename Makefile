@@ -1,5 +1,5 @@
 # make demo   the whole path on the embedded digits
-# make test   lint, types, layers and tests
+# make test   lint, types, layers and tests, with coverage
 # Both make .venv first. Override the interpreter with PYTHON=python3.12.
 
 PYTHON ?= python3
@@ -20,7 +20,7 @@ check: .venv/installed
 	$(BIN)/lint-imports
 
 pytest: .venv/installed
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist worksteal --cov --cov-report term:skip-covered
 
 setup: .venv/installed
 
@@ -32,4 +32,4 @@ setup: .venv/installed
 	touch $@
 
 clean:
-	rm -rf .venv clsbench-demo
+	rm -rf .venv .coverage clsbench-demo

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +19,12 @@ from PIL import Image
 ROOT = Path(__file__).parent.parent
 
 COLOURS = {"blue": (20, 30, 230), "green": (25, 210, 40), "red": (220, 30, 25)}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Under ``-n`` the cores are shared: a thread of torch that spins while it waits takes them from other tests."""
+    if hasattr(config, "workerinput"):
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 @dataclass(frozen=True)
