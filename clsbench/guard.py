@@ -185,6 +185,11 @@ class Guarded:
                 getattr(iterator, "close", lambda: None)()
 
 
+def name_of(thing: object) -> str:
+    """What to call a component's object in messages: a plugin's component, or the class of a built-in one."""
+    return thing._name if isinstance(thing, Guarded) else type(thing).__name__
+
+
 def fault(thing: object, what: str, got: object, expected: object, otherwise: type[ClsbenchError]) -> ClsbenchError:
     """The error for something wrong that ``thing`` gave: a PluginError for a plugin's, else ``otherwise``.
 
@@ -196,4 +201,4 @@ def fault(thing: object, what: str, got: object, expected: object, otherwise: ty
     """
     if isinstance(thing, Guarded):
         return thing.fault(what, got, expected)
-    return otherwise(f"{type(thing).__name__} {what}", got=got, expected=expected)
+    return otherwise(f"{name_of(thing)} {what}", got=got, expected=expected)

@@ -23,13 +23,13 @@ def shortened(text: str, width: int) -> str:
     return text if len(text) <= width else f"…{text[1 - width :]}"
 
 
-def counted(count: int, noun: str) -> str:
+def counted(number: int, noun: str, plural: str | None = None) -> str:
     """A number and its noun, in the singular for one.
 
-    >>> counted(1, "image"), counted(2, "image"), counted(2, "class")
-    ('1 image', '2 images', '2 classes')
+    >>> counted(1, "image"), counted(2000, "image"), counted(2, "class"), counted(2, "batch", "batches")
+    ('1 image', '2,000 images', '2 classes', '2 batches')
     """
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}{'es' if noun.endswith(('s', 'x', 'ch')) else 's'}"
+    return f"{number:,} {noun if number == 1 else plural or noun + ('es' if noun.endswith('s') else 's')}"
 
 
 def some(names: Sequence[str], limit: int = 5) -> str:
@@ -40,12 +40,3 @@ def some(names: Sequence[str], limit: int = 5) -> str:
     """
     shown = ", ".join(names[:limit])
     return shown if len(names) <= limit else f"{shown}, … ({len(names)} in all)"
-
-
-def things(number: int, singular: str, plural: str | None = None) -> str:
-    """A number and its noun.
-
-    >>> things(1, "image"), things(2000, "image"), things(2, "class", "classes")
-    ('1 image', '2,000 images', '2 classes')
-    """
-    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 from clsbench.errors import OptionError
@@ -64,19 +65,22 @@ class Chosen:
         return self.resolved.opener(**self.options)
 
 
-def choose(wanted: Mapping[str, Iterable[str]], options: Options = ()) -> dict[str, list[Chosen]]:
+def choose(
+    wanted: Mapping[str, Iterable[str]], options: Options = (), *, uses: Mapping[str, type[Use]] = MappingProxyType({})
+) -> dict[str, list[Chosen]]:
     """Resolve names, and give each component its options.
 
     Args:
         wanted: Kind -> names of the components that the task uses.
         options: Of all of them together.
+        uses: Kind -> what says which options its components take, where these are more than their own.
 
     Raises:
         OptionError: for an unknown name, or an option that no component takes.
         PluginError: for an ambiguous or broken plugin.
     """
     found = [(kind, registry().resolve(kind, name)) for kind, names in wanted.items() for name in names]
-    given = assign(option_texts(options), [Use(kind, resolved) for kind, resolved in found])
+    given = assign(option_texts(options), [uses.get(kind, Use)(kind, resolved) for kind, resolved in found])
     chosen: dict[str, list[Chosen]] = {kind: [] for kind in wanted}
     for (kind, resolved), own in zip(found, given, strict=True):
         chosen[kind].append(Chosen(resolved, own))

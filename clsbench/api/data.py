@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from clsbench.api.components import Chosen, registry
+from clsbench.api.components import Chosen, Options, choose, registry
 from clsbench.api.observer import Observer
 from clsbench.errors import OptionError
+from clsbench.options import Use, option_types
 
 if TYPE_CHECKING:
     from clsbench.datasets.dataset import Dataset
@@ -29,6 +31,43 @@ def dataset_for(data: Path | None) -> str:
     return "csv" if data.suffix.lower() == ".csv" else "folder"
 
 
+class DatasetUse(Use):
+    """A dataset takes the options of the split too: ``data.val_fraction=0.1``."""
+
+    def known(self) -> dict[str, tuple[Any, Any]]:
+        """Those of the component, and those of :class:`SplitSpec` that are not its own."""
+        from clsbench.datasets.splits import SplitSpec
+
+        return {**option_types(SplitSpec), **super().known()}
+
+
+def choose_dataset(
+    dataset: str | None, data: Path | None, options: Options, also: Mapping[str, Iterable[str]], **split: float | None
+) -> tuple[Chosen, SplitSpec, dict[str, list[Chosen]]]:
+    """A dataset component, how to split its data, and further components.
+
+    Args:
+        dataset: The component; None for the one that fits ``data``.
+        data: Where the images are.
+        options: Of all components together.
+        also: Kind -> names of the further components.
+        split: Fields of :class:`SplitSpec` by their own flags; None where nothing was asked for.
+
+    Raises:
+        OptionError: for unknown names or options.
+    """
+    from clsbench.datasets.splits import SplitSpec
+
+    picked = choose({**also, "dataset": [dataset or dataset_for(data)]}, options, uses={"dataset": DatasetUse})
+    (chosen,) = picked.pop("dataset")
+    own = option_types(chosen.resolved.component.build)
+    given = {name: value for name, value in split.items() if value is not None}
+    given |= {name: value for name, value in chosen.options.items() if name not in own}  # type: ignore[misc]
+    # Absolute paths, so that run.json means the same files from everywhere.
+    kept = {k: v.resolve() if isinstance(v, Path) else v for k, v in chosen.options.items() if k in own}
+    return dataclasses.replace(chosen, options=kept), SplitSpec(**given), picked  # type: ignore[arg-type]
+
+
 def open_dataset(chosen: Chosen, data: Path | None, spec: SplitSpec) -> Dataset:
     """Build a dataset and split it.
 
@@ -45,12 +84,6 @@ def open_dataset(chosen: Chosen, data: Path | None, spec: SplitSpec) -> Dataset:
 
     spec.check_given(chosen.resolved.component.gives, where=data or chosen.name)
     return split(chosen.build(data), spec)
-
-
-def portable(chosen: Chosen) -> Chosen:
-    """With absolute paths in its options, so that run.json means the same files from everywhere."""
-    options = {k: v.resolve() if isinstance(v, Path) else v for k, v in chosen.options.items()}
-    return dataclasses.replace(chosen, options=options)
 
 
 def reopen_dataset(run: Run) -> tuple[Dataset, RunRecord]:

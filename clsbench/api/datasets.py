@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clsbench.api.components import Options, choose
-from clsbench.api.data import dataset_for, open_dataset, refuse_beside_run, reopen_dataset
+from clsbench.api.components import Options
+from clsbench.api.data import choose_dataset, dataset_for, open_dataset, refuse_beside_run, reopen_dataset
 from clsbench.api.observer import Observer
 
 if TYPE_CHECKING:
@@ -69,7 +69,6 @@ def describe_dataset(
         OptionError: if options contradict each other.
         DataError: if the images are not as required, or the folder is not empty.
     """
-    from clsbench.datasets.splits import SplitSpec
     from clsbench.datasets.write import write_class_folders
     from clsbench.runs import find
 
@@ -80,8 +79,8 @@ def describe_dataset(
         dataset, _ = reopen_dataset(find(run))
     else:
         root = Path(data) if data is not None else None
-        (chosen,) = choose({"dataset": [name or dataset_for(root)]}, options)["dataset"]
-        dataset = open_dataset(chosen, root, SplitSpec(**splits, seed=seed))  # type: ignore[arg-type]
+        chosen, spec, _ = choose_dataset(name, root, options, {}, **splits, seed=seed)
+        dataset = open_dataset(chosen, root, spec)
     for note in dataset.notes:
         observer.note(note)
     written = write_class_folders(dataset, split, Path(write)) if write else None

@@ -204,8 +204,8 @@ def _consume(
         blocks = stack.enter_context(closing(run_job(executor, spec, source.entries)))
         for block in blocks:
             if opened is None:
-                if executor.execution is not None:
-                    observer.running(executor.execution)
+                if executor.execution is not None and (reason := executor.execution.device.reason):
+                    observer.note(f"running on the CPU: {reason}")
                 opened = [stack.enter_context(make()) for make in sinks]
             block = block.labelled(labels[tally.total : tally.total + len(block.names)])
             for sink in opened:

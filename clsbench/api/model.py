@@ -18,8 +18,10 @@ from clsbench.errors import DataError
 from clsbench.images.entries import BytesEntry, Entry, FileEntry, PixelsEntry
 from clsbench.images.loader import ImageLoader
 from clsbench.images.sources.folder import FolderSource
-from clsbench.inference.backend import Backend, check_backend, classify
+from clsbench.inference.backend import Backend, allocate, check_backend
+from clsbench.inference.batch import Batch, predictions
 from clsbench.inference.pipeline import Pipeline
+from clsbench.inference.timing import StageClock
 from clsbench.machine import available_cores
 from clsbench.model_file import read_card
 from clsbench.predictions.block import Predictions
@@ -162,16 +164,12 @@ class Model:
         raise _not_an_image(image)
 
     def _single(self, entry: Entry, topk: int) -> Prediction:
-        batch = self._backend.allocate((1, *self.transform.size, 3))
-        try:
-            self._loader.load_into(entry, batch[0])
-        except DataError as error:
-            logits = np.full((1, len(self.classes)), np.nan, np.float32)
-            return self._predictions(Predictions([entry.name], logits, [error.one_line()]), topk)[0]
-        logits = classify(self._backend, batch, len(self.classes))
-        return self._predictions(
-            Predictions([entry.name], logits, [None], temperature=self.card.temperature or 1.0), topk
-        )[0]
+        (memory,) = allocate(self._backend, (1, *self.transform.size, 3), 1)
+        batch, clock = Batch(memory), StageClock()
+        batch.fill((entry,), 0)
+        batch.load(0, self._loader, clock)
+        batch.run(self._backend, len(self.classes), clock)
+        return self._predictions(predictions((batch,), self.card.temperature or 1.0, clock), topk)[0]
 
     def _stream(self, entries: Iterable[Entry], topk: int) -> Iterator[Prediction]:
         whole = entries if isinstance(entries, Sequence) else None

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from clsbench.datasets.data_check import DataCheck
-    from clsbench.inference.job import Execution
     from clsbench.training.loop import Epoch
 
 _log = logging.getLogger("clsbench")
@@ -43,6 +42,3 @@ class Observer:
 
     def epoch(self, result: Epoch) -> None:
         """Training: an epoch has ended."""
-
-    def running(self, execution: Execution) -> None:
-        """Inference: the model is open, on this device and with this plan."""

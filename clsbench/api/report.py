@@ -12,6 +12,7 @@ from clsbench.api.components import Options
 from clsbench.api.evaluate import Columns, judge, open_table
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import check_output
+from clsbench.text import counted
 
 if TYPE_CHECKING:
     from clsbench.evaluation.judging import Evaluation
@@ -94,7 +95,7 @@ def _thumbnails(root: Path, names: Iterable[str], observer: Observer) -> dict[st
         except ClsbenchError:
             missing.append(name)
     if missing:
-        observer.warn(f"{len(missing)} images cannot be shown, such as {root / missing[0]}")
+        observer.warn(f"{counted(len(missing), 'image')} cannot be shown, such as {root / missing[0]}")
     return made
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from clsbench.api.components import Options, choose
-from clsbench.api.data import dataset_for, open_dataset, refuse_beside_run, reopen_dataset
+from clsbench.api.components import Options
+from clsbench.api.data import choose_dataset, open_dataset, refuse_beside_run, reopen_dataset
 from clsbench.api.datasets import count_classes
 from clsbench.api.observer import Observer
 
@@ -91,7 +91,6 @@ def show(
         OptionError: if options contradict each other.
         DataError: if there are no such images.
     """
-    from clsbench.datasets.splits import SplitSpec
     from clsbench.images.grid import check_png, save_grid
     from clsbench.runs import find
     from clsbench.transform import ImageTransform
@@ -106,8 +105,8 @@ def show(
         policy = cast("Policy", record.training.get("augment", "none"))
     else:
         root = Path(data) if data is not None else None
-        (chosen,) = choose({"dataset": [dataset or dataset_for(root)]}, options)["dataset"]
-        images = open_dataset(chosen, root, SplitSpec(**splits, seed=seed))  # type: ignore[arg-type]
+        chosen, spec, _ = choose_dataset(dataset, root, options, {}, **splits, seed=seed)
+        images = open_dataset(chosen, root, spec)
         transform, policy = ImageTransform(size=(size, size), crop_fraction=0.875), augment
         name = chosen.resolved.component.name
     for note in images.notes:

@@ -7,8 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from clsbench.api.components import Chosen, Options, choose
-from clsbench.api.data import dataset_for, note_dataset, open_dataset, portable
+from clsbench.api.components import Chosen, Options
+from clsbench.api.data import choose_dataset, note_dataset, open_dataset
 from clsbench.api.observer import Observer
 from clsbench.errors import ClsbenchError
 from clsbench.models.heads import parse_head
@@ -179,13 +179,10 @@ def _open(
     training: dict[str, object],
 ) -> _Inputs:
     """Turn names into objects, and tell what was found."""
-    from clsbench.datasets.splits import SplitSpec
-
     root = Path(data) if data is not None else None
-    spec = SplitSpec(**splits, seed=training.get("seed") or 0)  # type: ignore[arg-type]
-    picked = choose({"model": [model], "dataset": [dataset or dataset_for(root)]}, options)
+    splits["seed"] = training.get("seed")
+    source, spec, picked = choose_dataset(dataset, root, options, {"model": [model]}, **splits)
     network = picked["model"][0].asked(pretrained=pretrained, weights=Path(weights) if weights else None)
-    source = portable(picked["dataset"][0])
     images = open_dataset(source, root, spec)
     place = f" {data}" if data else ""
     note_dataset(images, f"{source.resolved.component.name}{place}", observer)

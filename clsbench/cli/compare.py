@@ -65,7 +65,7 @@ def _two(terminal: Terminal, result: ComparedFiles, found: Comparison) -> None:
             f"{_points(found.flips.difference)} points, 95 % interval {_points(found.low)} to {_points(found.high)}",
         ),
         ("exact McNemar", p_text(found.p_value)),
-        ("flips", f"{found.flips.gained} wrong to right, {found.flips.lost} right to wrong"),
+        ("flips", f"{found.flips.gained} gained, {found.flips.lost} lost"),
         ("agreement", f"{percent(found.agreement)}{kappa}"),
         (f"within {equal.margin:g} points", f"{'' if equal.equivalent else 'not '}shown, {p_text(equal.p_value)}"),
     ]
@@ -109,7 +109,7 @@ def _many(terminal: Terminal, result: ComparedFiles, found: Ranking) -> None:
 
 
 def _points(fraction: float) -> str:
-    return f"{100 * fraction:+.2f}"
+    return f"{round(100 * fraction, 2) + 0.0:+.2f}"
 
 
 def _per_second(speed: float | None) -> str:

@@ -17,7 +17,7 @@ def doctor(json: Json = None, quiet: Quiet = False) -> None:
     with terminal.observer() as observer:
         found = diagnose(observer=observer)
     rows = [(c.status, c.name, c.found, c.remedy or "") for c in found.checks]
-    terminal.print(table("Doctor", ("", "check", "found", "what to do"), rows, left=4), found.verdict)
+    terminal.print(table("Doctor", ("", "check", "found", "how to fix it"), rows, left=4), found.verdict)
     terminal.write_json(found.to_json())
     if found.faults:
         raise typer.Exit(1)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from clsbench.errors import ClsbenchError, DataError, PluginError
+from clsbench.guard import fault, name_of
 from clsbench.images.decoders import Decoder, PillowDecoder, Scratch, SimplejpegDecoder, orientation, upright
 from clsbench.images.entries import Content, Entry
 from clsbench.images.formats import FORMATS, sniff
@@ -160,11 +161,13 @@ class ImageLoader:
                 if not getattr(decoder, "defers", False):
                     reasons.append(error.one_line())
             except Exception as error:  # noqa: BLE001  a plugin's decoder must not end the job
-                reasons.append(f"{type(decoder).__name__}: {error}")
+                reasons.append(f"{name_of(decoder)}: {error}")
             else:
                 if not _are_pixels(pixels):
-                    what = f"decoder {type(decoder).__name__} returned something other than pixels"
-                    raise PluginError(what, got=_shape(pixels), expected=EXPECTED)
+                    raise fault(
+                        decoder, "returned something other than pixels", got=_shape(pixels), expected=EXPECTED,
+                        otherwise=PluginError,
+                    )  # fmt: skip
                 turn = orientation(data, form) if self.transform.exif else 1
                 return np.ascontiguousarray(pixels) if turn == 1 else upright(pixels, turn)
         raise DataError("; ".join(dict.fromkeys(reasons)) or "no decoder reads this image")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from clsbench.errors import ClsbenchError
 from clsbench.inference.devices import missing_for
 from clsbench.machine import available_cores, cpu_name
-from clsbench.registry import Plugin
+
+if TYPE_CHECKING:
+    from clsbench.registry import Plugin
 
 #: ``absent`` is not a fault: many machines have no GPU.
 Status = Literal["ok", "absent", "warning", "fault"]

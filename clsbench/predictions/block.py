@@ -41,7 +41,9 @@ class Predictions:
 
     def labelled(self, labels: NDArray[np.int64]) -> Predictions:
         """The same with labels: int64 (N,), -1 where unknown."""
-        return dataclasses.replace(self, labels=labels)
+        same = dataclasses.replace(self, labels=labels)
+        same.__dict__.update({name: vars(self)[name] for name in ("ok", "probabilities") if name in vars(self)})
+        return same
 
     @cached_property
     def ok(self) -> NDArray[np.bool_]:

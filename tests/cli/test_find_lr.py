@@ -79,7 +79,7 @@ def test_json_on_stdout_is_json_alone_and_quiet_is_quiet(cli, photos):
 def test_the_title_stands_on_one_line_in_80_columns(cli, photos, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     done = cli("find-lr", photos, *TINY)
-    assert "Learning rates for clsbench/simple-cnn (everything)" in done.stdout
+    assert "Learning rates for simple-cnn (everything)" in done.stdout
 
 
 @pytest.mark.parametrize(

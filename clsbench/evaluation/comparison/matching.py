@@ -12,7 +12,7 @@ from clsbench.errors import DataError
 from clsbench.evaluation.comparison.pairwise import Answers
 from clsbench.predictions.cells import Names
 from clsbench.predictions.table import PredictionTable
-from clsbench.text import some, things
+from clsbench.text import counted, some
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def match(tables: Sequence[tuple[str, PredictionTable]]) -> Matched:
             hint="give the labels with --labels FILE.csv (columns path,label)",
         )
     if judged.size < common.size:
-        notes.append(f"left out: {things(common.size - judged.size, 'image')} without a label")
+        notes.append(f"left out: {counted(common.size - judged.size, 'image')} without a label")
     kept = common[judged]
     answers = tuple(
         Answers(name, _mapped(table.predicted[row[kept]], to))
@@ -109,13 +109,13 @@ def _missing(
     absent = np.flatnonzero(rows < 0)
     if absent.size:
         examples = some([first.names[int(i)] for i in absent[:3]])
-        notes.append(f"left out: {things(absent.size, 'image')} of {first_name} not in {name}, such as {examples}")
+        notes.append(f"left out: {counted(absent.size, 'image')} of {first_name} not in {name}, such as {examples}")
     seen = np.zeros(len(table.names), bool)
     seen[rows[rows >= 0]] = True
     more = np.flatnonzero(~seen)
     if more.size:
         examples = some([table.names[int(i)] for i in more[:3]])
-        notes.append(f"left out: {things(more.size, 'image')} of {name} not in {first_name}, such as {examples}")
+        notes.append(f"left out: {counted(more.size, 'image')} of {name} not in {first_name}, such as {examples}")
     return notes
 
 
@@ -134,7 +134,7 @@ def _labels(
             at = int(disputed[0])
             classes = tables[0][1].classes
             raise DataError(
-                f"the files disagree about {things(disputed.size, 'label')}",
+                f"the files disagree about {counted(disputed.size, 'label')}",
                 where=tables[0][1].names[int(common[at])],
                 got=f"{classes[labels[at]]} in an earlier file, {classes[given[at]]} in {name}",
                 hint="give the labels of all with --labels FILE.csv",

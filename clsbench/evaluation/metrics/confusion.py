@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from clsbench.predictions.metric import FEW, REPORT, TERMINAL, Column, Shown, ShownMetric
 from clsbench.predictions.outcomes import Outcomes
 from clsbench.predictions.values import Proportion, Value
-from clsbench.text import things
+from clsbench.text import counted
 
 #: Up to so many classes the matrix is written in full.
 DENSE = 50
@@ -120,7 +120,7 @@ SHOWN = (
             Column("label", width=24), Column("taken for", width=24), Column("images"), Column("of its class", ".2%")
         ),
         heading=lambda found: (
-            f"Most confused ({things(found.found, 'pair')} of at least {things(found.min_count, 'image')})"
+            f"Most confused ({counted(found.found, 'pair')} of at least {counted(found.min_count, 'image')})"
         ),
     ),
 )  # fmt: skip

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from clsbench.predictions.metric import REPORT, TERMINAL, Column, Shown, ShownMetric
 from clsbench.predictions.outcomes import Outcomes
 from clsbench.predictions.values import Absent, Rows, Value, wilson
-from clsbench.text import things
+from clsbench.text import counted
 
 #: Confidences from which on an image counts as decided.
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
@@ -71,7 +71,7 @@ def coverage(outcomes: Outcomes) -> dict[str, Value]:
     """
     unknown = int(np.isnan(outcomes.confidence).sum())
     if unknown:
-        absent = Absent(f"the confidence is not known for {things(unknown, 'image')}")
+        absent = Absent(f"the confidence is not known for {counted(unknown, 'image')}")
         return {"coverage": absent, "coverage_for_accuracy": absent}
     order = np.argsort(-outcomes.confidence, kind="stable")
     falling = outcomes.confidence[order]

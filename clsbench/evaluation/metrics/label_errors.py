@@ -19,7 +19,7 @@ from clsbench.predictions.metric import FEW, NO_NAMES, NO_PROBABILITIES, TERMINA
 from clsbench.predictions.outcomes import Outcomes
 from clsbench.predictions.spill import parts
 from clsbench.predictions.values import Value
-from clsbench.text import things
+from clsbench.text import counted
 
 #: Differences of probabilities that count as none; cleanlab's.
 SLACK = 1e-6
@@ -117,6 +117,6 @@ SHOWN = (
             Column("probability", ".2%"),
         ),
         rows=lambda found: ((row.name, row.label, row.suggested, row.probability) for row in found.images[:FEW]),
-        heading=lambda found: f"Suspected label errors: {things(found.found, 'image')}, {found.share:.2%}",
+        heading=lambda found: f"Suspected label errors: {counted(found.found, 'image')}, {found.share:.2%}",
     ),
 )  # fmt: skip

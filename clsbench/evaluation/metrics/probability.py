@@ -12,7 +12,7 @@ from clsbench.predictions.metric import NO_PROBABILITIES, REPORT, TERMINAL, Show
 from clsbench.predictions.outcomes import Outcomes
 from clsbench.predictions.spill import parts
 from clsbench.predictions.values import Absent
-from clsbench.text import things
+from clsbench.text import counted
 
 
 def build(*, bins: int = 15) -> ShownMetric:
@@ -34,13 +34,13 @@ def probability(outcomes: Outcomes, *, bins: int = 15) -> dict[str, float | Abse
         :class:`clsbench.evaluation.metrics.calibration.Reliability`.
     """
     without_label, without = (int(np.isnan(c).sum()) for c in (outcomes.label_confidence, outcomes.confidence))
-    no_label = Absent(f"the probability of the true class is not known for {things(without_label, 'image')}")
+    no_label = Absent(f"the probability of the true class is not known for {counted(without_label, 'image')}")
     result: dict[str, float | Absent | Reliability] = {
         "log_loss": no_label if without_label else log_loss(outcomes),
         "brier": NO_PROBABILITIES if outcomes.probabilities is None else brier(outcomes),
     }
     if without:
-        absent = Absent(f"the confidence is not known for {things(without, 'image')}")
+        absent = Absent(f"the confidence is not known for {counted(without, 'image')}")
         return result | {"ece": absent, "reliability": absent}
     found = reliability(outcomes.confidence, outcomes.predicted == outcomes.labels, bins=bins)
     return result | {"ece": found.ece, "reliability": found}

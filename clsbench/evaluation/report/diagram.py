@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from clsbench.evaluation.metrics.calibration import Reliability, ReliabilityBin
 from clsbench.evaluation.report.formats import count, fixed
-from clsbench.text import things
+from clsbench.text import counted
 
 #: The plot's left, top and side; top and height of the curve below it; in SVG units.
 LEFT, TOP, SIDE, BARS, HEIGHT = 56.0, 10.0, 370.0, 452.0, 80.0
@@ -98,7 +98,7 @@ def _bin(row: ReliabilityBin, along: Callable[[float], float], total: int) -> Bi
     words = (
         f"confidence {fixed(row.start)} to {fixed(row.end)}, {fixed(row.confidence)} on average; "
         f"accuracy {fixed(row.accuracy)} ({fixed(row.low)} to {fixed(row.high)}); "
-        f"{things(row.count, 'image')} of {count(total)}"
+        f"{counted(row.count, 'image')} of {count(total)}"
     )
     return Bin(
         x=LEFT + along(row.confidence),

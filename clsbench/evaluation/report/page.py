@@ -32,7 +32,7 @@ from clsbench.evaluation.report.sentences import sentences
 from clsbench.evaluation.report.thumbnails import PAIRS, PER_PAIR, Thumbnails
 from clsbench.predictions.table import PredictionTable
 from clsbench.predictions.values import Absent, Proportion
-from clsbench.text import things
+from clsbench.text import counted
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -180,7 +180,7 @@ def _environment() -> Environment:
         formats.figure,
         formats.count,
         formats.name,
-        things,
+        counted,
     ):
         environment.filters[written.__name__] = written
     environment.tests["absent"] = lambda value: isinstance(value, Absent)

@@ -21,7 +21,7 @@ from clsbench.evaluation.report.diagram import first_confidence, remaining
 from clsbench.evaluation.report.formats import figure as written
 from clsbench.evaluation.report.formats import percent, shown
 from clsbench.predictions.values import Absent
-from clsbench.text import things
+from clsbench.text import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,7 +84,7 @@ def save_reliability(reliability: Reliability, file: Path) -> None:
         x, y = [row.confidence for row in rows], [row.accuracy for row in rows]
         above.errorbar(x, y, yerr=np.maximum(spans, 0), fmt="o", markersize=5, linewidth=1.5, color=RIGHT)
         above.set(ylabel="accuracy", xlim=(start, 1.01), ylim=(start, 1.01), aspect="equal")
-        title = f"reliability: ECE {written(reliability.ece)}, {things(reliability.total, 'image')}"
+        title = f"reliability: ECE {written(reliability.ece)}, {counted(reliability.total, 'image')}"
         above.set_title(title, fontsize=11)
         borders, shares = zip(*remaining(reliability, start), strict=True)
         left = [100 * share for share in shares]

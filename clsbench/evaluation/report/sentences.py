@@ -12,7 +12,7 @@ from clsbench.evaluation.metrics.label_errors import LabelErrors
 from clsbench.evaluation.metrics.per_class import PerClass
 from clsbench.evaluation.report.formats import count, fixed, name, percent
 from clsbench.predictions.values import Absent, Proportion
-from clsbench.text import things
+from clsbench.text import counted
 
 #: Intervals wider than this deserve a word.
 WIDE = 0.1
@@ -37,7 +37,7 @@ def _accuracy(evaluation: Evaluation) -> Iterator[str]:
         yield f"The accuracy is not known: {top1.reason}."
         return
     yield (
-        f"{count(top1.correct)} of {things(top1.total, 'image')} {_are(top1.correct)} classified correctly. On images "
+        f"{count(top1.correct)} of {counted(top1.total, 'image')} {_are(top1.correct)} classified correctly. On images "
         f"of this kind the accuracy lies between {percent(top1.low)} and {percent(top1.high)} (95 % interval)."
     )
     if top1.high - top1.low > WIDE:
@@ -48,11 +48,11 @@ def _left_out(evaluation: Evaluation) -> Iterator[str]:
     counts = evaluation.counts
     if counts.errors:
         yield (
-            f"{things(counts.errors, 'image')} could not be classified and {_are(counts.errors)} "
+            f"{counted(counts.errors, 'image')} could not be classified and {_are(counts.errors)} "
             "not counted in any number here."
         )
     if unlabelled := counts.total - counts.labelled:
-        yield f"{count(unlabelled)} of {things(counts.total, 'image')} {_have(unlabelled)} no label."
+        yield f"{count(unlabelled)} of {counted(counts.total, 'image')} {_have(unlabelled)} no label."
 
 
 def _weakest(evaluation: Evaluation) -> Iterator[str]:
@@ -63,10 +63,10 @@ def _weakest(evaluation: Evaluation) -> Iterator[str]:
     if weakest.f1 < 1:
         yield (
             f"The weakest class is “{name(weakest.name)}”, with F1 {fixed(weakest.f1)}: "
-            f"{percent(weakest.recall)} of its {things(weakest.support, 'image')} {_are(weakest.support)} found."
+            f"{percent(weakest.recall)} of its {counted(weakest.support, 'image')} {_are(weakest.support)} found."
         )
     if absent := len(found.classes) - len(found.present):
-        yield f"{count(absent)} of {things(len(found.classes), 'class', 'classes')} {_have(absent)} no labelled image."
+        yield f"{count(absent)} of {counted(len(found.classes), 'class', 'classes')} {_have(absent)} no labelled image."
 
 
 def _confused(evaluation: Evaluation) -> Iterator[str]:
@@ -75,7 +75,7 @@ def _confused(evaluation: Evaluation) -> Iterator[str]:
         pair = found.pairs[0]
         yield (
             f"The most frequent mistake: “{name(pair.label)}” taken for “{name(pair.predicted)}”, "
-            f"{things(pair.count, 'time')} ({percent(pair.share)} of its images)."
+            f"{counted(pair.count, 'time')} ({percent(pair.share)} of its images)."
         )
 
 
@@ -111,7 +111,7 @@ def _labels(evaluation: Evaluation) -> Iterator[str]:
     found = evaluation.find("label_errors", LabelErrors)
     if isinstance(found, LabelErrors) and found.found:
         share = percent(found.share)
-        yield f"{things(found.found, 'label')} ({share}) may be wrong and {_are(found.found)} worth checking."
+        yield f"{counted(found.found, 'label')} ({share}) may be wrong and {_are(found.found)} worth checking."
 
 
 def _are(number: int) -> str:

@@ -10,7 +10,7 @@ from sklearn.metrics import brier_score_loss, log_loss
 from clsbench.errors import OptionError
 from clsbench.evaluation.metrics import probability as module
 from clsbench.predictions.values import json_of
-from clsbench.text import things
+from clsbench.text import counted
 
 
 def probability(outcomes, **options):
@@ -101,7 +101,7 @@ def test_without_all_probabilities_only_brier_is_missing(bare):
 def test_unknown_confidences_are_a_reason(outcomes):
     unknown = np.full(len(outcomes.labels), np.nan)
     got = probability(replace(outcomes, confidence=unknown, label_confidence=unknown, probabilities=None))
-    assert all(things(len(unknown), "image") in got[name]["reason"] for name in ("log_loss", "ece", "reliability"))
+    assert all(counted(len(unknown), "image") in got[name]["reason"] for name in ("log_loss", "ece", "reliability"))
 
 
 def test_the_number_of_bins_is_an_option(outcomes):
