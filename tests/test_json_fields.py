@@ -61,7 +61,7 @@ def test_nested_values_are_built():
 def test_what_is_wrong_is_named_by_its_path(values, got, expected):
     with pytest.raises(ModelError, match="a thing cannot be read") as caught:
         read(**values)
-    assert caught.value.facts["got"].startswith(got)
+    assert str(caught.value.facts["got"]).startswith(got)
     assert (caught.value.facts["where"], caught.value.facts["expected"]) == ("thing.json", expected)
 
 

@@ -226,7 +226,7 @@ def test_a_field_of_another_type_is_a_model_error_that_names_file_and_field(root
     with pytest.raises(ModelError, match="a run cannot be read") as caught:
         run.read_record()
     assert caught.value.facts["where"] == run.record
-    assert caught.value.facts["got"].startswith(field.removesuffix(".size"))
+    assert str(caught.value.facts["got"]).startswith(field.removesuffix(".size"))
 
 
 def test_a_split_of_another_type_is_named():

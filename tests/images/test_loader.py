@@ -208,7 +208,7 @@ class Returning:
 def test_a_decoder_that_returns_no_pixels_ends_the_job_and_is_named(photo, wrong, got):
     loader = ImageLoader(ImageTransform(size=(4, 4)), [Returning(wrong)])
     for load in (loader, loader.pixels):
-        with pytest.raises(PluginError, match=rf"decoder Returning(.*\n)+  got: {got}\n.*uint8 .*\(H, W, 3\)"):
+        with pytest.raises(PluginError, match=rf"Returning(.*\n)+  got: {got}\n.*uint8 .*\(H, W, 3\)"):
             load(held(encoded(photo)))
 
 

@@ -214,7 +214,7 @@ def test_a_decoder_that_returns_no_pixels_ends_the_job():
             return np.zeros((2, 2), np.uint8)
 
     loader = ImageLoader(ImageTransform(size=(2, 2)), [Grey()])
-    assert "decoder Grey" in str(run(loader, Means(), 10, lambda predictions: None))
+    assert "Grey returned" in str(run(loader, Means(), 10, lambda predictions: None))
 
 
 def test_logits_that_are_not_finite_are_an_error_of_their_row():

@@ -15,7 +15,7 @@ from clsbench.errors import DataError, ModelError, OptionError
 from clsbench.images.entries import BytesEntry, PixelsEntry
 from clsbench.models.simple_cnn import build
 from clsbench.runs import RunData, RunModel
-from clsbench.training import lr_finder, training_run
+from clsbench.training import lr_finder, plots, training_run
 from clsbench.training.config import TrainConfig
 from clsbench.training.loop import Epoch
 from clsbench.training.recipes import configure
@@ -30,7 +30,7 @@ def an_empty_folder(tmp_path, monkeypatch):
 @pytest.fixture
 def run(pictures, observer, monkeypatch):
     """run(config, dataset): one training; its curves are drawn only where they are asked for."""
-    draw = training_run.save_plots
+    draw = plots.save_plots
 
     def run(config, dataset=None, *, build_model=None, curves=False, **options):
         monkeypatch.setattr(training_run, "save_plots", draw if curves else lambda *arguments, **named: None)

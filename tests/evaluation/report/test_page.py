@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from clsbench.predictions.names import Names
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +17,7 @@ from clsbench.evaluation.judging import judge
 from clsbench.evaluation.metrics.confusion import SHOWN
 from clsbench.evaluation.report import render_report, wanted_images, write_report
 from clsbench.evaluation.report.formats import figure, fixed, percent
+from clsbench.predictions.cells import Names
 from clsbench.predictions.metric import Column, Shown, ShownMetric
 from clsbench.predictions.reading import read_predictions
 from clsbench.predictions.spill import MEMORY_LIMIT, Scratch

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from clsbench.evaluation.judging import Evaluation, ImageCounts
 from clsbench.evaluation.report.provenance import provenance, speed
+from clsbench.predictions.manifest import Manifest
 from clsbench.predictions.metric import Metrics
 
 THROUGHPUT = {
@@ -25,7 +26,12 @@ def evaluation(**manifest):
     """Of two classes, with this manifest."""
     counts = ImageCounts(0, 0, 0, 0, 0)
     return Evaluation(
-        file=Path("p.csv"), classes=("a", "b"), counts=counts, metrics=Metrics(), manifest=manifest, clsbench="0.1.0"
+        file=Path("p.csv"),
+        classes=("a", "b"),
+        counts=counts,
+        metrics=Metrics(),
+        manifest=Manifest.from_json(manifest),
+        clsbench="0.1.0",
     )
 
 
