@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 GROUP, GROUP_VALUES = 16384, 1 << 26
 
 
-class ArrowGroups:
-    """Gathers blocks until they fill a group of rows.
+class ArrowCollector:
+    """Gathers predictions as Arrow tables.
 
     Args:
         classes: K names.
@@ -29,63 +29,48 @@ class ArrowGroups:
     def __init__(self, classes: tuple[str, ...], *, topk: int = 0, probabilities: bool = False) -> None:
         import pyarrow as pa
 
-        self._classes, self._topk = classes, min(topk, len(classes))
+        self._classes, self._topk, self._probabilities = classes, min(topk, len(classes)), probabilities
         self._size = min(GROUP, max(1, GROUP_VALUES // len(classes))) if probabilities else GROUP
         fields = [(column.name, pa.type_for_alias(column.written)) for column in columns(self._topk)]
-        self._listed = len(fields)
         fields += [(name, pa.float32()) for name in class_columns(classes if probabilities else ())]
         self.schema = pa.schema(fields)
         self._rows: list[Row] = []
         self._blocks: list[NDArray[np.float32]] = []
-
-    def add(self, predictions: Predictions) -> pa.Table | None:
-        """Take a block; returns the group once it is full."""
-        self._rows += rows(predictions, self._classes, self._topk)
-        if len(self.schema) > self._listed:
-            self._blocks.append(predictions.probabilities.T)
-        return self.rest() if len(self._rows) >= self._size else None
-
-    def rest(self) -> pa.Table:
-        """The rows since the last full group."""
-        import pyarrow as pa
-
-        if not self._rows:
-            return self.schema.empty_table()
-        listed = zip(self.schema, zip(*self._rows, strict=True), strict=False)
-        arrays = [
-            pa.array([_valid(v) for v in column] if pa.types.is_string(field.type) else column, type=field.type)
-            for field, column in listed
-        ]
-        if self._blocks:
-            arrays += [pa.array(column, from_pandas=True) for column in np.concatenate(self._blocks, axis=1)]
-        self._rows, self._blocks = [], []
-        return pa.table(arrays, schema=self.schema)
-
-
-class ArrowCollector:
-    """A consumer of predictions that keeps them as one Arrow table.
-
-    Args:
-        classes: K names.
-        topk: Columns for so many of the best classes.
-        probabilities: Columns for the probabilities of all classes.
-    """
-
-    def __init__(self, classes: tuple[str, ...], *, topk: int = 0, probabilities: bool = False) -> None:
-        self._groups = ArrowGroups(classes, topk=topk, probabilities=probabilities)
-        self._full: list[pa.Table] = []
+        self._groups: list[pa.Table] = []
 
     def write(self, predictions: Predictions) -> None:
         """Append a block."""
-        if (group := self._groups.add(predictions)) is not None:
-            self._full.append(group)
+        self._rows += rows(predictions, self._classes, self._topk)
+        if self._probabilities:
+            self._blocks.append(predictions.probabilities.T)
+        if len(self._rows) >= self._size:
+            self._close_group()
+
+    def take(self) -> list[pa.Table]:
+        """The full groups of rows, which are let go."""
+        groups, self._groups = self._groups, []
+        return groups
 
     def table(self) -> pa.Table:
-        """Everything so far: the columns, types and values of a Parquet file of the same predictions."""
+        """Everything that was not taken: the columns, types and values of a Parquet file of the same predictions."""
         import pyarrow as pa
 
-        self._full.append(self._groups.rest())
-        return pa.concat_tables(self._full)
+        self._close_group()
+        return pa.concat_tables([self.schema.empty_table(), *self._groups])
+
+    def _close_group(self) -> None:
+        import pyarrow as pa
+
+        if not self._rows:
+            return
+        arrays = [
+            pa.array([_valid(v) for v in column] if pa.types.is_string(field.type) else column, type=field.type)
+            for field, column in zip(self.schema, zip(*self._rows, strict=True), strict=False)
+        ]
+        if self._probabilities:
+            arrays += [pa.array(column, from_pandas=True) for column in np.concatenate(self._blocks, axis=1)]
+        self._rows, self._blocks = [], []
+        self._groups.append(pa.table(arrays, schema=self.schema))
 
 
 def _valid(value: str | float | None) -> str | float | None:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 #: Bytes of text read at a time, at least.
 BLOCK = 1 << 20
 
-#: Values of a Parquet file read at a time.
-VALUES = 1 << 21
+#: Values of a Parquet file read at a time, and rows at least.
+VALUES, ROWS = 1 << 21, 64
 
 
 class TableFile(Protocol):
@@ -76,8 +76,11 @@ def unreadable(file: Path, error: Exception) -> DataError:
 
 
 def _block(columns: Sequence[str]) -> int:
-    """Bytes of text to read at a time: a row has to fit, with the names in JSON and 24 letters a number."""
-    return max(BLOCK, 4 * sum(len(name) + 24 for name in columns))
+    """Bytes of text to read at a time: room for 16 rows, with the names in JSON and 24 letters a number.
+
+    A row has to fit, and each block costs some work per column.
+    """
+    return max(BLOCK, 16 * sum(len(name) + 24 for name in columns))
 
 
 def _arrow_types(kinds: Mapping[str, Kind]) -> dict[str, pa.DataType]:
@@ -145,7 +148,7 @@ class ParquetFile:
     def batches(self, kinds: Mapping[str, Kind]) -> Iterator[dict[str, pa.Array]]:
         """See :class:`TableFile`."""
         types = _arrow_types(kinds)
-        size = max(1, min(1 << 16, VALUES // len(types)))
+        size = max(ROWS, min(1 << 16, VALUES // len(types)))
         for batch in self._parquet.iter_batches(batch_size=size, columns=list(types)):
             yield {name: _cast(batch.column(name), kind) for name, kind in types.items()}
 

@@ -6,7 +6,7 @@ Anyone may have edited a manifest: a value of another type than expected counts 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias, TypeVar
@@ -23,6 +23,9 @@ T = TypeVar("T")
 SCHEMA = 1
 
 _STAGE = "_ms_per_image"
+
+#: Annotation of a field -> its type in JSON.
+_TYPES = {"str | None": str, "int | None": int, "float | None": float, "JsonObject | None": dict}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,23 +88,15 @@ class Throughput:
 
     @classmethod
     def from_json(cls, values: JsonObject) -> Throughput:
-        """From the facts of a run's timing; negative numbers count as missing."""
+        """From the facts of a run's timing."""
         times = {key.removesuffix(_STAGE): _number(values, key) for key in values if key.endswith(_STAGE)}
-        return cls(
-            images_per_second=_number(values, "images_per_second"),
-            steady_images_per_second=_number(values, "steady_images_per_second"),
-            limit=_number(values, "limit"),
-            fraction_of_limit=_number(values, "fraction_of_limit"),
-            seconds=_number(values, "seconds"),
-            stages={stage: ms for stage, ms in times.items() if ms is not None},
-            verdict=_get(values, "verdict", str),
-            written=values,
-        )
+        stages = {stage: ms for stage, ms in times.items() if ms is not None}
+        return _read(cls, values, stages=stages, written=values)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What is known about the run behind a predictions file; None where it is not told.
+    """What is known about the run behind a predictions file; None where it is not known.
 
     Args:
         clsbench: Version that wrote it.
@@ -150,48 +145,25 @@ class Manifest:
     def from_json(cls, values: JsonObject) -> Manifest:
         """The inverse of :meth:`to_json`."""
         model, labels = _get(values, "model", dict), _get(values, "labels", dict)
-        counts, throughput = _get(values, "counts", dict), _get(values, "throughput", dict)
-        return cls(
-            clsbench=_get(values, "clsbench", str),
-            started=_get(values, "started", str),
-            images=_get(values, "images", str),
-            model=None if model is None else ModelIdentity(
-                file=_get(model, "file", str), sha256=_get(model, "sha256", str), card=_get(model, "card", dict) or {}
-            ),
-            device=_get(values, "device", dict),
-            options=_get(values, "options", dict),
-            labels=None if labels is None else LabelOrigin(
-                _get(labels, "source", str), tuple(str(note) for note in _get(labels, "notes", list) or ())
-            ),
-            counts=None if counts is None else Counts(
-                total=_get(counts, "total", int), ok=_get(counts, "ok", int),
-                errors=_get(counts, "errors", int), labelled=_get(counts, "labelled", int),
-            ),
-            metrics=_get(values, "metrics", dict),
-            metric_errors=_get(values, "metric_errors", dict),
-            throughput=None if throughput is None else Throughput.from_json(throughput),
-            machine=_get(values, "machine", dict),
-        )  # fmt: skip
+        counts, speed = _get(values, "counts", dict), _get(values, "throughput", dict)
+        notes = tuple(str(note) for note in _get(labels or {}, "notes", list) or ())
+        card = _get(model or {}, "card", dict) or {}
+        return _read(
+            cls,
+            values,
+            model=None if model is None else _read(ModelIdentity, model, card=card),
+            labels=None if labels is None else _read(LabelOrigin, labels, notes=notes),
+            counts=None if counts is None else _read(Counts, counts),
+            throughput=None if speed is None else Throughput.from_json(speed),
+        )
 
     def to_json(self) -> dict[str, Json]:
         """The facts of the manifest and of ``infer --json``; stable keys, see README."""
-        labels = self.labels
-        values: dict[str, Json] = {
-            "schema": SCHEMA,
-            "clsbench": self.clsbench,
-            "started": self.started,
-            "images": self.images,
-            "model": _told(vars(self.model)) if self.model else None,
-            "device": self.device,
-            "options": self.options,
-            "labels": {"source": labels.source, "notes": list(labels.notes)} if labels else None,
-            "counts": _told(vars(self.counts)) if self.counts else None,
-            "metrics": self.metrics,
-            "metric_errors": self.metric_errors,
-            "throughput": self.throughput.written if self.throughput else None,
-            "machine": self.machine,
-        }
-        return _told(values)
+        values = {"schema": SCHEMA} | vars(self)
+        values["model"], values["counts"] = _told(self.model), _told(self.counts)
+        values["labels"] = vars(self.labels) | {"notes": list(self.labels.notes)} if self.labels else None
+        values["throughput"] = self.throughput.written if self.throughput else None
+        return {key: value for key, value in values.items() if value is not None}
 
 
 def manifest_path(predictions: Path) -> Path:
@@ -219,8 +191,16 @@ def read_manifest(predictions: Path) -> tuple[Manifest, list[str]]:
     return manifest, []
 
 
-def _told(values: Mapping[str, Json]) -> dict[str, Json]:
-    return {key: value for key, value in values.items() if value is not None}
+def _told(part: ModelIdentity | Counts | None) -> JsonObject | None:
+    return None if part is None else {key: value for key, value in vars(part).items() if value is not None}
+
+
+def _read(kind: type[T], values: JsonObject, **given: object) -> T:
+    """A dataclass of JSON: a field that is not given is None where the value is missing or of another type."""
+    build: Callable[..., T] = kind
+    types = {name: _TYPES[of] for name, of in kind.__annotations__.items() if name not in given}
+    found = {name: _number(values, name) if of is float else _get(values, name, of) for name, of in types.items()}
+    return build(**found, **given)
 
 
 def _get(values: JsonObject, key: str, kind: type[T]) -> T | None:
@@ -230,5 +210,7 @@ def _get(values: JsonObject, key: str, kind: type[T]) -> T | None:
 
 def _number(values: JsonObject, key: str) -> float | None:
     """A finite number of at least 0."""
-    value = _get(values, key, int) if isinstance(values.get(key), int) else _get(values, key, float)
-    return float(value) if value is not None and 0 <= value < 1e300 else None
+    value = values.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 <= value < 1e300 else None

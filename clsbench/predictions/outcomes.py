@@ -76,10 +76,7 @@ class OutcomeCollector:
         """Everything gathered so far, or None where no image had a label."""
         if not self._blocks:
             return None
-        return Outcomes(
-            self.classes,
-            np.concatenate([block.labels for block in self._blocks]),
-            np.concatenate([block.ranked for block in self._blocks]),
-            np.concatenate([block.confidence for block in self._blocks]),
-            np.concatenate([block.label_confidence for block in self._blocks]),
-        )
+        columns = ("labels", "ranked", "confidence", "label_confidence")
+        parts = (np.concatenate([getattr(block, name) for block in self._blocks]) for name in columns)
+        labels, ranked, confidence, of_label = parts
+        return Outcomes(self.classes, labels, ranked, confidence, of_label)

@@ -60,7 +60,7 @@ def read_predictions(
     Raises:
         OptionError: for a suffix or a column name that does not exist.
         DataError: if the file is not a predictions file, is empty or damaged, repeats a path,
-            names a class that is not among the classes, or holds numbers that are no probabilities.
+            names a class that is not among the classes, or holds numbers that are not probabilities.
     """
     manifest, notes = read_manifest(file)
     opened = open_file(file)
@@ -92,10 +92,10 @@ def _kind(name: str) -> Kind:
 
 def _wanted(file: Path, opened: TableFile, columns: Mapping[str, str]) -> dict[str, str]:
     """Our column names -> those in the file, for every column that is to be read."""
-    strange = [name for name in columns if name not in KINDS and not name.startswith(PREFIX)]
-    if strange:
+    unknown = [name for name in columns if name not in KINDS and not name.startswith(PREFIX)]
+    if unknown:
         raise OptionError(
-            f"there is no column '{strange[0]}' to map to", where="--columns", expected=f"{', '.join(KINDS)} or p:CLASS"
+            f"there is no column '{unknown[0]}' to map to", where="--columns", expected=f"{', '.join(KINDS)} or p:CLASS"
         )
     taken, present = set(columns.values()), Counter(opened.columns)
     if len(taken) < len(columns):
@@ -133,7 +133,7 @@ def _require_columns(file: Path, present: Sequence[str], wanted: Mapping[str, st
 
 
 def _known(file: Path, manifest: Sequence[str], columns: list[str]) -> Sequence[str] | None:
-    """The classes in their order, as far as they are told."""
+    """The classes in their order, as far as they are known."""
     if not manifest or not columns:
         return manifest or columns or None
     if (expected := set(manifest)) != set(columns):

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from clsbench.card import ModelCard
 from clsbench.errors import DataError
-from clsbench.predictions.arrow import ArrowGroups
+from clsbench.predictions.arrow import ArrowCollector
 from clsbench.predictions.block import Predictions
 from clsbench.predictions.columns import class_columns, columns, rows
 
@@ -59,7 +59,7 @@ class _FileWriter:
     ) -> None:
         try:
             if error is not None:
-                with suppress(OSError):
+                with suppress(Exception):  # that error is the one to tell
                     self._close()
                 return
             self._finish()
@@ -174,15 +174,16 @@ class ParquetWriter(_FileWriter):
     def _open(self) -> None:
         import pyarrow.parquet as pq
 
-        self._groups = ArrowGroups(self.classes, topk=self.topk, probabilities=self.probabilities)
-        self._parquet = pq.ParquetWriter(self._partial, self._groups.schema)
+        self._rows = ArrowCollector(self.classes, topk=self.topk, probabilities=self.probabilities)
+        self._parquet = pq.ParquetWriter(self._partial, self._rows.schema)
 
     def _append(self, predictions: Predictions) -> None:
-        if (group := self._groups.add(predictions)) is not None:
+        self._rows.write(predictions)
+        for group in self._rows.take():
             self._parquet.write_table(group)
 
     def _finish(self) -> None:
-        if (rest := self._groups.rest()).num_rows:
+        if (rest := self._rows.table()).num_rows:
             self._parquet.write_table(rest)
 
     def _close(self) -> None:

@@ -6,7 +6,6 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from scipy.special import softmax
 
 from clsbench.predictions.block import Predictions
-from clsbench.predictions.outcomes import OutcomeCollector
 
 LOGITS = arrays(
     np.float32,
@@ -18,8 +17,8 @@ LOGITS = arrays(
 def predictions(logits, labels=None, errors=None, temperature=1.0):
     logits = np.asarray(logits, np.float32)
     count = len(logits)
-    labels = None if labels is None else np.asarray(labels)
-    return Predictions([f"{i}.png" for i in range(count)], logits, errors or [None] * count, labels, temperature)
+    block = Predictions([f"{i}.png" for i in range(count)], logits, errors or [None] * count, temperature=temperature)
+    return block if labels is None else block.labelled(np.asarray(labels))
 
 
 @given(LOGITS, st.sampled_from([0.25, 1.0, 3.0]))
@@ -57,22 +56,19 @@ def test_top_is_best_first_and_ties_are_in_class_order(logits, k):
     np.testing.assert_array_equal(got, want)
 
 
-def test_outcomes_hold_the_labelled_and_classified_images_only():
-    collector = OutcomeCollector(("a", "b", "c"))
-    logits = np.array([[3, 1, 0], [0, 1, 2], [np.nan] * 3, [0, 5, 0]], np.float32)
-    collector.add(predictions(logits, [0, -1, 1, 2], [None, None, "damaged", None]))
-    collector.add(predictions(logits[:1], [1]))
-    got = collector.outcomes()
-    assert got.labels.tolist() == [0, 2, 1]
-    assert got.predicted.tolist() == [0, 1, 0]
-    assert got.ranked.shape == (3, 3)
-    want = softmax(logits[[0, 3, 0]], axis=1)
-    np.testing.assert_allclose(got.confidence, want.max(axis=1), rtol=1e-6)
-    np.testing.assert_allclose(got.label_confidence, want[[0, 1, 2], [0, 2, 1]], rtol=1e-6)
+def test_labels_are_unknown_until_they_are_attached():
+    block = predictions([[1, 2], [3, 1]])
+    assert (block.labels.dtype, block.labels.tolist()) == (np.int64, [-1, -1])
+    labelled = block.labelled(np.array([1, -1]))
+    assert labelled.labels.tolist() == [1, -1]
+    assert (labelled.names, labelled.logits is block.logits) == (block.names, True)
+    assert block.labels.tolist() == [-1, -1]
 
 
-@pytest.mark.parametrize(("labels", "errors"), [([-1], [None]), ([0], ["damaged"])])
-def test_without_a_labelled_and_classified_image_there_are_no_outcomes(labels, errors):
-    collector = OutcomeCollector(("a", "b"))
-    collector.add(predictions([[1, 2]], labels, errors))
-    assert collector.outcomes() is None
+@pytest.mark.parametrize(
+    ("rows", "errors", "labels"), [(3, [None] * 2, None), (2, [None], None), (2, [None] * 2, np.array([0]))]
+)
+def test_a_block_of_uneven_parts_is_refused(rows, errors, labels):
+    logits = np.zeros((rows, 2), np.float32)
+    with pytest.raises(ValueError, match=r"2 names, \d rows of logits"):
+        Predictions(["a", "b"], logits, errors, *([] if labels is None else [labels]))

@@ -1,6 +1,7 @@
 import csv
 import json
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from scipy.special import softmax
 
 from clsbench.card import ModelCard
 from clsbench.errors import ClsbenchError, DataError, OptionError
-from clsbench.predictions import spill
+from clsbench.predictions import file_formats, reading, spill
 from clsbench.predictions.block import Predictions
 from clsbench.predictions.manifest import Manifest
 from clsbench.predictions.reading import read_predictions
@@ -222,6 +223,44 @@ def test_rows_beyond_one_block_of_text(tmp_path):
     np.testing.assert_array_equal(got.probabilities.T, want)
 
 
+class Scanned(list):
+    """A list that counts how often it is searched from end to end."""
+
+    scans = 0
+
+    def __contains__(self, value):
+        self.scans += 1
+        return super().__contains__(value)
+
+    def count(self, value):
+        self.scans += 1
+        return super().count(value)
+
+
+def one_row(file, count):
+    card = ModelCard(classes=tuple(f"class {k}" for k in range(count)), transform=ImageTransform(size=(2, 2)))
+    logits = np.zeros((1, count), np.float32)
+    with installed("writer", file.suffix[1:]).build(file, card, probabilities=True) as writer:
+        writer.write(Predictions(["a.png"], logits, [None], np.array([count - 1])))
+
+
+def test_the_columns_are_not_searched_for_every_class(file, monkeypatch):
+    one_row(file, 300)
+    opened = file_formats.open_file(file)
+    opened.columns = Scanned(opened.columns)
+    monkeypatch.setattr(reading, "open_file", lambda _: opened)
+    assert len(read(file).table.classes) == 300
+    assert opened.columns.scans < 50
+
+
+def test_many_classes_take_linear_time(tmp_path):
+    one_row(tmp_path / "preds.csv", 40_000)
+    start = time.process_time()
+    got = read(tmp_path / "preds.csv")
+    assert time.process_time() - start < 10  # half a second; half a minute where it is quadratic
+    assert (got.outcomes.labels.tolist(), len(got.table.classes)) == ([39_999], 40_000)
+
+
 # Classes and the manifest
 
 
@@ -400,6 +439,7 @@ def test_a_labels_file_that_is_not_there(foreign, tmp_path):
 
 BAD = {
     "not ours": ("file,pred,target\nx,a,b\n", "lacks the column path and the column predicted"),
+    "an endless header": ("x" * 200_000, "cannot be read"),
     "other separator": ("path;label;predicted\nx;a;b\n", "lacks the column path"),
     "header only": ("path,label,predicted\n", "no rows"),
     "nothing": ("", "is empty"),
@@ -466,6 +506,7 @@ def test_another_suffix(tmp_path):
     [
         "no such format",
         '["path"]',
+        "[" * 100_000,
         '{"path": 1, "predicted": "a"}',
         '{"path": "\\udc80", "predicted": "a"}\n[1]',
         '{"path": "\\udc80", "predicted": "a"}\n{"path": 1, "predicted": "a"}',

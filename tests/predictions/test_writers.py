@@ -1,4 +1,5 @@
 import csv
+import errno
 import json
 
 import numpy as np
@@ -195,6 +196,34 @@ def test_a_failure_leaves_an_older_file_alone(file):
     with pytest.raises(InterruptedError):
         write(file, batches_that_are_cut_off())
     assert file.read_text() == "yesterday's"
+
+
+@pytest.mark.parametrize("failure", [InterruptedError, KeyboardInterrupt, SystemExit])
+def test_a_failure_leaves_nothing_behind(file, failure):
+    def batches():
+        yield BATCH
+        assert [path.name for path in file.parent.iterdir()] == [f"{file.name}.partial"]
+        raise failure
+
+    with pytest.raises(failure):
+        write(file, batches())
+    assert list(file.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("step", ["_append", "_finish", "_close"])
+def test_a_full_disk_is_told_and_leaves_nothing_behind(file, monkeypatch, step):
+    writer = installed("writer", file.suffix[1:]).build(file, CARD)
+    close = writer._close
+
+    def full(*_):
+        if step == "_close":
+            close()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(writer, step, full)
+    with pytest.raises(DataError, match=r"(?s)cannot be written.*No space left"), writer:
+        writer.write(BATCH)
+    assert list(file.parent.iterdir()) == []
 
 
 def test_folders_are_made(file):

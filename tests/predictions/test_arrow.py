@@ -1,0 +1,57 @@
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from clsbench.card import ModelCard
+from clsbench.predictions import arrow
+from clsbench.predictions.arrow import ArrowCollector
+from clsbench.predictions.block import Predictions
+from clsbench.predictions.writers import ParquetWriter
+from clsbench.transform import ImageTransform
+
+CLASSES = ("cat", "wolf, big", "p:odd", "é")
+
+
+def blocks(count=5, size=4):
+    random = np.random.default_rng(0)
+    for number in range(count):
+        logits = random.normal(size=(size, 4)).astype(np.float32)
+        logits[1] = np.nan
+        names = [f"{number}/caf\udce9 {k}.png" for k in range(size)]
+        errors = [None, "in caf\udce9", *[None] * (size - 2)]
+        yield Predictions(names, logits, errors, random.integers(-1, 4, size))
+
+
+@pytest.mark.parametrize("group", [16384, 6, 1])
+@pytest.mark.parametrize("options", [{}, {"topk": 3}, {"topk": 9, "probabilities": True}])
+def test_the_table_is_what_a_parquet_file_of_the_same_predictions_holds(tmp_path, monkeypatch, group, options):
+    monkeypatch.setattr(arrow, "GROUP", group)
+    card = ModelCard(classes=CLASSES, transform=ImageTransform(size=(2, 2)))
+    collector = ArrowCollector(CLASSES, **options)
+    with ParquetWriter(tmp_path / "preds.parquet", card, **options) as writer:
+        for block in blocks():
+            writer.write(block)
+            collector.write(block)
+    table = collector.table()
+    assert table.num_rows == 20
+    assert table.equals(pyarrow.parquet.read_table(tmp_path / "preds.parquet"))
+    assert collector.table().equals(table)
+
+
+def test_many_classes_make_groups_of_fewer_rows(monkeypatch):
+    monkeypatch.setattr(arrow, "GROUP_VALUES", 40)
+    collector = ArrowCollector(CLASSES, probabilities=True)
+    taken = []
+    for block in blocks():
+        collector.write(block)
+        taken.append([group.num_rows for group in collector.take()])
+    assert taken == [[], [], [12], [], []]
+    assert collector.table().num_rows == 8
+
+
+def test_no_predictions_are_a_table_with_columns_and_types():
+    table = ArrowCollector(CLASSES, topk=1, probabilities=True).table()
+    assert table.num_rows == 0
+    assert table.schema.field("p:cat").type == pa.float32()
+    assert table.schema.names[-6:] == ["top1", "p1", *(f"p:{name}" for name in CLASSES)]
