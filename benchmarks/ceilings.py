@@ -31,13 +31,13 @@ def measure(model: Path, images: Path, plan: dict[str, Any], seconds: float, win
     from clsbench.model_file import read_card
 
     loader, backend = ImageLoader(read_card(model).transform), build(model, "cpu", **plan)
-    samples = FolderSource(images).entries
-    batch = np.stack([loader(samples[k % len(samples)].image) for k in range(backend.batch_size)])
+    entries = FolderSource(images).entries
+    batch = np.stack([loader(entries[k % len(entries)]) for k in range(backend.batch_size)])
     models, decodes = [], []
-    decode_rate(loader, samples, available_cores(), min(0.3, seconds))
+    decode_rate(loader, entries, available_cores(), min(0.3, seconds))
     for _ in range(windows):
         models.append(throughput(backend, batch, backend.streams, seconds))
-        decodes.append(decode_rate(loader, samples, available_cores(), seconds))
+        decodes.append(decode_rate(loader, entries, available_cores(), seconds))
     model_only, decode_only = median(models), median(decodes)
     return {
         "model_only": model_only,

@@ -39,6 +39,11 @@ from clsbench.transform import ImageTransform
 Way = Callable[[Path], Any]
 
 
+def loader_way(loader: ImageLoader) -> Way:
+    """The loader on a path."""
+    return lambda file: loader(FileEntry(file.name, str(file)))
+
+
 def pillow_way(transform: ImageTransform) -> Way:
     """What most code does, with only the box that survives resized."""
     resample = Image.Resampling[transform.interpolation.upper()]
@@ -137,14 +142,14 @@ def main() -> None:
         model = models.export_lite0(folder)
         transform, labels = read_card(model).transform, labeller(model)
         exact, fast = ImageLoader(transform), ImageLoader(transform, fast_decode=True)
-        ways: dict[str, Way] = {"pillow": pillow_way(transform), "clsbench": exact}
+        ways: dict[str, Way] = {"pillow": pillow_way(transform), "clsbench": loader_way(exact)}
         note(f"{len(files)} photos, {given.rounds} rounds")
         times, pixels = cpu_seconds(ways, files, given.rounds), compare(exact, files, labels)
         note(f"enlarging {given.large_files} photos")
         step = max(1, len(files) // max(1, given.large_files))
         large = enlarge(files[::step][: given.large_files], folder / "large")
         note("12-megapixel photos")
-        large_times = cpu_seconds({**ways, "fast": fast}, large, given.rounds)
+        large_times = cpu_seconds({**ways, "fast": loader_way(fast)}, large, given.rounds)
         large_exact, large_fast = compare(exact, large, labels), compare(fast, large, labels)
     columns = ("", "CPU ms an image", "× Pillow", "max difference", "mean", "same top-1 as Pillow")
     rows = [row("Pillow", times["pillow"], times["pillow"], None)]

@@ -18,9 +18,10 @@ from clsbench.evaluation.metrics.confusion import SHOWN
 from clsbench.evaluation.report import render_report, wanted_images, write_report
 from clsbench.evaluation.report.formats import figure, fixed, percent
 from clsbench.predictions.cells import Names
+from clsbench.predictions.manifest import Manifest
 from clsbench.predictions.metric import Column, Shown, ShownMetric
 from clsbench.predictions.reading import read_predictions
-from clsbench.predictions.spill import MEMORY_LIMIT, Scratch
+from clsbench.predictions.spill import MEMORY_LIMIT, Spill
 from clsbench.predictions.table import PredictionTable
 from clsbench.predictions.values import Absent, Proportion
 
@@ -306,7 +307,7 @@ def big(count, classes, accuracy=0.5):
         file=Path("big.csv"), names=Names(names), classes=tuple(f"n{k:08d} some class" for k in range(classes)),
         labels=labels.astype(np.int32), ranked=predicted.astype(np.int32)[:, None], confidence=confidence,
         label_confidence=np.where(predicted == labels, confidence, 1 - confidence), probabilities=None, errors={},
-        manifest={}, notes=(), scratch=Scratch(MEMORY_LIMIT),
+        manifest=Manifest(), notes=(), spill=Spill(MEMORY_LIMIT),
     )  # fmt: skip
 
 
