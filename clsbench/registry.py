@@ -166,10 +166,6 @@ class Registry:
         plugins = [self._builtin, *self._external().values()]
         return [Resolved(c, p, kind) for p in plugins if self._load(p) for c in self._offers(p, kind)]
 
-    def built_in(self, kind: str) -> list[Resolved]:
-        """The built-in components of a kind, in order; loads no third-party code."""
-        return [Resolved(component, self._builtin) for component in self._offers(self._builtin, kind)]
-
     def builtin(self, kind: str) -> list[Resolved]:
         """The built-in components of a kind; loads no plugin."""
         return [Resolved(c, self._builtin, kind) for c in self._offers(self._builtin, kind)]

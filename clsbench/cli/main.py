@@ -90,15 +90,12 @@ def execute(arguments: list[str]) -> int:
             raise
         typer.secho(printable(f"error: {error}"), err=True, fg=typer.colors.RED if _colors() else None)
         return error.exit_code
-    except KeyboardInterrupt:
-        typer.echo("interrupted", err=True)
-        return INTERRUPTED
-    except Exception as error:
-        if debug:
-            raise
+    except (Exception, KeyboardInterrupt) as error:
         if _interrupted(error):
             typer.echo("interrupted", err=True)
             return INTERRUPTED
+        if debug:
+            raise
         typer.echo(
             f"error: {type(error).__name__}: {error}\n"
             "  this is a fault of clsbench, not of yours; CLSBENCH_DEBUG=1 shows where",

@@ -47,7 +47,7 @@ def test_only_a_few_batches_are_read_ahead(ahead, at_first):
     next(batches)
     time.sleep(0.05)
     assert len(source.fetched) <= at_first
-    batches.close()  # type: ignore[attr-defined]
+    batches.close()
 
 
 def test_what_draws_torchs_random_numbers_is_finished_beside_no_network():
