@@ -192,7 +192,7 @@ def test_hostile_names_stay_text_wherever_one_clicks(visit, judge):
 def test_the_policy_stops_every_other_script(browser, birds, tmp_path):
     file = tmp_path / "report.html"
     smuggled = "<script>document.title='pwned'</script><img src='http://localhost/x'></main>"
-    file.write_text(render_report(birds.facts, birds.table).replace("</main>", smuggled), encoding="utf-8")
+    file.write_text(render_report(birds.evaluation, birds.table).replace("</main>", smuggled), encoding="utf-8")
     context = browser.new_context()
     page = context.new_page()
     refused, asked = [], []
