@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clsbench.api.evaluate import Columns, open_table
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import check_output
+from clsbench.api.predictions import Columns, open_table
 from clsbench.errors import DataError, OptionError
 from clsbench.tabular import Tabular
 

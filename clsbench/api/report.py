@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clsbench.api.components import Options
-from clsbench.api.evaluate import Columns, judge, open_table
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import check_output
+from clsbench.api.predictions import Columns, judge, open_table
 from clsbench.text import counted
 
 if TYPE_CHECKING:

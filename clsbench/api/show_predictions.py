@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clsbench.api.evaluate import open_table
 from clsbench.api.observer import Observer
+from clsbench.api.predictions import open_table
 from clsbench.errors import ClsbenchError, DataError, OptionError
 
 if TYPE_CHECKING:

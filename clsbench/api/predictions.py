@@ -1,0 +1,61 @@
+"""Predictions files, opened and judged: what ``evaluate``, ``report``, ``compare`` and ``show`` share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clsbench.api.components import Options, choose, metric_names
+from clsbench.api.observer import Observer
+from clsbench.errors import OptionError
+
+if TYPE_CHECKING:
+    from clsbench.evaluation.judging import Evaluation
+    from clsbench.predictions.table import PredictionTable
+
+#: The columns of a foreign file: ``"path=file,predicted=pred"`` or ``{"path": "file", "predicted": "pred"}``.
+Columns = str | Mapping[str, str] | None
+
+
+@contextmanager
+def open_table(
+    file: Path, *, columns: Columns = None, labels: str | Path | None = None, observer: Observer
+) -> Iterator[PredictionTable]:
+    """A predictions file in memory; its notes are told."""
+    from clsbench.predictions.reading import read_predictions
+
+    observer.stage(f"reading {file}")
+    with read_predictions(file, columns=parse_columns(columns), labels=Path(labels) if labels else None) as table:
+        for note in table.notes:
+            observer.note(note)
+        yield table
+
+
+def judge(table: PredictionTable, metrics: Sequence[str], options: Options, observer: Observer) -> Evaluation:
+    """All metrics of a table."""
+    from clsbench.evaluation.judging import judge as judge_table
+
+    chosen = choose({"metric": [*metric_names("evaluate"), *metrics]}, options)["metric"]
+    observer.stage("evaluating")
+    found = judge_table(table, [(c.name, c.build()) for c in chosen])
+    for name, reason in found.metrics.errors.items():
+        observer.warn(f"metric {name} failed: {reason}")
+    return found
+
+
+def parse_columns(columns: Columns) -> dict[str, str]:
+    """Our column name -> the file's.
+
+    Raises:
+        OptionError: if the text is not ``path=file,predicted=pred``.
+    """
+    if not isinstance(columns, str):
+        return dict(columns or {})
+    pairs = [pair.partition("=") for pair in columns.split(",") if pair]
+    if any(not (ours and equals and theirs) for ours, equals, theirs in pairs):
+        raise OptionError(
+            "cannot read the columns", where="--columns", got=columns, expected="for example path=file,predicted=pred"
+        )
+    return {ours.strip(): theirs.strip() for ours, _, theirs in pairs}
