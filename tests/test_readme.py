@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import clsbench
+
 README = Path(__file__).parent.parent / "README.md"
 
 #: Run up to the download of the weights, which fails here.
@@ -169,6 +171,10 @@ def prepared(tmp_path_factory):
         for name in ("a", "b", "fp32", "int8"):
             shutil.copy("preds.csv", f"{name}.csv")
             shutil.copy("preds.csv.json", f"{name}.csv.json")
+        shutil.copy("runs/first/model.onnx", "model.onnx")
+        shutil.copy("test/bees/0.jpg", "bee.jpg")
+        images = sorted(str(file) for file in Path("test").rglob("*.jpg"))
+        Path("images.txt").write_text("\n".join(images) + "\n", encoding="utf-8")
     return folder
 
 
@@ -226,6 +232,12 @@ def test_what_is_listed_is_in_readme():
     assert not DOWNLOADS & set(NOT_RUN)
     firsts = {block.split(maxsplit=1)[0] for _, block, _ in blocks(README.read_text(encoding="utf-8").splitlines())}
     assert set(TEXTS) <= firsts
+
+
+def test_every_public_name_is_in_readme():
+    text = README.read_text(encoding="utf-8")
+    names = [name for name in clsbench.__all__ if not name.startswith("__")]
+    assert not [name for name in names if not re.search(rf"\b{name}\b", text)]
 
 
 PAGE = """# A page

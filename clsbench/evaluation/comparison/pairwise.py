@@ -19,6 +19,7 @@ from clsbench.evaluation.comparison.class_deltas import ClassDelta, class_deltas
 from clsbench.evaluation.comparison.equivalence import MARGIN, Equivalence, equivalence
 from clsbench.evaluation.comparison.paired import LEVEL, Flips, bootstrap_interval, count_flips, kappa, mcnemar
 from clsbench.predictions.values import Proportion
+from clsbench.tabular import Tabular
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,7 +39,7 @@ class Answers:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Tabular):
     """Everything said of two models.
 
     Args:

@@ -14,6 +14,7 @@ from clsbench.errors import DataError
 from clsbench.evaluation.comparison.paired import LEVEL, Flips, count_flips, holm, mcnemar
 from clsbench.evaluation.comparison.pairwise import Answers
 from clsbench.predictions.values import Proportion
+from clsbench.tabular import Tabular
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -75,7 +76,7 @@ class Ranked:
 
 
 @dataclass(frozen=True)
-class Ranking:
+class Ranking(Tabular):
     """Models by rank, then accuracy, and the pairs that the ranks rest on."""
 
     models: tuple[Ranked, ...]
