@@ -86,8 +86,8 @@ def compare(
         raise OptionError("compare needs two different files or more", got=" ".join(map(str, files)), expected="A B …")
     if margin is not None and len(files) > 2:
         raise OptionError("a margin is for two files", where="--margin", got=margin)
-    picture = Path(plot) if plot is not None else None
-    check_output(picture, "--plot", ".png", files)
+    drawing = Path(plot) if plot is not None else None
+    check_output(drawing, "--plot", ".png", files)
     names = _names(files)
     with ExitStack() as stack:
         tables = [
@@ -103,8 +103,8 @@ def compare(
         found = compare_two(matched.labels, a, b, matched.classes, margin=MARGIN if margin is None else margin)
     else:
         found = rank(matched.labels, matched.answers)
-    if picture:
-        _draw(found, speeds, picture, observer)
+    if drawing:
+        _draw(found, speeds, drawing, observer)
     return ComparedFiles(
         files=dict(zip(names, files, strict=True)),
         images=len(matched.labels),
