@@ -15,6 +15,7 @@ from clsbench.predictions.manifest import SCHEMA, Manifest
 from clsbench.predictions.metric import Metric, Metrics, run_metrics
 from clsbench.predictions.table import PredictionTable
 from clsbench.predictions.values import Absent
+from clsbench.tabular import Tabular
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,7 +43,7 @@ class ImageCounts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluation:
+class Evaluation(Tabular):
     """A predictions file judged.
 
     Args:

@@ -19,6 +19,7 @@ from clsbench.datasets.recorded import record_splits
 from clsbench.json_fields import Scalar
 from clsbench.models.classifier import Classifier
 from clsbench.runs import SCHEMA, Run, RunData, RunModel, RunRecord, RunResult, check_name, create
+from clsbench.tabular import Tabular
 from clsbench.training.augmentation import mixing
 from clsbench.training.batches import Batches
 from clsbench.training.config import TrainConfig
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class TrainingResult:
+class TrainingResult(Tabular):
     """What a training made.
 
     Args:
