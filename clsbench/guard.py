@@ -139,7 +139,7 @@ class Guarded:
             raise AttributeError(attribute)
         if self._kind == "source" and attribute == "entries":
             with self._calling():  # once: afterwards the attribute is here
-                self.entries = value = [self._guarded_entry(entry) for entry in value]
+                self.entries = value = [guarded_entry(entry, self._name, self._owner) for entry in value]
             return value
         return partial(self._call, value) if callable(value) and not isinstance(value, type) else value
 
@@ -155,9 +155,11 @@ class Guarded:
         # A plugin may not swallow the job's exception: nothing is returned.
         self._call(type(self._target).__exit__, self._target, *failure)
 
-    def _guarded_entry(self, entry: Any) -> Any:
-        own = type(entry).__module__.startswith("clsbench.")  # these need no guard
-        return entry if own else Guarded(entry, self._name, self._owner, "entry")
+    def iterate(self, items: Any) -> Iterator[Any]:
+        """Iterate over what the object returned, which need not be an iterator."""
+        with self._calling():
+            iterator = iter(items)
+        return self._iterated(iterator)
 
     def fault(self, what: str, got: object, expected: object) -> PluginError:
         """The error for something that the object returned."""
@@ -183,6 +185,17 @@ class Guarded:
         finally:
             with self._calling():
                 getattr(iterator, "close", lambda: None)()
+
+
+def guarded_entry(entry: Any, name: str, owner: str) -> Any:
+    """An entry of a plugin's source or dataset; those of our own classes need no guard."""
+    own = type(entry).__module__.startswith("clsbench.")
+    return entry if own else Guarded(entry, name, owner, "entry")
+
+
+def using(thing: object) -> contextlib.AbstractContextManager[None]:
+    """Run what a component's object handed out, such as functions and lazy values, as its own calls are run."""
+    return thing._calling() if isinstance(thing, Guarded) else contextlib.nullcontext()
 
 
 def name_of(thing: object) -> str:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from clsbench.api.components import Chosen, Options, choose, registry
 from clsbench.api.observer import Observer
-from clsbench.errors import OptionError
+from clsbench.errors import OptionError, PluginError
+from clsbench.guard import HINT, calling, guarded_entry
 from clsbench.options import Use, option_types
 
 if TYPE_CHECKING:
     from clsbench.datasets.dataset import Dataset
     from clsbench.datasets.splits import SplitSpec
+    from clsbench.registry import Resolved
     from clsbench.runs import Run, RunRecord
 
 
@@ -83,7 +85,7 @@ def open_dataset(chosen: Chosen, data: Path | None, spec: SplitSpec) -> Dataset:
     from clsbench.datasets.splits import split
 
     spec.check_given(chosen.resolved.component.gives, where=data or chosen.name)
-    return split(chosen.build(data), spec)
+    return split(_built(chosen.resolved, data, chosen.options), spec)
 
 
 def reopen_dataset(run: Run) -> tuple[Dataset, RunRecord]:
@@ -97,9 +99,34 @@ def reopen_dataset(run: Run) -> tuple[Dataset, RunRecord]:
 
     record = run.read_record()
     data = record.data
-    built = registry().resolve("dataset", data.dataset).build(data.root and Path(data.root), **data.options)
+    resolved = registry().resolve("dataset", data.dataset)
+    built = _built(resolved, Path(data.root) if data.root else None, data.options)
     splits = SplitRecord.from_json(record.splits, where=run.record)
     return as_recorded(dataclasses.replace(built, notes=()), splits, where=data.root), record
+
+
+def _built(resolved: Resolved, root: Path | None, options: Mapping[str, Any]) -> Dataset:
+    """What a dataset component builds; a plugin's own entries come guarded.
+
+    Raises:
+        PluginError: if a plugin built no dataset.
+    """
+    from clsbench.datasets.dataset import Dataset
+
+    built = resolved.build(root, **options)
+    if (owner := resolved.owner) is None:
+        return cast("Dataset", built)
+    if not isinstance(built, Dataset):
+        raise PluginError(
+            f"{resolved.qualified} built something that is not a usable dataset",
+            where=owner, got=f"{built!r:.200}", expected="a clsbench.Dataset", hint=HINT,
+        )  # fmt: skip
+    with calling(resolved.qualified, owner):
+        splits = {
+            name: [dataclasses.replace(s, image=guarded_entry(s.image, resolved.qualified, owner)) for s in samples]
+            for name, samples in built.splits.items()
+        }
+        return dataclasses.replace(built, splits=splits)
 
 
 def note_dataset(dataset: Dataset, name: str, observer: Observer) -> None:

@@ -79,6 +79,7 @@ def infer(
         DeviceError: if the device cannot be used.
         PluginError: if a plugin is broken.
     """
+    from clsbench.images.decoders import formats_of
     from clsbench.inference.job import JobSpec
     from clsbench.inference.result import InferenceResult, Tally
     from clsbench.machine import available_cores
@@ -104,7 +105,7 @@ def infer(
     )
     file, card = open_card(model, observer)
     readers = tuple(c.opener() for c in picked["decoder"])
-    suffixes = {f".{name}" for opener in readers for name in opener().formats}
+    suffixes = {f".{name}" for opener in readers for name in formats_of(opener())}
     source = open_source(images, picked["source"], suffixes, observer)
     truth = _labels(source, card, labels, unknown_labels)
     for note in truth.notes:
@@ -125,10 +126,11 @@ def infer(
     sinks: list[Callable[[], Any]] = [partial(w.build, target, card) for w in writers]
     rows = ArrowCollector(card.classes, topk=topk, probabilities=probabilities) if keep_rows else None
     tally, started = Tally(card.classes), datetime.now(UTC)
+    metered = [(c.name, c.build()) for c in picked["metric"]]  # what cannot be built is known before the work
     runner: Executor = picked["executor"][0].build()
     _consume(runner, spec, source, truth, [*sinks, *([partial(nullcontext, rows)] if rows else [])], tally, observer)
     outcomes = tally.outcomes()
-    measured = run_metrics(outcomes, [(c.name, c.build()) for c in picked["metric"]])
+    measured = run_metrics(outcomes, metered)
     for name, reason in measured.errors.items():
         observer.warn(f"metric {name} failed: {reason}")
     assert runner.execution is not None
@@ -196,7 +198,7 @@ def _consume(
     observer.stage("images", len(source.entries))
     import numpy as np
 
-    from clsbench.inference.job import run_job
+    from clsbench.inference.job import Execution, run_job
 
     labels = np.array(truth.index, np.int64)
     opened: list[Any] | None = None
@@ -204,7 +206,8 @@ def _consume(
         blocks = stack.enter_context(closing(run_job(executor, spec, source.entries)))
         for block in blocks:
             if opened is None:
-                if executor.execution is not None and (reason := executor.execution.device.reason):
+                begun = getattr(executor, "execution", None)
+                if isinstance(begun, Execution) and (reason := begun.device.reason):
                     observer.note(f"running on the CPU: {reason}")
                 opened = [stack.enter_context(make()) for make in sinks]
             block = block.labelled(labels[tally.total : tally.total + len(block.names)])

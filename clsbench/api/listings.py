@@ -8,6 +8,8 @@ from typing import Any
 
 from clsbench.api.components import registry
 from clsbench.api.observer import Observer
+from clsbench.errors import OptionError
+from clsbench.hookspecs import HOOKS
 from clsbench.options import option_types
 from clsbench.registry import Plugin, Resolved
 
@@ -41,8 +43,13 @@ def list_components(kind: str, *, observer: Observer | None = None) -> Listing:
     Args:
         kind: A key of :data:`clsbench.hookspecs.HOOKS`.
         observer: Is warned of plugins that cannot be used.
+
+    Raises:
+        OptionError: for an unknown kind.
     """
     observer = observer or Observer()
+    if kind not in HOOKS:
+        raise OptionError(f"there is no kind of component called '{kind}'", expected=", ".join(HOOKS))
     listing = Listing(kind, tuple(registry().components(kind)))
     for plugin in registry().broken():
         observer.warn(f"plugin {plugin} cannot be used in full: {plugin.trouble}")

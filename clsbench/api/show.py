@@ -144,7 +144,7 @@ def _tiles(
     """A row an image: as it is, as validation sees it, and as training does."""
     from importlib.util import find_spec
 
-    from clsbench.errors import ClsbenchError
+    from clsbench.errors import ClsbenchError, PluginError
     from clsbench.images.grid import Tile
     from clsbench.images.loader import ImageLoader
 
@@ -165,6 +165,8 @@ def _tiles(
                     loader, sample.image, policy, mirrored=images.mirrored, seed=seed + position, count=versions
                 )
                 row += [Tile(pixels, policy) for pixels in made]
+        except PluginError:
+            raise
         except ClsbenchError as error:
             row = [Tile(None, f"{label}\n{sample.name}\n{error.what}", "red")]
             row += [Tile(None, "")] * (1 + versions)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from clsbench.api.components import Chosen, registry
 from clsbench.api.observer import Observer
+from clsbench.errors import DataError
 
 if TYPE_CHECKING:
     from clsbench.images.sources.source import Source
@@ -43,20 +44,27 @@ def open_source(images: Images, chosen: Sequence[Chosen], suffixes: Collection[s
         chosen: The component named by :func:`source_names`, if any.
         suffixes: That mark a file as an image beside the usual ones.
         observer: Hears what was skipped.
+
+    Raises:
+        DataError: if there are none.
+        PluginError: if a plugin's source cannot be used.
     """
     from clsbench.images.formats import SUFFIXES
     from clsbench.images.sources.paths import PathsSource
-    from clsbench.images.sources.source import skipped_notes
+    from clsbench.images.sources.source import check_source, skipped_notes
 
     source: Source
     if isinstance(images, str | os.PathLike):
         opener = chosen[0].offered(suffixes=tuple(sorted({*SUFFIXES, *suffixes})))
         source = opener.build(os.fspath(images))
+        check_source(source)
     else:
         paths = [os.fspath(path) for path in images]
         source = PathsSource(paths, location=f"{len(paths)} paths")
     for note in skipped_notes(source.skipped):
         observer.note(note)
+    if not source.entries:
+        raise DataError("there are no images", where=source.location)
     return source
 
 

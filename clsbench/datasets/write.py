@@ -12,6 +12,7 @@ from clsbench.datasets.dataset import Dataset, Sample
 from clsbench.datasets.labels import class_folder
 from clsbench.errors import DataError
 from clsbench.images.entries import PixelsEntry
+from clsbench.images.loader import read
 
 
 def write_class_folders(dataset: Dataset, split: str, folder: Path) -> int:
@@ -36,7 +37,7 @@ def write_class_folders(dataset: Dataset, split: str, folder: Path) -> int:
         if target.exists():  # also where a file system takes A.png for a.png
             raise DataError("two images would be written to one file", where=target)
         target.parent.mkdir(parents=True, exist_ok=True)
-        content = sample.image.read()
+        content = read(sample.image)
         if isinstance(content, bytes):
             target.write_bytes(content)
         else:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from clsbench.errors import ClsbenchError, DataError
+from clsbench.errors import ClsbenchError, DataError, PluginError
 from clsbench.exporting.gate import GateImages
 from clsbench.images.entries import Entry, PixelsEntry
 from clsbench.images.loader import ImageLoader
@@ -35,6 +35,8 @@ def load_evenly(
         try:
             images.append(loader(entries[step]))
             chosen.append(step)
+        except PluginError:
+            raise
         except ClsbenchError as error:
             reason = error.one_line()
     if not images:

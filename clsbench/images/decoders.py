@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Protocol
 
 import numpy as np
@@ -16,7 +16,8 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from clsbench.errors import DataError
+from clsbench.errors import DataError, PluginError
+from clsbench.guard import fault
 from clsbench.images.formats import FORMATS
 
 #: Pillow's readers that are safe on files from strangers: raster formats only, since
@@ -66,6 +67,18 @@ class Decoder(Protocol):
 
     def __call__(self, data: bytes) -> NDArray[np.uint8]:
         """Encoded bytes -> uint8 (H, W, 3)."""
+
+
+def formats_of(decoder: Decoder) -> Set[str]:
+    """The names of the formats that a decoder reads.
+
+    Raises:
+        PluginError: if it does not say so.
+    """
+    formats = decoder.formats
+    if not isinstance(formats, Set) or not all(isinstance(name, str) for name in formats):
+        raise fault(decoder, "has unusable formats", repr(formats), "a set of format names", PluginError)
+    return formats
 
 
 class PillowDecoder:

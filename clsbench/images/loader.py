@@ -14,7 +14,15 @@ from PIL import Image
 
 from clsbench.errors import ClsbenchError, DataError, PluginError
 from clsbench.guard import fault, name_of
-from clsbench.images.decoders import Decoder, PillowDecoder, Scratch, SimplejpegDecoder, orientation, upright
+from clsbench.images.decoders import (
+    Decoder,
+    PillowDecoder,
+    Scratch,
+    SimplejpegDecoder,
+    formats_of,
+    orientation,
+    upright,
+)
 from clsbench.images.entries import Content, Entry
 from clsbench.images.formats import FORMATS, sniff
 from clsbench.images.resize import resize
@@ -50,6 +58,26 @@ class _NoClock:
 _NO_CLOCK = _NoClock()
 
 
+def read(entry: Entry) -> Content:
+    """The encoded bytes of an image, or its pixels, uint8 (H, W, 3).
+
+    Raises:
+        DataError: if it cannot be read, is empty, or is neither.
+    """
+    try:
+        content = entry.read()
+    except ClsbenchError:
+        raise
+    except Exception as error:
+        raise DataError(f"the image cannot be read: {type(error).__name__}: {error}") from error
+    if isinstance(content, bytes):
+        if not content:
+            raise DataError("the file is empty (0 bytes)")
+    elif not _are_pixels(content):
+        raise DataError("not an image", got=_shape(content), expected=f"bytes or {EXPECTED}")
+    return content
+
+
 class _Tried(NamedTuple):
     """A decoder, and its keyword arguments where the caller uses the pixels up at once."""
 
@@ -80,9 +108,10 @@ class ImageLoader:
         self._decoders: dict[str, list[_Tried]] = {form: [] for form in FORMATS}
         for decoder in (*decoders, SimplejpegDecoder(), PillowDecoder()):  # Pillow last: it reads everything
             features = {name: offered[name] for name in offered if name in getattr(decoder, "accepts", ())}
+            formats = formats_of(decoder)
             for form in FORMATS:
                 # A plugin's own format is unknown here, so its decoder has to look for itself.
-                if form in decoder.formats or (form == "unknown" and set(decoder.formats) - FORMATS):
+                if form in formats or (form == "unknown" and formats - FORMATS):
                     self._decoders[form].append(_Tried(decoder, features))
         self._padding = np.round(np.array(transform.mean) * 255).clip(0, 255).astype(np.uint8)
 
@@ -121,23 +150,8 @@ class ImageLoader:
         return self.decode(content) if isinstance(content, bytes) else content
 
     def read(self, entry: Entry) -> Content:
-        """The encoded bytes of an image, or its pixels, uint8 (H, W, 3).
-
-        Raises:
-            DataError: if it cannot be read, is empty, or is neither.
-        """
-        try:
-            content = entry.read()
-        except ClsbenchError:
-            raise
-        except Exception as error:
-            raise DataError(f"the image cannot be read: {type(error).__name__}: {error}") from error
-        if isinstance(content, bytes):
-            if not content:
-                raise DataError("the file is empty (0 bytes)")
-        elif not _are_pixels(content):
-            raise DataError("not an image", got=_shape(content), expected=f"bytes or {EXPECTED}")
-        return content
+        """The content of an image; see :func:`read`."""
+        return read(entry)
 
     def decode(self, data: bytes, *, fleeting: bool = False) -> NDArray[np.uint8]:
         """Encoded bytes -> uint8 (H, W, 3), upright where the transform asks for it.

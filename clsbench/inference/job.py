@@ -91,6 +91,8 @@ def run_job(executor: Executor, spec: JobSpec, entries: Sequence[Entry]) -> Gene
         PluginError: if rows are missing, or not those of the entries.
     """
     blocks = executor.run(spec, entries)
+    if isinstance(executor, Guarded) and not isinstance(blocks, Iterator):
+        blocks = executor.iterate(blocks)
     yield from _checked(executor, spec, entries, blocks) if isinstance(executor, Guarded) else blocks
 
 
@@ -110,5 +112,7 @@ def _checked(
         yield block
     if done != len(entries):
         raise executor.fault("left images out", f"{done} rows", f"{len(entries)} rows")
-    if not isinstance(executor.execution, Execution):
-        raise executor.fault("does not say on what it ran", repr(executor.execution), "clsbench.Execution")
+    execution = getattr(executor, "execution", None)
+    parts = (execution.device, execution.plan) if isinstance(execution, Execution) else (None, None)
+    if not (isinstance(parts[0], DeviceInfo) and isinstance(parts[1], Plan)):
+        raise executor.fault("does not say on what it ran", repr(execution), "clsbench.Execution")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Protocol, TypeVar
 
 from clsbench.errors import PluginError
+from clsbench.guard import using
 from clsbench.predictions.outcomes import Outcomes
 from clsbench.predictions.values import Absent, Proportion, Value, json_of
 
@@ -188,13 +189,14 @@ def run_metrics(outcomes: Outcomes | None, metrics: Iterable[tuple[str, Metric]]
         return Metrics()
     for name, metric in metrics:
         try:
-            shown: tuple[Shown, ...] = tuple(getattr(metric, "shown", ()))
-            for item in shown:
-                owners.setdefault(item.key, name)
-            found = dict(metric(outcomes))
-            _check(found)
-            made = [_display(item, found[item.key]) for item in shown if item.key in found]
-            made += [_undeclared(key, value) for key, value in found.items() if key not in owners]
+            with using(metric):
+                shown: tuple[Shown, ...] = tuple(getattr(metric, "shown", ()))
+                for item in shown:
+                    owners.setdefault(item.key, name)
+                found = dict(metric(outcomes))
+                _check(found)
+                made = [_display(item, found[item.key]) for item in shown if item.key in found]
+                made += [_undeclared(key, value) for key, value in found.items() if key not in owners]
         except Exception as error:  # noqa: BLE001  a plugin's metric must not lose the others
             errors[name] = _reason(error)
             continue
@@ -215,9 +217,9 @@ def _check(found: Mapping[str, object]) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """In one line. A guarded plugin's error is told by its cause, and its exit is not a failed metric."""
+    """In one line. A guarded plugin's exit or lack of memory is not a failed metric."""
     cause = error.__cause__ if isinstance(error, PluginError) and error.__cause__ else error
-    if not isinstance(cause, Exception):
+    if not isinstance(cause, Exception) or (cause is not error and isinstance(cause, MemoryError)):
         raise error
     return f"{type(cause).__name__}: {cause}"
 

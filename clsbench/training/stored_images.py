@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from clsbench.datasets.dataset import Sample
-from clsbench.errors import ClsbenchError, DataError
+from clsbench.errors import ClsbenchError, DataError, PluginError
 from clsbench.images.entries import in_memory
 from clsbench.images.loader import ImageLoader
 from clsbench.training.augmentation import SHAPE_COLUMNS, Augmentation
@@ -106,6 +106,8 @@ class StoredImages:
                     stored, self._shapes[index] = self.augmentation.load(self._loader, held)
                     if kept is not None:
                         kept[index] = stored
+            except PluginError:
+                raise
             except ClsbenchError as error:
                 self._leave_out(index, error)
 
@@ -146,6 +148,8 @@ class StoredImages:
             return None
         try:
             pixels, self._shapes[index] = self.augmentation.load(self._loader, self.samples[index].image)
+        except PluginError:
+            raise
         except ClsbenchError as error:
             self._leave_out(index, error)
             return None

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from clsbench.guard import Guarded
 from clsbench.images.entries import Entry
 
 #: Why a file of another type is skipped.
@@ -36,6 +37,31 @@ class Source(Protocol):
     @property
     def skipped(self) -> Sequence[Skipped]:
         """What was left out."""
+
+
+def check_source(source: Source) -> None:
+    """Hold a plugin's source to :class:`Source`.
+
+    Raises:
+        PluginError: if something about it cannot be used.
+    """
+    if not isinstance(source, Guarded):
+        return
+    if not isinstance(source.location, str):
+        raise source.fault("has an unusable location", repr(source.location), "text")
+    names = Counter(getattr(entry, "name", None) for entry in source.entries)
+    for name, count in names.items():
+        if not isinstance(name, str):
+            raise source.fault("has an entry without a name", f"{name!r}, {count} times", "text")
+        if count > 1:
+            raise source.fault("has several entries of one name", name, "names that are unique in the source")
+    if not all(hasattr(entry, "read") for entry in source.entries):
+        raise source.fault("has an entry that cannot be read", "no method read", "a clsbench.Entry")
+    skipped = source.skipped
+    if not isinstance(skipped, Sequence) or not all(
+        isinstance(getattr(one, part, None), str) for one in skipped for part in ("name", "reason")
+    ):
+        raise source.fault("has an unusable list of what it skipped", f"{skipped!r:.200}", "names with a reason")
 
 
 def count_suffixes(names: Sequence[str]) -> str:
