@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clsbench.api.arguments import check_at_least, check_choice
 from clsbench.api.components import Options, choose
 from clsbench.api.observer import Observer
 from clsbench.errors import OptionError
@@ -73,6 +74,8 @@ def bench(
     from clsbench.inference.bench import MAX_ROUNDS, run_benchmark
     from clsbench.model_file import read_card
 
+    check_choice("scenario", scenario, ("offline", "single-stream"))
+    check_at_least("window", window, 0.05)
     observer = observer or Observer()
     if any(size < 1 for size in batch_sizes):
         raise OptionError("batch sizes start at 1", where="--batch-size", got=", ".join(map(str, batch_sizes)))

@@ -96,4 +96,4 @@ def option_texts(options: Options) -> list[str]:
     """Options as ``--with`` takes them."""
     if isinstance(options, Mapping):
         return [f"{key}={value}" for key, value in options.items()]
-    return list(options)
+    return [options] if isinstance(options, str) else list(options)

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from clsbench.api.arguments import check_at_least, check_choice
 from clsbench.api.components import Options, choose, metric_names, option_texts
 from clsbench.api.observer import Observer
 from clsbench.api.sources import Images, open_source, source_names
@@ -89,6 +90,11 @@ def infer(
 
     observer = observer or Observer()
     target = Path(out) if out is not None else None
+    check_choice("tune", tune, ("off", "quick", "full"))
+    check_choice("unknown_labels", unknown_labels, ("error", "ignore"))
+    check_at_least("topk", topk, 0)
+    for name, value in {"batch_size": batch_size, "streams": streams, "threads": threads}.items():
+        check_at_least(name, value, 1)
     if probabilities and target is None and not keep_rows:
         raise OptionError("probabilities are written to a file", where="--probabilities", hint="add --out FILE")
     own = metric_names("infer")
@@ -122,7 +128,7 @@ def infer(
         decode_threads=available_cores(),
         fast_decode=fast_decode,
     )
-    writers = [c.asked(probabilities=probabilities).offered(topk=topk) for c in picked["writer"]]
+    writers = [c.asked(probabilities=probabilities, topk=topk or None) for c in picked["writer"]]
     sinks: list[Callable[[], Any]] = [partial(w.build, target, card) for w in writers]
     rows = ArrowCollector(card.classes, topk=topk, probabilities=probabilities) if keep_rows else None
     tally, started = Tally(card.classes), datetime.now(UTC)

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from clsbench.api.arguments import check_choice
 from clsbench.api.observer import Observer
 from clsbench.errors import ClsbenchError
 from clsbench.tabular import Tabular
@@ -64,6 +65,7 @@ def list_runs(
     """
     from clsbench.runs import everything
 
+    check_choice("sort", sort, ("time", "accuracy"))
     observer, found = observer or Observer(), []
     for run in everything(root=Path(folder)):
         try:

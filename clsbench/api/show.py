@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from clsbench.api.arguments import check_at_least
 from clsbench.api.components import Options
 from clsbench.api.data import choose_dataset, open_dataset, refuse_beside_run, reopen_dataset
 from clsbench.api.datasets import count_classes
@@ -97,6 +98,8 @@ def show(
 
     observer, file = observer or Observer(), Path(out)
     check_png(file)
+    check_at_least("n", n, 1)
+    check_at_least("size", size, 1)
     splits = {"val_fraction": val_fraction, "test_fraction": test_fraction, "folds": folds, "fold": fold}
     if run:
         refuse_beside_run(run, "DATA", data or dataset, **splits, **{"with": options})

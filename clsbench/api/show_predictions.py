@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clsbench.api.arguments import check_at_least
 from clsbench.api.observer import Observer
 from clsbench.api.predictions import open_table
 from clsbench.errors import ClsbenchError, DataError, OptionError
@@ -81,6 +82,7 @@ def show_predictions(
 
     observer, file, grid = observer or Observer(), Path(predictions), Path(out)
     check_png(grid)
+    check_at_least("n", n, 1)
     with open_table(file, observer=observer) as table:
         root = Path(images) if images is not None else table.root
         if root is None or not root.is_dir():

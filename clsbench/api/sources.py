@@ -59,13 +59,23 @@ def open_source(images: Images, chosen: Sequence[Chosen], suffixes: Collection[s
         source = opener.build(os.fspath(images))
         check_source(source)
     else:
-        paths = [os.fspath(path) for path in images]
+        paths = _paths(images)
         source = PathsSource(paths, location=f"{len(paths)} paths")
     for note in skipped_notes(source.skipped):
         observer.note(note)
     if not source.entries:
         raise DataError("there are no images", where=source.location)
     return source
+
+
+def _paths(images: Iterable[str | os.PathLike[str]]) -> list[str]:
+    try:
+        return [os.fsdecode(path) for path in images]
+    except TypeError:
+        raise DataError(
+            "images are named by paths", got=type(images).__name__, expected="a path, a URL or several paths",
+            hint="clsbench.load(…).predict(…) also takes bytes, Pillow images and arrays",
+        ) from None  # fmt: skip
 
 
 def _matches(location: str, mark: str) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from clsbench.api.arguments import check_at_least
 from clsbench.api.components import Chosen, Options
 from clsbench.api.data import choose_dataset, note_dataset, open_dataset
 from clsbench.api.observer import Observer
@@ -118,6 +119,7 @@ def find_lr(
     observer, curve = observer or Observer(), Path(out) if out is not None else None
     if curve:
         check_png(curve)
+    check_at_least("steps", steps, 20)
     read_options(training)
     splits = {"val_fraction": val_fraction, "test_fraction": test_fraction}
     inputs = _open(data, dataset, model, pretrained, weights, splits, options, observer, training)

@@ -15,9 +15,6 @@ from pathlib import Path
 from clsbench.errors import DataError
 from clsbench.text import counted, some
 
-#: What to do with a label the model does not know.
-UNKNOWN = ("error", "ignore")
-
 
 @dataclass(frozen=True)
 class Labels:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -371,3 +372,29 @@ def test_errors_are_ours(task):
     kind, call = WRONG[task]
     with pytest.raises(kind):
         call()
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: clsbench.infer("x", tune="slow"), "unknown tune"),
+        (lambda: clsbench.infer("x", unknown_labels="odd"), "unknown unknown_labels"),
+        (lambda: clsbench.infer("x", topk=-1), "topk is too small"),
+        (lambda: clsbench.infer("x", batch_size=0), "batch_size is too small"),
+        (lambda: clsbench.bench("x", window=0), "window is too small"),
+        (lambda: clsbench.bench("x", scenario="odd"), "unknown scenario"),
+        (lambda: clsbench.show(n=0), "n is too small"),
+        (lambda: clsbench.list_runs(sort="odd"), "unknown sort"),
+        (lambda: clsbench.find_lr(steps=1), "steps is too small"),
+        (lambda: clsbench.infer("x", options="writer.a=b"), "nothing in use here is called 'writer'"),
+    ],
+)
+def test_what_the_command_line_refuses_by_its_types_is_refused_here_too(call, words):
+    with pytest.raises(clsbench.OptionError, match=re.escape(words)):
+        call()
+
+
+@pytest.mark.parametrize(("images", "words"), [(7, "named by paths"), ([7], "named by paths"), (["a", "a"], "twice")])
+def test_images_that_are_not_different_paths_are_refused(images, words, tiny_onnx):
+    with pytest.raises(clsbench.DataError, match=words):
+        clsbench.infer(images, model=tiny_onnx)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -19,6 +20,9 @@ class PathsSource:
         base: Where relative paths start; the current folder if left out.
         location: Where the list comes from, for messages.
 
+    Raises:
+        DataError: if a path is there twice.
+
     >>> [entry.path for entry in PathsSource(["a.png", "/data/b.png"], base="photos").entries]
     ['photos/a.png', '/data/b.png']
     """
@@ -26,6 +30,9 @@ class PathsSource:
     def __init__(self, paths: Iterable[str], *, base: Path | str = "", location: Path | str = "") -> None:
         self.location = str(location)
         self.entries = [FileEntry(path, os.path.join(base, path)) for path in paths]
+        repeated = [path for path, times in Counter(entry.name for entry in self.entries).items() if times > 1]
+        if repeated:
+            raise DataError("a path is listed twice", where=location, got=repeated[0])
         self.skipped: list[Skipped] = []
 
 

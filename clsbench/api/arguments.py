@@ -1,0 +1,27 @@
+"""Arguments of the functions of ``api`` that the command line checks by its types."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from clsbench.errors import OptionError
+
+
+def check_choice(name: str, value: object, choices: Collection[str]) -> None:
+    """Refuse a word that is not one of the choices.
+
+    Raises:
+        OptionError: naming the argument.
+    """
+    if value not in choices:
+        raise OptionError(f"unknown {name}", where=name, got=value, expected=" or ".join(choices))
+
+
+def check_at_least(name: str, value: float | None, least: float) -> None:
+    """Refuse a number that is too small; None stands for a default.
+
+    Raises:
+        OptionError: naming the argument.
+    """
+    if value is not None and not value >= least:
+        raise OptionError(f"{name} is too small", where=name, got=value, expected=f"at least {least:g}")
