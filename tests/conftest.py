@@ -12,6 +12,7 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 from PIL import Image
@@ -22,7 +23,9 @@ COLOURS = {"blue": (20, 30, 230), "green": (25, 210, 40), "red": (220, 30, 25)}
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Under ``-n`` the cores are shared: a thread of torch that spins while it waits takes them from other tests."""
+    """Tests share the cores: no example of hypothesis has a deadline, and no thread of torch spins while it waits."""
+    hypothesis.settings.register_profile("clsbench", deadline=None)
+    hypothesis.settings.load_profile("clsbench")
     if hasattr(config, "workerinput"):
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 

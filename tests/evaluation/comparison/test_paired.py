@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest, bootstrap
 from sklearn.metrics import cohen_kappa_score
@@ -41,7 +41,6 @@ def test_mcnemar_takes_many_counts_and_large_ones():
     assert mcnemar(lost, gained) == pytest.approx(np.array(want), rel=1e-9)
 
 
-@settings(max_examples=25)  # statsmodels takes 60 ms.
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
 def test_holm_is_that_of_statsmodels(p_values):
     assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1], abs=1e-12)
