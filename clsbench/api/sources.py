@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from clsbench.api.components import Chosen, registry
 from clsbench.api.observer import Observer
+from clsbench.text import counted
 
 if TYPE_CHECKING:
     from clsbench.images.sources.source import Source
@@ -54,7 +55,7 @@ def open_source(images: Images, chosen: Sequence[Chosen], suffixes: Collection[s
         source = opener.build(os.fspath(images))
     else:
         paths = [os.fspath(path) for path in images]
-        source = PathsSource(paths, location=f"{len(paths)} paths")
+        source = PathsSource(paths, location=counted(len(paths), "path"))
     for note in skipped_notes(source.skipped):
         observer.note(note)
     return source

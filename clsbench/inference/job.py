@@ -15,6 +15,7 @@ from clsbench.images.loader import ImageLoader
 from clsbench.inference.backend import Backend, DeviceInfo, Plan, open_backend
 from clsbench.inference.timing import Timing
 from clsbench.predictions.block import Predictions
+from clsbench.text import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +110,6 @@ def _checked(
         done += len(names)
         yield block
     if done != len(entries):
-        raise executor.fault("left images out", f"{done} rows", f"{len(entries)} rows")
+        raise executor.fault("left images out", counted(done, "row"), counted(len(entries), "row"))
     if not isinstance(executor.execution, Execution):
         raise executor.fault("does not say on what it ran", repr(executor.execution), "clsbench.Execution")
