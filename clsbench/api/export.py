@@ -12,6 +12,7 @@ from clsbench.api.data import reopen_dataset
 from clsbench.api.observer import Observer
 from clsbench.errors import DataError, ModelError, OptionError
 from clsbench.runs import plain
+from clsbench.text import counted
 
 if TYPE_CHECKING:
     from clsbench.card import ModelCard
@@ -70,7 +71,7 @@ def export(
     if images is not None:
         entries, labels = FolderSource(Path(images)).entries, None
     shown = load_evenly(ImageLoader(trained.classifier.transform), entries, labels)
-    observer.note(f"exporting {trained.name}, then comparing it on {len(shown)} images")
+    observer.note(f"exporting {trained.name}, then comparing it on {counted(len(shown), 'image')}")
     observer.stage("exporting")
     backend = registry().resolve("backend", "onnxruntime")
     return export_model(trained.classifier, trained.card, shown, file, lambda trial: backend.build(trial, "cpu"), gate)

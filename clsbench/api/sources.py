@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from clsbench.api.components import Chosen, registry
 from clsbench.api.observer import Observer
 from clsbench.errors import DataError
+from clsbench.text import counted
 
 if TYPE_CHECKING:
     from clsbench.images.sources.source import Source
@@ -60,7 +61,7 @@ def open_source(images: Images, chosen: Sequence[Chosen], suffixes: Collection[s
         check_source(source)
     else:
         paths = _paths(images)
-        source = PathsSource(paths, location=f"{len(paths)} paths")
+        source = PathsSource(paths, location=counted(len(paths), "path"))
     for note in skipped_notes(source.skipped):
         observer.note(note)
     if not source.entries:

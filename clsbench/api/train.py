@@ -14,6 +14,7 @@ from clsbench.api.observer import Observer
 from clsbench.errors import ClsbenchError
 from clsbench.models.heads import parse_head
 from clsbench.runs import RunData, RunModel, check_name, plain
+from clsbench.text import counted
 from clsbench.training.config import AUTO, read_options
 
 if TYPE_CHECKING:
@@ -215,9 +216,9 @@ def _need_training_packages() -> None:
 
 def _plan(name: str, config: TrainConfig, *, auto: bool) -> str:
     """What is going to happen, with everything that was assumed."""
-    epochs = f"{config.epochs} epochs"
+    epochs = counted(config.epochs, "epoch")
     if config.freeze_epochs:
-        epochs = f"{config.freeze_epochs} epochs of the head, {config.epochs} of everything"
+        epochs = f"{counted(config.freeze_epochs, 'epoch')} of the head, {config.epochs} of everything"
     rate = "found by a range test" if auto else f"{config.lr:g}"
     augment = config.augment + (f" in {config.views} views" if config.views > 1 else "")
     return (

@@ -29,9 +29,10 @@ def bench(
     device: Device = "auto",
     allow_fallback: AllowFallback = False,
     scenario: Annotated[
-        Literal["offline", "single-stream"], typer.Option(help="offline: throughput; single-stream: latency.")
+        Literal["offline", "single-stream"],
+        typer.Option(help="What to measure: throughput (offline) or latency (single-stream)."),
     ] = "offline",
-    window: Annotated[float, typer.Option(min=0.05, help="Seconds of one measurement.")] = 1.0,
+    window: Annotated[float, typer.Option(min=0.05, help="Length of one measurement in seconds.")] = 1.0,
     json: Json = None,
     quiet: Quiet = False,
 ) -> None:

@@ -24,7 +24,11 @@ def compare(
     labels: LabelsFile = None,
     columns: Columns = None,
     margin: Annotated[
-        float | None, typer.Option(metavar="POINTS", help="Two files: equivalent within so many points; 0.5.")
+        float | None,
+        typer.Option(
+            metavar="POINTS",
+            help="With two files: count them as equivalent within this many percentage points. Default: 0.5.",
+        ),
     ] = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw accuracy against throughput.")] = None,
     json: Json = None,

@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clsbench.cli.parameters import Fold, Folds, Json, Quiet, Seed, TestFraction, ValFraction, With
+from clsbench.text import counted
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 
 def datasets(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Describe this dataset.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The dataset to describe.")] = None,
     data: Annotated[Path | None, typer.Argument(metavar="[DATA]", help="Its folder or file, if it needs one.")] = None,
-    run: Annotated[str | None, typer.Option(metavar="NAME", help="The dataset of this run, split as it was.")] = None,
-    split: Annotated[str, typer.Option(help="With --write: the split.")] = "test",
+    run: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Describe the dataset of this run, split as it was.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="The split that --write takes.")] = "test",
     write: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write a split's images into class folders.")
     ] = None,
@@ -48,8 +51,10 @@ def datasets(
             name, data, run=run, split=split, write=write, val_fraction=val_fraction, test_fraction=test_fraction,
             folds=folds, fold=fold, seed=seed, options=options or (), observer=observer,
         )  # fmt: skip
-    if write:
-        terminal.print(f"written: {found.written} images in {len(found.classes)} class folders below {write}")
+    if found.written is not None:
+        terminal.print(
+            f"written: {counted(found.written, 'image')} in {counted(len(found.classes), 'class folder')} below {write}"
+        )
     else:
         terminal.print(counts_table(found.name, found.classes, found.counts))
     terminal.write_json(found.to_json())

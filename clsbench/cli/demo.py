@@ -16,7 +16,7 @@ from clsbench.cli.parameters import Json, Quiet
 
 
 def demo(
-    folder: Annotated[Path, typer.Option(metavar="DIR", help="Where the demo writes; it is emptied first.")] = Path(
+    folder: Annotated[Path, typer.Option(metavar="DIR", help="Folder the demo writes to; it is emptied first.")] = Path(
         "clsbench-demo"
     ),
     json: Json = None,
@@ -30,7 +30,7 @@ def demo(
     terminal = Terminal(json=json, quiet=quiet)
     marker = folder / ".clsbench-demo"
     if folder.exists() and not marker.exists():
-        raise OptionError("the demo empties its folder, and this one is not its own", where="--folder", got=folder)
+        raise OptionError("the demo empties its folder, and did not make this one", where="--folder", got=folder)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     marker.touch()

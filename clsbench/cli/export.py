@@ -16,14 +16,15 @@ def export(
     ] = None,
     onnx: Annotated[bool, typer.Option("--onnx", help="Write ONNX, the only format so far.")] = True,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="RUN/model.onnx, or MODEL.onnx with --model.")
+        Path | None,
+        typer.Option(metavar="FILE", help="File to write. Default: RUN/model.onnx, or MODEL.onnx with --model."),
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="Export this model as it is, with its own classes, instead of a run.")
     ] = None,
-    pretrained: Annotated[bool, typer.Option("--pretrained", help="With --model: its published weights.")] = False,
+    pretrained: Annotated[bool, typer.Option("--pretrained", help="Use the published weights of --model.")] = False,
     weights: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="With --model: weights from a local file.")
+        Path | None, typer.Option(metavar="FILE", help="Use weights from a local file with --model.")
     ] = None,
     images: Annotated[
         Path | None,

@@ -8,38 +8,55 @@ from typing import Annotated, Literal
 import typer
 
 from clsbench.cli.parameters import AllowFallback, Device, Json, ModelFile, Quiet, With
+from clsbench.text import counted
 
 
 def infer(
     images: Annotated[str, typer.Argument(metavar="IMAGES", help="A folder of images, or one image.")],
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Predictions: .csv, .jsonl or .parquet.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to write the predictions: .csv, .jsonl or .parquet.")
+    ] = None,
     model: ModelFile = None,
     labels: Annotated[
         str | None,
-        typer.Option(metavar="FILE.csv", help="Labels (path,label); class folders if left out; `none` for none."),
+        typer.Option(
+            metavar="FILE.csv", help="File of labels (path,label), or `none` for no labels. Default: the class folders."
+        ),
     ] = None,
     unknown_labels: Annotated[
         Literal["error", "ignore"], typer.Option(help="What to do with labels the model does not know.")
     ] = "error",
-    topk: Annotated[int, typer.Option(min=0, help="Columns for the K best classes.")] = 0,
+    topk: Annotated[int, typer.Option(min=0, help="Write columns for the K best classes.")] = 0,
     probabilities: Annotated[
-        bool, typer.Option("--probabilities", help="A column p:CLASS for every class, for evaluate.")
+        bool, typer.Option("--probabilities", help="Write a column p:CLASS for every class, for evaluate.")
     ] = False,
     device: Device = "auto",
     allow_fallback: AllowFallback = False,
     backend: Annotated[str, typer.Option(help="The inference engine.")] = "onnxruntime",
-    executor: Annotated[str, typer.Option(help="What runs the job: threads, serial or a plugin's.")] = "threads",
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Images a call; chosen by --tune if left out.")] = None,
-    streams: Annotated[int | None, typer.Option(min=1, help="Concurrent calls; chosen by --tune.")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads of one call; chosen by --tune.")] = None,
+    executor: Annotated[
+        str, typer.Option(help="The executor that runs the job: threads, serial or one of a plugin.")
+    ] = "threads",
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Number of images per call. Default: chosen by --tune.")
+    ] = None,
+    streams: Annotated[
+        int | None, typer.Option(min=1, help="Number of concurrent calls. Default: chosen by --tune.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Number of threads per call. Default: chosen by --tune.")
+    ] = None,
     tune: Annotated[
         Literal["off", "quick", "full"], typer.Option(help="Measure how to run the model; kept for later runs.")
     ] = "quick",
     fast_decode: Annotated[
         bool, typer.Option("--fast-decode", help="Decode large JPEGs at reduced size: faster, not the same pixels.")
     ] = False,
-    decoders: Annotated[list[str] | None, typer.Option("--decoder", help="A decoder to try before ours.")] = None,
-    metrics: Annotated[list[str] | None, typer.Option("--metric", help="A metric beside the built-in ones.")] = None,
+    decoders: Annotated[
+        list[str] | None, typer.Option("--decoder", help="A decoder to try before the built-in ones.")
+    ] = None,
+    metrics: Annotated[
+        list[str] | None, typer.Option("--metric", help="A metric in addition to the built-in ones.")
+    ] = None,
     options: With = None,
     json: Json = None,
     quiet: Quiet = False,
@@ -62,5 +79,5 @@ def infer(
     terminal.write_json(result.to_json())
     counts = result.counts
     if counts.errors == counts.total:
-        terminal.warn(f"none of the {counts.total} images could be classified: {result.first_error}")
+        terminal.warn(f"none of {counted(counts.total or 0, 'image')} could be classified: {result.first_error}")
         raise typer.Exit(3)

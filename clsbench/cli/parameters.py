@@ -12,56 +12,74 @@ With = Annotated[
     typer.Option(
         "--with",
         metavar="NAME.KEY=VALUE",
-        help="An option of a component, such as model.width=64 or confusion.min_count=5.",
+        help="Set an option of a component, such as model.width=64 or confusion.min_count=5.",
     ),
 ]
-Json = Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write the same facts as JSON; - for stdout.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes on stderr.")]
+Json = Annotated[
+    str | None,
+    typer.Option("--json", metavar="FILE", help="Write the results as JSON to this file, or to stdout with -."),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Write no progress and no notes to stderr.")]
 Data = Annotated[
     Path | None,
-    typer.Argument(metavar="[DATA]", help="A folder of class folders, or a .csv; the digits if left out."),
+    typer.Argument(metavar="[DATA]", help="A folder of class folders, or a .csv file. Default: the embedded digits."),
 ]
 DatasetName = Annotated[
-    str | None, typer.Option("--dataset", help="One of `clsbench datasets`; chosen by DATA if left out.")
+    str | None, typer.Option("--dataset", help="Kind of dataset, one of `clsbench datasets`. Default: chosen by DATA.")
 ]
-ModelName = Annotated[str, typer.Option("--model", help="One of `clsbench models`.")]
+ModelName = Annotated[str, typer.Option("--model", help="Model to use, one of `clsbench models`.")]
 Pretrained = Annotated[bool, typer.Option("--pretrained", help="Start from published weights.")]
 Weights = Annotated[Path | None, typer.Option("--weights", metavar="FILE", help="Start from a local weights file.")]
 ValFraction = Annotated[
     float | None,
-    typer.Option(help="The part of each class set aside where no validation split is given; 0.2."),
+    typer.Option(
+        help="Part of each class to set aside for validation if the data has no validation split. Default: 0.2."
+    ),
 ]
 TestFraction = Annotated[
-    float | None, typer.Option(help="The part of each class set aside for a final test; none if left out.")
+    float | None, typer.Option(help="Part of each class to set aside for a final test. Default: none.")
 ]
-Folds = Annotated[int | None, typer.Option(metavar="K", help="Split training images K ways, one of them to validate.")]
-Fold = Annotated[int | None, typer.Option(metavar="I", help="With --folds: which one validates, from 1 to K.")]
-Seed = Annotated[int, typer.Option(help="Random seed for splits, and for what is drawn.")]
+Folds = Annotated[
+    int | None, typer.Option(metavar="K", help="Split the training images into K folds, and validate on one of them.")
+]
+Fold = Annotated[int | None, typer.Option(metavar="I", help="The fold of --folds to validate on, from 1 to K.")]
+Seed = Annotated[int, typer.Option(help="Random seed for the splits and for choosing images to draw.")]
 Device = Annotated[
-    str, typer.Option(help="auto, cpu, cuda[:i,j] or tensorrt[:i,j]; a named device is used, or it is an error.")
+    str,
+    typer.Option(
+        help="Device to run on: auto, cpu, cuda[:i,j] or tensorrt[:i,j]; an error if a named one cannot be used."
+    ),
 ]
 AllowFallback = Annotated[
-    bool, typer.Option("--allow-fallback", help="Accept parts of the network on the CPU where a GPU was asked for.")
+    bool, typer.Option("--allow-fallback", help="Let parts of the network run on the CPU when a GPU was asked for.")
 ]
 ModelFile = Annotated[
-    Path | None, typer.Option("--model", metavar="FILE", help="An exported .onnx; the latest by default.")
+    Path | None, typer.Option("--model", metavar="FILE", help="An exported .onnx file. Default: the latest export.")
 ]
 Predictions = Annotated[
     Path, typer.Argument(metavar="PREDS", help="Predictions as infer writes them: .csv, .jsonl or .parquet.")
 ]
 LabelsFile = Annotated[
-    Path | None, typer.Option("--labels", metavar="FILE.csv", help="Labels (path,label) instead of the file's.")
+    Path | None,
+    typer.Option(
+        "--labels", metavar="FILE.csv", help="File of labels (path,label) to use instead of those in the predictions."
+    ),
 ]
 Columns = Annotated[
     str | None,
-    typer.Option("--columns", metavar="OURS=THEIRS,…", help="A foreign file's columns: path=file,predicted=pred."),
+    typer.Option(
+        "--columns",
+        metavar="OURS=THEIRS,…",
+        help="Column names of a file from another tool, such as path=file,predicted=pred.",
+    ),
 ]
-Images = Annotated[
-    Path | None, typer.Option("--images", metavar="ROOT", help="The folder that the paths are relative to.")
-]
-Metrics = Annotated[list[str] | None, typer.Option("--metric", help="A metric beside the built-in ones.")]
+Images = Annotated[Path | None, typer.Option("--images", metavar="ROOT", help="Folder that the paths are relative to.")]
+Metrics = Annotated[list[str] | None, typer.Option("--metric", help="A metric in addition to the built-in ones.")]
 MinCount = Annotated[
-    int | None, typer.Option(min=1, help="Least number of images of a confused pair; short for confusion.min_count.")
+    int | None,
+    typer.Option(
+        min=1, help="Smallest number of images of a confused pair to list; the same as --with confusion.min_count=N."
+    ),
 ]
 
 

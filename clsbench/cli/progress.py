@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from clsbench.api.observer import Observer
+from clsbench.text import counted
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -87,4 +88,4 @@ class TerminalObserver(Observer):
         if self._task is not None:
             self._progress.update(self._task, completed=self._done)
             if self._errors:
-                self._progress.update(self._task, result=f"{self._errors} error{'s' * (self._errors > 1)}")
+                self._progress.update(self._task, result=counted(self._errors, "error"))

@@ -12,7 +12,9 @@ from clsbench.cli.parameters import Columns, Images, Json, LabelsFile, Metrics, 
 
 def report(
     predictions: Predictions,
-    out: Annotated[Path | None, typer.Option(metavar="FILE.html", help="The page; PREDS.html if left out.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="Where to write the page. Default: PREDS.html.")
+    ] = None,
     images: Images = None,
     labels: LabelsFile = None,
     columns: Columns = None,

@@ -12,7 +12,10 @@ from clsbench.cli.parameters import Json, Quiet
 
 def runs(
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="The directory of all runs.")] = Path("runs"),
-    sort: Annotated[Literal["time", "accuracy"], typer.Option(help="Oldest first, or best first.")] = "time",
+    sort: Annotated[
+        Literal["time", "accuracy"],
+        typer.Option(help="Order of the list: oldest first (time) or best first (accuracy)."),
+    ] = "time",
     json: Json = None,
     quiet: Quiet = False,
 ) -> None:

@@ -20,27 +20,33 @@ from clsbench.cli.parameters import (
     ValFraction,
     With,
 )
+from clsbench.text import counted
 
 
 def show(
     data: Data = None,
     dataset: DatasetName = None,
     run: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The images, split and augmentation of this run.")
+        str | None, typer.Option(metavar="NAME", help="Draw with the images, split and augmentation of this run.")
     ] = None,
     split: Annotated[Literal["train", "val", "test"], typer.Option(help="The split to draw.")] = "train",
     n: Annotated[
-        int | None, typer.Option("-n", min=1, max=400, help="Images to draw: 8 of a dataset, 25 predictions.")
+        int | None,
+        typer.Option(
+            "-n", min=1, max=400, help="Number of images to draw. Default: 8 of a dataset, 25 of predictions."
+        ),
     ] = None,
-    out: Annotated[Path, typer.Option(metavar="FILE.png", help="The grid.")] = Path("images.png"),
+    out: Annotated[Path, typer.Option(metavar="FILE.png", help="Where to write the grid.")] = Path("images.png"),
     pick: Annotated[
-        str | None, typer.Option(metavar="HOW", help="Of predictions: wrong, random, top-loss or class:NAME.")
+        str | None,
+        typer.Option(metavar="HOW", help="Which predictions to draw: wrong, random, top-loss or class:NAME."),
     ] = None,
     images: Images = None,
     augment: Annotated[
-        Literal["none", "basic", "rand", "trivial"], typer.Option(help="Augmentation, as in train.")
+        Literal["none", "basic", "rand", "trivial"],
+        typer.Option(help="Augmentation of the images, with the choices of train."),
     ] = "basic",
-    size: Annotated[int, typer.Option(min=1, help="Side of the network's input; a run has its own.")] = 224,
+    size: Annotated[int, typer.Option(min=1, help="Side of the network's input in pixels; a run has its own.")] = 224,
     val_fraction: ValFraction = None,
     test_fraction: TestFraction = None,
     folds: Folds = None,
@@ -68,7 +74,7 @@ def show(
             drawn = show_predictions(
                 data, images=images, pick=pick or "wrong", n=n or 25, out=out, seed=seed, observer=observer
             )
-        terminal.print(f"drawn: {len(drawn.drawn)} images ({drawn.pick}) in {out}")
+        terminal.print(f"drawn: {counted(len(drawn.drawn), 'image')} ({drawn.pick}) in {out}")
         terminal.write_json(drawn.to_json())
         return
     if pick or images:
@@ -80,5 +86,5 @@ def show(
             options=options or (), observer=observer,
         )  # fmt: skip
     terminal.print(counts_table(found.name, found.classes, found.counts))
-    terminal.print(f"drawn: {len(found.drawn)} images of {split} in {out}")
+    terminal.print(f"drawn: {counted(len(found.drawn), 'image')} of {split} in {out}")
     terminal.write_json(found.to_json())

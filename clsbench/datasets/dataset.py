@@ -9,6 +9,7 @@ from typing import Literal
 from clsbench.card import check_class_names
 from clsbench.errors import ClsbenchError, DataError
 from clsbench.images.entries import Entry, missing_files
+from clsbench.text import counted
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -111,7 +112,7 @@ def check_files_exist(samples: Sequence[Sample], *, where: object, hint: str) ->
     missing = missing_files(sample.image for sample in samples)
     if missing:
         raise DataError(
-            f"{len(missing)} of {len(samples)} files do not exist",
+            f"{len(missing)} of {counted(len(samples), 'file')} not found",
             where=where,
             got=", ".join(missing[:3]) + (", …" if len(missing) > 3 else ""),
             hint=hint,

@@ -14,6 +14,7 @@ from typing import Any
 
 from clsbench.datasets.dataset import Dataset, Sample
 from clsbench.errors import DataError
+from clsbench.text import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +99,9 @@ def as_recorded(dataset: Dataset, record: SplitRecord, where: object = None) -> 
                 hint="name the data that the run was trained on, as it was named then",
             )
         if gone:
-            notes.append(f"{len(gone)} of the run's {len(names)} {split} images no longer exist, such as {gone[0]}")
+            notes.append(
+                f"{len(gone)} of the run's {counted(len(names), f'{split} image')} not found, such as {gone[0]}"
+            )
     kept_out = {sample.name for some in splits.values() for sample in some}
     splits["train"] = [sample for name, sample in samples.items() if name not in kept_out]
     counts = ", ".join(f"{len(some)} {split}" for split, some in splits.items() if some)

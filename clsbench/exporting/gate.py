@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from clsbench.card import BatchParity, GateReport
 from clsbench.errors import DataError, OptionError
 from clsbench.predictions.block import Predictions
+from clsbench.text import counted
 
 if TYPE_CHECKING:
     from clsbench.models.classifier import Classifier
@@ -84,7 +85,9 @@ def check_labels(gate: Gate, images: GateImages) -> None:
         DataError: if ``max_drop`` is set and the images have no labels.
     """
     if gate.max_drop is not None and images.labels is None:
-        raise DataError("the gate's max_drop needs labelled images", got=f"{len(images)} images without labels")
+        raise DataError(
+            "the gate's max_drop needs labelled images", got=f"{counted(len(images), 'image')} without labels"
+        )
 
 
 def measure(

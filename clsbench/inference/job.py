@@ -15,6 +15,7 @@ from clsbench.images.loader import ImageLoader
 from clsbench.inference.backend import Backend, DeviceInfo, Plan, open_backend
 from clsbench.inference.timing import Timing
 from clsbench.predictions.block import Predictions
+from clsbench.text import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +112,7 @@ def _checked(
         done += len(names)
         yield block
     if done != len(entries):
-        raise executor.fault("left images out", f"{done} rows", f"{len(entries)} rows")
+        raise executor.fault("left images out", counted(done, "row"), counted(len(entries), "row"))
     execution = getattr(executor, "execution", None)
     parts = (execution.device, execution.plan) if isinstance(execution, Execution) else (None, None)
     if not (isinstance(parts[0], DeviceInfo) and isinstance(parts[1], Plan)):

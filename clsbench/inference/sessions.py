@@ -8,6 +8,7 @@ from typing import Any
 from clsbench.errors import DeviceError, ModelError
 from clsbench.inference.devices import CPU, CUDA, PROVIDERS, TENSORRT, preload, strays
 from clsbench.machine import cache_folder
+from clsbench.text import counted
 
 
 def open_session(file: Path, kind: str, *, index: int = 0, threads: int = 1, allow_fallback: bool = False) -> Any:
@@ -77,7 +78,7 @@ def _prove(session: Any, kind: str, allow_fallback: bool) -> None:
     stray = [] if allow_fallback else strays(session)
     if stray:
         raise DeviceError(
-            f"{len(stray)} compute nodes of the network would run on the CPU",
+            f"{counted(len(stray), 'compute node')} of the network would run on the CPU",
             where=f"--device {kind}",
             got=", ".join(stray[:5]) + (", …" if len(stray) > 5 else ""),
             hint="--allow-fallback to accept that",

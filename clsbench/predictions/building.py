@@ -17,6 +17,7 @@ from clsbench.predictions.manifest import Manifest
 from clsbench.predictions.outcomes import RANKED
 from clsbench.predictions.spill import Blocks, Spill
 from clsbench.predictions.table import HALF_DIGIT, PredictionTable
+from clsbench.text import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -127,14 +128,16 @@ class TableBuilder:
             found = look_up(matrix, ranked[:, 0], labels)
             ranked, confidence, of_label = found.ranked, found.confidence, found.label_confidence
             if found.surprises:
-                more.append(f"in {found.surprises} rows the predicted class is not the most probable one")
+                more.append(f"in {counted(found.surprises, 'row')} the predicted class is not the most probable one")
         else:
             fractions = {name: np.concatenate(parts) for name, parts in self._fractions.items()}
             confidence = fractions.get("confidence", np.full(len(names), np.nan))
             same = np.where((labels == ranked[:, 0]) & (labels >= 0), confidence, np.nan)
             of_label = fractions.get("label_confidence", same) if given is None else same
             if zeros := int((of_label == 0).sum()):
-                more.append(f"in {zeros} rows the true class has the probability 0, rounded; it counts as {HALF_DIGIT}")
+                more.append(
+                    f"in {counted(zeros, 'row')} the true class has a probability of 0, counted as {HALF_DIGIT}"
+                )
         return PredictionTable(
             file=self._file, names=names, classes=classes, labels=labels, ranked=ranked, confidence=confidence,
             label_confidence=of_label, probabilities=matrix, errors=self._errors, manifest=manifest,

@@ -26,7 +26,7 @@ from clsbench.predictions.manifest import read_manifest
 from clsbench.predictions.outcomes import RANKED
 from clsbench.predictions.spill import MEMORY_LIMIT, Spill
 from clsbench.predictions.table import PredictionTable
-from clsbench.text import some
+from clsbench.text import counted, some
 
 #: The columns that are read, beside top1 … and p:<class>.
 KINDS: dict[str, Kind] = {column.name: column.read for column in COLUMNS if column.read}
@@ -78,9 +78,9 @@ def read_predictions(
         if known is None:
             notes.append("the classes are the names that occur: there is no manifest beside the file")
         if given is not None and (missing := int((given < 0).sum())):
-            notes.append(f"{missing} of {len(names)} images have no label in {labels}")
+            notes.append(f"{counted(missing, 'image')} of {len(names):,} without a label in {labels}")
         if manifest.rows not in (None, len(names)):
-            notes.append(f"the file has {len(names)} rows, but the manifest beside it says {manifest.rows}")
+            notes.append(f"the file has {counted(len(names), 'row')}, but the manifest beside it says {manifest.rows}")
         yield builder.table(names, given, manifest, notes)
 
 

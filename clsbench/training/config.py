@@ -150,11 +150,13 @@ class TrainConfig:
     ema: float = field(default=0.0, metadata=_spec(
         "Decay of a moving average of the weights, which is then validated and kept, such as 0.999; 0 turns it off.",
         RATE, least=0, below=1))  # fmt: skip
-    clip_grad: float = field(default=0.0, metadata=_spec("Largest norm of the gradient; 0: no limit.", RATE, least=0))
+    clip_grad: float = field(
+        default=0.0, metadata=_spec("Largest norm of the gradient; 0 for no limit.", RATE, least=0)
+    )
     head: str = field(default="linear", metadata=_spec(
         "Head of the network: linear or mlp:WIDTH, also with dropout: mlp:512,dropout=0.2.", MODEL))  # fmt: skip
     patience: int = field(default=0, metadata=_spec(
-        "Number of epochs without improvement after which a stage ends; 0: never.", STOP, least=0))  # fmt: skip
+        "Number of epochs without improvement after which a stage ends; 0 for never.", STOP, least=0))  # fmt: skip
     max_time: float = field(default=0.0, metadata=_spec(
         "Time after which training ends: seconds, or with a unit 90s, 10m, 2h.",
         STOP, least=0, metavar="TIME", given=str | None))  # fmt: skip

@@ -156,7 +156,7 @@ class Trainer:
             self._end_epoch(result, steps.state())
             best = max(best or result, result, key=lambda e: e.quality)
             if self.out_of_time():
-                return f"the time limit of {self.config.max_time:g} seconds was reached (--max-time)"
+                return f"the time limit of {self.config.max_time:g} s was reached (--max-time)"
             if left and self.config.patience and number - best.epoch >= self.config.patience:
                 return f"no better validation in {counted(self.config.patience, 'epoch')} (--patience)"
         return None

@@ -177,7 +177,7 @@ def test_labels_from_a_file_replace_those_in_the_predictions(cli, evaluated, pre
     labels = write("labels.csv", ["path", "label"], rows)
     facts = evaluated(preds, "--labels", labels)
     assert (facts["metrics"]["top1"]["value"], facts["counts"]["judged"]) == (1, 119)
-    assert "1 of 120 images have no label" in cli("evaluate", preds, "--labels", labels).stderr
+    assert "1 image of 120 without a label" in cli("evaluate", preds, "--labels", labels).stderr
 
 
 def test_a_foreign_file_is_read_by_its_own_names(evaluated, preds):

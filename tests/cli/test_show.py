@@ -58,7 +58,7 @@ def test_counts_are_text_and_pictures_a_png(cli, photos):
     assert ["class", "train", "val"] in rows
     assert ["blue", "6", "2"] in rows
     assert ["all", "18", "6"] in rows
-    assert "drawn: 1 images of train in images.png" in done.stdout
+    assert "drawn: 1 image of train in images.png" in done.stdout
     height, width, _ = pixels("images.png").shape
     assert width > 2 * height, "one row: the image, as validation sees it, and four times as training does"
 

@@ -120,7 +120,7 @@ def test_the_folds_of_one_seed_share_the_pictures_out(trained, photos, tmp_path)
 def test_time_is_up(cli, photos):
     done = cli("train", photos, *TINY, "--epochs", 500, "--max-time", "0.001s", "--json", "train.json")
     assert done.code == 0, done.stderr
-    assert "stopped early: the time limit of 0.001 seconds was reached (--max-time)" in done.stdout
+    assert "stopped early: the time limit of 0.001 s was reached (--max-time)" in done.stdout
     assert len(read("train.json")["history"]) == 1
 
 
@@ -291,7 +291,7 @@ def test_validation_pictures_that_are_gone_are_counted_and_without_any_it_is_an_
     (photos / first).unlink()
     done = cli("datasets", "--run", "mine")
     assert done.code == 0
-    assert f"1 of the run's 3 val images no longer exist, such as {first}" in done.stderr
+    assert f"1 of the run's 3 val images not found, such as {first}" in done.stderr
     for name in others:
         (photos / name).unlink()
     done = cli("datasets", "--run", "mine")

@@ -48,5 +48,5 @@ def test_missing_files_are_counted_and_three_are_named(tmp_path):
     missing = [Sample(FileEntry(name, str(tmp_path / name)), 0) for name in "abcd"]
     there = [Sample(FileEntry("there", str(tmp_path / "there")), 0), Sample(BytesEntry("bytes", b""), 0)]
     check_files_exist(there, where="", hint="")
-    with pytest.raises(DataError, match="4 of 6 files do not exist\n  where: here\n  got: a, b, c, …\n  to do: look"):
+    with pytest.raises(DataError, match="4 of 6 files not found\n  where: here\n  got: a, b, c, …\n  to do: look"):
         check_files_exist([*missing, *there], where="here", hint="look")

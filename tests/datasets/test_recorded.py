@@ -63,8 +63,8 @@ def test_training_pictures_that_are_not_the_runs_are_mentioned(train, words):
 def test_held_out_pictures_that_are_gone_are_counted():
     again = as_recorded(dataset(train="ab", val="c"), record_splits(dataset(train="ab", val="cd", test="e")))
     assert names(again) == {"train": "ab", "val": "c"}
-    assert "1 of the run's 2 val images no longer exist, such as d" in again.notes
-    assert "1 of the run's 1 test images no longer exist, such as e" in again.notes
+    assert "1 of the run's 2 val images not found, such as d" in again.notes
+    assert "1 of the run's 1 test image not found, such as e" in again.notes
 
 
 def test_none_of_the_validation_pictures_is_an_error():

@@ -271,7 +271,7 @@ def test_a_damaged_idx_file_is_an_error(local):
 def test_pictures_that_were_not_unpacked_are_counted(local):
     root = local("food101")
     (root / "food-101/images/waffles/1.jpg").unlink()
-    with pytest.raises(DataError, match=r"1 of 14 files do not exist\n.*\n  got: food-101/images/waffles/1\.jpg"):
+    with pytest.raises(DataError, match=r"1 of 14 files not found\n.*\n  got: food-101/images/waffles/1\.jpg"):
         build("food101", root, download=False)
 
 

@@ -148,7 +148,7 @@ def test_a_probability_rounded_to_zero_is_half_a_digit_at_most(tmp_path):
     logits = np.array([[30, 0, 0, 0, 0, 0, 0]], np.float32)
     got = read(write(tmp_path / "preds.csv", Predictions(["a.png"], logits, [None], np.array([1]))))
     assert (got.table.label_confidence.tolist(), got.outcomes.label_confidence.tolist()) == ([0], [5e-7])
-    assert "in 1 rows the true class has the probability 0" in got.table.notes[0]
+    assert "in 1 row the true class has a probability of 0" in got.table.notes[0]
 
 
 @pytest.mark.parametrize("probabilities", [True, False])
@@ -374,7 +374,7 @@ def test_a_predicted_class_that_is_not_the_most_probable_is_noted_and_kept(forei
     got = read(foreign("path,predicted,p:a,p:b,p:c\nx,a,0.2,0.5,0.3\ny,b,0.25,0.5,0.25\n")).table
     assert got.ranked.tolist() == [[0, 1, 2], [1, 0, 2]]
     assert got.confidence.tolist() == pytest.approx([0.2, 0.5])
-    assert got.notes == ("in 1 rows the predicted class is not the most probable one",)
+    assert got.notes == ("in 1 row the predicted class is not the most probable one",)
 
 
 def test_rounded_probabilities_are_brought_to_a_sum_of_1(foreign):
@@ -398,7 +398,7 @@ def test_labels_from_a_file_replace_those_of_the_predictions(file, tmp_path):
     assert table.labels.tolist() == [0, -1, 2, 3, -1, -1, -1, -1, 1, -1]
     want = softmax(predictions.logits[[0, 2, 8]].astype(float), axis=1)[[0, 1, 2], [0, 2, 1]]
     np.testing.assert_allclose(table.label_confidence[[0, 2, 8]], want, rtol=1e-5)
-    assert "6 of 10 images have no label" in table.notes[0]
+    assert "6 images of 10 without a label" in table.notes[0]
 
 
 def test_labels_from_a_file_bring_classes_where_none_are_known(foreign):
