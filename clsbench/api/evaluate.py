@@ -38,7 +38,7 @@ def evaluate(
         predictions: A .csv, .jsonl or .parquet file of ``infer``, or any with paths and predicted classes.
         labels: A CSV file with the columns path and label, in place of the file's labels.
         columns: What the file calls our columns, where that differs.
-        metrics: Metrics beside the built-in ones.
+        metrics: Metrics in addition to the built-in ones.
         html: Write a report as one page.
         images: The folder that the paths are relative to; the report then shows images.
         plots: A folder for confusion.png and reliability.png.
@@ -74,7 +74,7 @@ def evaluate(
 def open_table(
     file: Path, *, columns: Columns = None, labels: str | Path | None = None, observer: Observer
 ) -> Iterator[PredictionTable]:
-    """A predictions file in memory; its notes are told."""
+    """A predictions file in memory; its notes are reported."""
     from clsbench.predictions.reading import read_predictions
 
     observer.stage(f"reading {file}")
