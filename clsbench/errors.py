@@ -1,6 +1,6 @@
 """The errors clsbench raises on purpose.
 
-    ClsbenchError            something a user can mend; exit code 1
+    ClsbenchError            something a user can fix; exit code 1
     ├── OptionError          wrong usage of an option or argument; exit code 2
     ├── PluginError          a plugin is missing, ambiguous or broken
     ├── DataError            images, labels or datasets are not as required

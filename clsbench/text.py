@@ -1,4 +1,4 @@
-"""Texts for people: what strangers named their files and classes, made safe and short."""
+"""Texts for people: names of files and classes made safe to print and short, counts with their nouns."""
 
 from __future__ import annotations
 

@@ -86,8 +86,8 @@ def compare(
         raise OptionError("compare needs two different files or more", got=" ".join(map(str, files)), expected="A B …")
     if margin is not None and len(files) > 2:
         raise OptionError("a margin is for two files", where="--margin", got=margin)
-    drawing = Path(plot) if plot is not None else None
-    check_output(drawing, "--plot", ".png", files)
+    chart = Path(plot) if plot is not None else None
+    check_output(chart, "--plot", ".png", files)
     names = _names(files)
     with ExitStack() as stack:
         tables = [
@@ -103,8 +103,8 @@ def compare(
         found = compare_two(matched.labels, a, b, matched.classes, margin=MARGIN if margin is None else margin)
     else:
         found = rank(matched.labels, matched.answers)
-    if drawing:
-        _draw(found, speeds, drawing, observer)
+    if chart:
+        _draw(found, speeds, chart, observer)
     return ComparedFiles(
         files=dict(zip(names, files, strict=True)),
         images=len(matched.labels),
@@ -132,7 +132,7 @@ def _draw(found: Comparison | Ranking, speeds: Mapping[str, float | None], file:
     points = [(name, a.value, a.low, a.high, speed) for name, a in found.accuracies.items() if (speed := speeds[name])]
     if not points:
         raise DataError(
-            "no file has a throughput beside it", where="--plot", expected="PREDS.csv.json, as infer writes it"
+            "no file has a manifest with a throughput", where="--plot", expected="PREDS.csv.json, as infer writes it"
         )
     save_accuracy_throughput(points, file)
     observer.note(f"drawn: {file}")

@@ -35,7 +35,7 @@ def evaluate(
         predictions: A .csv, .jsonl or .parquet file of ``infer``, or any with paths and predicted classes.
         labels: A CSV file with the columns path and label, in place of the file's labels.
         columns: What the file calls our columns, where that differs.
-        metrics: Metrics beside the built-in ones.
+        metrics: Metrics in addition to the built-in ones.
         html: Write a report as one page.
         images: The folder that the paths are relative to; the report then shows images.
         plots: A folder for confusion.png and reliability.png.

@@ -68,7 +68,7 @@ def infer(
         tune: Whether to measure how to run the model, for jobs of 1,000 images or more.
         fast_decode: Decode large JPEGs at reduced size: faster, slightly different pixels.
         decoders: Decoders to try before the built-in ones.
-        metrics: Metrics beside the built-in ones.
+        metrics: Metrics in addition to the built-in ones.
         options: Options of the components, such as ``{"writer.key": value}``.
         keep_rows: Whether the result keeps the rows, for ``to_arrow()``.
         observer: Hears notes, warnings and progress.

@@ -23,7 +23,7 @@ Columns = str | Mapping[str, str] | None
 def open_table(
     file: Path, *, columns: Columns = None, labels: str | Path | None = None, observer: Observer
 ) -> Iterator[PredictionTable]:
-    """A predictions file in memory; its notes are told."""
+    """A predictions file in memory; its notes are reported."""
     from clsbench.predictions.reading import read_predictions
 
     observer.stage(f"reading {file}")

@@ -43,7 +43,7 @@ def open_source(images: Images, chosen: Sequence[Chosen], suffixes: Collection[s
     Args:
         images: Where they are.
         chosen: The component named by :func:`source_names`, if any.
-        suffixes: That mark a file as an image beside the usual ones.
+        suffixes: Suffixes that mark a file as an image, in addition to the usual ones.
         observer: Hears what was skipped.
 
     Raises:

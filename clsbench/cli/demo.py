@@ -57,4 +57,4 @@ def demo(
                 raise typer.Exit(code)
     finally:
         os.chdir(home)
-    terminal.print(f"\nall of it lies in {folder}/")
+    terminal.print(f"\neverything was written to {folder}/")

@@ -8,7 +8,7 @@ from clsbench.cli.parameters import Json, Quiet
 
 
 def doctor(json: Json = None, quiet: Quiet = False) -> None:
-    """Check devices, codecs, threads and plugins by using them; exit 1 if something is at fault."""
+    """Check devices, codecs, threads and plugins by using them; exit 1 if a check fails."""
     from clsbench.api.doctor import doctor as diagnose
     from clsbench.cli.tables import table
     from clsbench.cli.terminal import Terminal

@@ -43,5 +43,5 @@ def inspect(
     ]
     terminal.print(facts_table(printable(str(found.file)), facts))
     if classes:
-        terminal.print(printable("\n".join(f"{k} {name}" for k, name in enumerate(names))))
+        terminal.print(printable("\n".join(f"{k:<7} {name}" for k, name in enumerate(names))))
     terminal.write_json(values)

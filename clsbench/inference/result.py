@@ -104,7 +104,7 @@ class InferenceResult(Tabular):
 
     @property
     def manifest(self) -> Manifest:
-        """What is written beside the predictions file."""
+        """The manifest that is written next to the predictions file."""
         timing = self.execution.timing
         return Manifest(
             clsbench=__version__,
