@@ -60,7 +60,7 @@ def test_when_no_picture_is_readable_the_rows_are_written_and_the_exit_code_is_t
     folder.mkdir()
     for name in ("a.jpg", "b.jpg"):
         (folder / name).write_text("not an image")
-    infer(3, ["none of the 2 images", "not an image"], "--out", "preds.csv", images=folder)
+    infer(3, ["none of 2 images", "not an image"], "--out", "preds.csv", images=folder)
     assert [row["error"][:12] for row in rows(tmp_path / "preds.csv").values()] == ["not an image"] * 2
 
 
