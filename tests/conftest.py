@@ -24,7 +24,9 @@ COLOURS = {"blue": (20, 30, 230), "green": (25, 210, 40), "red": (220, 30, 25)}
 
 def pytest_configure(config: pytest.Config) -> None:
     """Tests share the cores: no example of hypothesis has a deadline, and no thread of torch spins while it waits."""
-    hypothesis.settings.register_profile("clsbench", deadline=None)
+    hypothesis.settings.register_profile(
+        "clsbench", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
     hypothesis.settings.load_profile("clsbench")
     if hasattr(config, "workerinput"):
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
