@@ -29,7 +29,7 @@ from reporting import median, note, print_table, write_json
 Predict = Callable[[str], tuple[str | None, float]]
 
 #: Seconds before each timed call.
-PAUSE = 0.02
+PAUSE = 0.1
 
 
 def ours(model: Path) -> Predict:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -73,13 +75,23 @@ class Model:
     Args:
         file: The .onnx file.
         card: What it says about itself.
-        backend: With the file in it.
+        backend: With the file in it, for streams.
         decoders: To try before the built-in ones.
+        open_single: Opens what single images run on, once it is needed; None for ``backend``.
     """
 
-    def __init__(self, file: Path, card: ModelCard, backend: Backend, decoders: Sequence[Any] = ()) -> None:
+    def __init__(
+        self,
+        file: Path,
+        card: ModelCard,
+        backend: Backend,
+        decoders: Sequence[Any] = (),
+        open_single: Callable[[], Backend] | None = None,
+    ) -> None:
         self.file, self.card = file, card
         self._backend, self._loader = backend, ImageLoader(card.transform, decoders)
+        self._single_backend = None if open_single else backend
+        self._open_single, self._lock = open_single, Lock()
 
     def __repr__(self) -> str:
         return f"<Model {self.file.name}: {len(self.classes)} classes on {self.device}>"
@@ -129,8 +141,10 @@ class Model:
         raise _not_an_image(images)
 
     def close(self) -> None:
-        """Free the backend."""
+        """Free what is open."""
         self._backend.close()
+        if self._single_backend not in (None, self._backend):
+            self._single_backend.close()
 
     def __enter__(self) -> Self:
         return self
@@ -163,12 +177,20 @@ class Model:
             return PixelsEntry(name, np.asarray(upright.convert("RGB")))
         raise _not_an_image(image)
 
+    def _opened(self) -> Backend:
+        with self._lock:
+            if self._single_backend is None and self._open_single:
+                self._single_backend = self._open_single()
+        assert self._single_backend is not None
+        return self._single_backend
+
     def _single(self, entry: Entry, topk: int) -> Prediction:
-        (memory,) = allocate(self._backend, (1, *self.transform.size, 3), 1)
+        backend = self._single_backend or self._opened()
+        (memory,) = allocate(backend, (1, *self.transform.size, 3), 1)
         batch, clock = Batch(memory), StageClock()
         batch.fill((entry,), 0)
         batch.load(0, self._loader, clock)
-        batch.run(self._backend, len(self.classes), clock)
+        batch.run(backend, len(self.classes), clock)
         return self._predictions(predictions((batch,), self.card.temperature or 1.0, clock), topk)[0]
 
     def _stream(self, entries: Iterable[Entry], topk: int) -> Iterator[Prediction]:
@@ -232,9 +254,14 @@ def load(
     picked = choose({"backend": [backend], "decoder": decoders}, options)
     file = Path(model) if model is not None else runs.latest_onnx()
     card = read_card(file)
-    engine = picked["backend"][0].offered(tune="cached").build(file, device)
-    check_backend(engine)
-    return Model(file, card, engine, [c.build() for c in picked["decoder"]])
+    chosen, cores = picked["backend"][0], available_cores()
+    opened = chosen.offered(tune="cached").build(file, device)
+    check_backend(opened)
+    # Streams run several calls at once on a thread each; an image alone is faster on all cores.
+    alone = chosen.offered(streams=1, threads=cores, spinning=True)
+    differs = opened.shares_cores and opened.threads < cores and alone.options != chosen.options
+    open_single = partial(alone.build, file, device) if differs else None
+    return Model(file, card, opened, [c.build() for c in picked["decoder"]], open_single)
 
 
 def _is_image(value: object) -> bool:

@@ -69,6 +69,7 @@ def build(
     streams: int | None = None,
     threads: int | None = None,
     tune: Literal["off", "cached", "quick", "full"] = "off",
+    spinning: bool = False,
     allow_fallback: bool = False,
 ) -> OnnxRuntimeBackend:
     """Open a model file on a device.
@@ -81,6 +82,7 @@ def build(
         threads: Of one call, on the CPU.
         tune: How to choose what is not given: by rule, from the cache, or by measuring
             on this model and machine (quick, full) where the cache has nothing.
+        spinning: Let the threads of a call wait actively: faster where nothing else needs the cores.
         allow_fallback: Accept compute nodes of a GPU session on the CPU.
 
     Raises:
@@ -102,7 +104,9 @@ def build(
         given={"batch_size": batch_size, "streams": streams, "threads": threads},
     )
     sessions = [
-        open_session(model_path, chosen.kind, index=index, threads=plan.threads, allow_fallback=allow_fallback)
+        open_session(
+            model_path, chosen.kind, index=index, threads=plan.threads, spinning=spinning, allow_fallback=allow_fallback
+        )
         for index in chosen.indices or (0,)
     ]
     first = sessions[0]

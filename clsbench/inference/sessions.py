@@ -11,7 +11,9 @@ from clsbench.machine import cache_folder
 from clsbench.text import counted
 
 
-def open_session(file: Path, kind: str, *, index: int = 0, threads: int = 1, allow_fallback: bool = False) -> Any:
+def open_session(
+    file: Path, kind: str, *, index: int = 0, threads: int = 1, spinning: bool = False, allow_fallback: bool = False
+) -> Any:
     """A session that runs where it was asked to.
 
     Args:
@@ -19,6 +21,8 @@ def open_session(file: Path, kind: str, *, index: int = 0, threads: int = 1, all
         kind: ``cpu``, ``cuda`` or ``tensorrt``.
         index: Which GPU.
         threads: Of one call, on the CPU.
+        spinning: Whether these wait actively for a moment, ready for the next layer. They take the
+            cores of decoders meanwhile, so this is for calls that have the cores to themselves.
         allow_fallback: Accept compute nodes of a GPU session on the CPU.
 
     Raises:
@@ -31,8 +35,7 @@ def open_session(file: Path, kind: str, *, index: int = 0, threads: int = 1, all
     options.log_severity_level = 4
     options.inter_op_num_threads = 1
     options.intra_op_num_threads = threads
-    # Spinning threads would take the decoders' cores.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
     if kind != "cpu":
         preload()
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import clsbench
+from clsbench.machine import available_cores
 
 
 @pytest.fixture
@@ -95,6 +96,15 @@ def test_what_cannot_be_read_is_a_prediction_with_a_reason(model, red, tmp_path)
 def test_what_is_no_image_at_all_is_refused(model, bad):
     with pytest.raises(clsbench.DataError, match=r"pixels must be|not an image"):
         model.predict(bad)
+
+
+def test_everything_that_was_opened_is_closed(tiny_onnx, red, monkeypatch):
+    closed = []
+    close = "clsbench.inference.onnxruntime_backend.OnnxRuntimeBackend.close"
+    monkeypatch.setattr(close, lambda backend: closed.append(backend))
+    with clsbench.load(tiny_onnx, device="cpu") as model:
+        assert [model.predict(red).label, *(p.label for p in model.predict([red]))] == ["red", "red"]
+    assert len({id(backend) for backend in closed}) == len(closed) == (2 if available_cores() > 1 else 1)
 
 
 def test_several_threads_share_a_model(model, red):
