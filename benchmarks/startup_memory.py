@@ -81,7 +81,7 @@ def startup(given: argparse.Namespace, folder: Path, environment: dict[str, str]
     """Both times, run by run."""
     note("start-up: unpacking and exporting")
     distinct = pictures.photos(given.photos, folder / "distinct")
-    pictures.round_robin(distinct, folder / "photos", given.pictures)
+    pictures.round_robin(distinct, folder / "photos", given.images)
     pictures.round_robin(distinct, folder / "eight", 8)
     model, out = models.export_lite0(folder), folder / "preds.csv"
     firsts, wholes, help_times = [], [], []
@@ -122,7 +122,7 @@ def memory(given: argparse.Namespace, folder: Path, environment: dict[str, str])
 
 def print_report(times: dict[str, Any], sizes: dict[str, Any], given: argparse.Namespace) -> None:
     names = {
-        "first_batch_seconds": f"start to first batch done, {given.pictures} photos",
+        "first_batch_seconds": f"start to first batch done, {given.images} photos",
         "whole_process_seconds": "whole process, 8 photos",
         "help_seconds": "whole process, --help",
     }
