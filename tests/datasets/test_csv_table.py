@@ -114,7 +114,10 @@ def test_no_file_is_an_error(tmp_path, root):
         ("path,label\n ,cat\n", "no path\n  where: .*csv:2"),
         ("path,label\na, 1.png,cat\n", "more fields than the header\n  where: .*csv:2"),
         (f"path,label\n{ROWS}./cat1.png,cat\n", "the same path\n  where: .*csv:12\n  got: cat1.png, also in line 3"),
-        ("path,label\na.png,x\nb.png,y\nc.png,x\nd.png,y\n", "4 of 4 files not found\n.*\n  got: a.png, b.png, c"),
+        (
+            "path,label\na.png,x\nb.png,y\nc.png,x\nd.png,y\n",
+            "4 of 4 files not found\n.*\n  got: a.png, b.png, c.png, …",
+        ),
         ("path,label\ncat0.png,cat\ncat1.png,cat\n", "two classes\n.*\n  got: one label for training: cat"),
         ("path,label\n", "two classes\n.*\n  got: no rows"),
         ("path,label,split\ncat0.png,cat,train\ndog0.png,dog,rest\n", "unknown split\n  where: .*csv:3\n  got: rest"),
