@@ -53,8 +53,10 @@ class Predictions:
     @cached_property
     def probabilities(self) -> NDArray[np.float32]:
         """float32 (N, K): softmax of the logits; NaN where there is an error."""
-        scaled = self.logits / np.float32(self.temperature)
-        shifted = np.exp(scaled - scaled.max(axis=1, keepdims=True, initial=-np.inf))
+        # Differences before the division, which would round large logits.
+        shifted = np.exp(
+            (self.logits - self.logits.max(axis=1, keepdims=True, initial=-np.inf)) / np.float32(self.temperature)
+        )
         return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), dtype=np.float32)
 
     def top(self, k: int) -> NDArray[np.int64]:
