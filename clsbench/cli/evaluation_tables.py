@@ -5,29 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from clsbench.cli.tables import facts_table, percent, table
+from clsbench.cli.tables import facts_table, first_rows, percent, table
 from clsbench.cli.terminal import Terminal
 from clsbench.evaluation.judging import Evaluation
-from clsbench.predictions.metric import Display, Metrics
+from clsbench.predictions.metric import FEW, Column, Display, Metrics
 from clsbench.predictions.values import Absent, Proportion
-from clsbench.text import shortened
+from clsbench.text import shortened, shortened_path
 
 #: Rows of a declared table.
 SHOWN = 30
 
 
-def print_evaluation(terminal: Terminal, evaluation: Evaluation) -> None:
-    """Print what ``evaluate --json`` holds, for people."""
-    print_metrics(terminal, evaluation.metrics, "evaluate")
+def print_evaluation(terminal: Terminal, evaluation: Evaluation, top: int) -> None:
+    """Print what ``evaluate --json`` holds, for people; ``top`` rows of the tables whose first rows matter most."""
+    print_metrics(terminal, evaluation.metrics, "evaluate", top)
 
 
-def print_metrics(terminal: Terminal, metrics: Metrics, place: str) -> None:
+def print_metrics(terminal: Terminal, metrics: Metrics, place: str, top: int | None = None) -> None:
     """Print values of metrics.
 
     Args:
         terminal: To print to.
         metrics: To print.
         place: ``infer`` or ``evaluate``.
+        top: Rows of the tables whose first rows matter most; None where the command has no ``--top``.
     """
     if accuracy := metrics.shown(place, "proportion"):
         rows = [_proportion(display) for display in accuracy]
@@ -38,7 +39,7 @@ def print_metrics(terminal: Terminal, metrics: Metrics, place: str) -> None:
         if isinstance(display.value, Absent):
             terminal.print(facts_table(display.title, [("", display.value.reason)]))
         elif display.rows:
-            terminal.print(_table(display))
+            terminal.print(display_table(display, terminal, top=top))
     others = [(display.title, _text(display)) for display in metrics.shown(place, "other")
               if isinstance(display.value, int | float)]  # fmt: skip
     if others:
@@ -57,16 +58,27 @@ def _text(display: Display) -> str:
     return display.value.reason if isinstance(display.value, Absent) else display.text or ""
 
 
-def _table(display: Display) -> Any:
-    """Texts cut so that a row fits the terminal; paths keep their ends."""
-    columns = display.shown.columns
+def display_table(display: Display, terminal: Terminal, *, title: str | None = None, top: int | None = None) -> Any:
+    """A declared table; where it has to fit a width, texts are shortened so that a row does, but no file's own name."""
+    columns, title = display.shown.columns, title or display.title
+    if display.total is None:
+        shown, more = display.rows[:SHOWN], len(display.rows) > SHOWN
+    else:
+        shown, more = display.rows[: top or FEW], False
+        title = first_rows(title, len(shown), display.total, "--top" if top else None)
 
     def rows() -> Iterator[list[str]]:
-        for row in display.rows[:SHOWN]:
-            yield [shortened(cell, column.width) if column.width else cell
+        for row in shown:
+            yield [_fitted(cell, column) if terminal.limited else cell
                    for cell, column in zip(row, columns, strict=True)]  # fmt: skip
-        if len(display.rows) > SHOWN:
+        if more:
             yield ["…"] * len(columns)
 
-    return table(display.title, [column.title for column in columns], rows(),
+    return table(title, [column.title for column in columns], rows(),
                  left=sum(column.width > 0 for column in columns))  # fmt: skip
+
+
+def _fitted(cell: str, column: Column) -> str:
+    if not column.width:
+        return cell
+    return shortened_path(cell, column.width) if column.path else shortened(cell, column.width)
