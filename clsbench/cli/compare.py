@@ -62,7 +62,7 @@ def _two(terminal: Terminal, result: ComparedFiles, found: Comparison, top: int)
     ]  # fmt: skip
     terminal.print(table("Accuracy", ("", "top-1", "95 % interval", "correct", "images/s"), rows))
     equal = found.equivalence
-    kappa = "" if found.kappa is None else f", Cohen's kappa {found.kappa:.3f}"
+    kappa = "" if found.kappa is None else f", Cohen's kappa {found.kappa:z.3f}"
     lines = [
         (
             "difference",
@@ -85,7 +85,7 @@ def _classes(terminal: Terminal, found: Comparison, top: int) -> None:
     changed = sorted((c for c in found.classes if c.lost or c.gained), key=lambda c: (c.p_adjusted, -abs(c.delta or 0)))
     width = 22 if terminal.limited else 1000
     rows = [
-        (shortened(c.name, width), f"{c.recall_a:.3f}", f"{c.recall_b:.3f}", f"{(c.delta or 0) + 0.0:+.3f}",
+        (shortened(c.name, width), f"{c.recall_a:.3f}", f"{c.recall_b:.3f}", f"{c.delta or 0:+z.3f}",
          f"{c.p_adjusted:.3f}", "yes" if c.significant else "no")
         for c in changed[:top]
     ]  # fmt: skip
@@ -113,7 +113,7 @@ def _many(terminal: Terminal, result: ComparedFiles, found: Ranking) -> None:
 
 
 def _points(fraction: float) -> str:
-    return f"{round(100 * fraction, 2) + 0.0:+.2f}"
+    return f"{100 * fraction:+z.2f}"
 
 
 def _per_second(speed: float | None) -> str:

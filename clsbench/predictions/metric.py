@@ -41,6 +41,16 @@ class Metric(Protocol):
         """Measure."""
 
 
+def number(value: Any, form: str) -> str:
+    """A number as :func:`format` writes it, but no zero with a minus.
+
+    >>> number(-0.0001, ".2f"), number(-0.0001, ".1%"), number(-0.5, ".2f")
+    ('0.00', '0.0%', '-0.50')
+    """
+    text = format(value, form)
+    return text.removeprefix("-") if not set(text) - set("-+0.,% ") else text
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of a table.
@@ -64,7 +74,7 @@ class Column:
         """A cell as written."""
         if cell is None:
             return "-"
-        return cell if isinstance(cell, str) else format(cell, self.format)
+        return cell if isinstance(cell, str) else number(cell, self.format)
 
 
 @dataclass(frozen=True)
@@ -245,7 +255,7 @@ def _display(shown: Shown, value: object) -> Display:
             raise TypeError(f"{shown.key} is declared as a proportion and is none")
         return Display(shown, proportion, shown.title)
     if shown.kind == "score":
-        text = shown.format(value) if callable(shown.format) else format(value, shown.format)
+        text = shown.format(value) if callable(shown.format) else number(value, shown.format)
         return Display(shown, value, shown.title, text)
     cells = [zip(shown.columns, _cells(row), strict=True) for row in shown.rows(value)]
     rows = tuple(tuple(column.text(cell) for column, cell in row) for row in cells)
@@ -265,7 +275,7 @@ def _undeclared(key: str, value: object) -> Display:
         return Display(Shown(key, "proportion", key), proportion, key)
     text = str(value) if isinstance(value, str | bool) else None
     if text is None and isinstance(value, int | float):
-        text = f"{value:.4g}"
+        text = number(value, ".4g")
     return Display(Shown(key, "other", key, "from a plugin"), value, key, text)
 
 

@@ -81,8 +81,6 @@ class _FileWriter:
             self._close()
             if self._stream is None:
                 self._partial.replace(self.path)
-        except BrokenPipeError:
-            raise
         except OSError as failure:
             with suppress(OSError):
                 self._close()
@@ -102,12 +100,12 @@ class _FileWriter:
             self._append(predictions)
             if self._stream is not None:
                 self._stream.flush()
-        except BrokenPipeError:
-            raise
         except OSError as error:
             raise self._unwritable(error) from None
 
-    def _unwritable(self, error: OSError) -> DataError:
+    def _unwritable(self, error: OSError) -> Exception:
+        if isinstance(error, BrokenPipeError):
+            return error
         return DataError("the predictions cannot be written", where=self.path, got=error.strerror or error)
 
     #: File names need not be valid text; this is how they survive the round trip.
