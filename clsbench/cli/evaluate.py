@@ -68,9 +68,13 @@ def evaluate(
 
 def _next(terminal: Terminal, found: Evaluation, html: Path | None) -> None:
     """The report, if there is none yet, and the images behind the figures, if they are files."""
+    from clsbench.predictions.values import Proportion
+
     root = found.manifest.root
     there = root is not None and root.is_dir()
     if html is None:
         terminal.next("report", found.file, *(["--images", root] if there else []))
     if there:
-        terminal.next("show", found.file, "--pick", "wrong")
+        top1 = found.find("top1", Proportion)
+        wrong = isinstance(top1, Proportion) and top1.correct < top1.total
+        terminal.next("show", found.file, "--pick", "wrong" if wrong else "random")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
 from clsbench.cli.tables import facts_table, first_rows, percent, table
@@ -12,8 +12,8 @@ from clsbench.predictions.metric import FEW, Column, Display, Metrics
 from clsbench.predictions.values import Absent, Proportion
 from clsbench.text import shortened, shortened_path
 
-#: Rows of a declared table.
-SHOWN = 30
+#: Rows of a declared table, and characters between two columns.
+SHOWN, GAP = 30, 3
 
 
 def print_evaluation(terminal: Terminal, evaluation: Evaluation, top: int) -> None:
@@ -61,24 +61,26 @@ def _text(display: Display) -> str:
 def display_table(display: Display, terminal: Terminal, *, title: str | None = None, top: int | None = None) -> Any:
     """A declared table; where it has to fit a width, texts are shortened so that a row does, but no file's own name."""
     columns, title = display.shown.columns, title or display.title
+    shown: Sequence[Sequence[str]]
     if display.total is None:
         shown, more = display.rows[:SHOWN], len(display.rows) > SHOWN
     else:
         shown, more = display.rows[: top or FEW], False
         title = first_rows(title, len(shown), display.total, "--top" if top else None)
 
-    def rows() -> Iterator[list[str]]:
-        for row in shown:
-            yield [_fitted(cell, column) if terminal.limited else cell
-                   for cell, column in zip(row, columns, strict=True)]  # fmt: skip
-        if more:
-            yield ["…"] * len(columns)
-
-    return table(title, [column.title for column in columns], rows(),
+    rows: list[Sequence[str]]
+    rows = _fitted(shown, columns, terminal.out.width) if terminal.limited else [*shown]
+    if more:
+        rows.append(["…"] * len(columns))
+    return table(title, [column.title for column in columns], rows,
                  left=sum(column.width > 0 for column in columns))  # fmt: skip
 
 
-def _fitted(cell: str, column: Column) -> str:
-    if not column.width:
-        return cell
-    return shortened_path(cell, column.width) if column.path else shortened(cell, column.width)
+def _fitted(rows: Sequence[Sequence[str]], columns: Sequence[Column], width: int) -> list[Sequence[str]]:
+    """Texts shortened to the width of their column; paths to what the other columns leave, at least that."""
+    short = [[shortened(cell, column.width) if column.width and not column.path else cell
+              for cell, column in zip(row, columns, strict=True)] for row in rows]  # fmt: skip
+    others = [k for k, column in enumerate(columns) if not column.path]
+    taken = sum(max(map(len, (columns[k].title, *(row[k] for row in short)))) + GAP for k in others)
+    return [[shortened_path(cell, max(column.width, width - taken - GAP)) if column.path else cell
+             for cell, column in zip(row, columns, strict=True)] for row in short]  # fmt: skip
