@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from clsbench.cli.terminal import Terminal
     from clsbench.inference.result import InferenceResult
 
-#: Characters at which a terminal shortens the folders of a path; classes listed by their number of images.
-PATH, CLASSES = 40, 10
+#: Classes listed by their number of images.
+CLASSES = 10
 
 
 def print_result(terminal: Terminal, result: InferenceResult, *, saved: bool, asked: bool) -> None:
@@ -57,7 +57,7 @@ def _answers(result: InferenceResult, terminal: Terminal) -> Table:
             said = answer.best[0][0] if answer.best else f"not classified: {answer.error}"
             confidence = percent(answer.best[0][1]) if answer.best else ""
             others = ", ".join(f"{name} {percent(value)}" for name, value in answer.best[1:])
-            path = shortened_path(answer.path, PATH) if terminal.limited else answer.path
+            path = shortened_path(answer.path, terminal.out.width // 2) if terminal.limited else answer.path
             yield (path, *([answer.label or "-"] if labelled else []), said, others, confidence)
 
     columns = ("image", *(["label"] if labelled else []), "class", "next best", "confidence")
