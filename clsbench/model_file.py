@@ -9,6 +9,7 @@ from typing import Any
 
 from clsbench.card import INPUT_NAME, OUTPUT_NAME, ModelCard
 from clsbench.errors import ModelError
+from clsbench.text import counted
 
 #: (name, type, shape) of a graph's inputs or outputs, in ONNX Runtime's words.
 Tensors = list[tuple[str, str, list[Any]]]
@@ -83,7 +84,8 @@ def _contract_hint(inputs: Tensors, outputs: Tensors, card: ModelCard) -> str:
         return "`clsbench export` did not write this graph: export the model again"
     logits, count = outputs[0][2][1:], len(card.classes)
     if len(logits) == 1 and logits != [count]:
-        return f"the network has {logits[0]} outputs for {count} classes: build it for as many as the card names"
+        found = counted(logits[0], "output")
+        return f"the network has {found} for {count} classes: build it for as many as the card names"
     if inputs[0][2][1:] != [*card.transform.size, 3]:
         return "the network takes images of another size or layout: export it with the transform it was trained with"
     return "the graph was changed after its export, or by another tool: export the model again"

@@ -272,7 +272,7 @@ def find(name: str | None, *, root: Path = ROOT) -> Run:
     candidates = [root / LATEST] if name is None else [Path(name), root / name]
     for path in candidates:
         if (path / "run.json").is_file():
-            return Run(path.resolve() if path.is_symlink() else path)
+            return Run(path.parent / os.readlink(path) if path.is_symlink() else path)
     known = sorted(p.parent.name for p in root.glob("*/run.json") if not p.parent.is_symlink())
     raise ModelError(
         "there is no run yet" if name is None else f"there is no run '{name}'",

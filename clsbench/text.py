@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 
@@ -23,6 +24,25 @@ def shortened(text: str, width: int) -> str:
     return text if len(text) <= width else f"…{text[1 - width :]}"
 
 
+def shortened_path(path: str, width: int) -> str:
+    """A path of about ``width`` characters: what is left out is from the middle of its folders.
+
+    The file's own name stays whole, however long it is, so that the file can be found.
+
+    >>> shortened_path("photos/of/many/kinds/of/ants/17.jpg", 20)
+    'photos…f/ants/17.jpg'
+    >>> shortened_path("photos/20260101-120000-kitchen.jpg", 20)
+    '…/20260101-120000-kitchen.jpg'
+    """
+    folder, slash, name = path.rpartition("/")
+    room = width - len(name) - len(slash) - 1
+    if len(path) <= width or len(folder) < 2:
+        return path
+    if room < 6:
+        return f"…/{name}"
+    return f"{folder[: room // 2]}…{folder[room // 2 - room :]}/{name}"
+
+
 def counted(number: int, noun: str, plural: str | None = None) -> str:
     """A number and its noun, in the singular for one.
 
@@ -40,3 +60,12 @@ def some(names: Sequence[str], limit: int = 5) -> str:
     """
     shown = ", ".join(names[:limit])
     return shown if len(names) <= limit else f"{shown}, … ({len(names)} in all)"
+
+
+def command(*words: object) -> str:
+    """A command line of clsbench as it can be typed.
+
+    >>> command("evaluate", "my preds.csv", "--top", 20)
+    "clsbench evaluate 'my preds.csv' --top 20"
+    """
+    return shlex.join(["clsbench", *map(str, words)])

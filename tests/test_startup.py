@@ -75,7 +75,7 @@ def test_infer_needs_the_file_and_nothing_else(tiny_onnx, photos, tmp_path, with
         f"{c}/{f}" for c in ("red", "green", "blue") for f in ("0.png", "1.jpg")
     )
     assert all(row["predicted"] == row["path"].split("/")[0] for row in rows)
-    assert ("Accuracy" in done.stdout) == (not labels)
+    assert ("6 of 6 correct" in done.stdout) == (not labels)
 
 
 @pytest.mark.parametrize("command", ["train", "find-lr"])

@@ -85,7 +85,7 @@ def open_dataset(chosen: Chosen, data: Path | None, spec: SplitSpec) -> Dataset:
     from clsbench.datasets.splits import split
 
     spec.check_given(chosen.resolved.component.gives, where=data or chosen.name)
-    return split(_built(chosen.resolved, data, chosen.options), spec)
+    return split(build_dataset(chosen.resolved, data, chosen.options), spec)
 
 
 def reopen_dataset(run: Run) -> tuple[Dataset, RunRecord]:
@@ -100,13 +100,13 @@ def reopen_dataset(run: Run) -> tuple[Dataset, RunRecord]:
     record = run.read_record()
     data = record.data
     resolved = registry().resolve("dataset", data.dataset)
-    built = _built(resolved, Path(data.root) if data.root else None, data.options)
+    built = build_dataset(resolved, Path(data.root) if data.root else None, data.options)
     splits = SplitRecord.from_json(record.splits, where=run.record)
     return as_recorded(dataclasses.replace(built, notes=()), splits, where=data.root), record
 
 
-def _built(resolved: Resolved, root: Path | None, options: Mapping[str, Any]) -> Dataset:
-    """What a dataset component builds; a plugin's own entries come guarded.
+def build_dataset(resolved: Resolved, root: Path | None, options: Mapping[str, Any]) -> Dataset:
+    """What a dataset component builds, in the splits that the data gives; a plugin's own entries come guarded.
 
     Raises:
         PluginError: if a plugin built no dataset.

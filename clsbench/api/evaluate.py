@@ -1,12 +1,14 @@
-"""``evaluate``: a predictions file judged, without the model."""
+"""``evaluate``: a predictions file judged, without the model; or a run, by predictions that are made for it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from clsbench.api.components import Options
+from clsbench.api.data import refuse_beside_run
+from clsbench.api.evaluate_run import infer_run
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import check_output
 from clsbench.api.predictions import Columns, judge, open_table
@@ -18,8 +20,10 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    predictions: str | Path,
+    predictions: str | Path | None = None,
     *,
+    run: str | Path | None = None,
+    split: Literal["test", "val"] | None = None,
     labels: str | Path | None = None,
     columns: Columns = None,
     metrics: Sequence[str] = (),
@@ -33,6 +37,9 @@ def evaluate(
 
     Args:
         predictions: A .csv, .jsonl or .parquet file of ``infer``, or any with paths and predicted classes.
+        run: Without a file: a run's name or directory, the latest if left out. It is exported if it has not been,
+            and its model classifies its own test or validation images; the predictions file is ``RUN/SPLIT.csv``.
+        split: Of the run; ``test`` where it has a test split, else ``val``, if left out.
         labels: A CSV file with the columns path and label, in place of the file's labels.
         columns: What the file calls our columns, where that differs.
         metrics: Metrics in addition to the built-in ones.
@@ -43,19 +50,26 @@ def evaluate(
         observer: Hears notes, warnings and progress.
 
     Raises:
-        OptionError: for unknown metrics, options or columns.
+        OptionError: for unknown metrics, options or columns, or both a file and a run.
+        ModelError: if there is no such run, or it cannot be exported.
         DataError: if the file cannot be read or has nothing to judge, or an output cannot be written.
     """
     from clsbench.evaluation.report.plots import save_plots
 
-    observer, file = observer or Observer(), Path(predictions)
+    observer = observer or Observer()
     if images and not html:
         raise OptionError("--images shows images in a report", where="--images", got=images, hint="add --html FILE")
     page = Path(html) if html is not None else None
-    check_output(page, "--html", ".html", [file])
+    check_output(page, "--html", ".html", [Path(predictions)] if predictions is not None else [])
     folder = Path(plots) if plots is not None else None
     if folder and folder.exists() and not folder.is_dir():
         raise DataError("the plots need a folder", where="--plots", got=f"{folder} is a file")
+    file = Path(predictions) if predictions is not None else None
+    if file is not None and (run is not None or split is not None):
+        raise OptionError("either a predictions file or a run", got=f"{file} and {'--split' if run is None else run}")
+    if file is None:
+        refuse_beside_run(str(run or "the latest run"), "", None, labels=labels, columns=columns)
+        file = infer_run(run, split, observer)
     with open_table(file, columns=columns, labels=labels, observer=observer) as table:
         found = judge(table, metrics, options, observer)
         if page:

@@ -7,16 +7,18 @@ from contextlib import ExitStack, closing, nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from clsbench.api.arguments import check_at_least, check_choice
 from clsbench.api.components import Options, choose, metric_names, option_texts
+from clsbench.api.labelled import Wanted
 from clsbench.api.observer import Observer
-from clsbench.api.sources import Images, open_source, source_names
+from clsbench.api.sources import Images
 from clsbench.errors import OptionError
 
 if TYPE_CHECKING:
     from clsbench.card import ModelCard
+    from clsbench.datasets.dataset import Dataset, Split
     from clsbench.datasets.labels import Labels
     from clsbench.images.sources.source import Source
     from clsbench.inference.job import Executor, JobSpec
@@ -25,12 +27,18 @@ if TYPE_CHECKING:
 #: Jobs of fewer images use a measured plan only if there is one: measuring takes a second or two.
 WORTH_TUNING = 1000
 
+#: Formats that can be written to a stream.
+STREAMED = ("csv", "jsonl")
+
 
 def infer(
-    images: Images,
+    images: Images | None = None,
     *,
+    dataset: str | Dataset | None = None,
+    split: Split | None = None,
     model: str | Path | None = None,
-    out: str | Path | None = None,
+    out: str | Path | BinaryIO | None = None,
+    format: str | None = None,
     labels: str | Path | None = None,
     unknown_labels: Literal["error", "ignore"] = "error",
     topk: int = 0,
@@ -53,9 +61,13 @@ def infer(
     """Classify images; each gets a row, readable or not.
 
     Args:
-        images: A folder, an image, several paths, or what a source plugin opens.
+        images: A folder, an image, a pattern such as ``photos/*.jpg``, several of these, or what a source plugin
+            opens; beside ``dataset`` its folder or file.
+        dataset: Take images and labels from a dataset: the component, such as ``regex`` or ``csv``, or the dataset.
+        split: Of the dataset; all of it if left out.
         model: An exported .onnx file; the latest export if left out.
-        out: The predictions file; its suffix chooses the writer (.csv, .jsonl, .parquet or a plugin's).
+        out: The predictions file, or an open binary stream, which stays open and gets no manifest.
+        format: ``csv``, ``jsonl``, ``parquet`` or a plugin's; if left out the suffix of the file, ``csv`` of a stream.
         labels: A CSV file with the columns path and label; class folders if left out; ``"none"`` for no labels.
         unknown_labels: What to do with labels the model does not know.
         topk: Columns for so many of the best classes.
@@ -74,11 +86,12 @@ def infer(
         observer: Hears notes, warnings and progress.
 
     Raises:
-        OptionError: for unknown names or options.
+        OptionError: for unknown names or options, or options that contradict each other.
         DataError: if there are no images, or labels do not match the classes.
         ModelError: if the model file cannot be used.
         DeviceError: if the device cannot be used.
         PluginError: if a plugin is broken.
+        BrokenPipeError: if nobody reads the stream any more.
     """
     from clsbench.images.decoders import formats_of
     from clsbench.inference.job import JobSpec
@@ -89,7 +102,9 @@ def infer(
     from clsbench.predictions.metric import run_metrics
 
     observer = observer or Observer()
-    target = Path(out) if out is not None else None
+    target = Path(out) if isinstance(out, str | Path) else out
+    file_out = target if isinstance(target, Path) else None
+    wanted = Wanted(images, dataset=dataset, split=split, labels=labels, unknown=unknown_labels)
     check_choice("tune", tune, ("off", "quick", "full"))
     check_choice("unknown_labels", unknown_labels, ("error", "ignore"))
     check_at_least("topk", topk, 0)
@@ -100,10 +115,10 @@ def infer(
     own = metric_names("infer")
     picked = choose(
         {
-            "source": source_names(images),
+            **wanted.components(),
             "backend": [backend],
             "executor": [executor],
-            "writer": _writer_name(target),
+            "writer": _writer_name(target, format),
             "decoder": decoders,
             "metric": [*own, *metrics],
         },
@@ -112,10 +127,7 @@ def infer(
     file, card = open_card(model, observer)
     readers = tuple(c.opener() for c in picked["decoder"])
     suffixes = {f".{name}" for opener in readers for name in formats_of(opener())}
-    source = open_source(images, picked["source"], suffixes, observer)
-    truth = _labels(source, card, labels, unknown_labels)
-    for note in truth.notes:
-        observer.note(note)
+    source, truth = wanted.open(picked, card, suffixes, observer)
     mode = "cached" if tune == "quick" and len(source.entries) < WORTH_TUNING else tune
     engine = picked["backend"][0].asked(streams=streams, threads=threads, allow_fallback=allow_fallback)
     spec = JobSpec(
@@ -144,7 +156,7 @@ def infer(
         model=file,
         card=card,
         images=source.location,
-        out=target,
+        out=file_out,
         started=started,
         execution=runner.execution,
         executor=picked["executor"][0].name,
@@ -153,13 +165,16 @@ def infer(
         options=tuple(option_texts(options)),
         labels=LabelOrigin(truth.source, truth.notes),
         counts=tally.counts(),
+        predicted=tally.predicted(),
+        answers=tuple(tally.answers),
+        split=split,
         first_error=tally.first_error,
         metrics=measured,
         rows=rows.table() if rows else None,
     )
-    if target is not None:
-        write_manifest(target, result.manifest)
-        observer.note(f"written: {target} and {target.name}.json")
+    if file_out is not None:
+        write_manifest(file_out, result.manifest)
+        observer.note(f"written: {file_out} and {file_out.name}.json")
     return result
 
 
@@ -174,21 +189,17 @@ def open_card(model: str | Path | None, observer: Observer) -> tuple[Path, Model
     return file, read_card(file)
 
 
-def _writer_name(out: Path | None) -> list[str]:
-    if out is not None and not out.suffix:
+def _writer_name(out: Path | BinaryIO | None, format: str | None) -> list[str]:
+    if out is None:
+        if format:
+            raise OptionError("a format is for what is written", where="--format", got=format, hint="add --out FILE")
+        return []
+    if not isinstance(out, Path):
+        check_choice("format", format or STREAMED[0], STREAMED)
+        return [format or STREAMED[0]]
+    if not format and not out.suffix:
         raise OptionError("the suffix of --out chooses the format", got=out, expected=".csv, .jsonl or .parquet")
-    return [out.suffix[1:].lower()] if out else []
-
-
-def _labels(source: Source, card: ModelCard, labels: str | Path | None, unknown: str) -> Labels:
-    from clsbench.datasets.labels import Labels, from_csv, from_folders
-
-    names = [entry.name for entry in source.entries]
-    if labels == "none":
-        return Labels(None, [-1] * len(names))
-    if labels:
-        return from_csv(Path(labels), names, card.classes, unknown=unknown)
-    return from_folders(names, card.classes, where=source.location, unknown=unknown)
+    return [format or out.suffix[1:].lower()]
 
 
 def _consume(

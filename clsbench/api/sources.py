@@ -1,4 +1,4 @@
-"""Images by whatever names them: a folder, a file, several files, or what a plugin opens."""
+"""Images by whatever names them: a folder, a file, several of these, a pattern, or what a plugin opens."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING
 from clsbench.api.components import Chosen, registry
 from clsbench.api.observer import Observer
 from clsbench.errors import DataError
-from clsbench.text import counted
 
 if TYPE_CHECKING:
     from clsbench.images.sources.source import Source
 
-#: A path or URL, or several paths.
+#: A path, a pattern of paths or a URL; or several paths and patterns.
 Images = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
 def source_names(images: Images) -> list[str]:
-    """The name of the source component that opens some images; none for several paths.
+    """The name of the source component that opens some images; none for several paths or a pattern.
 
     Folders and images need no plugin, so none is loaded for them.
     """
     from clsbench.images.formats import SUFFIXES
+    from clsbench.images.sources.paths import is_pattern
 
-    if not isinstance(images, str | os.PathLike):
+    if not isinstance(images, str | os.PathLike) or ("://" not in os.fspath(images) and is_pattern(os.fspath(images))):
         return []
     location = os.fspath(images)
     if not Path(location).is_dir() and Path(location).suffix.lower() not in SUFFIXES:
@@ -51,25 +51,27 @@ def open_source(images: Images, chosen: Sequence[Chosen], suffixes: Collection[s
         PluginError: if a plugin's source cannot be used.
     """
     from clsbench.images.formats import SUFFIXES
-    from clsbench.images.sources.paths import PathsSource
+    from clsbench.images.sources.paths import open_paths
     from clsbench.images.sources.source import check_source, skipped_notes
 
     source: Source
-    if isinstance(images, str | os.PathLike):
-        opener = chosen[0].offered(suffixes=tuple(sorted({*SUFFIXES, *suffixes})))
-        source = opener.build(os.fspath(images))
+    known = tuple(sorted({*SUFFIXES, *suffixes}))
+    if chosen:
+        source = chosen[0].offered(suffixes=known).build(os.fspath(images))  # type: ignore[arg-type]
         check_source(source)
     else:
-        paths = _paths(images)
-        source = PathsSource(paths, location=counted(len(paths), "path"))
-    for note in skipped_notes(source.skipped):
-        observer.note(note)
+        source = open_paths(_paths(images), suffixes=known)
+    notes = skipped_notes(source.skipped)
     if not source.entries:
-        raise DataError("there are no images", where=source.location)
+        raise DataError("there are no images", where=source.location, got="; ".join(notes) or None)
+    for note in notes:
+        observer.note(note)
     return source
 
 
-def _paths(images: Iterable[str | os.PathLike[str]]) -> list[str]:
+def _paths(images: Images) -> list[str]:
+    if isinstance(images, str | os.PathLike):
+        return [os.fspath(images)]
     try:
         return [os.fsdecode(path) for path in images]
     except TypeError:

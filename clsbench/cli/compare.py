@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clsbench.cli.parameters import Columns, Json, LabelsFile, Quiet
+from clsbench.cli.parameters import Columns, Json, LabelsFile, Quiet, Top
 
 if TYPE_CHECKING:
     from clsbench.api.compare import ComparedFiles
     from clsbench.cli.terminal import Terminal
     from clsbench.evaluation.comparison.pairwise import Comparison
     from clsbench.evaluation.comparison.ranking import Ranking
-
-#: Classes shown: those that changed most surely.
-SHOWN_CLASSES = 10
 
 
 def compare(
@@ -30,6 +27,7 @@ def compare(
             help="With two files: count them as equivalent within this many percentage points. Default: 0.5.",
         ),
     ] = None,
+    top: Top = 10,
     plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw accuracy against throughput.")] = None,
     json: Json = None,
     quiet: Quiet = False,
@@ -45,13 +43,15 @@ def compare(
             *predictions, labels=labels, columns=columns, margin=margin, plot=plot, observer=observer
         )
     if isinstance(result.found, Comparison):
-        _two(terminal, result, result.found)
+        _two(terminal, result, result.found, top)
     else:
         _many(terminal, result, result.found)
     terminal.write_json(result.to_json())
+    better = max(result.found.accuracies.items(), key=lambda named: named[1].value)[0]
+    terminal.next("report", result.files[better])
 
 
-def _two(terminal: Terminal, result: ComparedFiles, found: Comparison) -> None:
+def _two(terminal: Terminal, result: ComparedFiles, found: Comparison, top: int) -> None:
     from clsbench.cli.tables import facts_table, percent, table
     from clsbench.evaluation.comparison.pairwise import p_text, verdict
 
@@ -62,7 +62,7 @@ def _two(terminal: Terminal, result: ComparedFiles, found: Comparison) -> None:
     ]  # fmt: skip
     terminal.print(table("Accuracy", ("", "top-1", "95 % interval", "correct", "images/s"), rows))
     equal = found.equivalence
-    kappa = "" if found.kappa is None else f", Cohen's kappa {found.kappa:.3f}"
+    kappa = "" if found.kappa is None else f", Cohen's kappa {found.kappa:z.3f}"
     lines = [
         (
             "difference",
@@ -74,24 +74,24 @@ def _two(terminal: Terminal, result: ComparedFiles, found: Comparison) -> None:
         (f"within {equal.margin:g} points", f"{'' if equal.equivalent else 'not '}shown, {p_text(equal.p_value)}"),
     ]
     terminal.print(facts_table(f"{found.b} against {found.a}", lines))
-    _classes(terminal, found)
+    _classes(terminal, found, top)
     terminal.print(verdict(found))
 
 
-def _classes(terminal: Terminal, found: Comparison) -> None:
-    from clsbench.cli.tables import table
+def _classes(terminal: Terminal, found: Comparison, top: int) -> None:
+    from clsbench.cli.tables import first_rows, table
     from clsbench.text import shortened
 
     changed = sorted((c for c in found.classes if c.lost or c.gained), key=lambda c: (c.p_adjusted, -abs(c.delta or 0)))
+    width = 22 if terminal.limited else 1000
     rows = [
-        (shortened(c.name, 22), f"{c.recall_a:.3f}", f"{c.recall_b:.3f}", f"{c.delta:+.3f}",
+        (shortened(c.name, width), f"{c.recall_a:.3f}", f"{c.recall_b:.3f}", f"{c.delta or 0:+z.3f}",
          f"{c.p_adjusted:.3f}", "yes" if c.significant else "no")
-        for c in changed[:SHOWN_CLASSES]
+        for c in changed[:top]
     ]  # fmt: skip
     if rows:
-        more = f", {SHOWN_CLASSES} of {len(changed)} that changed" if len(changed) > SHOWN_CLASSES else ""
-        columns = ("class", found.a, found.b, "change", "p (Holm)", "shown")
-        terminal.print(table(f"Recall by class{more}", columns, rows))
+        title = first_rows("Recall of the classes that changed", len(rows), len(changed), "--top")
+        terminal.print(table(title, ("class", found.a, found.b, "change", "p (Holm)", "shown"), rows))
 
 
 def _many(terminal: Terminal, result: ComparedFiles, found: Ranking) -> None:
@@ -113,7 +113,7 @@ def _many(terminal: Terminal, result: ComparedFiles, found: Ranking) -> None:
 
 
 def _points(fraction: float) -> str:
-    return f"{round(100 * fraction, 2) + 0.0:+.2f}"
+    return f"{100 * fraction:+z.2f}"
 
 
 def _per_second(speed: float | None) -> str:

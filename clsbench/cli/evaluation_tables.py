@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
-from clsbench.cli.tables import facts_table, percent, table
+from clsbench.cli.tables import facts_table, first_rows, percent, table
 from clsbench.cli.terminal import Terminal
 from clsbench.evaluation.judging import Evaluation
-from clsbench.predictions.metric import Display, Metrics
+from clsbench.predictions.metric import FEW, Column, Display, Metrics
 from clsbench.predictions.values import Absent, Proportion
-from clsbench.text import shortened
+from clsbench.text import shortened, shortened_path
 
-#: Rows of a declared table.
-SHOWN = 30
-
-
-def print_evaluation(terminal: Terminal, evaluation: Evaluation) -> None:
-    """Print what ``evaluate --json`` holds, for people."""
-    print_metrics(terminal, evaluation.metrics, "evaluate")
+#: Rows of a declared table, and characters between two columns.
+SHOWN, GAP = 30, 3
 
 
-def print_metrics(terminal: Terminal, metrics: Metrics, place: str) -> None:
+def print_evaluation(terminal: Terminal, evaluation: Evaluation, top: int) -> None:
+    """Print what ``evaluate --json`` holds, for people; ``top`` rows of the tables whose first rows matter most."""
+    print_metrics(terminal, evaluation.metrics, "evaluate", top)
+
+
+def print_metrics(terminal: Terminal, metrics: Metrics, place: str, top: int | None = None) -> None:
     """Print values of metrics.
 
     Args:
         terminal: To print to.
         metrics: To print.
         place: ``infer`` or ``evaluate``.
+        top: Rows of the tables whose first rows matter most; None where the command has no ``--top``.
     """
     if accuracy := metrics.shown(place, "proportion"):
         rows = [_proportion(display) for display in accuracy]
@@ -38,7 +39,7 @@ def print_metrics(terminal: Terminal, metrics: Metrics, place: str) -> None:
         if isinstance(display.value, Absent):
             terminal.print(facts_table(display.title, [("", display.value.reason)]))
         elif display.rows:
-            terminal.print(_table(display))
+            terminal.print(display_table(display, terminal, top=top))
     others = [(display.title, _text(display)) for display in metrics.shown(place, "other")
               if isinstance(display.value, int | float)]  # fmt: skip
     if others:
@@ -57,16 +58,29 @@ def _text(display: Display) -> str:
     return display.value.reason if isinstance(display.value, Absent) else display.text or ""
 
 
-def _table(display: Display) -> Any:
-    """Texts cut so that a row fits the terminal; paths keep their ends."""
-    columns = display.shown.columns
+def display_table(display: Display, terminal: Terminal, *, title: str | None = None, top: int | None = None) -> Any:
+    """A declared table; where it has to fit a width, texts are shortened so that a row does, but no file's own name."""
+    columns, title = display.shown.columns, title or display.title
+    shown: Sequence[Sequence[str]]
+    if display.total is None:
+        shown, more = display.rows[:SHOWN], len(display.rows) > SHOWN
+    else:
+        shown, more = display.rows[: top or FEW], False
+        title = first_rows(title, len(shown), display.total, "--top" if top else None)
 
-    def rows() -> Iterator[list[str]]:
-        for row in display.rows[:SHOWN]:
-            yield [shortened(cell, column.width) if column.width else cell
-                   for cell, column in zip(row, columns, strict=True)]  # fmt: skip
-        if len(display.rows) > SHOWN:
-            yield ["…"] * len(columns)
-
-    return table(display.title, [column.title for column in columns], rows(),
+    rows: list[Sequence[str]]
+    rows = _fitted(shown, columns, terminal.out.width) if terminal.limited else [*shown]
+    if more:
+        rows.append(["…"] * len(columns))
+    return table(title, [column.title for column in columns], rows,
                  left=sum(column.width > 0 for column in columns))  # fmt: skip
+
+
+def _fitted(rows: Sequence[Sequence[str]], columns: Sequence[Column], width: int) -> list[Sequence[str]]:
+    """Texts shortened to the width of their column; paths to what the other columns leave, at least that."""
+    short = [[shortened(cell, column.width) if column.width and not column.path else cell
+              for cell, column in zip(row, columns, strict=True)] for row in rows]  # fmt: skip
+    others = [k for k, column in enumerate(columns) if not column.path]
+    taken = sum(max(map(len, (columns[k].title, *(row[k] for row in short)))) + GAP for k in others)
+    return [[shortened_path(cell, max(column.width, width - taken - GAP)) if column.path else cell
+             for cell, column in zip(row, columns, strict=True)] for row in short]  # fmt: skip

@@ -38,6 +38,7 @@ def export(
     from clsbench.api.export import export as run_export
     from clsbench.cli.tables import table
     from clsbench.cli.terminal import Terminal
+    from clsbench.text import command
 
     terminal = Terminal(json=json, quiet=quiet)
     with terminal.observer() as observer:
@@ -61,4 +62,7 @@ def export(
         )
         raise typer.Exit(3)
     terminal.print(f"written: {result.file} ({result.file.stat().st_size / 1e6:.1f} MB)")
-    terminal.note("next: clsbench infer IMAGES --out preds.csv")
+    if model is None:
+        terminal.next("evaluate", run or result.card.training["run"])
+    words = ["infer", "FOLDER", "--model", result.file, "--out", "preds.csv"]
+    terminal.note(f"your own images: {command(*words)}")

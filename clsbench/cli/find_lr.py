@@ -19,7 +19,7 @@ from clsbench.cli.parameters import (
     Weights,
     With,
 )
-from clsbench.cli.training_options import takes_training_options
+from clsbench.cli.training_options import takes_training_options, typed
 from clsbench.training.config import RANGE_TEST
 
 
@@ -53,5 +53,9 @@ def find_lr(
         )  # fmt: skip
     rates = [("valley", f"{test.valley:.2e}"), ("steep", f"{test.steep:.2e}")]
     terminal.print(facts_table(f"Learning rates for {model} ({test.stage})", rates), f"curve: {out}")
-    terminal.note(f"next: clsbench train … --lr {test.valley:.1e}, or --lr auto")
+    given = [("--dataset", dataset), ("--model", model), ("--weights", weights), ("--val-fraction", val_fraction),
+             ("--test-fraction", test_fraction), *(("--with", option) for option in options or ())]  # fmt: skip
+    words = [word for flag, value in given if value is not None for word in (flag, value)]
+    terminal.next("train", *([data] if data else []), *words, *(["--pretrained"] if pretrained else []),
+                  *typed(training or {}), "--lr", f"{test.valley:.1e}")  # fmt: skip
     terminal.write_json({**test.to_json(), "curve": str(out)})

@@ -1,8 +1,7 @@
-"""``clsbench infer``: images and a model file in, a predictions file and three tables out."""
+"""``clsbench infer``: images and a model file in, predictions out."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -12,11 +11,27 @@ from clsbench.text import counted
 
 
 def infer(
-    images: Annotated[str, typer.Argument(metavar="IMAGES", help="A folder of images, or one image.")],
+    images: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="IMAGES", help="Folders, images and quoted patterns such as 'photos/*.jpg', or a list (.txt)."
+        ),
+    ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where to write the predictions: .csv, .jsonl or .parquet.")
+        str | None,
+        typer.Option(metavar="FILE", help="Where to write the predictions: .csv, .jsonl, .parquet, or - for stdout."),
+    ] = None,
+    format: Annotated[
+        str | None, typer.Option(help="Format of the predictions. Default: the suffix of --out, csv on stdout.")
     ] = None,
     model: ModelFile = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="Read IMAGES as this kind of dataset, with its labels: regex, csv, …, as train does."),
+    ] = None,
+    split: Annotated[
+        Literal["train", "val", "test"] | None, typer.Option(help="The split of --dataset. Default: all of it.")
+    ] = None,
     labels: Annotated[
         str | None,
         typer.Option(
@@ -61,21 +76,28 @@ def infer(
     json: Json = None,
     quiet: Quiet = False,
 ) -> None:
-    """Classify every image of a folder; each gets a row, readable or not."""
+    """Classify images; each gets a row, readable or not. `clsbench predict` is the same.
+
+    An image is named by its path below the one folder that was given; of several locations, or a pattern, by its
+    path as it was given. Names are unique, and labels and reports find the images by them.
+    """
     from clsbench.api.infer import infer as run_job
     from clsbench.cli.infer_report import print_result
+    from clsbench.cli.streaming import reader_may_leave
     from clsbench.cli.terminal import Terminal
 
-    terminal = Terminal(json=json, quiet=quiet)
-    with terminal.observer() as observer:
+    terminal = Terminal(json=json, quiet=quiet, streaming=out == "-")
+    target = terminal.stream if out == "-" else out
+    with reader_may_leave(terminal), terminal.observer() as observer:
         result = run_job(
-            images, model=model, out=out, labels=labels, unknown_labels=unknown_labels, topk=topk,
+            images[0] if images and len(images) == 1 else images, dataset=dataset, split=split, model=model,
+            out=target, format=format, labels=labels, unknown_labels=unknown_labels, topk=topk,
             probabilities=probabilities, device=device, allow_fallback=allow_fallback, backend=backend,
             executor=executor, batch_size=batch_size, streams=streams, threads=threads, tune=tune,
             fast_decode=fast_decode, decoders=decoders or (), metrics=metrics or (), options=options or (),
             keep_rows=False, observer=observer,
         )  # fmt: skip
-    print_result(terminal, result)
+    print_result(terminal, result, saved=out is not None, asked=bool(metrics))
     terminal.write_json(result.to_json())
     counts = result.counts
     if counts.errors == counts.total:

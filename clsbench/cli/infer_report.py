@@ -1,12 +1,14 @@
-"""The three tables of ``clsbench infer``: accuracy, per class, throughput."""
+"""What ``clsbench infer`` prints: what each of a few images is, or how many there are of each class; then how fast."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from clsbench.cli.evaluation_tables import print_metrics
-from clsbench.cli.tables import facts_table
+from clsbench.cli.tables import facts_table, first_rows, percent, table
 from clsbench.inference.timing import STAGES, Timing
+from clsbench.text import counted, shortened_path
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -14,12 +16,70 @@ if TYPE_CHECKING:
     from clsbench.cli.terminal import Terminal
     from clsbench.inference.result import InferenceResult
 
+#: Classes listed by their number of images.
+CLASSES = 10
 
-def print_result(terminal: Terminal, result: InferenceResult) -> None:
-    """Print what ``--json`` holds, for people."""
-    print_metrics(terminal, result.metrics, "infer")
-    if result.execution.timing:
-        terminal.print(_throughput(result, result.execution.timing))
+
+def print_result(terminal: Terminal, result: InferenceResult, *, saved: bool, asked: bool) -> None:
+    """Print what ``--json`` holds, for people, and what to do next.
+
+    Args:
+        terminal: To print to.
+        result: Of the job.
+        saved: Whether the predictions were written.
+        asked: Whether the user asked for metrics.
+    """
+    if result.answers:
+        terminal.print(_answers(result, terminal))
+        if asked:
+            print_metrics(terminal, result.metrics, "infer")
+        terminal.print(_summary(result))
+    else:
+        if result.predicted:
+            terminal.print(_classes(result))
+        print_metrics(terminal, result.metrics, "infer")
+        if result.execution.timing:
+            terminal.print(_throughput(result, result.execution.timing))
+    if not saved:
+        terminal.note("nothing was saved: add --out preds.csv to keep the predictions")
+    elif result.out and result.counts.labelled:
+        terminal.next("evaluate", result.out)
+    elif result.out:
+        terminal.next("show", result.out, "--pick", "random")
+
+
+def _answers(result: InferenceResult, terminal: Terminal) -> Table:
+    """A row for each image."""
+    labelled = any(answer.label is not None for answer in result.answers)
+
+    def rows() -> Iterator[tuple[str, ...]]:
+        for answer in result.answers:
+            said = answer.best[0][0] if answer.best else f"not classified: {answer.error}"
+            confidence = percent(answer.best[0][1]) if answer.best else ""
+            others = ", ".join(f"{name} {percent(value)}" for name, value in answer.best[1:])
+            path = shortened_path(answer.path, terminal.out.width // 2) if terminal.limited else answer.path
+            yield (path, *([answer.label or "-"] if labelled else []), said, others, confidence)
+
+    columns = ("image", *(["label"] if labelled else []), "class", "next best", "confidence")
+    return table("Predictions", columns, rows(), left=len(columns) - 1)
+
+
+def _summary(result: InferenceResult) -> str:
+    """How many of a few images were right, and how long it took."""
+    right = sum(bool(a.best) and a.best[0][0] == a.label for a in result.answers)
+    parts = [f"{right} of {result.counts.labelled} correct"] if result.counts.labelled else []
+    if timing := result.execution.timing:
+        device = result.execution.device.device
+        parts.append(f"{counted(timing.images, 'image')} in {timing.seconds:.2f} s on {device}")
+    return "; ".join(parts)
+
+
+def _classes(result: InferenceResult) -> Table:
+    """The images given each class, the most frequent first."""
+    classified = result.counts.ok or 1
+    rows = [(name, f"{count:,}", percent(count / classified)) for name, count in result.predicted.items()]
+    title = first_rows("Predicted classes", min(CLASSES, len(rows)), len(rows), None)
+    return table(title, ("class", "images", "share"), rows[:CLASSES])
 
 
 def _throughput(result: InferenceResult, timing: Timing) -> Table:
@@ -35,7 +95,8 @@ def _throughput(result: InferenceResult, timing: Timing) -> Table:
         ("limit", f"{limit:.1f} images/s, of which {timing.fraction_of_limit:.0%} was reached"),
         ("ms an image", stages),
         ("device", f"{where} ({device.provider})"),
-        ("plan", f"{plan.streams} streams × {plan.threads} threads, batches of {plan.batch_size} ({plan.source})"),
+        ("plan", f"{counted(plan.streams, 'stream')} × {counted(plan.threads, 'thread')}, "
+                 f"batches of {plan.batch_size} ({plan.source})"),
         ("verdict", timing.verdict),
-    ]
+    ]  # fmt: skip
     return facts_table("Throughput", rows)

@@ -1,4 +1,4 @@
-"""The program: puts the commands together and turns errors into exit codes.
+"""The program: runs a command line and turns errors into exit codes.
 
 Exit codes: 0 done; 1 failed; 2 wrong usage; 3 finished, but a gate or budget was broken;
 130 interrupted. ``CLSBENCH_DEBUG=1`` shows tracebacks.
@@ -14,24 +14,7 @@ from typing import Annotated
 import typer
 
 from clsbench import __version__
-from clsbench.cli import (  # fmt: skip
-    bench,
-    compare,
-    datasets,
-    demo,
-    doctor,
-    evaluate,
-    export,
-    find_lr,
-    infer,
-    inspect,
-    models,
-    plugins,
-    report,
-    runs,
-    show,
-    train,
-)
+from clsbench.cli.commands import Commands, add_commands
 from clsbench.errors import ClsbenchError
 from clsbench.text import printable
 
@@ -39,18 +22,13 @@ INTERRUPTED = 130
 
 app = typer.Typer(
     name="clsbench",
+    cls=Commands,
     rich_markup_mode=None,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (
-    *(train.train, find_lr.find_lr, show.show, runs.runs, export.export, infer.infer, evaluate.evaluate),
-    *(compare.compare, report.report, inspect.inspect, bench.bench, doctor.doctor, models.models, datasets.datasets),
-):
-    app.command()(command)
-app.add_typer(plugins.app)
-app.command()(demo.demo)
+add_commands(app)
 
 
 def _version(asked: bool) -> None:

@@ -59,6 +59,10 @@ ModelFile = Annotated[
 Predictions = Annotated[
     Path, typer.Argument(metavar="PREDS", help="Predictions as infer writes them: .csv, .jsonl or .parquet.")
 ]
+Top = Annotated[
+    int,
+    typer.Option(min=1, help="Number of rows of the tables whose first rows matter most, such as confused pairs."),
+]
 LabelsFile = Annotated[
     Path | None,
     typer.Option(
@@ -86,3 +90,9 @@ MinCount = Annotated[
 def with_min_count(options: list[str] | None, min_count: int | None) -> list[str]:
     """The options of metrics, ``--min-count`` among them."""
     return [*([f"confusion.min_count={min_count}"] if min_count else []), *(options or ())]
+
+
+def with_top(options: list[str], top: int) -> list[str]:
+    """The options of metrics that list enough for ``--top``; less than they list by default changes nothing."""
+    limits = {"confusion": 200, "top-losses": 100, "label-errors": 100}
+    return [*(f"{name}.limit={top}" for name, limit in limits.items() if top > limit), *options]

@@ -37,7 +37,7 @@ class TerminalObserver(Observer):
             TextColumn("{task.fields[result]}"),
             TimeRemainingColumn(compact=True, elapsed_when_finished=True),
             console=terminal.err,
-            disable=terminal.quiet or not terminal.err.is_terminal,
+            disable=not terminal.draws_progress,
         )
         self._task: TaskID | None = None
         self._done = self._errors = 0

@@ -37,6 +37,9 @@ def report(
         )  # fmt: skip
     terminal.print(written(page.file))
     terminal.write_json(page.to_json())
+    root = page.evaluation.manifest.root
+    if root is not None and root.is_dir():
+        terminal.next("show", predictions, "--pick", "top-loss")
 
 
 def written(file: Path) -> str:

@@ -33,7 +33,7 @@ def runs(
     rows = [
         (
             r.run,
-            shortened(r.model.rpartition("/")[2], 10 if narrow else 30),
+            shortened(r.model.rpartition("/")[2], 10 if narrow else 30 if terminal.limited else 1000),
             *([] if narrow else [r.recipe]),
             str(r.epochs or "-"),
             percent(r.val_accuracy) + (" *" if r.val_accuracy == best and best is not None else "  "),

@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from clsbench.text import printable
+from clsbench.text import printable, shortened
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+#: Characters of a cell, at most: no name that can be a file's is longer.
+LONGEST = 1000
+
+#: Characters of a line of prose in a cell, at most: a pipe has no width that would fold it.
+PROSE = 100
+
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> Table:
-    """A table; the first ``left`` columns hold text, the rest numbers."""
+    """A table; the first ``left`` columns hold text, the rest numbers.
+
+    What does not fit the width is folded, not cut; only texts of absurd length lose their beginning.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -22,14 +31,26 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, 
     for position, name in enumerate(columns):
         made.add_column(name, justify="left" if position < left else "right", overflow="fold")
     for row in rows:
-        made.add_row(*(Text(printable(cell)) for cell in row))
+        made.add_row(*(Text(printable(shortened(cell, LONGEST))) for cell in row))
     return made
+
+
+def first_rows(title: str, shown: int, total: int, option: str | None) -> str:
+    """The title of a table that shows only its first rows, and the option that shows more, if there is one.
+
+    >>> first_rows("Top losses", 5, 23, "--top")
+    'Top losses: 5 of 23; --top 23 shows all'
+    """
+    if shown >= total:
+        return title
+    return f"{title}: {shown} of {total}" + (f"; {option} {total} shows all" if option else "")
 
 
 def facts_table(title: str, facts: Iterable[tuple[str, str]]) -> Table:
     """A table of names and values, without a header."""
     made = table(title, ("", ""), facts, left=2)
     made.show_header = False
+    made.columns[1].max_width = PROSE
     return made
 
 

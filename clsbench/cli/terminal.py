@@ -1,24 +1,28 @@
 """Terminal: where the output of a command goes.
 
 Results (tables, JSON asked for with ``--json -``) go to stdout, progress and notes to
-stderr. With ``--json -`` stdout holds the JSON alone, whatever a plugin prints.
+stderr. With ``--json -`` or ``--out -`` stdout holds that alone, whatever a plugin prints.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from clsbench.errors import DataError
+from clsbench.errors import DataError, OptionError
 from clsbench.json_fields import dumps, write_json
-from clsbench.text import printable
+from clsbench.text import command, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from clsbench.cli.progress import TerminalObserver
+
+#: The width of a pipe.
+UNLIMITED = 1_000_000
 
 
 class Terminal:
@@ -27,22 +31,43 @@ class Terminal:
     Args:
         json: The value of ``--json``: a path, ``-`` for stdout, or None.
         quiet: No progress and no notes.
+        streaming: Whether stdout is for :attr:`stream`; tables then go to stderr.
     """
 
-    def __init__(self, *, json: str | None = None, quiet: bool = False) -> None:
-        self._json, self.quiet = json, quiet
+    def __init__(self, *, json: str | None = None, quiet: bool = False, streaming: bool = False) -> None:
+        if streaming and json == "-":
+            raise OptionError("stdout cannot hold two results", got="--out - --json -", hint="give one of them a file")
+        self._json, self.quiet, self._streaming = json, quiet, streaming
         self._stdout = sys.stdout
-        if json == "-":
+        if json == "-" or streaming:
             sys.stdout = sys.stderr  # restored by cli.main.execute
-        elif json:
+        if json and json != "-":
             _writable(Path(json))
+
+    @property
+    def stream(self) -> BinaryIO:
+        """stdout, for bytes."""
+        return self._stdout.buffer
 
     @cached_property
     def out(self) -> Console:
-        """stdout, for results."""
+        """stdout, for results; a pipe without ``COLUMNS`` takes lines of any length."""
         from rich.console import Console
 
-        return Console(markup=False, highlight=False, emoji=False, soft_wrap=False)
+        console = Console(markup=False, highlight=False, emoji=False, soft_wrap=False)
+        if not console.is_terminal and "COLUMNS" not in os.environ:
+            console.width = UNLIMITED
+        return console
+
+    @property
+    def limited(self) -> bool:
+        """Whether tables have to fit into a width."""
+        return self.out.width < UNLIMITED
+
+    @property
+    def draws_progress(self) -> bool:
+        """Whether there is a progress bar: on a terminal that no stream is written to."""
+        return self.err.is_terminal and not self.quiet and not (self._streaming and self._stdout.isatty())
 
     @cached_property
     def err(self) -> Console:
@@ -60,9 +85,13 @@ class Terminal:
         """Tell the user something they must not miss, even when quiet."""
         self.err.print(printable(f"warning: {text}"), style="yellow")
 
+    def next(self, *words: object, why: str = "") -> None:
+        """Name the next useful command, ready to be typed."""
+        self.note(f"next: {command(*words)}" + (f"  # {why}" if why else ""))
+
     def print(self, *results: Any) -> None:
-        """Print tables or text to stdout, unless stdout is for JSON."""
-        if self._json != "-":
+        """Print tables or text to stdout, unless stdout is for JSON; to stderr where it is for a stream."""
+        if self._json != "-" and not (self._streaming and self.quiet):
             for result in results:
                 self.out.print(result, soft_wrap=isinstance(result, str))  # a path stays on one line
 

@@ -78,6 +78,8 @@ def train(
 
 
 def _report(terminal: Terminal, result: TrainingResult) -> None:
+    from clsbench.cli.evaluation_tables import display_table
+
     if result.classifier.head_loaded is False:
         terminal.note("the head is new: the weights file has one of another kind or for another number of classes")
     if result.lr_suggestion:
@@ -91,7 +93,12 @@ def _report(terminal: Terminal, result: TrainingResult) -> None:
     )
     if result.test_accuracy is not None:
         terminal.print(f"test: {result.test_accuracy:.2%} with these weights")
-    terminal.note("next: clsbench export --onnx")
+    if result.held_out:
+        split = {"test": "test", "val": "validation"}[result.held_out.split]
+        for display in result.held_out.metrics.shown("infer", "table"):
+            terminal.print(display_table(display, terminal, title=f"{display.title} ({split} split)"))
+    terminal.next("evaluate", result.run.path, why="exports it, then judges its test split")
+    terminal.next("export", result.run.path)
 
 
 def _table(result: TrainingResult) -> Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import wraps
 from typing import Annotated, Any
 
@@ -39,6 +39,19 @@ def takes_training_options(names: Collection[str] | None = None) -> Callable[[Co
         return run
 
     return decorate
+
+
+def typed(training: Mapping[str, object]) -> list[str]:
+    """The options as they were typed: those that differ from what they are by default.
+
+    >>> typed({"batch_size": 64, "seed": 0})
+    ['--batch-size', '64']
+    """
+    words = []
+    for option in options(training):
+        if (value := training[option.name]) not in (None, option.default):
+            words += [option.flag] if value is True else [option.flag, str(value)]
+    return words
 
 
 def _parameter(option: TrainOption) -> inspect.Parameter:

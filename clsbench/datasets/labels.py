@@ -1,4 +1,4 @@
-"""Labels of images to be judged: from class folders or a file, matched by name.
+"""Labels of images to be judged: from class folders, a file or a dataset, matched by name.
 
 Never by position: a class folder the model does not know is an error that names it.
 """
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from clsbench.datasets.dataset import Sample
 from clsbench.errors import DataError
 from clsbench.text import counted, some
 
@@ -21,7 +22,7 @@ class Labels:
     """Labels for a list of images.
 
     Args:
-        source: ``class folders``, the file's path, or None where there are no labels.
+        source: ``class folders``, ``the dataset``, the file's path, or None where there are no labels.
         index: For each image its index into the classes, -1 where unknown.
         notes: What the user should know: missing classes, ignored folders.
     """
@@ -68,10 +69,32 @@ def from_folders(names: Sequence[str], classes: Sequence[str], *, where: object,
     note: tuple[str, ...] = ()
     if folders:
         note = (
-            f"no accuracy: none of the folders ({some(sorted(folders))}) has the name of a class "
-            f"of the model ({some(classes)})",
+            f"no accuracy: none of the folders ({some(sorted(folders))}) has the name of a class of the model "
+            f"({some(classes)}); rename them, or give the labels with --labels FILE.csv (columns path,label)",
         )
     return Labels(None, [-1] * len(names), note)
+
+
+def from_samples(
+    samples: Sequence[Sample], names: Sequence[str], classes: Sequence[str], *, where: object, unknown: str = "error"
+) -> Labels:
+    """Labels of the samples of a dataset, matched by the names of classes.
+
+    Args:
+        samples: Of the dataset.
+        names: The dataset's classes.
+        classes: The model's.
+        where: The dataset, for messages.
+        unknown: ``error``, or ``ignore`` to leave images of unknown classes unlabelled.
+
+    Raises:
+        DataError: if a sample is of a class that the model does not have.
+    """
+    index = {name: k for k, name in enumerate(classes)}
+    to = [index.get(name, -1) for name in names]
+    found = [-1 if sample.label is None else to[sample.label] for sample in samples]
+    present = {names[sample.label] for sample in samples if sample.label is not None}
+    return _labels("the dataset", found, present, classes, where, unknown)
 
 
 def from_csv(file: Path, names: Sequence[str], classes: Sequence[str], *, unknown: str = "error") -> Labels:

@@ -94,7 +94,7 @@ def as_recorded(dataset: Dataset, record: SplitRecord, where: object = None) -> 
             raise DataError(
                 "none of the run's validation images exists any more",
                 where=where,
-                got=f"{len(samples)} other images",
+                got=counted(len(samples), "other image"),
                 expected=", ".join(gone[:3]) + (", …" if len(gone) > 3 else ""),
                 hint="name the data that the run was trained on, as it was named then",
             )

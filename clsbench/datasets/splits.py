@@ -131,7 +131,8 @@ def split(dataset: Dataset, spec: SplitSpec) -> Dataset:
         total = len(train)
         train, val, more = _one_fold(train, spec.folds, spec.fold, seed, where)
         notes.append(
-            f"validation: fold {spec.fold} of {spec.folds}, {len(val)} of {total} images, stratified, seed {seed}"
+            f"validation: fold {spec.fold} of {spec.folds}, {len(val)} of {counted(total, 'image')}, stratified, "
+            f"seed {seed}"
         )
         notes += more
     elif "val" in given:

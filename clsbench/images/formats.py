@@ -44,3 +44,49 @@ def sniff(data: bytes) -> str:
     if data[4:8] == b"ftyp":
         return "avif" if data[8:12] in (b"avif", b"avis") else "heic"
     return "unknown"
+
+
+#: What files of other kinds begin with, and at which byte.
+_OTHER_MAGIC = (
+    ("a ZIP archive", 0, (b"PK\x03\x04", b"PK\x05\x06")),
+    ("a gzip archive", 0, (b"\x1f\x8b",)),
+    ("an xz archive", 0, (b"\xfd7zXZ\x00",)),
+    ("a bzip2 archive", 0, (b"BZh",)),
+    ("a 7-Zip archive", 0, (b"7z\xbc\xaf\x27\x1c",)),
+    ("a RAR archive", 0, (b"Rar!\x1a\x07",)),
+    ("a tar archive", 257, (b"ustar",)),
+    ("a PDF document", 0, (b"%PDF-",)),
+    ("a Parquet table", 0, (b"PAR1",)),
+)
+
+#: Kind of file -> its suffixes.
+_OTHER_SUFFIXES = {
+    "an archive": ("zip", "tar", "tgz", "gz", "xz", "txz", "bz2", "tbz2", "7z", "rar", "zst"),
+    "a table": ("csv", "tsv", "json", "jsonl", "parquet", "xls", "xlsx"),
+    "a video": ("mp4", "m4v", "mov", "avi", "mkv", "webm"),
+    "a document": ("pdf", "md", "html", "htm", "doc", "docx", "txt"),
+    "a model file": ("onnx", "pt", "pth", "safetensors", "ckpt"),
+}
+_KIND_OF = {f".{suffix}": kind for kind, suffixes in _OTHER_SUFFIXES.items() for suffix in suffixes}
+
+#: Bytes that :func:`other_kind` needs to tell every kind by its content.
+HEAD = 262
+
+
+def other_kind(suffix: str, head: bytes = b"") -> str | None:
+    """What a file is that is certainly no image, by its content or else by its suffix; None for any other file.
+
+    Args:
+        suffix: In lower case with its dot.
+        head: The first :data:`HEAD` bytes, or fewer where the file is shorter.
+
+    >>> other_kind(".zip"), other_kind(".dat", b"%PDF-1.7"), other_kind(".dat")
+    ('an archive', 'a PDF document', None)
+    >>> other_kind(".csv", bytes.fromhex("ffd8ffe0"))  # a JPEG, whatever its name says
+    """
+    for kind, place, beginnings in _OTHER_MAGIC:
+        if head.startswith(beginnings, place):
+            return kind
+    known = _KIND_OF.get(suffix)
+    # A video begins like HEIC, whose suffix is not in the list.
+    return None if sniff(head) != "unknown" and known != "a video" else known

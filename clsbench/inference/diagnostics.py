@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from clsbench.errors import ClsbenchError
 from clsbench.inference.devices import missing_for
 from clsbench.machine import available_cores, cpu_name
+from clsbench.text import counted
 
 if TYPE_CHECKING:
     from clsbench.registry import Plugin
@@ -116,7 +117,7 @@ def convolution_difference(kind: str) -> float:
 def diagnose_threads() -> Diagnostic:
     """The cores this process may use, and settings that would tie its threads down."""
     cores, all_cores = available_cores(), os.cpu_count() or 1
-    found = f"{cores} of {all_cores} cores, {cpu_name()}"
+    found = f"{cores} of {counted(all_cores, 'core')}, {cpu_name()}"
     limits = [f"{name}={os.environ[name]}" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS") if name in os.environ]
     if limits:
         return Diagnostic("threads", "warning", f"{found}; {', '.join(limits)} is set", "unset it: training follows it")
@@ -185,7 +186,7 @@ def diagnose(plugins: Callable[[], list[Plugin]]) -> Iterator[Diagnostic]:
     for plugin in plugins():
         trouble = plugin.trouble
         status: Status = "fault" if trouble else "ok"
-        offers = ", ".join(f"{len(n)} {kind}{'s' * (len(n) != 1)}" for kind, n in plugin.components.items())
+        offers = ", ".join(counted(len(n), kind) for kind, n in plugin.components.items())
         remedy = f"pip install --upgrade {plugin.distribution}, or uninstall it" if trouble else None
         yield Diagnostic(f"plugin {plugin}", status, trouble or offers, remedy)
     torch, vision = installed_version("torch"), installed_version("torchvision")

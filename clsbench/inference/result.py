@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from clsbench import __version__
 from clsbench.card import ModelCard
 from clsbench.inference.job import Execution
 from clsbench.machine import available_cores
 from clsbench.model_file import model_hash
+from clsbench.predictions.answers import Answer, answers
 from clsbench.predictions.block import Predictions
 from clsbench.predictions.manifest import Counts, Json, LabelOrigin, Manifest, ModelIdentity, Throughput
 from clsbench.predictions.metric import Metrics
@@ -23,8 +27,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+#: Jobs of at most so many images tell what each of them is.
+FEW_IMAGES = 20
+
+
 class Tally:
-    """Counts and outcomes, block by block.
+    """Counts and outcomes, block by block, and the answers of a job of a few images.
 
     Args:
         classes: Of the model.
@@ -33,7 +41,10 @@ class Tally:
     def __init__(self, classes: tuple[str, ...]) -> None:
         self.total = self.errors = self.labelled = 0
         self.first_error: str | None = None
-        self._collector = OutcomeCollector(classes)
+        #: Of the images, while there are not more than a few.
+        self.answers: list[Answer] = []
+        self._classes, self._collector = classes, OutcomeCollector(classes)
+        self._predicted = np.zeros(len(classes), np.int64)
 
     def add(self, block: Predictions) -> int:
         """Take a block with its labels; returns how many of its images failed."""
@@ -43,7 +54,15 @@ class Tally:
         self.errors += len(wrong)
         self.labelled += int((block.labels >= 0).sum())
         self._collector.add(block)
+        self._predicted += np.bincount(block.top(1)[block.ok, 0], minlength=len(self._classes))
+        few = self.total <= FEW_IMAGES
+        self.answers = [*self.answers, *answers(block, self._classes)] if few else []
         return len(wrong)
+
+    def predicted(self) -> dict[str, int]:
+        """How many images were given each class, the most frequent first, without those that none was given."""
+        order = np.argsort(-self._predicted, kind="stable")
+        return {self._classes[k]: int(self._predicted[k]) for k in order.tolist() if self._predicted[k]}
 
     def counts(self) -> Counts:
         """How many there were."""
@@ -69,6 +88,9 @@ class InferenceResult(Tabular):
         topk, fast_decode, options: As they were asked for.
         labels: Where the labels came from, and what the user should know about them.
         counts: Of images.
+        predicted: Class -> how many images were given it, the most frequent first.
+        answers: What each image is, of a job of at most :data:`FEW_IMAGES`; else empty.
+        split: Of a dataset, where only one was classified.
         first_error: The first reason why an image was not classified.
         metrics: Of the labelled images; empty without any.
         rows: One row an image, as in the predictions file; None where they were not kept.
@@ -86,6 +108,9 @@ class InferenceResult(Tabular):
     options: tuple[str, ...]
     labels: LabelOrigin
     counts: Counts
+    predicted: Mapping[str, int]
+    answers: tuple[Answer, ...]
+    split: str | None = None
     first_error: str | None
     metrics: Metrics
     rows: pa.Table | None = field(default=None, repr=False)
@@ -118,9 +143,11 @@ class InferenceResult(Tabular):
                 "topk": self.topk,
                 "fast_decode": self.fast_decode,
                 "with": list(self.options),
+                **({"split": self.split} if self.split else {}),
             },
             labels=self.labels,
             counts=self.counts,
+            predicted=dict(self.predicted),
             metrics=self.metrics.to_json(),
             metric_errors=dict(self.metrics.errors),
             throughput=Throughput.from_json(timing.to_json()) if timing else None,
@@ -132,5 +159,6 @@ class InferenceResult(Tabular):
         )
 
     def to_json(self) -> dict[str, Json]:
-        """The same as plain values with stable keys, see README."""
-        return self.manifest.to_json()
+        """The same as plain values with stable keys, see README; of a few images also ``predictions``, one an image."""
+        told = [answer.to_json() for answer in self.answers]
+        return self.manifest.to_json() | ({"predictions": told} if told else {})

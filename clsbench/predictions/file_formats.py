@@ -20,6 +20,9 @@ from clsbench.predictions.columns import PREFIX, Kind, class_columns
 if TYPE_CHECKING:
     import pyarrow as pa
 
+#: Suffixes of predictions files.
+SUFFIXES = (".csv", ".jsonl", ".parquet")
+
 #: Bytes of text read at a time, at least.
 BLOCK = 1 << 20
 
@@ -46,7 +49,7 @@ def open_file(file: Path) -> TableFile:
     formats: dict[str, Callable[[Path], TableFile]]
     formats = {".csv": CsvFile, ".jsonl": JsonlFile, ".parquet": ParquetFile}
     if file.suffix.lower() not in formats:
-        raise OptionError("unknown suffix of a predictions file", got=file, expected=" or ".join(formats))
+        raise OptionError("unknown suffix of a predictions file", got=file, expected=" or ".join(SUFFIXES))
     try:
         if file.stat().st_size == 0:
             raise DataError("the predictions file is empty", where=file)

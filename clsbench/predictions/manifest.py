@@ -107,6 +107,7 @@ class Manifest:
         options: Batch size and whatever else was chosen, as JSON.
         labels: Where the labels came from.
         counts: Numbers of images.
+        predicted: Class -> how many images were given it, as JSON.
         metrics: Name -> value, as JSON.
         metric_errors: Metric -> why it failed.
         throughput: Images per second, and where the time went.
@@ -121,6 +122,7 @@ class Manifest:
     options: JsonObject | None = None
     labels: LabelOrigin | None = None
     counts: Counts | None = None
+    predicted: JsonObject | None = None
     metrics: JsonObject | None = None
     metric_errors: JsonObject | None = None
     throughput: Throughput | None = None
@@ -130,6 +132,12 @@ class Manifest:
     def classes(self) -> tuple[str, ...]:
         """K names in the order of the model; empty where they are not known."""
         return self.model.classes if self.model else ()
+
+    @property
+    def root(self) -> Path | None:
+        """The folder that the paths are relative to; of one image or a list, where that file is."""
+        root = None if self.images is None else Path(self.images)
+        return root.parent if root is not None and root.is_file() else root
 
     @property
     def rows(self) -> int | None:

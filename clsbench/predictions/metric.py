@@ -16,7 +16,7 @@ from clsbench.predictions.values import Absent, Proportion, Value, json_of
 PLACES = ("infer", "evaluate", "report")
 TERMINAL, REPORT = PLACES[:2], PLACES[2:]
 
-#: Rows of a table in the terminal that has them all elsewhere.
+#: Rows in the terminal of a table whose first rows matter most.
 FEW = 5
 
 #: Why a value that needs more than the best class is absent.
@@ -41,6 +41,16 @@ class Metric(Protocol):
         """Measure."""
 
 
+def number(value: Any, form: str) -> str:
+    """A number as :func:`format` writes it, but no zero with a minus.
+
+    >>> number(-0.0001, ".2f"), number(-0.0001, ".1%"), number(-0.5, ".2f")
+    ('0.00', '0.0%', '-0.50')
+    """
+    text = format(value, form)
+    return text.removeprefix("-") if not set(text) - set("-+0.,% ") else text
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of a table.
@@ -48,7 +58,8 @@ class Column:
     Args:
         title: Above it.
         format: Of numbers, as for :func:`format`.
-        width: Of a column of text, the characters at which the terminal cuts it; 0 for numbers.
+        width: Of a column of text, the characters at which a terminal shortens it; 0 for numbers.
+        path: Whether the text is the path of a file, whose own name is never cut.
 
     >>> Column("share", ".2%").text(0.5), Column("share").text(None)
     ('50.00%', '-')
@@ -57,12 +68,13 @@ class Column:
     title: str
     format: str = ""
     width: int = 0
+    path: bool = False
 
     def text(self, cell: Cell) -> str:
         """A cell as written."""
         if cell is None:
             return "-"
-        return cell if isinstance(cell, str) else format(cell, self.format)
+        return cell if isinstance(cell, str) else number(cell, self.format)
 
 
 @dataclass(frozen=True)
@@ -80,6 +92,8 @@ class Shown:
         rows: Of a table: the rows of a value, one cell a column (or a dict or typed value with as many entries);
             by default the value is the rows.
         heading: Of a table: its title from its value, where that says more than ``title``.
+        total: Of a table whose first rows matter most: how many there are of a value. The terminal shows
+            :data:`FEW` of them, or as many as ``--top`` says.
         places: Some of :data:`PLACES`. A key may be declared twice for different places.
     """
 
@@ -91,6 +105,7 @@ class Shown:
     columns: tuple[Column, ...] = ()
     rows: Callable[[Any], Iterable[Row]] = iter
     heading: Callable[[Any], str] | None = None
+    total: Callable[[Any], int] | None = None
     places: tuple[str, ...] = PLACES
 
 
@@ -120,6 +135,7 @@ class Display:
         title: For people.
         text: Of a score or another single value, as written; None for others.
         rows: Of a table, one text a column.
+        total: Of a table whose first rows matter most, how many rows there are; else None.
     """
 
     shown: Shown
@@ -127,6 +143,7 @@ class Display:
     title: str
     text: str | None = None
     rows: tuple[tuple[str, ...], ...] = ()
+    total: int | None = None
 
 
 @dataclass(frozen=True)
@@ -238,11 +255,12 @@ def _display(shown: Shown, value: object) -> Display:
             raise TypeError(f"{shown.key} is declared as a proportion and is none")
         return Display(shown, proportion, shown.title)
     if shown.kind == "score":
-        text = shown.format(value) if callable(shown.format) else format(value, shown.format)
+        text = shown.format(value) if callable(shown.format) else number(value, shown.format)
         return Display(shown, value, shown.title, text)
     cells = [zip(shown.columns, _cells(row), strict=True) for row in shown.rows(value)]
     rows = tuple(tuple(column.text(cell) for column, cell in row) for row in cells)
-    return Display(shown, value, shown.heading(value) if shown.heading else shown.title, rows=rows)
+    total = shown.total(value) if shown.total else None
+    return Display(shown, value, shown.heading(value) if shown.heading else shown.title, rows=rows, total=total)
 
 
 def _cells(row: Row) -> Iterable[Cell]:
@@ -257,7 +275,7 @@ def _undeclared(key: str, value: object) -> Display:
         return Display(Shown(key, "proportion", key), proportion, key)
     text = str(value) if isinstance(value, str | bool) else None
     if text is None and isinstance(value, int | float):
-        text = f"{value:.4g}"
+        text = number(value, ".4g")
     return Display(Shown(key, "other", key, "from a plugin"), value, key, text)
 
 

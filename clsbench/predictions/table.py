@@ -60,9 +60,8 @@ class PredictionTable:
 
     @property
     def root(self) -> Path | None:
-        """The folder the images were read from, by the manifest."""
-        images = self.manifest.images
-        return None if images is None else Path(images)
+        """The folder that the paths are relative to, by the manifest."""
+        return self.manifest.root
 
     def outcomes(self) -> Outcomes:
         """The labelled and classified images, for metrics.

@@ -2,18 +2,21 @@
 
 With ``probabilities`` a column ``p:<class>`` for each class follows (JSON lines: one object
 ``probabilities``), not rounded: the text reads back as the same float32. A file is written under
-a name that ends in ``.partial`` and gets its own name when it is complete; a failure removes it.
+a name that ends in ``.partial`` and gets its own name when it is complete; a failure removes it. CSV
+and JSON lines can also be streamed, for example to stdout: each block is there when it is written.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from io import IOBase
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, BinaryIO, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,24 +31,36 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+class _Text(Protocol):
+    """What rows are written to."""
+
+    def write(self, text: str, /) -> object:
+        """Append a text."""
+
+
 class _FileWriter:
     """What the three writers share: the options, and the partial file.
 
     Args:
-        path: Path of the file.
+        path: Path of the file, or an open stream, which stays open.
         card: Card of the model.
         topk: Columns for so many of the best classes.
         probabilities: Columns for the probabilities of all classes.
     """
 
-    def __init__(self, path: Path, card: ModelCard, *, topk: int = 0, probabilities: bool = False) -> None:
-        self.path, self.classes, self.topk = path, card.classes, min(topk, len(card.classes))
+    def __init__(self, path: Path | BinaryIO, card: ModelCard, *, topk: int = 0, probabilities: bool = False) -> None:
+        self.classes, self.topk = card.classes, min(topk, len(card.classes))
         self.probabilities = probabilities
-        self._partial = path.with_name(path.name + ".partial")
-        self._file: IO[str]
+        self._stream = None if isinstance(path, Path) else path
+        self.path = path if isinstance(path, Path) else Path("-")
+        self._partial = self.path.with_name(self.path.name + ".partial")
+        self._file: _Text
 
     def __enter__(self) -> Self:
         try:
+            if self._stream is not None:
+                self._open()
+                return self
             if self.path.is_dir():
                 raise DataError("the predictions cannot be written", where=self.path, got="it is a folder")
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,33 +79,44 @@ class _FileWriter:
                 return
             self._finish()
             self._close()
-            self._partial.replace(self.path)
+            if self._stream is None:
+                self._partial.replace(self.path)
         except OSError as failure:
             with suppress(OSError):
                 self._close()
             raise self._unwritable(failure) from None
         finally:
-            self._partial.unlink(missing_ok=True)
+            if self._stream is None:
+                self._partial.unlink(missing_ok=True)
 
     def write(self, predictions: Predictions) -> None:
         """Append a block.
 
         Raises:
             DataError: if the file cannot be written, for example because the disk is full.
+            BrokenPipeError: if nobody reads the stream any more.
         """
         try:
             self._append(predictions)
+            if self._stream is not None:
+                self._stream.flush()
         except OSError as error:
             raise self._unwritable(error) from None
 
-    def _unwritable(self, error: OSError) -> DataError:
+    def _unwritable(self, error: OSError) -> Exception:
+        if isinstance(error, BrokenPipeError):
+            return error
         return DataError("the predictions cannot be written", where=self.path, got=error.strerror or error)
 
     #: File names need not be valid text; this is how they survive the round trip.
     odd_names: ClassVar[str] = "surrogateescape"
 
     def _open(self) -> None:
-        self._file = self._partial.open("w", encoding="utf-8", errors=self.odd_names, newline="")
+        if self._stream is not None:
+            # No buffer of its own, which would close the stream once it is collected.
+            self._file = codecs.getwriter("utf-8")(self._stream, self.odd_names)
+        else:
+            self._file = self._partial.open("w", encoding="utf-8", errors=self.odd_names, newline="")
 
     def _append(self, predictions: Predictions) -> None:
         raise NotImplementedError
@@ -99,7 +125,10 @@ class _FileWriter:
         """Write what was held back."""
 
     def _close(self) -> None:
-        self._file.close()
+        if self._stream is not None:
+            self._stream.flush()
+        elif isinstance(self._file, IOBase):
+            self._file.close()
 
 
 class CsvWriter(_FileWriter):
@@ -157,7 +186,8 @@ class JsonlWriter(_FileWriter):
         if self.probabilities:
             pairs = zip(lines, self._objects(predictions), strict=True)
             lines = (f'{line[:-1]}, "probabilities": {text}}}' for line, text in pairs)
-        self._file.writelines(f"{line}\n" for line in lines)
+        for line in lines:
+            self._file.write(f"{line}\n")
 
     def _objects(self, predictions: Predictions) -> Iterator[str]:
         """The JSON of each image's probabilities, null after an error."""

@@ -6,43 +6,25 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
-
 from clsbench.evaluation.metrics.calibration import reliability
 from clsbench.evaluation.metrics.confusion import Confusion
 from clsbench.evaluation.report.plots import save_confusion, save_reliability
 from clsbench.images.figures import save_figure
-from clsbench.predictions.block import Predictions
-from clsbench.predictions.outcomes import OutcomeCollector
+from clsbench.predictions.outcomes import Outcomes
 from clsbench.text import printable
-from clsbench.training.hardware import fitting_threads
 from clsbench.training.loop import Epoch, Trainer
-from clsbench.training.recipes import stages
-from clsbench.training.setup import Setup
-from clsbench.training.steps import predict
 
 
-def save_plots(setup: Setup, trainer: Trainer, classes: tuple[str, ...]) -> None:
+def save_plots(trainer: Trainer, outcomes: Outcomes | None) -> None:
     """Draw ``curves.png``, ``confusion.png`` and ``reliability.png`` into the run's directory.
 
     Args:
-        setup: With the best weights in its classifier.
         trainer: Finished.
-        classes: K names.
+        outcomes: Of its best weights on the validation split.
     """
-    run, classifier = trainer.run, setup.classifier
+    run = trainer.run
     save_curves(trainer.history, trainer.rates, run.curves, title=run.name)
-    _, val, features = setup.batches(stages(classifier, setup.config)[-1])
-    classifier.to(setup.device)
-    with fitting_threads(classifier, setup.example, val.batch_size):
-        logits = predict(classifier.head if features else classifier, val)
-    classifier.to("cpu")
-    rows = setup.val.indices
-    collector = OutcomeCollector(classes)
-    names = [setup.val.samples[row].name for row in rows]
-    collector.add(Predictions(names, logits, [None] * len(rows), setup.val.labels[rows]))
-    outcomes = collector.outcomes()
-    if outcomes is not None and np.isfinite(logits).all():
+    if outcomes is not None:
         save_confusion(Confusion.of(outcomes), run.confusion)
         save_reliability(reliability(outcomes.confidence, outcomes.predicted == outcomes.labels), run.reliability)
 

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from clsbench import __version__
@@ -21,16 +22,14 @@ from clsbench.models.classifier import Classifier
 from clsbench.runs import SCHEMA, Run, RunData, RunModel, RunRecord, RunResult, check_name, create
 from clsbench.tabular import Tabular
 from clsbench.training.augmentation import mixing
-from clsbench.training.batches import Batches
 from clsbench.training.config import TrainConfig
-from clsbench.training.hardware import fitting_threads, keep_freed_memory
+from clsbench.training.hardware import keep_freed_memory
+from clsbench.training.held_out import HeldOut, held_out, outcomes_of
 from clsbench.training.loop import Epoch, Observer, Trainer
 from clsbench.training.lr_finder import range_test
 from clsbench.training.plots import save_plots
 from clsbench.training.recipes import stages
 from clsbench.training.setup import Setup, build_classifier, set_up
-from clsbench.training.steps import validate
-from clsbench.training.stored_images import StoredImages
 
 if TYPE_CHECKING:
     import pyarrow
@@ -49,6 +48,8 @@ class TrainingResult(Tabular):
         check: What the data check found.
         stopped: Why training ended early, if it did.
         lr_suggestion: What the range test suggested, if it was made.
+        held_out: The scores of each class on the test split, or on the validation split without one; None where
+            the logits are not finite.
         classifier: With the best weights, on the CPU.
     """
 
@@ -60,6 +61,7 @@ class TrainingResult(Tabular):
     check: DataCheck
     stopped: str | None
     lr_suggestion: float | None
+    held_out: HeldOut | None
     classifier: Classifier = field(repr=False, compare=False)
 
     def to_json(self) -> dict[str, Any]:
@@ -69,6 +71,7 @@ class TrainingResult(Tabular):
             "run": str(self.run.path),
             **self.record.to_json(),
             "history": [asdict(epoch) for epoch in self.history],
+            "held_out": self.held_out.to_json() if self.held_out else None,
         }
 
     def to_arrow(self) -> pyarrow.Table:
@@ -139,13 +142,14 @@ def run_training(
             run.write_record(record)
         trainer = _train(setup, run, observer, started)
         best = trainer.finish()
-        test = _test_accuracy(setup, setup.test) if setup.test else None
+        val, test = outcomes_of(setup, "val", dataset.classes), outcomes_of(setup, "test", dataset.classes)
+        test_accuracy = float(np.mean(test.predicted == test.labels)) if test else None
         result = RunResult(
             epochs=len(trainer.history),
             best_epoch=best.epoch,
             val_accuracy=best.val_accuracy,
             val_loss=best.val_loss,
-            test_accuracy=test,
+            test_accuracy=test_accuracy,
             seconds=time.perf_counter() - started,
             stopped=trainer.stopped,
             head_loaded=classifier.head_loaded,
@@ -153,10 +157,12 @@ def run_training(
         )
         record = dataclasses.replace(record, result=result)
         run.write_record(record)
-        save_plots(setup, trainer, dataset.classes)
+        save_plots(trainer, val)
     suggestion = config.lr if auto_lr else None
-    history = tuple(trainer.history)
-    return TrainingResult(run, record, history, best, test, check, trainer.stopped, suggestion, classifier)
+    history, judged = tuple(trainer.history), held_out(val, test)
+    return TrainingResult(
+        run, record, history, best, test_accuracy, check, trainer.stopped, suggestion, judged, classifier
+    )
 
 
 def _train(setup: Setup, run: Run, observer: Observer, started: float) -> Trainer:
@@ -176,12 +182,3 @@ def _train(setup: Setup, run: Run, observer: Observer, started: float) -> Traine
         if trainer.out_of_time() or trainer.diverged:
             break
     return trainer
-
-
-def _test_accuracy(setup: Setup, images: StoredImages) -> float:
-    """Top-1 of the final weights on the test split, which training has not seen."""
-    classifier = setup.classifier.to(setup.device)
-    with fitting_threads(classifier, setup.example, setup.config.batch_size):
-        _, accuracy = validate(classifier, Batches(images, setup.config.batch_size, setup.device))
-    classifier.to("cpu")
-    return accuracy

@@ -199,7 +199,7 @@ def test_infer_takes_paths_and_a_list_of_them():
     assert [row["label"] for row in rows[0]][:2] == ["red", "blue"]
     assert rows[0][0]["predicted"] == one[0]["predicted"]
     assert "No such file" in rows[0][2]["error"]
-    assert [result.images for result in found] == ["3 paths"] * 3 + ["list.txt"]
+    assert [result.images for result in found] == ["."] * 3 + ["list.txt"]
     with pytest.raises(DataError, match="there are no images"):
         clsbench.infer([], out="none.csv", **model)
     assert not Path("none.csv.json").exists()

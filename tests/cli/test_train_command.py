@@ -45,6 +45,7 @@ def test_json_and_run_json_hold_the_same_facts(trained, photos, tmp_path):
     facts = trained(photos, *TINY, "--epochs", 3, "--run", "mine")
     history = facts.pop("history")
     assert facts.pop("run") == "runs/mine"
+    assert facts.pop("held_out")["split"] == "val"
     assert facts == read(tmp_path / "runs/mine/run.json")
     assert [epoch["epoch"] for epoch in history] == [1, 2, 3]
     assert 0 < history[0]["elapsed"] < history[1]["elapsed"] < history[2]["elapsed"] <= facts["result"]["seconds"]

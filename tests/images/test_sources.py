@@ -6,7 +6,7 @@ import pytest
 from clsbench.errors import DataError
 from clsbench.images.entries import FileEntry
 from clsbench.images.sources.folder import FolderSource
-from clsbench.images.sources.paths import PathsSource, entry_below, open_list
+from clsbench.images.sources.paths import PathsSource, entry_below, open_list, open_paths
 from clsbench.images.sources.source import Skipped, skipped_notes
 
 
@@ -181,3 +181,29 @@ def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path, name):
     for refused in (name, str(tmp_path / "secret.png")):
         with pytest.raises(DataError, match=r"leads out of the folder|not a path"):
             entry_below(tmp_path / "photos", refused)
+
+
+def test_several_locations_keep_their_order_and_are_named_as_given(tmp_path, monkeypatch):
+    touch(tmp_path, "b/1.png", "a/1.png", "a/x/2.png", "1.png")
+    monkeypatch.chdir(tmp_path)
+    source = open_paths(["b/1.png", "./1.png", "a", "absent.png"])
+    assert names(source) == ["b/1.png", "1.png", "a/1.png", "a/x/2.png", "absent.png"]
+    assert [entry.read() for entry in source.entries[:2]] == [b"b/1.png", b"1.png"]
+    assert names(open_paths([str(tmp_path / "a")])) == [f"{tmp_path}/a/1.png", f"{tmp_path}/a/x/2.png"]
+    assert names(open_paths(["."])) == ["1.png", "a/1.png", "a/x/2.png", "b/1.png"]
+
+
+def test_what_two_patterns_match_is_there_once(tmp_path, monkeypatch):
+    touch(tmp_path, "a/1.png", "a/2.png", "a/notes.txt", "a/x/3.png")
+    monkeypatch.chdir(tmp_path)
+    source = open_paths(["a/1.png", "a/*.png", "**/*.png", "a/*"])
+    assert names(source) == ["a/1.png", "a/2.png", "a/x/3.png"]
+    assert source.skipped == [Skipped("a/notes.txt", "not an image by its suffix")]
+    with pytest.raises(DataError, match="listed twice"):
+        open_paths(["a/1.png", "a/1.png"])
+
+
+def test_a_file_whose_name_is_a_pattern_is_that_file(tmp_path, monkeypatch):
+    touch(tmp_path, "[1].png", "1.png")
+    monkeypatch.chdir(tmp_path)
+    assert names(open_paths(["[1].png"])) == ["[1].png"]

@@ -218,6 +218,7 @@ def test_the_result_is_the_record_the_history_and_the_json_of_the_command(run, c
         **of_file(result.run.record),
         "run": str(result.run.path),
         "history": [dataclasses.asdict(epoch) for epoch in result.history],
+        "held_out": result.held_out.to_json(),
     }
     assert list(facts)[:2] == ["schema", "run"]
     table = result.to_arrow()

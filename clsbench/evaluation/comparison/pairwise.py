@@ -186,10 +186,7 @@ def _measured(comparison: Comparison, sign: int = 1) -> tuple[str, str]:
     """The difference in points, and how sure it is; sign -1 for A minus B."""
     ends = sorted((sign * comparison.low, sign * comparison.high))
     decimals = _decimals(comparison)
-    # + 0.0 takes the sign from a zero.
-    value, low, high = (
-        f"{round(100 * x, decimals) + 0.0:.{decimals}f}" for x in (sign * comparison.flips.difference, *ends)
-    )
+    value, low, high = (f"{100 * x:z.{decimals}f}" for x in (sign * comparison.flips.difference, *ends))
     return value, f"95 % interval {low} to {high}, {p_text(comparison.p_value)}"
 
 

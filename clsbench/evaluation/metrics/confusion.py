@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clsbench.predictions.metric import FEW, REPORT, TERMINAL, Column, Shown, ShownMetric
+from clsbench.predictions.metric import REPORT, TERMINAL, Column, Shown, ShownMetric
 from clsbench.predictions.outcomes import Outcomes
 from clsbench.predictions.values import Proportion, Value
 from clsbench.text import counted
@@ -115,12 +115,11 @@ def confusion(outcomes: Outcomes, *, min_count: int = 2, limit: int = 200) -> di
 SHOWN = (
     Shown("confusion", "section", "Confusion matrix", places=REPORT),
     Shown(
-        "confused_pairs", "table", "Most confused", places=TERMINAL, rows=lambda found: found.pairs[:FEW],
+        "confused_pairs", "table", "Most confused", places=TERMINAL, rows=lambda found: found.pairs,
         columns=(
             Column("label", width=24), Column("taken for", width=24), Column("images"), Column("of its class", ".2%")
         ),
-        heading=lambda found: (
-            f"Most confused ({counted(found.found, 'pair')} of at least {counted(found.min_count, 'image')})"
-        ),
+        heading=lambda found: f"Most confused (pairs of at least {counted(found.min_count, 'image')})",
+        total=lambda found: found.found,
     ),
 )  # fmt: skip

@@ -15,7 +15,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from clsbench.predictions.metric import FEW, NO_NAMES, NO_PROBABILITIES, TERMINAL, Column, Shown, ShownMetric
+from clsbench.predictions.metric import NO_NAMES, NO_PROBABILITIES, TERMINAL, Column, Shown, ShownMetric
 from clsbench.predictions.outcomes import Outcomes
 from clsbench.predictions.spill import parts
 from clsbench.predictions.values import Value
@@ -113,10 +113,11 @@ SHOWN = (
     Shown(
         "label_errors", "table", "Suspected label errors", places=TERMINAL,
         columns=(
-            Column("image", width=20), Column("label", width=14), Column("suggested", width=14),
+            Column("image", width=20, path=True), Column("label", width=14), Column("suggested", width=14),
             Column("probability", ".2%"),
         ),
-        rows=lambda found: ((row.name, row.label, row.suggested, row.probability) for row in found.images[:FEW]),
+        rows=lambda found: ((row.name, row.label, row.suggested, row.probability) for row in found.images),
         heading=lambda found: f"Suspected label errors: {counted(found.found, 'image')}, {found.share:.2%}",
+        total=lambda found: found.found,
     ),
 )  # fmt: skip

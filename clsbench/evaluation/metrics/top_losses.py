@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from clsbench.predictions.metric import FEW, NO_NAMES, TERMINAL, Column, Shown, ShownMetric
+from clsbench.predictions.metric import NO_NAMES, TERMINAL, Column, Shown, ShownMetric
 from clsbench.predictions.outcomes import Outcomes
 from clsbench.predictions.values import Rows, Value
 
@@ -23,8 +23,11 @@ class TopLoss(Value):
     probability: float | None
 
 
+@dataclass(frozen=True)
 class TopLosses(Rows[TopLoss]):
-    """Wrongly classified images, greatest loss first."""
+    """Wrongly classified images, greatest loss first, and how many there are in all."""
+
+    found: int
 
 
 def build(*, limit: int = 100) -> ShownMetric:
@@ -61,7 +64,7 @@ def top_losses(outcomes: Outcomes, *, limit: int = 100) -> dict[str, Value]:
         )
         for k in np.lexsort(keys)[:limit]
     )
-    return {"top_losses": TopLosses(images)}
+    return {"top_losses": TopLosses(images, len(rows))}
 
 
 def _known(value: float) -> float | None:
@@ -70,9 +73,10 @@ def _known(value: float) -> float | None:
 
 SHOWN = (
     Shown(
-        "top_losses", "table", "Top losses", places=TERMINAL, rows=lambda found: found.rows[:FEW],
+        "top_losses", "table", "Top losses", places=TERMINAL, rows=lambda found: found.rows,
+        total=lambda found: found.found,
         columns=(
-            Column("image", width=20), Column("label", width=14), Column("predicted", width=14),
+            Column("image", width=20, path=True), Column("label", width=14), Column("predicted", width=14),
             Column("loss", ".4f"), Column("confidence", ".2%"),
         ),
     ),

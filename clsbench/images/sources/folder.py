@@ -8,12 +8,12 @@ from pathlib import Path
 
 from clsbench.errors import DataError
 from clsbench.images.entries import FileEntry
-from clsbench.images.formats import SUFFIXES
+from clsbench.images.formats import HEAD, SUFFIXES, other_kind
 from clsbench.images.sources.source import OTHER_SUFFIX, Skipped, count_suffixes
 
 
 class FolderSource:
-    """Every image below a folder, sorted by name; a file is an image whatever its suffix.
+    """Every image below a folder, sorted by name; a file is an image unless it is certainly something else.
 
     Hidden files and folders are passed over, links are followed once.
 
@@ -23,7 +23,7 @@ class FolderSource:
         suffixes: Suffixes of images, in lower case with their dot.
 
     Raises:
-        DataError: if there is no such path, it cannot be read, or it holds no image.
+        DataError: if there is no such path, it cannot be read, or it holds or is no image.
     """
 
     def __init__(self, location: Path | str, prefix: str = "", *, suffixes: Collection[str] = SUFFIXES) -> None:
@@ -31,6 +31,7 @@ class FolderSource:
         self.entries: list[FileEntry] = []
         self.skipped: list[Skipped] = []
         if os.path.isfile(location):
+            check_image(self.location, suffixes)
             self.entries.append(FileEntry(prefix + os.path.basename(location), self.location))
             return
         if not os.path.exists(location):
@@ -49,6 +50,38 @@ class FolderSource:
                 got=f"only other files ({others})" if others else "no files",
                 expected=f"files that end in .jpg .png .webp .gif … ({len(wanted)} suffixes)",
             )
+
+
+def check_image(file: str, suffixes: Collection[str]) -> None:
+    """Refuse a file that is certainly no image, by its content or its suffix.
+
+    Raises:
+        DataError: saying what it is, and what can be read instead.
+    """
+    suffix = os.path.splitext(file)[1].lower()
+    if suffix in suffixes:
+        return
+    try:
+        with open(file, "rb") as opened:
+            head = opened.read(HEAD)
+    except OSError:  # a row of the result will say so
+        head = b""
+    if kind := other_kind(suffix, head):
+        raise DataError(
+            f"this is {kind}, not an image",
+            where=file,
+            expected="an image, a folder of images, several of these, or a .txt file with a path a line",
+            hint=_instead(kind, file),
+        )
+
+
+def _instead(kind: str, file: str) -> str | None:
+    """What to do with a file of another kind."""
+    if "archive" in kind:
+        return "archives cannot be read yet: unpack it, and name the folder"
+    if "table" in kind:
+        return f"for a table of paths and labels add --dataset csv; for labels of a folder: FOLDER --labels {file}"
+    return "name a model file with --model" if kind == "a model file" else None
 
 
 def _walk(folder: Path | str, prefix: str, seen: set[tuple[int, int]]) -> Iterator[str]:

@@ -39,6 +39,15 @@ class Source(Protocol):
         """What was left out."""
 
 
+@dataclass(frozen=True)
+class ListedSource:
+    """Entries that were listed elsewhere, such as those of a dataset; see :class:`Source`."""
+
+    location: str
+    entries: Sequence[Entry]
+    skipped: Sequence[Skipped] = ()
+
+
 def check_source(source: Source) -> None:
     """Hold a plugin's source to :class:`Source`.
 

@@ -1,0 +1,73 @@
+"""All commands together; what people type from habit is told what it is called here."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from clsbench.cli import (  # fmt: skip
+    bench,
+    compare,
+    datasets,
+    demo,
+    doctor,
+    evaluate,
+    export,
+    find_lr,
+    infer,
+    inspect,
+    models,
+    plugins,
+    report,
+    runs,
+    show,
+    train,
+)
+
+#: What other tools call a command -> ours.
+SYNONYMS = {
+    **dict.fromkeys(("val", "validate", "test", "eval", "score", "metrics"), "evaluate"),
+    **dict.fromkeys(("fit", "finetune", "fine-tune", "learn"), "train"),
+    **dict.fromkeys(("classify", "inference", "detect"), "infer"),
+    **dict.fromkeys(("benchmark", "speed"), "bench"),
+    **dict.fromkeys(("convert", "onnx"), "export"),
+    **dict.fromkeys(("lr-find", "lr-finder", "lr_find"), "find-lr"),
+    **dict.fromkeys(("check", "checks", "version"), "doctor"),
+    **dict.fromkeys(("plot", "view"), "show"),
+    **dict.fromkeys(("diff",), "compare"),
+    **dict.fromkeys(("info", "card"), "inspect"),
+}
+
+
+class Commands(TyperGroup):
+    """Suggests a command for a name that is none."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that a command line names, with the rest of it.
+
+        Raises:
+            UsageError: for an unknown name, with the nearest commands.
+        """
+        name = args[0]
+        if self.get_command(ctx, name) is None and not name.startswith("-"):
+            shown = [known for known, found in self.commands.items() if not found.hidden]
+            near = [SYNONYMS[name.lower()]] if name.lower() in SYNONYMS else difflib.get_close_matches(name, shown)
+            hint = f" Did you mean {' or '.join(near)}? See clsbench {near[0]} --help." if near else ""
+            ctx.fail(f"no such command '{name}'.{hint}")
+        return super().resolve_command(ctx, args)
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add every command to the program, in the order of its help."""
+    for command in (
+        *(train.train, find_lr.find_lr, show.show, runs.runs, export.export, infer.infer, evaluate.evaluate),
+        *(compare.compare, report.report, inspect.inspect, bench.bench, doctor.doctor, models.models),
+        datasets.datasets,
+    ):
+        app.command()(command)
+    app.command("predict", hidden=True)(infer.infer)
+    app.add_typer(plugins.app)
+    app.command()(demo.demo)

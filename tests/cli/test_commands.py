@@ -1,0 +1,46 @@
+"""The program: what people type from habit, and numbers that agree with their nouns."""
+
+import ast
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from clsbench.cli.commands import SYNONYMS, Commands
+from clsbench.cli.main import app
+
+ROOT = Path(__file__).parent.parent.parent
+
+#: Nouns of which there may be one.
+PLURALS = re.compile(r"^ (images|pairs|rows|files|labels|epochs|batches|streams|threads|cores|folders|errors)\b")
+
+#: What stands before such a noun and is no count: the name of a split, a rate, a key of the tuning cache.
+NO_COUNTS = {"split", "limit", "available_cores()"}
+
+MEANT = {"val": "evaluate", "test": "evaluate", "fit": "train", "inferr": "infer", "exprot": "export", "Plot": "show"}
+
+
+@pytest.mark.parametrize(("typed", "meant"), MEANT.items())
+def test_an_unknown_command_is_told_the_nearest(refused, typed, meant):
+    refused(2, [f"no such command '{typed}'", f"Did you mean {meant}", f"clsbench {meant} --help"], typed)
+
+
+def test_what_is_suggested_exists():
+    names = {command.name or command.callback.__name__.replace("_", "-") for command in app.registered_commands}
+    assert set(SYNONYMS.values()) <= names
+    assert not set(SYNONYMS) & names
+    assert app.info.cls is Commands
+
+
+def test_a_number_is_written_with_its_noun_by_counted():
+    """``{n} images`` is "1 images" some day; counted() knows the singular."""
+    found = []
+    for module in sorted((ROOT / "clsbench").rglob("*.py")):
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+            parts = node.values if isinstance(node, ast.JoinedStr) else []
+            for value, text in pairwise(parts):
+                number = isinstance(value, ast.FormattedValue) and ast.unparse(value.value) not in NO_COUNTS
+                if number and isinstance(text, ast.Constant) and PLURALS.match(text.value):
+                    found.append(f"{module.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}")
+    assert not found

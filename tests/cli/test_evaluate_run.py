@@ -1,0 +1,109 @@
+"""``clsbench evaluate RUN``: from a run to the figures of the images that it was not trained on, in one command."""
+
+import json
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+import clsbench
+from clsbench.errors import DataError, OptionError
+
+TINY = ("--epochs", 2, "--batch-size", 8, "--device", "cpu", "--with", "model.size=16", "--with", "model.channels=4",
+        "--with", "model.width=8")  # fmt: skip
+
+
+@pytest.fixture
+def photos(paint):
+    return paint("photos/{colour}/{k}.png", 10)
+
+
+@pytest.fixture
+def run(trained, photos, without_curves):
+    """What ``train --json`` says of a run with a test split, which has not been exported."""
+    return trained(photos, *TINY, "--test-fraction", 0.2, "--run", "mine")
+
+
+@pytest.fixture
+def evaluated(cli):
+    """evaluated(…): what --json says, after checking that all went well."""
+
+    def evaluate(*arguments):
+        done = cli("evaluate", *arguments, "--json", "facts.json")
+        assert done.code == 0, done.stderr
+        return json.loads(Path("facts.json").read_text(encoding="utf-8"))
+
+    return evaluate
+
+
+def test_a_run_is_exported_and_judged_on_its_own_test_images(run, evaluated):
+    facts = evaluated("mine")
+    assert Path("runs/mine/model.onnx").is_file()
+    assert facts["predictions"] == "runs/mine/test.csv"
+    assert facts["metrics"]["top1"]["value"] == pytest.approx(run["result"]["test_accuracy"])
+    lines = Path("runs/mine/test.csv").read_text().splitlines()[1:]
+    assert sorted(line.split(",")[0] for line in lines) == sorted(run["splits"]["test"])
+
+
+@pytest.mark.parametrize("arguments", [["runs/mine", "--split", "val"], ["--split", "val"]])
+def test_the_validation_split_gives_what_training_said(run, evaluated, arguments):
+    facts = evaluated(*arguments)
+    assert facts["counts"]["total"] == run["counts"]["val"]
+    assert facts["metrics"]["top1"]["value"] == pytest.approx(run["result"]["val_accuracy"])
+
+
+def test_a_page_and_the_next_commands(run, cli):
+    done = cli("evaluate", "mine", "--html", "page.html")
+    assert Path("page.html").stat().st_size > 10_000
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("next: ")]
+    assert shlex.split(line)[1:][:3] == ["clsbench", "show", "runs/mine/test.csv"]
+    lines = [line for line in cli("evaluate", "mine").stderr.splitlines() if line.startswith("next: clsbench report")]
+    assert cli(*shlex.split(lines[0])[2:]).code == 0
+
+
+def test_training_names_the_command_and_ends_with_the_scores_of_each_class(cli, photos, without_curves):
+    done = cli("train", photos, *TINY, "--test-fraction", 0.2, "--run", "mine", "--json", "facts.json")
+    assert "Per class (test split)" in done.stdout
+    facts = json.loads(Path("facts.json").read_text())
+    assert facts["held_out"]["split"] == "test"
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("next: clsbench evaluate")]
+    judged = cli(*shlex.split(line, comments=True)[2:], "--json", "judged.json")
+    assert judged.code == 0, judged.stderr
+    assert json.loads(Path("judged.json").read_text())["metrics"]["per_class"] == facts["held_out"]["per_class"]
+
+
+def test_without_a_test_split_the_validation_split_is_judged_and_that_is_said(cli, photos, without_curves):
+    done = cli("train", photos, *TINY, "--run", "mine")
+    assert "Per class (validation split)" in done.stdout
+    done = cli("evaluate", "mine")
+    assert done.code == 0
+    assert "somewhat too high" in done.stderr
+    assert Path("runs/mine/val.csv").is_file()
+    with pytest.raises(OptionError, match="no test split"):
+        clsbench.evaluate(run="mine", split="test")
+
+
+def test_images_that_are_gone_are_an_error_and_not_a_smaller_test(run, photos, refused):
+    name = run["splits"]["test"][0]
+    (photos / name).unlink()
+    refused(1, ["1 of the 6 images of the run's test split", name, "bring them back"], "evaluate", "mine")
+    shutil.rmtree(photos)
+    refused(1, ["the images of the run cannot be read", "photos", "bring them back"], "evaluate", "mine")
+
+
+def test_wrong_usage(run, refused, photos):
+    refused(1, ["no run and no predictions file 'yours'", "mine"], "evaluate", "yours")
+    refused(1, ["no predictions file", "clsbench infer", "--out preds.csv"], "evaluate", photos)
+    refused(2, ["already determines", "--labels"], "evaluate", "mine", "--labels", "x.csv")
+    refused(1, ["cannot be read", "gone.csv"], "evaluate", "gone.csv")
+    Path("p.csv").write_text("path,label,predicted\n1.png,red,red\n2.png,blue,blue\n")
+    refused(2, ["either a predictions file or a run"], "evaluate", "p.csv", "--split", "val")
+
+
+def test_in_python_a_run_is_an_argument_of_its_own(run):
+    found = clsbench.evaluate(run="mine")
+    assert (found.file, found.counts.judged) == (Path("runs/mine/test.csv"), run["counts"]["test"])
+    assert clsbench.evaluate(run=Path("runs/mine"), split="val").counts.judged == run["counts"]["val"]
+    with pytest.raises(DataError, match="cannot be read"):
+        clsbench.evaluate("gone.csv")
