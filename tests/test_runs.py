@@ -9,7 +9,7 @@ import pytest
 
 from clsbench import runs
 from clsbench.errors import ModelError, OptionError
-from clsbench.runs import RunData, RunModel, RunRecord, RunResult
+from clsbench.run_record import RunData, RunModel, RunRecord, RunResult
 from clsbench.transform import ImageTransform
 
 RECORD = RunRecord(
@@ -56,8 +56,8 @@ def test_what_is_written_is_read(root, record):
 def test_the_json_of_a_record():
     values = dataclasses.replace(RECORD, result=RESULT).to_json()
     assert list(values) == [
-        "schema", "clsbench", "torch", "data", "split", "model", "training", "classes", "transform", "counts",
-        "splits", "check", "result",
+        "schema", "clsbench", "torch", "data", "split", "model", "training", "stages", "precision", "threads",
+        "classes", "transform", "counts", "splits", "check", "status", "result",
     ]  # fmt: skip
     assert values["schema"] == 3
     assert values["data"] == {"dataset": "clsbench/folder", "root": "/photos", "options": {"label": "species"}}

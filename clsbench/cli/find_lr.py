@@ -8,12 +8,15 @@ from typing import Annotated
 import typer
 
 from clsbench.cli.parameters import (
+    OUTPUT,
     Data,
+    DataFraction,
     DatasetName,
     Json,
     ModelName,
     Pretrained,
     Quiet,
+    Size,
     TestFraction,
     ValFraction,
     Weights,
@@ -22,19 +25,34 @@ from clsbench.cli.parameters import (
 from clsbench.cli.training_options import takes_training_options
 from clsbench.training.config import RANGE_TEST
 
+TEST = "Range test"
+
 
 @takes_training_options(RANGE_TEST)
 def find_lr(
     data: Data = None,
     dataset: DatasetName = None,
+    val_fraction: ValFraction = None,
+    test_fraction: TestFraction = None,
+    data_fraction: DataFraction = None,
     model: ModelName = "simple-cnn",
     pretrained: Pretrained = False,
     weights: Weights = None,
-    steps: Annotated[int, typer.Option(min=20, help="Number of learning rates to try.")] = 100,
-    out: Annotated[Path, typer.Option(metavar="FILE.png", help="Where to draw the curve.")] = Path("find-lr.png"),
-    val_fraction: ValFraction = None,
-    test_fraction: TestFraction = None,
+    size: Size = None,
     options: With = None,
+    steps: Annotated[int, typer.Option(min=20, help="Number of learning rates to try.", rich_help_panel=TEST)] = 100,
+    unfrozen: Annotated[
+        bool,
+        typer.Option(
+            "--unfrozen",
+            help="Test the stage that trains everything, rather than the first stage of the recipe; use --weights "
+            "of a run whose head is trained.",
+            rich_help_panel=TEST,
+        ),
+    ] = False,
+    out: Annotated[
+        Path, typer.Option(metavar="FILE.png", help="Where to draw the curve.", rich_help_panel=OUTPUT)
+    ] = Path("find-lr.png"),
     json: Json = None,
     quiet: Quiet = False,
     training: dict[str, object] | None = None,
@@ -47,11 +65,14 @@ def find_lr(
     terminal = Terminal(json=json, quiet=quiet)
     with terminal.observer() as observer:
         test = run_test(
-            data, dataset=dataset, model=model, pretrained=pretrained, weights=weights,
-            val_fraction=val_fraction, test_fraction=test_fraction, steps=steps, out=out, options=options or (),
-            observer=observer, **(training or {}),
+            data, dataset=dataset, model=model, pretrained=pretrained, weights=weights, size=size,
+            val_fraction=val_fraction, test_fraction=test_fraction, data_fraction=data_fraction, steps=steps,
+            unfrozen=unfrozen, out=out, options=options or (), observer=observer, **(training or {}),
         )  # fmt: skip
     rates = [("valley", f"{test.valley:.2e}"), ("steep", f"{test.steep:.2e}")]
     terminal.print(facts_table(f"Learning rates for {model} ({test.stage})", rates), f"curve: {out}")
-    terminal.note(f"next: clsbench train … --lr {test.valley:.1e}, or --lr auto")
+    if unfrozen and test.lr_mult < 1:  # the rates of the first layer group and of the head
+        terminal.note(f"next: clsbench train … --lr {test.valley * test.lr_mult:.1e},{test.valley:.1e}")
+    else:
+        terminal.note(f"next: clsbench train … --lr {test.valley:.1e}, or --lr auto")
     terminal.write_json({**test.to_json(), "curve": str(out)})

@@ -1,7 +1,7 @@
 """The program: puts the commands together and turns errors into exit codes.
 
 Exit codes: 0 done; 1 failed; 2 wrong usage; 3 finished, but a gate or budget was broken;
-130 interrupted. ``CLSBENCH_DEBUG=1`` shows tracebacks.
+130 interrupted by Ctrl-C, 143 ended by SIGTERM. ``CLSBENCH_DEBUG=1`` shows tracebacks.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from clsbench.cli import (  # fmt: skip
 from clsbench.errors import ClsbenchError
 from clsbench.text import printable
 
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
 
 app = typer.Typer(
     name="clsbench",
@@ -48,7 +48,7 @@ for command in (
     *(train.train, find_lr.find_lr, show.show, runs.runs, export.export, infer.infer, evaluate.evaluate),
     *(compare.compare, report.report, inspect.inspect, bench.bench, doctor.doctor, models.models, datasets.datasets),
 ):
-    app.command()(command)
+    app.command(cls=getattr(command, "command_class", None))(command)
 app.add_typer(plugins.app)
 app.command()(demo.demo)
 
@@ -82,7 +82,7 @@ def execute(arguments: list[str]) -> int:
         app(arguments, prog_name="clsbench", standalone_mode=True)
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
-        if code == INTERRUPTED:  # typer has caught the interrupt, and says nothing
+        if code in (INTERRUPTED, TERMINATED):  # typer has caught the interrupt, and says nothing
             typer.echo("interrupted", err=True)
         return code
     except ClsbenchError as error:

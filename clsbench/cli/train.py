@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clsbench.cli.parameters import (
+    DATA,
     Data,
+    DataFraction,
     DatasetName,
     Fold,
     Folds,
@@ -15,12 +17,14 @@ from clsbench.cli.parameters import (
     ModelName,
     Pretrained,
     Quiet,
+    Size,
     TestFraction,
     ValFraction,
     Weights,
     With,
 )
 from clsbench.cli.training_options import takes_training_options
+from clsbench.training.config import RUN
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -33,18 +37,23 @@ if TYPE_CHECKING:
 def train(
     data: Data = None,
     dataset: DatasetName = None,
-    model: ModelName = "simple-cnn",
-    pretrained: Pretrained = False,
-    weights: Weights = None,
     val_fraction: ValFraction = None,
     test_fraction: TestFraction = None,
     folds: Folds = None,
     fold: Fold = None,
+    data_fraction: DataFraction = None,
     strict_data: Annotated[
-        bool, typer.Option("--strict-data", help="Refuse to train if the data check finds anything.")
+        bool,
+        typer.Option("--strict-data", help="Refuse to train if the data check finds anything.", rich_help_panel=DATA),
     ] = False,
-    run: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the run directory.")] = None,
+    model: ModelName = "simple-cnn",
+    pretrained: Pretrained = False,
+    weights: Weights = None,
+    size: Size = None,
     options: With = None,
+    run: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Name of the run directory.", rich_help_panel=RUN)
+    ] = None,
     json: Json = None,
     quiet: Quiet = False,
     training: dict[str, object] | None = None,
@@ -69,9 +78,10 @@ def train(
     terminal = Terminal(json=json, quiet=quiet)
     with terminal.observer() as observer:
         result = run_training(
-            data, dataset=dataset, model=model, pretrained=pretrained, weights=weights, run=run,
-            val_fraction=val_fraction, test_fraction=test_fraction, folds=folds, fold=fold, strict_data=strict_data,
-            options=options or (), observer=observer, **(training or {}),
+            data, dataset=dataset, model=model, pretrained=pretrained, weights=weights, size=size, run=run,
+            val_fraction=val_fraction, test_fraction=test_fraction, folds=folds, fold=fold,
+            data_fraction=data_fraction, strict_data=strict_data, options=options or (),
+            observer=observer, **(training or {}),
         )  # fmt: skip
     _report(terminal, result)
     terminal.write_json(result.to_json())
@@ -80,9 +90,8 @@ def train(
 def _report(terminal: Terminal, result: TrainingResult) -> None:
     if result.classifier.head_loaded is False:
         terminal.note("the head is new: the weights file has one of another kind or for another number of classes")
-    if result.lr_suggestion:
-        terminal.note(f"learning rate by range test: {result.lr_suggestion:.2g}")
-    terminal.print(_table(result))
+    if terminal.quiet or not (terminal.err.is_terminal and terminal.out.is_terminal):
+        terminal.print(_table(result))  # else its lines stand above already
     if result.stopped:
         terminal.print(f"stopped early: {result.stopped}")
     best = result.best

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -17,15 +16,19 @@ from clsbench.datasets.data_check import DataCheck
 from clsbench.datasets.dataset import Dataset
 from clsbench.datasets.recorded import record_splits
 from clsbench.json_fields import Scalar
+from clsbench.machine import available_cores
 from clsbench.models.classifier import Classifier
-from clsbench.runs import SCHEMA, Run, RunData, RunModel, RunRecord, RunResult, check_name, create
+from clsbench.run_record import SCHEMA, RunData, RunModel, RunRecord
+from clsbench.runs import Run, check_name, create
 from clsbench.tabular import Tabular
 from clsbench.training.augmentation import mixing
 from clsbench.training.batches import Batches
 from clsbench.training.config import TrainConfig
 from clsbench.training.hardware import fitting_threads, keep_freed_memory
+from clsbench.training.journal import Journal
 from clsbench.training.loop import Epoch, Observer, Trainer
 from clsbench.training.lr_finder import range_test
+from clsbench.training.plan import PRECISION, plan
 from clsbench.training.plots import save_plots
 from clsbench.training.recipes import stages
 from clsbench.training.setup import Setup, build_classifier, set_up
@@ -109,13 +112,15 @@ def run_training(
         DataError: if a split is missing or none of its images can be read, or for the check.
         OptionError: if the run's name is taken, or options contradict the model.
         ModelError: if the model does not keep its contract, or training diverges at once.
+        KeyboardInterrupt, SystemExit: after Ctrl-C or SIGTERM; the run keeps its best weights so far.
     """
     started = time.perf_counter()
     keep_freed_memory()
     dataset.samples("train"), dataset.samples("val")
     classifier = build_classifier(build_model, dataset, config, name=model.name)
-    stages(classifier, config)  # refuses what the model does not have before anything is read
+    planned = plan(classifier, config, model, auto_lr=auto_lr)  # refuses what the model does not have
     check_name(run_name)
+    observer.planned(planned)
     setup, check = set_up(classifier, dataset, config, observer, Path(), strict=strict)
     run = create(run_name, default=f"{data.dataset}-{model.name}".replace("clsbench/", ""))
     record = RunRecord(
@@ -125,56 +130,47 @@ def run_training(
         split=split or {},
         model=model,
         training=asdict(config),
+        stages=planned.stages,
+        precision=PRECISION,
+        threads=available_cores(),
         classes=dataset.classes,
         transform=classifier.transform,
         counts={split: len(samples) for split, samples in dataset.splits.items()},
         splits=record_splits(dataset).to_json(),
         check=check.to_json(),
     )
-    run.write_record(record)
-    with closing(setup):
+    journal = Journal(run, record, setup, observer, started)
+    with closing(setup), journal.interruptions():
         if auto_lr:
-            config = setup.config = dataclasses.replace(config, lr=range_test(setup).valley)
-            record = dataclasses.replace(record, training=asdict(config))
-            run.write_record(record)
-        trainer = _train(setup, run, observer, started)
+            journal.set_rate(range_test(setup).valley)
+        trainer = _train(setup, journal, started)
         best = trainer.finish()
         test = _test_accuracy(setup, setup.test) if setup.test else None
-        result = RunResult(
-            epochs=len(trainer.history),
-            best_epoch=best.epoch,
-            val_accuracy=best.val_accuracy,
-            val_loss=best.val_loss,
-            test_accuracy=test,
-            seconds=time.perf_counter() - started,
-            stopped=trainer.stopped,
-            head_loaded=classifier.head_loaded,
-            unreadable=setup.unreadable(),
-        )
-        record = dataclasses.replace(record, result=result)
-        run.write_record(record)
+        journal.finish(trainer, test)
         save_plots(setup, trainer, dataset.classes)
-    suggestion = config.lr if auto_lr else None
+    suggestion = setup.config.lr if auto_lr else None
     history = tuple(trainer.history)
-    return TrainingResult(run, record, history, best, test, check, trainer.stopped, suggestion, classifier)
+    return TrainingResult(run, journal.record, history, best, test, check, trainer.stopped, suggestion, classifier)
 
 
-def _train(setup: Setup, run: Run, observer: Observer, started: float) -> Trainer:
+def _train(setup: Setup, journal: Journal, started: float) -> Trainer:
     config = setup.config
     trainer = Trainer(
         setup.classifier,
         config,
-        run,
-        observer,
+        journal.run,
+        setup.observer,
         class_weights=setup.class_weights(),
         mix=mixing(config.mixup, config.cutmix, setup.num_classes),
         started=started,
+        saved=journal.saved,
     )
+    journal.trainer = trainer
     for stage in stages(setup.classifier, config):
+        if trainer.history and trainer.over():
+            break
         train, val, features = setup.batches(stage)
         trainer.run_stage(stage, train, val, features=features)
-        if trainer.out_of_time() or trainer.diverged:
-            break
     return trainer
 
 

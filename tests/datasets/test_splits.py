@@ -69,9 +69,10 @@ def test_a_fraction_outside_of_0_to_1_is_refused(option, fraction):
         SplitSpec(**{option: fraction})
 
 
-def test_a_negative_seed_is_refused():
-    with pytest.raises(OptionError, match="seed must be 0 or more"):
-        split([0, 0, 1, 1], seed=-1)
+@pytest.mark.parametrize("seed", [-1, 2**32, 10**30])
+def test_a_seed_that_numpy_and_torch_do_not_take_is_refused(seed):
+    with pytest.raises(OptionError, match="seed is out of range"):
+        split([0, 0, 1, 1], seed=seed)
 
 
 @given(
@@ -182,7 +183,7 @@ def test_a_fraction_for_a_split_that_is_given_is_refused(name):
         ({"folds": 3, "fold": 1, "val_fraction": 0.2}, "follows from their number"),
         ({"folds": 4, "fold": 1}, "cannot be made"),
         ({"folds": 9, "fold": 1}, "cannot be made"),
-        ({"folds": 2, "fold": 1, "seed": -1}, "seed must be 0 or more"),
+        ({"folds": 2, "fold": 1, "seed": -1}, "seed is out of range"),
         ({"test_fraction": 1.0}, "between 0 and 1"),
         ({"val_fraction": 0.0}, "between 0 and 1"),
     ],

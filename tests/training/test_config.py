@@ -11,6 +11,7 @@ import pytest
 
 from clsbench.errors import OptionError
 from clsbench.training.config import RANGE_TEST, TrainConfig, options, read_options
+from clsbench.training.quantities import RATES
 from clsbench.training.recipes import configure
 
 OPTIONS = {option.name: option for option in options()}
@@ -27,7 +28,10 @@ def test_every_field_is_an_option_and_described_by_a_phrase():
 
 
 def test_what_the_recipe_decides_has_no_default_and_may_be_left_out():
-    decided = {"recipe", "epochs", "freeze_epochs", "unfreeze_from", "lr", "lr_mult", "augment", "views", "max_time"}
+    decided = {
+        "recipe", "epochs", "freeze_epochs", "unfreeze_from", "unfreeze_mult", "lr", "lr_mult", "augment", "views",
+        "max_time",
+    }  # fmt: skip
     assert {name for name, option in OPTIONS.items() if option.default is None} == decided
     assert {name for name, option in OPTIONS.items() if type(None) in typing.get_args(option.type)} == decided
 
@@ -97,7 +101,7 @@ def test_nothing_and_auto_are_left_to_the_recipe():
 @pytest.mark.parametrize(
     ("name", "given", "expected"),
     [
-        ("lr", "fast", "a number or `auto`, for example 0.001"), ("lr", True, "a number or `auto`, for example 0.001"),
+        ("lr", "fast", RATES), ("lr", True, RATES),
         ("lr", 0, "above 0"), ("lr", "inf", "a finite number"), ("epochs", 2.5, "a whole number"),
         ("epochs", "many", "a whole number"), ("epochs", True, "a whole number"), ("epochs", 0, "at least 1"),
         ("max_time", "5d", "seconds above 0, or 90s, 10m, 2h"), ("max_time", "0", "seconds above 0, or 90s, 10m, 2h"),
