@@ -85,7 +85,8 @@ class Journal:
             self._write(dataclasses.replace(record, status="interrupted"))
         if best:
             kept = f"its best so far, epoch {best.epoch} with {best.val_accuracy:.2%} validation accuracy"
-            text = f"the run ended after {done} of {counted(self.record.epochs_asked or 0, 'epoch')}; {self.run.path} keeps {kept}"
+            asked = counted(self.record.epochs_asked or 0, "epoch")
+            text = f"the run ended after {done} of {asked}; {self.run.path} keeps {kept}"
             text += f"\n  next: clsbench export {self.run.path}"
         else:
             text = f"the run ended before its first epoch did; {self.run.path} holds no weights to export"
