@@ -8,7 +8,10 @@ from typing import Literal
 
 import numpy as np
 import pytest
+import torch
+from sklearn.model_selection import StratifiedKFold
 
+from clsbench.datasets import MAX_SEED
 from clsbench.errors import OptionError
 from clsbench.training.config import RANGE_TEST, TrainConfig, options, read_options
 from clsbench.training.quantities import RATES
@@ -131,3 +134,36 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     assert configure(pretrained=False).device == "cuda"
     assert configure(pretrained=False, device="cpu").device == "cpu"
+
+
+@pytest.mark.parametrize("given", ["1e-6,1e-4", " 1e-6 , 1e-4", (1e-6, 1e-4), [1e-6, 1e-4]])
+def test_two_rates_are_those_of_the_first_layer_group_and_of_the_head(given):
+    config = configure(pretrained=True, lr=given)
+    assert (config.lr, config.unfreeze_mult) == (1e-4, 1.0)
+    assert config.lr * config.lr_mult == pytest.approx(1e-6)
+    assert configure("scratch", pretrained=False, lr=given).lr_mult == config.lr_mult
+
+
+@pytest.mark.parametrize(
+    ("options", "where"),
+    [
+        ({"lr": "1e-4,1e-6"}, "--lr"), ({"lr": "1e-4,"}, "--lr"), ({"lr": "1,2,3"}, "--lr"), ({"lr": "0,1"}, "--lr"),
+        ({"lr": "nan,1"}, "--lr"), ({"lr": "1,inf"}, "--lr"), ({"lr": (1e-6, None)}, "--lr"),
+        ({"lr": "1e-6,1e-4", "lr_mult": 0.1}, "--lr-mult"), ({"lr": "1e-6,1e-4", "recipe": "frozen"}, "--lr"),
+        ({"unfreeze_mult": 0.5, "recipe": "frozen"}, "--unfreeze-mult"),
+        ({"unfreeze_mult": 0.5, "freeze_epochs": 0}, "--unfreeze-mult"), ({"unfreeze_mult": 0}, "--unfreeze-mult"),
+        ({"seed": 2**32}, "--seed"), ({"seed": 10**30}, "--seed"), ({"log_every": -1}, "--log-every"),
+    ],
+)  # fmt: skip
+def test_rates_and_seeds_that_make_no_sense_are_refused_by_name(options, where):
+    with pytest.raises(OptionError) as caught:
+        configure(pretrained=True, **options)
+    assert caught.value.facts["where"] == where
+
+
+def test_the_largest_seed_is_one_that_torch_and_scikit_learn_take():
+    assert read_options({"seed": MAX_SEED}) == {"seed": MAX_SEED}
+    torch.Generator().manual_seed(MAX_SEED)
+    StratifiedKFold(2, shuffle=True, random_state=MAX_SEED).split([0, 0, 1, 1], [0, 0, 1, 1])
+    with pytest.raises(ValueError, match="Seed must be between"):
+        np.random.RandomState(MAX_SEED + 1)

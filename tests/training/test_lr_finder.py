@@ -188,3 +188,8 @@ def test_both_suggestions_lie_well_before_the_lowest_point():
     lowest = lrs[losses.argmin()]
     assert got.steep < lowest
     assert math.log10(lowest / got.valley) > 0.2
+
+
+def test_the_unfrozen_network_can_be_tested_in_its_own_stage(ready):
+    test = range_test(ready(recipe="fine-tune", freeze_epochs=1, lr_mult=0.1), unfrozen=True)
+    assert (test.stage, test.lr_mult) == ("everything", 0.1)
