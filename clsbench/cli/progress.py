@@ -97,8 +97,9 @@ class TerminalObserver(Observer):
         """A line, above the bar, which shows the validation accuracy."""
         number = f"{result.epoch:>{len(str(self._epochs))}}/{self._epochs}"
         self.note(
-            f"epoch {number} {result.stage:<10}  loss {result.train_loss:.4f}  val {result.val_loss:.4f}  "
-            f"acc {result.val_accuracy:7.2%}  lr {result.lr:.1e}  {result.seconds:.1f} s{' *' if result.best else ''}"
+            f"epoch {number} {result.stage:<10}  loss {result.train_loss:.4f}  "
+            f"val {result.val_loss:.4f} {result.val_accuracy:7.2%}  lr {result.lr:.1e}  {result.seconds:.1f} s"
+            + (" *" if result.best else "")
         )
         if self._task is not None:
             self._progress.update(self._task, result=f"val {result.val_accuracy:.2%}")
