@@ -78,6 +78,10 @@ DataFraction = Annotated[
         rich_help_panel=DATA,
     ),
 ]
+StrictData = Annotated[
+    bool,
+    typer.Option("--strict-data", help="Refuse to train if the data check finds anything.", rich_help_panel=DATA),
+]
 Folds = Annotated[
     int | None,
     typer.Option(

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clsbench.cli.parameters import (
-    DATA,
     Data,
     DataFraction,
     DatasetName,
@@ -18,6 +17,7 @@ from clsbench.cli.parameters import (
     Pretrained,
     Quiet,
     Size,
+    StrictData,
     TestFraction,
     ValFraction,
     Weights,
@@ -42,10 +42,7 @@ def train(
     folds: Folds = None,
     fold: Fold = None,
     data_fraction: DataFraction = None,
-    strict_data: Annotated[
-        bool,
-        typer.Option("--strict-data", help="Refuse to train if the data check finds anything.", rich_help_panel=DATA),
-    ] = False,
+    strict_data: StrictData = False,
     model: ModelName = "simple-cnn",
     pretrained: Pretrained = False,
     weights: Weights = None,
