@@ -91,7 +91,7 @@ def test_epochs_appear_as_they_end_and_an_interrupted_run_is_exported(cli, photo
     command = [*COMMAND, str(photos), *map(str, TINY), "--epochs", "100000", "--run", "cut", "--seed", "1"]
     with subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=writing, start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as job:  # fmt: skip
         os.close(writing)
         said = ""
