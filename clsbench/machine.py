@@ -32,6 +32,17 @@ def available_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
     return cores
 
 
+def wait_passively() -> None:
+    """Let idle threads of OpenMP sleep rather than spin; has an effect only before torch is loaded.
+
+    Where another process wants the cores, threads that spin take the time of those they wait for:
+    training a small network beside one busy process takes some twenty times as long. A user's own
+    setting of any of these variables stands.
+    """
+    if not any(name in os.environ for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")):
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+
+
 def cache_folder() -> Path:
     """Where downloads, measurements and engines are kept: ``$XDG_CACHE_HOME/clsbench``."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "clsbench"

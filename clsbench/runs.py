@@ -1,7 +1,8 @@
 """Run directories: create, find the latest, read and write their record.
 
 runs/<name>/
-  run.json            the resolved configuration and the result: enough to repeat the run
+  run.json            the resolved configuration and the result: enough to repeat the run; while it trains,
+                      the result so far, so that a run that was killed can be exported
   log.csv             one line an epoch
   best.safetensors    the weights of the best epoch by validation accuracy
   last.safetensors    the weights of the last epoch
@@ -17,130 +18,24 @@ import itertools
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from clsbench.errors import ModelError, OptionError
-from clsbench.json_fields import Scalar, parse_object, read_fields, write_json
-from clsbench.transform import ImageTransform
+from clsbench.json_fields import Scalar, parse_object, write_json
+from clsbench.run_record import RunRecord
 
 ROOT = Path("runs")
 LATEST = "latest"
 
-#: The version of run.json. Up to schema 2 ``data.options`` held the options of the split as well.
-SCHEMA = 3
-SPLIT_OPTIONS = ("val_fraction", "test_fraction", "folds", "fold", "seed")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunData:
-    """What a run was trained on: the qualified dataset component, its absolute root, its options but for the split."""
-
-    dataset: str
-    root: str | None = None
-    options: Mapping[str, Scalar] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunModel:
-    """What a run trained: the qualified model component, its origin, whether from published weights, its options."""
-
-    name: str
-    distribution: str | None = None
-    version: str | None = None
-    pretrained: bool = False
-    options: Mapping[str, Scalar] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunResult:
-    """How a run ended: accuracies of the weights kept as fractions, their loss in nats.
-
-    Args:
-        val_loss: None where it was NaN.
-        test_accuracy: None without a test split.
-        stopped: Why training ended early, if it did.
-        head_loaded: Whether the head's weights came from a file; None where no file was loaded.
-        unreadable: Names of images that were left out, with the reason.
-    """
-
-    epochs: int
-    best_epoch: int
-    val_accuracy: float
-    val_loss: float | None
-    test_accuracy: float | None
-    seconds: float
-    stopped: str | None = None
-    head_loaded: bool | None = None
-    unreadable: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunRecord:
-    """The content of run.json: enough to repeat the run.
-
-    Args:
-        clsbench, torch: Versions.
-        split: How the data was asked to be split: the JSON of a ``SplitSpec``.
-        training: The fields of ``TrainConfig``.
-        transform: The network's preprocessing.
-        counts: Number of images in each split.
-        splits: The names in each split, as ``datasets.recorded`` writes them.
-        check: The JSON of a ``DataCheck``.
-        result: None until the run is finished.
-    """
-
-    clsbench: str = ""
-    torch: str = ""
-    data: RunData
-    split: Mapping[str, Scalar] = field(default_factory=dict)
-    model: RunModel
-    training: Mapping[str, Scalar]
-    classes: tuple[str, ...]
-    transform: ImageTransform
-    counts: Mapping[str, int] = field(default_factory=dict)
-    splits: Mapping[str, object] = field(default_factory=dict)
-    check: Mapping[str, object] = field(default_factory=dict)
-    result: RunResult | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, for JSON; without ``result`` while there is none."""
-        values = {
-            "schema": SCHEMA,
-            **asdict(self),
-            "transform": self.transform.to_json(),
-            "classes": list(self.classes),
-        }
-        return values if self.result else {name: value for name, value in values.items() if name != "result"}
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any], *, where: object = None) -> RunRecord:
-        """The inverse of :meth:`to_json`; also reads the schemas before it.
-
-        Raises:
-            ModelError: if the schema is unknown, or a field is missing or of another type.
-        """
-        schema, data = values.get("schema"), values.get("data")
-        if type(schema) is not int or not 0 < schema <= SCHEMA:
-            expected = f"1 to {SCHEMA}; a newer clsbench may read more"
-            raise ModelError("a run is of an unknown schema", where=where, got=schema, expected=expected)
-        if schema < 3 and isinstance(data, dict) and isinstance(data.get("options"), dict):
-            options, split = without_split(data["options"])
-            values = {**values, "data": {**data, "options": options}, "split": split}
-        return read_fields(cls, values, what="a run", where=where)
+#: The longest name of a directory, in bytes, on every common file system.
+LONGEST_NAME = 255
 
 
 def plain(options: Mapping[str, object]) -> dict[str, Scalar]:
     """Options as a record holds them: a path, or any other value that JSON does not have, as text."""
     return {k: v if isinstance(v, str | int | float | bool | None) else str(v) for k, v in options.items()}
-
-
-def without_split(options: Mapping[str, Scalar]) -> tuple[dict[str, Scalar], dict[str, Scalar]]:
-    """The options of a dataset, and apart from them those that say how it is split."""
-    own = {name: value for name, value in options.items() if name not in SPLIT_OPTIONS}
-    return own, {name: value for name, value in options.items() if name in SPLIT_OPTIONS}
 
 
 @dataclass(frozen=True)
@@ -194,6 +89,10 @@ class Run:
         """The run's record, JSON."""
         return self.path / "run.json"
 
+    def leftovers(self) -> list[Path]:
+        """Files that were being written when the run was killed; nothing reads them."""
+        return sorted(self.path.glob("*.partial"))
+
     def write_record(self, record: RunRecord) -> None:
         """Replace run.json as a whole, so that a reader never meets half of it."""
         write_json(self.record, record.to_json())
@@ -241,8 +140,13 @@ def check_name(name: str | None, *, root: Path = ROOT) -> None:
     """
     if name is None:
         return
-    if name in ("", ".", "..", LATEST) or "/" in name or os.sep in name:
+    if name in ("", ".", "..", LATEST) or "/" in name or os.sep in name or not name.isprintable():
         raise OptionError("a run needs a plain name", where="--run", got=name, expected="no / and not `latest`")
+    if (size := len(os.fsencode(name))) > LONGEST_NAME:
+        raise OptionError(
+            "the run's name is too long",
+            where="--run", got=f"{name[:20]}… ({size} bytes)", expected=f"at most {LONGEST_NAME} bytes",
+        )  # fmt: skip
     if (root / name).exists():
         raise OptionError(
             "a run of that name exists already, and nothing is overwritten",

@@ -3,7 +3,7 @@ import platform
 
 import pytest
 
-from clsbench.machine import available_cores, available_memory, cache_folder, cpu_name
+from clsbench.machine import available_cores, available_memory, cache_folder, cpu_name, wait_passively
 
 
 @pytest.fixture(autouse=True)
@@ -111,3 +111,12 @@ def test_the_cache_folder_follows_the_users_setting(monkeypatch, tmp_path):
     assert cache_folder() == tmp_path / ".cache" / "clsbench"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "elsewhere"))
     assert cache_folder() == tmp_path / "elsewhere" / "clsbench"
+
+
+@pytest.mark.parametrize("own", [None, "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"])
+def test_threads_wait_passively_unless_the_user_has_decided(monkeypatch, own):
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"):
+        monkeypatch.setenv(name, "active") if name == own else monkeypatch.delenv(name, raising=False)
+    wait_passively()
+    set_now = os.environ.pop("OMP_WAIT_POLICY", None)
+    assert set_now == {None: "PASSIVE", "OMP_WAIT_POLICY": "active"}.get(own)

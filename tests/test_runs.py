@@ -9,7 +9,7 @@ import pytest
 
 from clsbench import runs
 from clsbench.errors import ModelError, OptionError
-from clsbench.runs import RunData, RunModel, RunRecord, RunResult
+from clsbench.run_record import RunData, RunModel, RunRecord, RunResult, RunStage
 from clsbench.transform import ImageTransform
 
 RECORD = RunRecord(
@@ -19,6 +19,8 @@ RECORD = RunRecord(
     split={"val_fraction": 0.2, "seed": 3},
     model=RunModel(name="clsbench/simple-cnn", distribution="clsbench", version="0.1.0", options={"width": 64}),
     training={"recipe": "scratch", "epochs": 2, "lr": 0.1, "unfreeze_from": None},
+    stages=(RunStage(name="everything", epochs=2, rates={"0": 0.01, "head": 0.1}),),
+    threads=4,
     classes=("ant", "bée"),
     transform=ImageTransform(size=(8, 10)),
     counts={"train": 2, "val": 1},
@@ -56,8 +58,8 @@ def test_what_is_written_is_read(root, record):
 def test_the_json_of_a_record():
     values = dataclasses.replace(RECORD, result=RESULT).to_json()
     assert list(values) == [
-        "schema", "clsbench", "torch", "data", "split", "model", "training", "classes", "transform", "counts",
-        "splits", "check", "result",
+        "schema", "clsbench", "torch", "data", "split", "model", "training", "stages", "precision", "threads",
+        "classes", "transform", "counts", "splits", "check", "status", "result",
     ]  # fmt: skip
     assert values["schema"] == 3
     assert values["data"] == {"dataset": "clsbench/folder", "root": "/photos", "options": {"label": "species"}}
@@ -142,7 +144,15 @@ def test_runs_of_the_same_second_get_directories_of_their_own(root):
     assert len({runs.create(None, default="digits", root=root).path for _ in range(3)}) == 3
 
 
-@pytest.mark.parametrize("name", [".", "..", "latest", "a/b", "../a", "/tmp/a"])
+@pytest.mark.parametrize("name", ["x" * 300, "猫" * 86])
+def test_a_name_that_no_file_system_takes_is_refused(root, name):
+    with pytest.raises(OptionError, match="too long") as caught:
+        runs.check_name(name, root=root)
+    assert len(str(caught.value)) < 200
+    runs.check_name("x" * 255, root=root)
+
+
+@pytest.mark.parametrize("name", [".", "..", "latest", "a/b", "../a", "/tmp/a", "a\0b", "a\nb"])
 def test_a_name_that_is_not_plain_is_refused(root, name):
     with pytest.raises(OptionError, match="plain name"):
         runs.create(name, default="x", root=root)
@@ -269,3 +279,16 @@ def test_no_exported_model_says_how_to_make_one(root, name):
     with pytest.raises(ModelError, match="no exported model yet") as caught:
         runs.latest_onnx(root=root)
     assert "clsbench export" in caught.value.facts["to do"]
+
+
+@pytest.mark.parametrize(("result", "status"), [(None, "running"), (RESULT, "finished")])
+def test_a_run_from_before_there_was_a_status_has_one(result, status):
+    values = dataclasses.replace(RECORD, result=result).to_json()
+    del values["status"], values["stages"]
+    record = RunRecord.from_json(json.loads(json.dumps(values)))
+    assert (record.status, record.epochs_asked) == (status, 2)
+
+
+def test_an_unknown_status_is_a_model_error():
+    with pytest.raises(ModelError, match="cannot be read"):
+        RunRecord.from_json({**RECORD.to_json(), "status": "asleep"})

@@ -86,3 +86,23 @@ def test_a_wrong_option_is_refused_before_torch_is_imported(command, pair, photo
     assert pair in done.stderr
     assert not loaded(done) & {"torch", "torchvision"}
     assert not (tmp_path / "runs").exists()
+
+
+FIRST_LOOK = """
+    import os, sys
+    class Watching:
+        def find_spec(self, name, path=None, target=None):
+            if name.split(".")[0] in ("torch", "torchvision"):
+                print("torch is looked for with", os.environ.get("OMP_WAIT_POLICY"))
+                os._exit(0)
+    os.environ.pop("OMP_WAIT_POLICY", None)
+    sys.meta_path.insert(0, Watching())
+    from clsbench.cli.main import execute
+    execute(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("arguments", [["train"], ["train", "--model", "resnet18"], ["find-lr"]])
+def test_how_threads_wait_is_decided_before_torch_is_loaded(arguments, tmp_path):
+    done = fresh(FIRST_LOOK, *arguments, cwd=tmp_path)
+    assert "torch is looked for with PASSIVE" in done.stdout + done.stderr

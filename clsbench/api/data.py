@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from clsbench.datasets.dataset import Dataset
     from clsbench.datasets.splits import SplitSpec
     from clsbench.registry import Resolved
-    from clsbench.runs import Run, RunRecord
+    from clsbench.run_record import RunRecord
+    from clsbench.runs import Run
 
 
 def dataset_for(data: Path | None) -> str:
@@ -102,7 +103,8 @@ def reopen_dataset(run: Run) -> tuple[Dataset, RunRecord]:
     resolved = registry().resolve("dataset", data.dataset)
     built = build_dataset(resolved, Path(data.root) if data.root else None, data.options)
     splits = SplitRecord.from_json(record.splits, where=run.record)
-    return as_recorded(dataclasses.replace(built, notes=()), splits, where=data.root), record
+    share = {k: v for k, v in record.split.items() if k in ("data_fraction", "seed") and isinstance(v, int | float)}
+    return as_recorded(dataclasses.replace(built, notes=()), splits, where=data.root, **share), record  # type: ignore[arg-type]
 
 
 def build_dataset(resolved: Resolved, root: Path | None, options: Mapping[str, Any]) -> Dataset:

@@ -12,7 +12,7 @@ from clsbench.api.data import reopen_dataset
 from clsbench.api.observer import Observer
 from clsbench.errors import DataError, ModelError, OptionError
 from clsbench.runs import plain
-from clsbench.text import counted
+from clsbench.text import counted, some
 
 if TYPE_CHECKING:
     from clsbench.card import ModelCard
@@ -110,8 +110,16 @@ def _from_run(name: str | Path | None, other_images: bool, observer: Observer) -
     record = run.read_record()
     if name is None:
         observer.note(f"exporting the latest run: {run.path}")
+    shortfall = record.shortfall()
     if record.result is None:
-        raise ModelError("the run was not finished", where=run.record, got="no result", hint="train again")
+        raise ModelError(
+            shortfall or "the run has no result", where=run.record, got="no weights",
+            hint="train again, or name another run: `clsbench runs` lists them",
+        )  # fmt: skip
+    if shortfall:
+        observer.note(shortfall)
+    if leftovers := run.leftovers():
+        observer.note(f"  unfinished files, which nothing reads: {some([str(file) for file in leftovers])}")
     trained, head = record.model, str(record.training.get("head", "linear"))
     # Where the weights started from is the run's business, and a path of its machine.
     options = {k: v for k, v in trained.options.items() if k not in ("pretrained", "weights")}
@@ -120,7 +128,7 @@ def _from_run(name: str | Path | None, other_images: bool, observer: Observer) -
         classes=record.classes,
         transform=record.transform,
         model=ModelSource(trained.name, trained.distribution, trained.version, options, head),
-        training={"run": run.name, "data": record.data.dataset, **record.training, **result},
+        training={"run": run.name, "data": record.data.dataset, **record.training, "status": record.status, **result},
         clsbench_version=__version__,
     )
     built = registry().resolve("model", trained.name).build(len(card.classes), **options)

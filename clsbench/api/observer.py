@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from clsbench.datasets.data_check import DataCheck
     from clsbench.training.loop import Epoch
+    from clsbench.training.plan import Plan
+    from clsbench.training.steps import BatchLoss
 
 _log = logging.getLogger("clsbench")
 
@@ -32,6 +34,12 @@ class Observer:
     def advance(self, count: int, errors: int = 0) -> None:
         """So many of them are done; ``errors`` of these failed."""
 
+    def planned(self, plan: Plan) -> None:
+        """Training: everything is decided, and no image is read yet."""
+        self.note(plan.title)
+        for name, text in plan.facts:
+            self.note(f"  {name}: {text}")
+
     def checked(self, check: DataCheck) -> None:
         """Training: the images have been read, and what is wrong with them is known."""
         for finding in check.findings:
@@ -39,6 +47,9 @@ class Observer:
 
     def loss(self, epoch: int, loss: float) -> None:
         """Training, now and then: the epoch from 1, and its mean loss so far in nats."""
+
+    def batch(self, result: BatchLoss) -> None:
+        """Training: another ``log_every`` batches are done."""
 
     def epoch(self, result: Epoch) -> None:
         """Training: an epoch has ended."""

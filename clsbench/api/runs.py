@@ -15,12 +15,17 @@ from clsbench.tabular import Tabular
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from clsbench.run_record import Status
     from clsbench.runs import Run
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunSummary:
-    """One line about a run; accuracies are fractions, None where there is none."""
+    """One line about a run; accuracies are fractions, None where there is none.
+
+    ``epochs`` are those done, of ``epochs_asked``; ``status`` is that of a
+    :class:`~clsbench.run_record.RunRecord`.
+    """
 
     run: str
     path: str
@@ -28,7 +33,9 @@ class RunSummary:
     data: str
     model: str
     recipe: str
-    epochs: int | None
+    status: Status
+    epochs: int
+    epochs_asked: int | None
     classes: int
     val_accuracy: float | None
     test_accuracy: float | None
@@ -79,7 +86,7 @@ def list_runs(
 
 def _summary(run: Run) -> RunSummary:
     record = run.read_record()
-    result, epochs = record.result, record.training.get("epochs")
+    result = record.result
     return RunSummary(
         run=run.name,
         path=str(run.path),
@@ -87,7 +94,9 @@ def _summary(run: Run) -> RunSummary:
         data=record.data.root or record.data.dataset,
         model=record.model.name.removeprefix("clsbench/"),
         recipe=str(record.training.get("recipe", "?")),
-        epochs=result.epochs if result else epochs if isinstance(epochs, int) else None,
+        status=record.status,
+        epochs=result.epochs if result else 0,
+        epochs_asked=record.epochs_asked,
         classes=len(record.classes),
         val_accuracy=result.val_accuracy if result else None,
         test_accuracy=result.test_accuracy if result else None,

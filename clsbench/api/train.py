@@ -11,10 +11,11 @@ from clsbench.api.arguments import check_at_least
 from clsbench.api.components import Chosen, Options
 from clsbench.api.data import choose_dataset, note_dataset, open_dataset
 from clsbench.api.observer import Observer
-from clsbench.errors import ClsbenchError
+from clsbench.errors import ClsbenchError, OptionError
+from clsbench.machine import wait_passively
 from clsbench.models.heads import parse_head
-from clsbench.runs import RunData, RunModel, check_name, plain
-from clsbench.text import counted
+from clsbench.run_record import RunData, RunModel
+from clsbench.runs import check_name, plain
 from clsbench.training.config import AUTO, read_options
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from clsbench.training.lr_finder import RangeTest
     from clsbench.training.training_run import TrainingResult
 
+#: The largest side of the images that a network is trained on, pixels: beyond it a batch fits no memory.
+MAX_SIZE = 2048
+
 
 def train(
     data: str | Path | None = None,
@@ -33,11 +37,13 @@ def train(
     model: str = "simple-cnn",
     pretrained: bool = False,
     weights: str | Path | None = None,
+    size: int | None = None,
     run: str | None = None,
     val_fraction: float | None = None,
     test_fraction: float | None = None,
     folds: int | None = None,
     fold: int | None = None,
+    data_fraction: float | None = None,
     strict_data: bool = False,
     options: Options = (),
     observer: Observer | None = None,
@@ -51,8 +57,10 @@ def train(
         model: The model component.
         pretrained: Start from published weights.
         weights: Start from a local weights file.
+        size: Side of the square images that the network takes, pixels; the model's own if left out.
         run: Name of the run directory.
         val_fraction, test_fraction, folds, fold: How to make the splits that the data does not give.
+        data_fraction: Train on this part of each class of the train split; on all of it if left out.
         strict_data: Refuse to train if the data check finds anything.
         options: Options of model and dataset, such as ``{"model.width": 64}``.
         observer: Hears notes, warnings and progress.
@@ -63,18 +71,25 @@ def train(
         OptionError: for unknown names or options, or options that contradict each other.
         DataError: if the images are not as required.
         ModelError: if the model cannot be built, or training diverges at once.
+        KeyboardInterrupt, SystemExit: after Ctrl-C or SIGTERM. From the first epoch on the run keeps its
+            best weights, and can be exported.
+
+    On a CPU, idle threads sleep rather than spin (``OMP_WAIT_POLICY=PASSIVE``, unless the environment
+    says otherwise), which keeps training fast beside other programs. A program that imported torch
+    before has to set the variable itself, before that import.
     """
     observer = observer or Observer()
+    wait_passively()
     # Wrong usage is refused before images are looked for, or downloaded.
     read_options(training)
     parse_head(str(training.get("head") or "linear"))
     check_name(run)
     splits = {"val_fraction": val_fraction, "test_fraction": test_fraction, "folds": folds, "fold": fold}
-    inputs = _open(data, dataset, model, pretrained, weights, splits, options, observer, training)
+    splits["data_fraction"] = data_fraction
+    inputs = _open(data, dataset, model, pretrained, weights, size, splits, options, observer, training)
     from clsbench.training.training_run import run_training
 
     config, auto = inputs.configure(training), training.get("lr") == AUTO
-    observer.note(_plan(inputs.network.name, config, auto=auto))
     return run_training(
         inputs.build_model,
         inputs.images,
@@ -96,8 +111,11 @@ def find_lr(
     model: str = "simple-cnn",
     pretrained: bool = False,
     weights: str | Path | None = None,
+    size: int | None = None,
     val_fraction: float | None = None,
     test_fraction: float | None = None,
+    data_fraction: float | None = None,
+    unfrozen: bool = False,
     steps: int = 100,
     out: str | Path | None = None,
     options: Options = (),
@@ -107,7 +125,9 @@ def find_lr(
     """Find a learning rate: raise it step by step, and read two suggestions off the loss.
 
     Args:
-        data, dataset, model, pretrained, weights, val_fraction, test_fraction, options, observer: As in :func:`train`.
+        data, dataset, model, pretrained, weights, size, val_fraction, test_fraction, data_fraction, options, observer:
+            As in :func:`train`.
+        unfrozen: Test the stage in which everything learns, rather than the recipe's first stage.
         steps: Learning rates to try.
         out: A PNG of the curve.
         training: Fields of :class:`clsbench.training.config.TrainConfig`.
@@ -118,21 +138,24 @@ def find_lr(
     from clsbench.images.grid import check_png
 
     observer, curve = observer or Observer(), Path(out) if out is not None else None
+    wait_passively()
     if curve:
         check_png(curve)
     check_at_least("steps", steps, 20)
     read_options(training)
-    splits = {"val_fraction": val_fraction, "test_fraction": test_fraction}
-    inputs = _open(data, dataset, model, pretrained, weights, splits, options, observer, training)
+    splits = {"val_fraction": val_fraction, "test_fraction": test_fraction, "data_fraction": data_fraction}
+    inputs = _open(data, dataset, model, pretrained, weights, size, splits, options, observer, training)
     from clsbench.training.lr_finder import range_test, save_range_test
     from clsbench.training.setup import build_classifier, set_up
 
     config = inputs.configure(training)
+    if unfrozen and config.recipe == "frozen":
+        raise OptionError("the recipe frozen never trains the whole network", where="--unfrozen", hint="leave it out")
     classifier = build_classifier(inputs.build_model, inputs.images, config, name=inputs.network.name)
     with TemporaryDirectory() as folder:
         setup, _ = set_up(classifier, inputs.images, config, observer, Path(folder))
         try:
-            test = range_test(setup, steps=steps)
+            test = range_test(setup, steps=steps, unfrozen=unfrozen)
         finally:
             setup.close()
     if curve:
@@ -176,16 +199,27 @@ def _open(
     model: str,
     pretrained: bool,
     weights: str | Path | None,
+    size: int | None,
     splits: dict[str, Any],
     options: Options,
     observer: Observer,
     training: dict[str, object],
 ) -> _Inputs:
     """Turn names into objects, and tell what was found."""
+    if size is not None and not 1 <= size <= MAX_SIZE:
+        raise OptionError(
+            "the image size is out of range", where="--size", got=size, expected=f"1 to {MAX_SIZE} pixels"
+        )
     root = Path(data) if data is not None else None
     splits["seed"] = training.get("seed")
     source, spec, picked = choose_dataset(dataset, root, options, {"model": [model]}, **splits)
-    network = picked["model"][0].asked(pretrained=pretrained, weights=Path(weights) if weights else None)
+    network = picked["model"][0]
+    if size is not None and network.options.get("size") is not None:
+        raise OptionError(
+            "the image size is given twice", where="--size", got=f"{size} and {network.options['size']} by --with",
+            hint="leave one of them out",
+        )  # fmt: skip
+    network = network.asked(pretrained=pretrained, weights=Path(weights) if weights else None, size=size)
     images = open_dataset(source, root, spec)
     place = f" {data}" if data else ""
     note_dataset(images, f"{source.resolved.component.name}{place}", observer)
@@ -212,16 +246,3 @@ def _need_training_packages() -> None:
     missing = [name for name in ("torch", "torchvision", "safetensors") if find_spec(name) is None]
     if missing:
         raise ClsbenchError(f"training needs {' and '.join(missing)}", hint="pip install 'clsbench[train]'")
-
-
-def _plan(name: str, config: TrainConfig, *, auto: bool) -> str:
-    """What is going to happen, with everything that was assumed."""
-    epochs = counted(config.epochs, "epoch")
-    if config.freeze_epochs:
-        epochs = f"{counted(config.freeze_epochs, 'epoch')} of the head, {config.epochs} of everything"
-    rate = "found by a range test" if auto else f"{config.lr:g}"
-    augment = config.augment + (f" in {config.views} views" if config.views > 1 else "")
-    return (
-        f"training {name} on {config.device}, recipe {config.recipe}: {epochs}, learning rate {rate} "
-        f"({config.schedule}), batches of {config.batch_size}, augmentation {augment}"
-    )

@@ -67,7 +67,7 @@ def add_commands(app: typer.Typer) -> None:
         *(compare.compare, report.report, inspect.inspect, bench.bench, doctor.doctor, models.models),
         datasets.datasets,
     ):
-        app.command()(command)
+        app.command(cls=getattr(command, "command_class", None))(command)
     app.command("predict", hidden=True)(infer.infer)
     app.add_typer(plugins.app)
     app.command()(demo.demo)

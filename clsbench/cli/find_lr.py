@@ -8,12 +8,15 @@ from typing import Annotated
 import typer
 
 from clsbench.cli.parameters import (
+    OUTPUT,
     Data,
+    DataFraction,
     DatasetName,
     Json,
     ModelName,
     Pretrained,
     Quiet,
+    Size,
     TestFraction,
     ValFraction,
     Weights,
@@ -22,19 +25,34 @@ from clsbench.cli.parameters import (
 from clsbench.cli.training_options import takes_training_options, typed
 from clsbench.training.config import RANGE_TEST
 
+TEST = "Range test"
+
 
 @takes_training_options(RANGE_TEST)
 def find_lr(
     data: Data = None,
     dataset: DatasetName = None,
+    val_fraction: ValFraction = None,
+    test_fraction: TestFraction = None,
+    data_fraction: DataFraction = None,
     model: ModelName = "simple-cnn",
     pretrained: Pretrained = False,
     weights: Weights = None,
-    steps: Annotated[int, typer.Option(min=20, help="Number of learning rates to try.")] = 100,
-    out: Annotated[Path, typer.Option(metavar="FILE.png", help="Where to draw the curve.")] = Path("find-lr.png"),
-    val_fraction: ValFraction = None,
-    test_fraction: TestFraction = None,
+    size: Size = None,
     options: With = None,
+    steps: Annotated[int, typer.Option(min=20, help="Number of learning rates to try.", rich_help_panel=TEST)] = 100,
+    unfrozen: Annotated[
+        bool,
+        typer.Option(
+            "--unfrozen",
+            help="Test the stage that trains everything, rather than the first stage of the recipe; use --weights "
+            "of a run whose head is trained.",
+            rich_help_panel=TEST,
+        ),
+    ] = False,
+    out: Annotated[
+        Path, typer.Option(metavar="FILE.png", help="Where to draw the curve.", rich_help_panel=OUTPUT)
+    ] = Path("find-lr.png"),
     json: Json = None,
     quiet: Quiet = False,
     training: dict[str, object] | None = None,
@@ -47,15 +65,19 @@ def find_lr(
     terminal = Terminal(json=json, quiet=quiet)
     with terminal.observer() as observer:
         test = run_test(
-            data, dataset=dataset, model=model, pretrained=pretrained, weights=weights,
-            val_fraction=val_fraction, test_fraction=test_fraction, steps=steps, out=out, options=options or (),
-            observer=observer, **(training or {}),
+            data, dataset=dataset, model=model, pretrained=pretrained, weights=weights, size=size,
+            val_fraction=val_fraction, test_fraction=test_fraction, data_fraction=data_fraction, steps=steps,
+            unfrozen=unfrozen, out=out, options=options or (), observer=observer, **(training or {}),
         )  # fmt: skip
     rates = [("valley", f"{test.valley:.2e}"), ("steep", f"{test.steep:.2e}")]
     terminal.print(facts_table(f"Learning rates for {model} ({test.stage})", rates), f"curve: {out}")
-    given = [("--dataset", dataset), ("--model", model), ("--weights", weights), ("--val-fraction", val_fraction),
-             ("--test-fraction", test_fraction), *(("--with", option) for option in options or ())]  # fmt: skip
+    given = [("--dataset", dataset), ("--model", model), ("--weights", weights), ("--size", size),
+             ("--val-fraction", val_fraction), ("--test-fraction", test_fraction), ("--data-fraction", data_fraction),
+             *(("--with", option) for option in options or ())]  # fmt: skip
     words = [word for flag, value in given if value is not None for word in (flag, value)]
+    rate = f"{test.valley:.1e}"
+    if unfrozen and test.lr_mult < 1:  # the rates of the first layer group and of the head
+        rate = f"{test.valley * test.lr_mult:.1e},{rate}"
     terminal.next("train", *([data] if data else []), *words, *(["--pretrained"] if pretrained else []),
-                  *typed(training or {}), "--lr", f"{test.valley:.1e}")  # fmt: skip
+                  *typed(training or {}), "--lr", rate)  # fmt: skip
     terminal.write_json({**test.to_json(), "curve": str(out)})

@@ -1,7 +1,7 @@
 """The program: runs a command line and turns errors into exit codes.
 
 Exit codes: 0 done; 1 failed; 2 wrong usage; 3 finished, but a gate or budget was broken;
-130 interrupted. ``CLSBENCH_DEBUG=1`` shows tracebacks.
+130 interrupted by Ctrl-C, 143 ended by SIGTERM. ``CLSBENCH_DEBUG=1`` shows tracebacks.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from clsbench.cli.commands import Commands, add_commands
 from clsbench.errors import ClsbenchError
 from clsbench.text import printable
 
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
 
 app = typer.Typer(
     name="clsbench",
@@ -60,7 +60,7 @@ def execute(arguments: list[str]) -> int:
         app(arguments, prog_name="clsbench", standalone_mode=True)
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
-        if code == INTERRUPTED:  # typer has caught the interrupt, and says nothing
+        if code in (INTERRUPTED, TERMINATED):  # typer has caught the interrupt, and says nothing
             typer.echo("interrupted", err=True)
         return code
     except ClsbenchError as error:

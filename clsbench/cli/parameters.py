@@ -7,42 +7,93 @@ from typing import Annotated
 
 import typer
 
+#: Headings of `train --help` that are not those of `training.config`.
+DATA, MODEL, OUTPUT = "Data", "Network and recipe", "Output"
+
 With = Annotated[
     list[str] | None,
     typer.Option(
         "--with",
         metavar="NAME.KEY=VALUE",
         help="Set an option of a component, such as model.width=64 or confusion.min_count=5.",
+        rich_help_panel=MODEL,
     ),
 ]
 Json = Annotated[
     str | None,
-    typer.Option("--json", metavar="FILE", help="Write the results as JSON to this file, or to stdout with -."),
+    typer.Option(
+        "--json",
+        metavar="FILE",
+        help="Write the results as JSON to this file, or to stdout with -.",
+        rich_help_panel=OUTPUT,
+    ),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Write no progress and no notes to stderr.")]
+Quiet = Annotated[
+    bool,
+    typer.Option("--quiet", "-q", help="Write no progress and no notes to stderr.", rich_help_panel=OUTPUT),
+]
 Data = Annotated[
     Path | None,
     typer.Argument(metavar="[DATA]", help="A folder of class folders, or a .csv file. Default: the embedded digits."),
 ]
 DatasetName = Annotated[
-    str | None, typer.Option("--dataset", help="Kind of dataset, one of `clsbench datasets`. Default: chosen by DATA.")
+    str | None,
+    typer.Option(
+        "--dataset",
+        help="Kind of dataset, one of `clsbench datasets`. Default: chosen by DATA.",
+        rich_help_panel=DATA,
+    ),
 ]
-ModelName = Annotated[str, typer.Option("--model", help="Model to use, one of `clsbench models`.")]
-Pretrained = Annotated[bool, typer.Option("--pretrained", help="Start from published weights.")]
-Weights = Annotated[Path | None, typer.Option("--weights", metavar="FILE", help="Start from a local weights file.")]
+ModelName = Annotated[
+    str, typer.Option("--model", help="Model to use, one of `clsbench models`.", rich_help_panel=MODEL)
+]
+Pretrained = Annotated[bool, typer.Option("--pretrained", help="Start from published weights.", rich_help_panel=MODEL)]
+Weights = Annotated[
+    Path | None,
+    typer.Option("--weights", metavar="FILE", help="Start from a local weights file.", rich_help_panel=MODEL),
+]
+Size = Annotated[
+    int | None,
+    typer.Option(
+        metavar="PIXELS",
+        help="Side of the square images that the network takes. Default: the model's own, such as 224.",
+        rich_help_panel=MODEL,
+    ),
+]
 ValFraction = Annotated[
     float | None,
     typer.Option(
-        help="Part of each class to set aside for validation if the data has no validation split. Default: 0.2."
+        help="Part of each class to set aside for validation if the data has no validation split. Default: 0.2.",
+        rich_help_panel=DATA,
     ),
 ]
 TestFraction = Annotated[
-    float | None, typer.Option(help="Part of each class to set aside for a final test. Default: none.")
+    float | None,
+    typer.Option(help="Part of each class to set aside for a final test. Default: none.", rich_help_panel=DATA),
+]
+DataFraction = Annotated[
+    float | None,
+    typer.Option(
+        help="Part of each class of the train split to train on, for a quick trial. Default: 1.",
+        rich_help_panel=DATA,
+    ),
+]
+StrictData = Annotated[
+    bool,
+    typer.Option("--strict-data", help="Refuse to train if the data check finds anything.", rich_help_panel=DATA),
 ]
 Folds = Annotated[
-    int | None, typer.Option(metavar="K", help="Split the training images into K folds, and validate on one of them.")
+    int | None,
+    typer.Option(
+        metavar="K",
+        help="Split the training images into K folds, and validate on one of them.",
+        rich_help_panel=DATA,
+    ),
 ]
-Fold = Annotated[int | None, typer.Option(metavar="I", help="The fold of --folds to validate on, from 1 to K.")]
+Fold = Annotated[
+    int | None,
+    typer.Option(metavar="I", help="The fold of --folds to validate on, from 1 to K.", rich_help_panel=DATA),
+]
 Seed = Annotated[int, typer.Option(help="Random seed for the splits and for choosing images to draw.")]
 Device = Annotated[
     str,

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from clsbench.cli.terminal import Terminal
     from clsbench.training.loop import Epoch
+    from clsbench.training.plan import Plan
+    from clsbench.training.steps import BatchLoss
 
 #: Seconds between two updates of the bar.
 INTERVAL = 0.1
@@ -40,7 +42,7 @@ class TerminalObserver(Observer):
             disable=not terminal.draws_progress,
         )
         self._task: TaskID | None = None
-        self._done = self._errors = 0
+        self._done = self._errors = self._epochs = 0
         self._shown = 0.0
 
     def __enter__(self) -> TerminalObserver:
@@ -73,13 +75,32 @@ class TerminalObserver(Observer):
         if time.monotonic() - self._shown > INTERVAL:
             self._update()
 
+    def planned(self, plan: Plan) -> None:
+        """Print everything that was decided."""
+        from clsbench.cli.tables import facts_table
+
+        self._epochs = plan.epochs
+        if not self._terminal.quiet:
+            self._terminal.err.print(facts_table(plan.title, plan.facts))
+
+    def batch(self, result: BatchLoss) -> None:
+        """A line, above the bar."""
+        number = f"{result.batch:>{len(str(result.total))}}/{result.total}"
+        self.note(f"epoch {result.epoch}  batch {number}  loss {result.loss:.4f}  lr {result.lr:.1e}")
+
     def loss(self, epoch: int, loss: float) -> None:
         """Show the running mean."""
         if self._task is not None:
             self._progress.update(self._task, loss=f"epoch {epoch} loss {loss:.4f}")
 
     def epoch(self, result: Epoch) -> None:
-        """Show the validation accuracy."""
+        """A line, above the bar, which shows the validation accuracy."""
+        number = f"{result.epoch:>{len(str(self._epochs))}}/{self._epochs}"
+        self.note(
+            f"epoch {number} {result.stage:<10}  loss {result.train_loss:.4f}  "
+            f"val {result.val_loss:.4f} {result.val_accuracy:7.2%}  lr {result.lr:.1e}  {result.seconds:.1f} s"
+            + (" *" if result.best else "")
+        )
         if self._task is not None:
             self._progress.update(self._task, result=f"val {result.val_accuracy:.2%}")
 

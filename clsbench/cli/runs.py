@@ -9,6 +9,13 @@ import typer
 
 from clsbench.cli.parameters import Json, Quiet
 
+#: What is said of runs that did not finish, by their status.
+UNFINISHED = {
+    "running": "not finished (still training, or killed)",
+    "stopped": "stopped early",
+    "interrupted": "interrupted",
+}
+
 
 def runs(
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="The directory of all runs.")] = Path("runs"),
@@ -23,7 +30,7 @@ def runs(
     from clsbench.api.runs import list_runs
     from clsbench.cli.tables import percent, table
     from clsbench.cli.terminal import Terminal
-    from clsbench.text import shortened
+    from clsbench.text import shortened, some
 
     terminal = Terminal(json=json, quiet=quiet)
     with terminal.observer() as observer:
@@ -35,7 +42,7 @@ def runs(
             r.run,
             shortened(r.model.rpartition("/")[2], 10 if narrow else 30 if terminal.limited else 1000),
             *([] if narrow else [r.recipe]),
-            str(r.epochs or "-"),
+            str(r.epochs) if r.status == "finished" else f"{r.epochs}/{r.epochs_asked or '?'}",
             percent(r.val_accuracy) + (" *" if r.val_accuracy == best and best is not None else "  "),
             percent(r.test_accuracy),
             *([] if narrow else ["unfinished" if r.seconds is None else f"{r.seconds:.0f}"]),
@@ -46,6 +53,9 @@ def runs(
         more, last = ([], []) if narrow else (["recipe"], ["seconds"])
         columns = ["run", "model", *more, "epochs", "validation", "test", *last]
         terminal.print(table("Runs (* best)", columns, rows, left=2 if narrow else 3))
+        for status, words in UNFINISHED.items():
+            if names := [r.run for r in found.runs if r.status == status]:
+                terminal.print(f"{words}: {some(names)}")
     else:
         terminal.print(f"no runs in {folder}: `clsbench train` makes one")
     terminal.write_json(found.to_json())

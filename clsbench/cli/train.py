@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from clsbench.cli.parameters import (
     Data,
+    DataFraction,
     DatasetName,
     Fold,
     Folds,
@@ -15,36 +16,35 @@ from clsbench.cli.parameters import (
     ModelName,
     Pretrained,
     Quiet,
+    Size,
+    StrictData,
     TestFraction,
     ValFraction,
     Weights,
     With,
 )
 from clsbench.cli.training_options import takes_training_options
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from clsbench.cli.terminal import Terminal
-    from clsbench.training.training_run import TrainingResult
+from clsbench.training.config import RUN
 
 
 @takes_training_options()
 def train(
     data: Data = None,
     dataset: DatasetName = None,
-    model: ModelName = "simple-cnn",
-    pretrained: Pretrained = False,
-    weights: Weights = None,
     val_fraction: ValFraction = None,
     test_fraction: TestFraction = None,
     folds: Folds = None,
     fold: Fold = None,
-    strict_data: Annotated[
-        bool, typer.Option("--strict-data", help="Refuse to train if the data check finds anything.")
-    ] = False,
-    run: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the run directory.")] = None,
+    data_fraction: DataFraction = None,
+    strict_data: StrictData = False,
+    model: ModelName = "simple-cnn",
+    pretrained: Pretrained = False,
+    weights: Weights = None,
+    size: Size = None,
     options: With = None,
+    run: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Name of the run directory.", rich_help_panel=RUN)
+    ] = None,
     json: Json = None,
     quiet: Quiet = False,
     training: dict[str, object] | None = None,
@@ -65,56 +65,15 @@ def train(
     """
     from clsbench.api.train import train as run_training
     from clsbench.cli.terminal import Terminal
+    from clsbench.cli.training_report import report_training
 
     terminal = Terminal(json=json, quiet=quiet)
     with terminal.observer() as observer:
         result = run_training(
-            data, dataset=dataset, model=model, pretrained=pretrained, weights=weights, run=run,
-            val_fraction=val_fraction, test_fraction=test_fraction, folds=folds, fold=fold, strict_data=strict_data,
-            options=options or (), observer=observer, **(training or {}),
+            data, dataset=dataset, model=model, pretrained=pretrained, weights=weights, size=size, run=run,
+            val_fraction=val_fraction, test_fraction=test_fraction, folds=folds, fold=fold,
+            data_fraction=data_fraction, strict_data=strict_data, options=options or (),
+            observer=observer, **(training or {}),
         )  # fmt: skip
-    _report(terminal, result)
+    report_training(terminal, result)
     terminal.write_json(result.to_json())
-
-
-def _report(terminal: Terminal, result: TrainingResult) -> None:
-    from clsbench.cli.evaluation_tables import display_table
-
-    if result.classifier.head_loaded is False:
-        terminal.note("the head is new: the weights file has one of another kind or for another number of classes")
-    if result.lr_suggestion:
-        terminal.note(f"learning rate by range test: {result.lr_suggestion:.2g}")
-    terminal.print(_table(result))
-    if result.stopped:
-        terminal.print(f"stopped early: {result.stopped}")
-    best = result.best
-    terminal.print(
-        f"best: {best.val_accuracy:.2%} validation accuracy in epoch {best.epoch}, written to {result.run.path}"
-    )
-    if result.test_accuracy is not None:
-        terminal.print(f"test: {result.test_accuracy:.2%} with these weights")
-    if result.held_out:
-        split = {"test": "test", "val": "validation"}[result.held_out.split]
-        for display in result.held_out.metrics.shown("infer", "table"):
-            terminal.print(display_table(display, terminal, title=f"{display.title} ({split} split)"))
-    terminal.next("evaluate", result.run.path, why="exports it, then judges its test split")
-    terminal.next("export", result.run.path)
-
-
-def _table(result: TrainingResult) -> Table:
-    from clsbench.cli.tables import table
-
-    rows = [
-        (
-            f"{e.epoch}{' *' if e.epoch == result.best.epoch else ''}",
-            e.stage,
-            f"{e.train_loss:.4f}",
-            f"{e.train_accuracy:.2%}",
-            f"{e.val_loss:.4f}",
-            f"{e.val_accuracy:.2%}",
-            f"{e.seconds:.1f}",
-        )
-        for e in result.history
-    ]
-    columns = ("epoch", "stage", "training loss", "accuracy", "validation loss", "accuracy", "seconds")
-    return table("Training (* best)", columns, rows, left=2)

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from clsbench.cli.panels import PanelledCommand
 from clsbench.training.config import TrainOption, options
 
 Command = Callable[..., None]
@@ -27,7 +28,8 @@ def takes_training_options(names: Collection[str] | None = None) -> Callable[[Co
         hints = typing.get_type_hints(command, include_extras=True)
         own = [p for p in inspect.signature(command).parameters.values() if p.name != "training"]
         parameters = [p.replace(annotation=hints[p.name], kind=p.KEYWORD_ONLY) for p in own]
-        parameters[-2:-2] = [_parameter(option) for option in taken]  # before --json and --quiet
+        position = 1 + [p.name for p in own].index("options")  # after --with
+        parameters[position:position] = [_parameter(option) for option in taken]
 
         @wraps(command)
         def run(**values: Any) -> None:
@@ -35,6 +37,7 @@ def takes_training_options(names: Collection[str] | None = None) -> Callable[[Co
             command(**values, training=training)
 
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.command_class = PanelledCommand  # type: ignore[attr-defined]
         run.__annotations__ = {p.name: p.annotation for p in parameters}
         return run
 
@@ -55,7 +58,7 @@ def typed(training: Mapping[str, object]) -> list[str]:
 
 
 def _parameter(option: TrainOption) -> inspect.Parameter:
-    shown = typer.Option(option.flag, help=option.help, metavar=option.metavar)
+    shown = typer.Option(option.flag, help=option.help, metavar=option.metavar, rich_help_panel=option.panel)
     return inspect.Parameter(
         option.name,
         inspect.Parameter.KEYWORD_ONLY,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clsbench.datasets.dataset import Dataset, Sample
+from clsbench.datasets.splits import share
 from clsbench.errors import DataError
 from clsbench.text import counted
 
@@ -73,13 +74,16 @@ def record_splits(dataset: Dataset) -> SplitRecord:
     return SplitRecord(val=val, test=test, train_count=len(train), train_sha256=_fingerprint(train))
 
 
-def as_recorded(dataset: Dataset, record: SplitRecord, where: object = None) -> Dataset:
+def as_recorded(
+    dataset: Dataset, record: SplitRecord, where: object = None, *, data_fraction: float | None = None, seed: int = 0
+) -> Dataset:
     """The dataset with its samples back in the splits of a run; whatever is in neither val nor test is train.
 
     Args:
         dataset: Built again, with whatever splits.
         record: Of the run.
         where: The data or the run, for messages.
+        data_fraction, seed: Of the run's ``SplitSpec``: it trained on this share of the rest.
 
     Raises:
         DataError: if none of the recorded validation images exists any more.
@@ -104,6 +108,8 @@ def as_recorded(dataset: Dataset, record: SplitRecord, where: object = None) -> 
             )
     kept_out = {sample.name for some in splits.values() for sample in some}
     splits["train"] = [sample for name, sample in samples.items() if name not in kept_out]
+    if data_fraction is not None:
+        splits["train"] = share(splits["train"], data_fraction, seed=seed)
     counts = ", ".join(f"{len(some)} {split}" for split, some in splits.items() if some)
     notes = [f"the splits are those of the run: {counts}", *notes, *_train_note(splits["train"], record)]
     kept = {split: some for split, some in splits.items() if some or split != "test"}

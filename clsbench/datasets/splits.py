@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clsbench.datasets import MAX_SEED
 from clsbench.datasets.dataset import Dataset, Sample
 from clsbench.errors import DataError, OptionError
 from clsbench.text import counted
@@ -33,7 +34,8 @@ class SplitSpec:
             what the data gives, or its default.
         folds: k of k-fold cross-validation, over train and a given validation split.
         fold: Which of them validates: 1 to k.
-        seed: Same seed, same samples: same splits.
+        data_fraction: The part of each class of the train split to train on, in (0, 1]; None for all of it.
+        seed: Same seed, same samples: same splits; at most ``MAX_SEED``.
 
     Raises:
         OptionError: if a value is out of range, or two of them contradict each other.
@@ -43,14 +45,20 @@ class SplitSpec:
     test_fraction: float | None = None
     folds: int | None = None
     fold: int | None = None
+    data_fraction: float | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
         for fraction in (self.val_fraction, self.test_fraction):
             if fraction is not None and not 0 < fraction < 1:
                 raise OptionError("a split needs a fraction between 0 and 1", got=fraction, expected="for example 0.2")
-        if self.seed < 0:
-            raise OptionError("a seed must be 0 or more", got=self.seed)
+        if self.data_fraction is not None and not 0 < self.data_fraction <= 1:
+            raise OptionError(
+                "the fraction of training images is out of range",
+                where="--data-fraction", got=self.data_fraction, expected="above 0, at most 1",
+            )  # fmt: skip
+        if not 0 <= self.seed <= MAX_SEED:
+            raise OptionError("the seed is out of range", got=self.seed, expected=f"0 to {MAX_SEED}")
         folds, fold = self.folds, self.fold
         if folds is None or fold is None:
             if folds is not fold:
@@ -142,6 +150,10 @@ def split(dataset: Dataset, spec: SplitSpec) -> Dataset:
         train, val = stratified_split(train, fraction, seed=seed)
         rest = "train without test" if test_fraction is not None else "train"
         notes.append(f"validation: {_aside(val, fraction, rest, seed)}")
+    if spec.data_fraction is not None:
+        total, train = len(train), share(train, spec.data_fraction, seed=seed)
+        part = f"{100 * spec.data_fraction:g}% of each class, seed {seed}"
+        notes.append(f"train: {len(train)} of {counted(total, 'image')}, {part} (--data-fraction)")
     splits = {"train": train, "val": val} | ({} if test is None else {"test": test})
     return dataclasses.replace(dataset, splits=splits, notes=(*dataset.notes, *notes))
 
@@ -186,6 +198,27 @@ def stratified_split(samples: Sequence[Sample], fraction: float, *, seed: int) -
         aside[members[:wanted]] = True
     kept = [s for s, is_aside in zip(samples, aside, strict=True) if not is_aside]
     return kept, [s for s, is_aside in zip(samples, aside, strict=True) if is_aside]
+
+
+def share(samples: Sequence[Sample], fraction: float, *, seed: int) -> list[Sample]:
+    """A part of every class, at least one sample of each.
+
+    Args:
+        samples: In any order: which are chosen depends on their names alone.
+        fraction: Of each class, in (0, 1].
+        seed: Same seed, same samples: same part; a larger fraction holds that of a smaller one.
+
+    Returns:
+        Those chosen, in the order of ``samples``.
+    """
+    random = np.random.default_rng(seed)
+    by_name = sorted(range(len(samples)), key=lambda k: samples[k].name)
+    labels = _labels([samples[k] for k in by_name])
+    chosen: set[int] = set()
+    for label in np.unique(labels):
+        members = random.permutation(np.flatnonzero(labels == label))
+        chosen.update(by_name[k] for k in members[: max(1, round(fraction * len(members)))])
+    return [sample for k, sample in enumerate(samples) if k in chosen]
 
 
 def check_known_classes(found: Iterable[str], classes: Sequence[str], *, where: object) -> None:

@@ -109,7 +109,8 @@ def check_outputs(classifier: Classifier, num_classes: int, *, name: str) -> Non
             logits = classifier.head(features)
         except Exception as error:
             got = f"{type(error).__name__}: {error}"
-            raise ModelError(f"{name} built a network that cannot be run on 2 images", got=got) from error
+            size = "{}×{} pixels".format(*classifier.transform.size)
+            raise ModelError(f"{name} built a network that cannot be run on 2 images", where=size, got=got) from error
     for what, tensor, width, reason in (
         ("features", features, classifier.feature_dim, "its feature_dim"),
         ("logits", logits, num_classes, f"one logit for each of the {num_classes} classes"),

@@ -26,21 +26,27 @@ class Checkpoints:
         self._run, self._written, self._unwritten = run, float("-inf"), False
         self._best: dict[str, Tensor] = {}
 
-    def update(self, state: Mapping[str, Tensor], *, best: bool) -> None:
-        """Take the weights of an epoch."""
-        if best:
-            self._best = {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
-            self._unwritten = True
-        if time.monotonic() - self._written > INTERVAL:
-            self.write(state)
+    def keep(self, state: Mapping[str, Tensor]) -> None:
+        """Take the weights of an epoch as the best."""
+        self._best = {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
+        self._unwritten = True
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to write again."""
+        return time.monotonic() - self._written > INTERVAL
 
     def write(self, state: Mapping[str, Tensor]) -> None:
         """Write the last weights, and the best where they are new."""
         _save(state, self._run.last)
+        self.write_best()
+        self._written = time.monotonic()
+
+    def write_best(self) -> None:
+        """Write the best weights where they are new."""
         if self._unwritten:
             _save(self._best, self._run.best)
             self._unwritten = False
-        self._written = time.monotonic()
 
     @property
     def best(self) -> dict[str, Tensor]:
@@ -51,5 +57,9 @@ class Checkpoints:
 def _save(state: Mapping[str, Tensor], file: Path) -> None:
     """Write weights whole or not at all."""
     partial = file.with_name(file.name + ".partial")
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, partial)
-    partial.replace(file)
+    try:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, partial)
+        partial.replace(file)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise

@@ -16,10 +16,12 @@ from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any, Literal, Optional, get_args
 
+from clsbench.datasets import MAX_SEED
 from clsbench.errors import OptionError
 from clsbench.json_fields import Scalar
 from clsbench.models.heads import parse_head
 from clsbench.options import convert, describe
+from clsbench.training.quantities import RATES, is_slice, read_slice, seconds
 
 Recipe = Literal["fine-tune", "frozen", "scratch"]
 Schedule = Literal["one-cycle", "cosine", "step", "constant"]
@@ -34,7 +36,7 @@ AUTO = "auto"
 #: The options that a range test takes too.
 RANGE_TEST = ("recipe", "optimizer", "batch_size", "augment", "head", "seed", "device")
 
-MODEL, RATE, DATA, STOP = "Network and recipe", "Learning rate and optimizer", "Images and loss", "Run"
+MODEL, RATE, LOSS, RUN = "Network and recipe", "Learning rate and optimizer", "Augmentation and loss", "Run"
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class _Spec:
             return
         if not (lowest <= value <= self.most and value < self.below) or value == self.above:
             expected = f"above {lowest:g}" if self.above is not None else f"at least {lowest:g}"
-            expected += f", at most {self.most:g}" if self.most < math.inf else ""
+            expected += f", at most {self.most:.10g}" if self.most < math.inf else ""
             expected += f", below {self.below:g}" if self.below < math.inf else ""
             if not math.isfinite(value):
                 expected = "a finite number"
@@ -122,11 +124,15 @@ class TrainConfig:
     unfreeze_from: str | None = field(default=None, metadata=_spec(
         "First layer group to train; the groups before it stay frozen.", MODEL, metavar="GROUP"))  # fmt: skip
     lr: float = field(metadata=_spec(
-        "Peak learning rate of the head, or `auto` for the suggestion of a range test (see find-lr). Default: 0.005 "
-        "from scratch, else 0.003.", RATE, above=0, metavar="RATE", given=str | None))  # fmt: skip
+        "Peak learning rate of the head; FIRST,LAST for the first layer group and the head, such as 1e-6,1e-4; or "
+        "`auto` for the suggestion of a range test (see find-lr). Default: 0.005 from scratch, else 0.003.",
+        RATE, above=0, metavar="RATE", given=str | None))  # fmt: skip
     lr_mult: float = field(default=1.0, metadata=_spec(
         "Factor on the learning rate for the first layer group, at most 1. Default: 0.01 to fine-tune, else 1.",
         RATE, above=0, most=1, by_recipe=True))  # fmt: skip
+    unfreeze_mult: float = field(default=1.0, metadata=_spec(
+        "Factor on the learning rates once everything learns, after the stage of the head. Default: 0.25 to "
+        "fine-tune, or 1 with --lr FIRST,LAST.", RATE, above=0, by_recipe=True))  # fmt: skip
     schedule: Schedule = field(default="one-cycle", metadata=_spec("Learning rate schedule.", RATE))
     optimizer: Optimizer = field(default="adamw", metadata=_spec("Optimizer; sgd has momentum 0.9.", RATE))
     weight_decay: float = field(default=0.01, metadata=_spec(
@@ -134,19 +140,19 @@ class TrainConfig:
     batch_size: int = field(default=32, metadata=_spec("Number of images per batch.", RATE, least=1))
     accumulate: int = field(default=1, metadata=_spec("Number of batches per optimizer step.", RATE, least=1))
     label_smoothing: float = field(default=0.0, metadata=_spec(
-        "Share of each target that is spread evenly over all classes.", DATA, least=0, below=1))  # fmt: skip
+        "Share of each target that is spread evenly over all classes.", LOSS, least=0, below=1))  # fmt: skip
     class_weights: ClassWeights = field(default="none", metadata=_spec(
-        "Weights of classes in the loss; balanced: rare ones count as much as common ones.", DATA))  # fmt: skip
-    mixup: float = field(default=0.0, metadata=_spec("Beta parameter of Mixup; 0 turns it off.", DATA, least=0))
-    cutmix: float = field(default=0.0, metadata=_spec("Beta parameter of CutMix; 0 turns it off.", DATA, least=0))
+        "Weights of classes in the loss; balanced: rare ones count as much as common ones.", LOSS))  # fmt: skip
+    mixup: float = field(default=0.0, metadata=_spec("Beta parameter of Mixup; 0 turns it off.", LOSS, least=0))
+    cutmix: float = field(default=0.0, metadata=_spec("Beta parameter of CutMix; 0 turns it off.", LOSS, least=0))
     augment: Policy = field(default="basic", metadata=_spec(
         "Augmentation of training images: random crops, and flips where they keep the class (basic), the same and "
         "RandAugment (rand) or TrivialAugment (trivial). Default: basic, or none for a frozen backbone.",
-        DATA, by_recipe=True))  # fmt: skip
+        LOSS, by_recipe=True))  # fmt: skip
     views: int = field(default=1, metadata=_spec(
         "Number of augmented views of each image whose features are cached while the backbone is frozen; 0 runs the "
         "backbone in every epoch. Default: 4 for a frozen backbone with augmentation, else 1.",
-        DATA, least=0, by_recipe=True))  # fmt: skip
+        LOSS, least=0, by_recipe=True))  # fmt: skip
     ema: float = field(default=0.0, metadata=_spec(
         "Decay of a moving average of the weights, which is then validated and kept, such as 0.999; 0 turns it off.",
         RATE, least=0, below=1))  # fmt: skip
@@ -156,15 +162,19 @@ class TrainConfig:
     head: str = field(default="linear", metadata=_spec(
         "Head of the network: linear or mlp:WIDTH, also with dropout: mlp:512,dropout=0.2.", MODEL))  # fmt: skip
     patience: int = field(default=0, metadata=_spec(
-        "Number of epochs without improvement after which a stage ends; 0 for never.", STOP, least=0))  # fmt: skip
+        "Number of epochs without improvement after which a stage ends; 0 for never.", RUN, least=0))  # fmt: skip
     max_time: float = field(default=0.0, metadata=_spec(
         "Time after which training ends: seconds, or with a unit 90s, 10m, 2h.",
-        STOP, least=0, metavar="TIME", given=str | None))  # fmt: skip
-    cache: Cache = field(default="auto", metadata=_spec("Where to keep decoded images between epochs.", STOP))
+        RUN, least=0, metavar="TIME", given=str | None))  # fmt: skip
+    log_every: int = field(default=0, metadata=_spec(
+        "Number of batches after which their mean loss is printed; 0 for never.", RUN, least=0,
+        metavar="N"))  # fmt: skip
+    cache: Cache = field(default="auto", metadata=_spec("Where to keep decoded images between epochs.", RUN))
     seed: int = field(default=0, metadata=_spec(
-        "Random seed for splits, weights, the order of images and augmentation.", STOP, least=0))  # fmt: skip
+        "Random seed for splits, weights, the order of images and augmentation.", RUN, least=0,
+        most=MAX_SEED))  # fmt: skip
     device: str = field(default="cpu", metadata=_spec(
-        "Device to train on.", STOP, given=Literal["auto", "cpu", "cuda"], given_default="auto"))  # fmt: skip
+        "Device to train on.", RUN, given=Literal["auto", "cpu", "cuda"], given_default="auto"))  # fmt: skip
 
     def __post_init__(self) -> None:
         for name, (kind, spec) in _specs().items():
@@ -199,16 +209,25 @@ def read_options(given: Mapping[str, object]) -> dict[str, Scalar]:
 
     Args:
         given: Option name -> value or text; None means that nothing was given. Also takes ``auto``
-            for ``lr``, and a time such as ``10m`` for ``max_time``.
+            for ``lr``, a text or pair of two rates, and a time such as ``10m`` for ``max_time``.
 
     Returns:
         The fields of :class:`TrainConfig` that were given. ``lr="auto"`` is left out: the recipe's
-        rate stands until the range test is made. ``device`` may still be ``auto``.
+        rate stands until the range test is made. Two rates become ``lr`` and ``lr_mult``.
+        ``device`` may still be ``auto``.
 
     Raises:
         OptionError: for an unknown name, or a value that is wrong.
     """
     read: dict[str, Scalar] = {}
+    if is_slice(given.get("lr")):
+        first, last = read_slice(given["lr"])
+        if given.get("lr_mult") is not None:
+            raise OptionError(
+                "two learning rates already say what --lr-mult says", where="--lr-mult", got=given["lr_mult"],
+                hint="leave it out",
+            )  # fmt: skip
+        given = {**given, "lr": last, "lr_mult": first / last}
     for name, value in given.items():
         if name not in _specs():
             near = difflib.get_close_matches(name, _specs(), n=1)
@@ -220,14 +239,14 @@ def read_options(given: Mapping[str, object]) -> dict[str, Scalar]:
         if value is not None and (name, value) != ("lr", AUTO):
             kind, spec = _specs()[name]
             kind = spec.given if name == "device" else kind
-            read[name] = _seconds(value) if name == "max_time" and isinstance(value, str) else _value(name, value, kind)
+            read[name] = seconds(value) if name == "max_time" and isinstance(value, str) else _value(name, value, kind)
             spec.check(name, read[name], kind)
     return read
 
 
 def _value(name: str, value: object, kind: object) -> Scalar:
     """A value of an annotation, from a text or from itself."""
-    expected = "a number or `auto`, for example 0.001" if name == "lr" else describe(kind)
+    expected = RATES if name == "lr" else describe(kind)
     try:
         if isinstance(value, str):
             return value if typing.get_origin(kind) is Literal else typing.cast(Scalar, convert(value, kind))
@@ -238,21 +257,6 @@ def _value(name: str, value: object, kind: object) -> Scalar:
         raise TypeError
     except (TypeError, ValueError, OverflowError):
         raise OptionError(f"{name} has the wrong type", where=_flag(name), got=value, expected=expected) from None
-
-
-def _seconds(text: str) -> float:
-    """A time such as ``90s``, ``10m``, ``2h`` or ``600``, in seconds."""
-    units = {"s": 1, "m": 60, "h": 3600}
-    number, unit = (text[:-1], units[text[-1]]) if text[-1:] in units else (text, 1)
-    try:
-        seconds = float(number) * unit
-        if not 0 < seconds < math.inf:
-            raise ValueError
-    except ValueError:
-        raise OptionError(
-            "a time cannot be read", where="--max-time", got=text, expected="seconds above 0, or 90s, 10m, 2h"
-        ) from None
-    return seconds
 
 
 def _flag(name: str) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import math
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
-from typing import Protocol
+from typing import Literal, Protocol
 
 from torch import Tensor
 
@@ -20,8 +22,9 @@ from clsbench.training.batches import Batches
 from clsbench.training.checkpoints import Checkpoints
 from clsbench.training.config import TrainConfig
 from clsbench.training.hardware import fitting_threads
+from clsbench.training.plan import Plan
 from clsbench.training.recipes import Stage
-from clsbench.training.steps import Steps, validate
+from clsbench.training.steps import BatchLoss, Steps, validate
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,8 @@ class Epoch:
     """One line of the log: losses in nats, accuracies as fractions, times in seconds.
 
     ``train_*`` are of augmented images under changing weights; ``lr`` is the head's at the
-    epoch's end; ``elapsed`` counts from the start of the run.
+    epoch's end; ``elapsed`` counts from the start of the run; ``best`` says whether its weights
+    are the best so far.
     """
 
     epoch: int
@@ -41,6 +45,7 @@ class Epoch:
     lr: float
     seconds: float
     elapsed: float
+    best: bool = False
 
     @property
     def quality(self) -> tuple[float, float]:
@@ -50,6 +55,15 @@ class Epoch:
 
 class Observer(Protocol):
     """Hears how training goes."""
+
+    def note(self, text: str) -> None:
+        """Something was assumed or found out."""
+
+    def warn(self, text: str) -> None:
+        """Something that must not be missed."""
+
+    def planned(self, plan: Plan) -> None:
+        """The network is built, and everything about the training is decided."""
 
     def checked(self, check: DataCheck) -> None:
         """The images have been read, and what is wrong with them is known."""
@@ -62,6 +76,9 @@ class Observer(Protocol):
 
     def loss(self, epoch: int, loss: float) -> None:
         """Now and then: the epoch from 1, the running mean loss."""
+
+    def batch(self, result: BatchLoss) -> None:
+        """Every ``log_every`` batches."""
 
     def epoch(self, result: Epoch) -> None:
         """After each epoch."""
@@ -78,6 +95,7 @@ class Trainer:
         class_weights: float32 (K,) of the loss, or None.
         mix: Mixup or CutMix, or None.
         started: ``time.perf_counter()`` at the start of the run.
+        saved: Called after the best weights so far were written.
     """
 
     def __init__(
@@ -90,6 +108,7 @@ class Trainer:
         class_weights: Tensor | None = None,
         mix: Mix | None = None,
         started: float | None = None,
+        saved: Callable[[Trainer], None] = lambda trainer: None,
     ) -> None:
         self.classifier, self.config, self.run, self.observer = classifier, config, run, observer
         self.history: list[Epoch] = []
@@ -99,10 +118,13 @@ class Trainer:
         self.stopped: str | None = None
         #: Whether the loss became NaN or infinite, so that no further stage makes sense.
         self.diverged = False
+        #: ``stopped`` where the time limit or a diverging loss ended the training.
+        self.status: Literal["finished", "stopped"] = "finished"
         self._weights, self._mix = class_weights, mix
         self._started = time.perf_counter() if started is None else started
-        self._checkpoints = Checkpoints(run)
-        self._best: Epoch | None = None
+        self._checkpoints, self._saved = Checkpoints(run), saved
+        #: The epoch whose weights are the best so far.
+        self.best: Epoch | None = None
 
     def run_stage(self, stage: Stage, train: Batches, val: Batches, *, features: bool = False) -> None:
         """Train for the epochs of a stage.
@@ -121,23 +143,40 @@ class Trainer:
             features=features, class_weights=self._weights, mix=self._mix,
         )  # fmt: skip
         self.observer.stage(stage.name, stage.epochs * len(train))
-        with fitting_threads(steps.network, steps.example(train.device), train.batch_size):
-            self.stopped = self._epochs(stage, steps, train, val)
-        self.rates += steps.rates
+        try:
+            with fitting_threads(steps.network, steps.example(train.device), train.batch_size):
+                self.stopped = self._epochs(stage, steps, train, val)
+        finally:
+            self.rates += steps.rates
         self._checkpoints.write(self._checkpoints.best if self.diverged else steps.state())
+        self._saved(self)
+
+    def interrupt(self) -> None:
+        """Write the best weights so far, after an exception has ended a stage."""
+        self._checkpoints.write_best()
 
     def finish(self) -> Epoch:
         """Leave the classifier on the CPU with its best weights; returns their epoch."""
-        if self._best is None:
+        if self.best is None:
             raise ModelError("no epoch was completed")
         self.classifier.to("cpu").load_state_dict(self._checkpoints.best)
         for parameter in self.classifier.parameters():
             parameter.requires_grad_(True)
-        return self._best
+        return self.best
 
     def out_of_time(self) -> bool:
         """Whether ``max_time`` is over."""
         return 0 < self.config.max_time <= time.perf_counter() - self._started
+
+    def over(self) -> bool:
+        """Whether no further stage makes sense: the loss diverged, or the time is over."""
+        if not self.diverged and self.out_of_time():
+            self.stopped = self._time_is_up()
+        return self.status == "stopped"
+
+    def _time_is_up(self) -> str:
+        self.status = "stopped"
+        return f"the time limit of {self.config.max_time:g} s was reached (--max-time)"
 
     def _epochs(self, stage: Stage, steps: Steps, train: Batches, val: Batches) -> str | None:
         """All epochs of a stage, or the reason why it ended early."""
@@ -145,7 +184,10 @@ class Trainer:
         for left in reversed(range(stage.epochs)):
             started = time.perf_counter()
             number = len(self.history) + 1
-            loss, accuracy = steps.train(train, number, self.observer.advance, self.observer.loss, self.out_of_time)
+            loss, accuracy = steps.train(
+                train, number, self.observer.advance, self.observer.loss, self.out_of_time, self.observer.batch
+            )
+            cut = self.out_of_time()
             if not math.isfinite(loss):
                 return self._diverged(number, stage.lr, "NaN" if math.isnan(loss) else "infinite")
             val_loss, val_accuracy = validate(steps.judged, val)
@@ -153,34 +195,37 @@ class Trainer:
             result = Epoch(
                 number, stage.name, loss, accuracy, val_loss, val_accuracy, rate, now - started, now - self._started
             )
+            result = dataclasses.replace(result, best=self.best is None or result.quality > self.best.quality)
             self._end_epoch(result, steps.state())
             best = max(best or result, result, key=lambda e: e.quality)
-            if self.out_of_time():
-                return f"the time limit of {self.config.max_time:g} s was reached (--max-time)"
+            if cut or (left and self.out_of_time()):
+                return self._time_is_up()
             if left and self.config.patience and number - best.epoch >= self.config.patience:
                 return f"no better validation in {counted(self.config.patience, 'epoch')} (--patience)"
         return None
 
     def _end_epoch(self, result: Epoch, state: dict[str, Tensor]) -> None:
         self.history.append(result)
-        best = self._best is None or result.quality > self._best.quality
-        if best:
-            self._best = result
+        if result.best:
+            self._checkpoints.keep(state)
+            self.best = result
         with self.run.log.open("a", newline="", encoding="utf-8") as file:
             log = csv.DictWriter(file, [field.name for field in fields(Epoch)])
             if len(self.history) == 1:
                 log.writeheader()
             log.writerow(asdict(result))
-        self._checkpoints.update(state, best=best)
+        if self._checkpoints.due:
+            self._checkpoints.write(state)
+            self._saved(self)
         self.observer.epoch(result)
 
     def _diverged(self, number: int, lr: float, loss: str) -> str:
-        if self._best is None:
+        if self.best is None:
             raise ModelError(
                 f"training diverged: the loss is {loss}",
                 where=f"epoch {number}",
                 got=f"--lr {lr:g}",
                 hint="use a lower --lr, or limit the gradient with --clip-grad 1",
             )
-        self.diverged = True
+        self.diverged, self.status = True, "stopped"
         return f"the loss is {loss} in epoch {number}; use a lower --lr, or --clip-grad 1"

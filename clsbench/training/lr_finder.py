@@ -50,6 +50,7 @@ class RangeTest:
         valley: Two thirds down the longest descent: a good rate for the schedule's highest.
         steep: Where the loss falls fastest.
         stage: What was trained: ``head`` or ``everything``.
+        lr_mult: The part of the head's rate that the first layer group had.
     """
 
     lrs: NDArray[np.float64]
@@ -57,6 +58,7 @@ class RangeTest:
     valley: float
     steep: float
     stage: str
+    lr_mult: float = 1.0
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, as ``find-lr --json`` writes them."""
@@ -65,23 +67,25 @@ class RangeTest:
             "valley": self.valley,
             "steep": self.steep,
             "stage": self.stage,
+            "lr_mult": self.lr_mult,
             "lrs": self.lrs.tolist(),
             "losses": self.losses.tolist(),
         }
 
 
-def range_test(setup: Setup, *, steps: int = STEPS) -> RangeTest:
+def range_test(setup: Setup, *, steps: int = STEPS, unfrozen: bool = False) -> RangeTest:
     """Run the test in the recipe's first stage, and restore the weights.
 
     Args:
         setup: Network and images.
         steps: Of the optimizer, at most.
+        unfrozen: Run it in the last stage instead, in which everything learns.
 
     Raises:
         DataError: if the loss is NaN or infinite from the start, so that there is no curve.
     """
     classifier, config = setup.classifier, setup.config
-    stage = dataclasses.replace(stages(classifier, config)[0], lr=1.0)
+    stage = dataclasses.replace(stages(classifier, config)[-1 if unfrozen else 0], lr=1.0)
     train, _, features = setup.batches(stage)
     before = copy.deepcopy(classifier.state_dict())
     tried = Steps(
@@ -99,7 +103,8 @@ def range_test(setup: Setup, *, steps: int = STEPS) -> RangeTest:
             got=f"{counted(len(rates), 'step')} before the loss diverged",
             hint="set --lr to a number",
         )
-    return suggest(np.array(rates), np.array(losses), stage.name, steps=steps)
+    found = suggest(np.array(rates), np.array(losses), stage.name, steps=steps)
+    return dataclasses.replace(found, lr_mult=stage.lr_mult)
 
 
 def _raise_rates(

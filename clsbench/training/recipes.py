@@ -11,17 +11,15 @@ from clsbench.models.classifier import Classifier
 from clsbench.training.config import Recipe, TrainConfig, read_options
 from clsbench.training.freezing import first_group
 from clsbench.training.hardware import choose_device
+from clsbench.training.quantities import is_slice
 
-#: What a recipe trains with unless told otherwise.
+#: What a recipe trains with unless told otherwise. After the head's stage everything learns at a
+#: quarter of its rate: fastai halves it, and a backbone that keeps its statistics wants less.
 DEFAULTS: dict[Recipe, dict[str, Scalar]] = {
     "scratch": {"epochs": 30, "lr": 5e-3},
     "frozen": {"epochs": 20, "lr": 3e-3, "augment": "none"},
-    "fine-tune": {"epochs": 5, "freeze_epochs": 5, "lr": 3e-3, "lr_mult": 0.01},
+    "fine-tune": {"epochs": 5, "freeze_epochs": 5, "lr": 3e-3, "lr_mult": 0.01, "unfreeze_mult": 0.25},
 }
-
-#: After the head's stage everything learns at this part of its rate: fastai halves it, and a
-#: backbone that keeps its statistics wants less.
-SECOND_STAGE = 0.25
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ def stages(classifier: Classifier, config: TrainConfig) -> list[Stage]:
         return [Stage("everything", config.epochs, first, config.lr, config.lr_mult)]
     return [
         Stage("head", config.freeze_epochs, head, config.lr, 1.0),
-        Stage("everything", config.epochs, first, SECOND_STAGE * config.lr, config.lr_mult),
+        Stage("everything", config.epochs, first, config.unfreeze_mult * config.lr, config.lr_mult),
     ]
 
 
@@ -83,7 +81,7 @@ def configure(recipe: Recipe | None = None, *, pretrained: bool, **asked: object
         OptionError: if an option is unknown or out of range, or options contradict each other.
         DeviceError: if CUDA is asked for and cannot be used.
     """
-    given = read_options({"recipe": recipe, **asked})
+    given, sliced = read_options({"recipe": recipe, **asked}), is_slice(asked.get("lr"))
     chosen = cast(Recipe, given.pop("recipe", None) or ("fine-tune" if pretrained else "scratch"))
     given["device"] = choose_device(str(given.get("device", "auto")))
     if chosen != "scratch" and not pretrained:
@@ -92,13 +90,22 @@ def configure(recipe: Recipe | None = None, *, pretrained: bool, **asked: object
             where="--recipe",
             hint="add --pretrained or --weights FILE, or use --recipe scratch",
         )
-    refused = {"scratch": ("freeze_epochs", "views"), "frozen": ("freeze_epochs", "unfreeze_from", "lr_mult")}
+    if sliced and chosen == "frozen":
+        raise OptionError(
+            "the recipe frozen trains one layer group, the head", where="--lr", got=asked["lr"], expected="one rate"
+        )
+    refused = {
+        "scratch": ("freeze_epochs", "views", "unfreeze_mult"),
+        "frozen": ("freeze_epochs", "unfreeze_from", "lr_mult", "unfreeze_mult"),
+    }
     for name in refused.get(chosen, ()):
         if name in given:
             raise OptionError(
                 f"the recipe {chosen} does not take this option", where=f"--{name.replace('_', '-')}", got=given[name]
             )
     defaults = dict(DEFAULTS[chosen])
+    if sliced:
+        defaults["unfreeze_mult"] = 1.0  # the two rates are those of the stage that has both groups
     if chosen == "frozen":
         if given.get("augment", "none") != "none":
             defaults["views"] = 4
@@ -106,6 +113,11 @@ def configure(recipe: Recipe | None = None, *, pretrained: bool, **asked: object
             defaults["augment"] = "basic"
     config = TrainConfig(recipe=chosen, **{**defaults, **given})  # type: ignore[arg-type]
     _check_views(config, asked="views" in given)
+    if "unfreeze_mult" in given and not config.freeze_epochs:
+        raise OptionError(
+            "without a stage of the head there is none after it", where="--unfreeze-mult", got=config.unfreeze_mult,
+            expected="--freeze-epochs above 0",
+        )  # fmt: skip
     return config
 
 

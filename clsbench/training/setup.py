@@ -149,7 +149,8 @@ def images_of(
     """The images of a split, not read yet."""
     samples = dataset.samples(split)
     augmentation = Augmentation(policy, classifier.transform, len(samples), mirrored=dataset.mirrored, seed=config.seed)
-    return StoredImages(samples, ImageLoader(classifier.transform), augmentation, threads=available_cores())
+    loader = ImageLoader(classifier.transform)
+    return StoredImages(samples, loader, augmentation, threads=available_cores(), split=f"the {split} split")
 
 
 def set_up(
@@ -180,7 +181,8 @@ def set_up(
     setup = Setup(classifier, config, len(dataset.classes), train, val, test, folder, observer)
     place = choose_storage(sum(images.stored_bytes for images in setup.everything), config.cache, folder)
     observer.stage("reading", sum(len(images.samples) for images in setup.everything))
-    for images in setup.everything:
+    # The small splits first: that one of them cannot be read is known before the large one is.
+    for images in sorted(setup.everything, key=lambda images: len(images.samples)):
         images.prepare(place, folder, observer.advance, decode=strict)
     digests = {name: digest for images in setup.everything for name, digest in images.digests.items()}
     check = check_dataset(dataset, unreadable=setup.unreadable(), digests=digests)

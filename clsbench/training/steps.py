@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,24 @@ from clsbench.training.recipes import Stage
 
 #: Batches between two reports: reading a loss makes a GPU wait.
 REPORT = 10
+
+
+@dataclass(frozen=True)
+class BatchLoss:
+    """A line of ``--log-every``: the mean loss in nats of the images since the line before it.
+
+    Args:
+        epoch: From 1.
+        batch: How many of the epoch's ``total`` batches are done.
+        loss: Of augmented images under changing weights.
+        lr: The head's.
+    """
+
+    epoch: int
+    batch: int
+    total: int
+    loss: float
+    lr: float
 
 
 class Steps:
@@ -94,6 +113,7 @@ class Steps:
         advance: Callable[[int], None],
         heard: Callable[[int, float], None],
         out_of_time: Callable[[], bool],
+        logged: Callable[[BatchLoss], None] | None = None,
     ) -> tuple[float, float]:
         """One pass over the training batches.
 
@@ -103,6 +123,7 @@ class Steps:
             advance: Called after each batch.
             heard: Called now and then with the epoch and its mean loss so far.
             out_of_time: Whether to stop after this batch.
+            logged: Called every ``log_every`` batches.
 
         Returns:
             Mean loss in nats, and top-1 accuracy as a fraction, of images as they were trained on.
@@ -110,6 +131,7 @@ class Steps:
         self.training_mode()
         total, count, waiting, together = len(batches), 0, 0, self._config.accumulate
         loss_sum, correct = torch.zeros((), device=batches.device), torch.zeros((), device=batches.device)
+        said = (0.0, 0)  # sum of losses and number of images at the line before
         for position, (inputs, labels) in enumerate(batches.epoch(number), start=1):
             loss, logits = self.loss(inputs, labels)
             group = min(together, total - (position - 1) // together * together)
@@ -124,6 +146,11 @@ class Steps:
             advance(1)
             if position % REPORT == 0 or position == total:
                 heard(number, float(loss_sum) / count)
+            if logged and self._config.log_every and position % self._config.log_every == 0:
+                now = float(loss_sum), count
+                mean = (now[0] - said[0]) / (now[1] - said[1])
+                logged(BatchLoss(number, position, total, mean, float(self.optimizer.param_groups[-1]["lr"])))
+                said = now
             if out_of_time():
                 break
         if waiting:

@@ -37,10 +37,17 @@ class StoredImages:
         loader: Decodes and resizes.
         augmentation: How images are stored and what becomes of them.
         threads: That decode.
+        split: Its name, for messages.
     """
 
     def __init__(
-        self, samples: Sequence[Sample], loader: ImageLoader, augmentation: Augmentation, *, threads: int
+        self,
+        samples: Sequence[Sample],
+        loader: ImageLoader,
+        augmentation: Augmentation,
+        *,
+        threads: int,
+        split: str | None = None,
     ) -> None:
         self.samples = [sample for sample in samples if sample.label is not None]
         self.labels = np.array([sample.label for sample in self.samples], np.int64)
@@ -49,7 +56,7 @@ class StoredImages:
         self.unreadable: dict[str, str] = {}
         #: Names of images read by :meth:`prepare`, with a digest of their encoded bytes.
         self.digests: dict[str, bytes] = {}
-        self._loader, self._threads = loader, threads
+        self._loader, self._threads, self._split = loader, threads, split
         self._stored: NDArray[np.uint8] | None = None
         self._shapes = np.zeros((len(self.samples), SHAPE_COLUMNS), np.float32)
         self._kept = np.ones(len(self.samples), bool)
@@ -162,7 +169,7 @@ class StoredImages:
     def _none_readable(self) -> None:
         if not self._kept.any():
             reason = next(iter(self.unreadable.values()), "no images")
-            raise DataError("none of the images can be read", got=reason)
+            raise DataError("none of the images can be read", where=self._split, got=reason)
 
 
 def to_tensor(array: NDArray[np.generic], device: torch.device) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -18,15 +17,19 @@ from clsbench.datasets.data_check import DataCheck
 from clsbench.datasets.dataset import Dataset
 from clsbench.datasets.recorded import record_splits
 from clsbench.json_fields import Scalar
+from clsbench.machine import available_cores
 from clsbench.models.classifier import Classifier
-from clsbench.runs import SCHEMA, Run, RunData, RunModel, RunRecord, RunResult, check_name, create
+from clsbench.run_record import SCHEMA, RunData, RunModel, RunRecord
+from clsbench.runs import Run, check_name, create
 from clsbench.tabular import Tabular
 from clsbench.training.augmentation import mixing
 from clsbench.training.config import TrainConfig
 from clsbench.training.hardware import keep_freed_memory
 from clsbench.training.held_out import HeldOut, held_out, outcomes_of
+from clsbench.training.journal import Journal
 from clsbench.training.loop import Epoch, Observer, Trainer
 from clsbench.training.lr_finder import range_test
+from clsbench.training.plan import PRECISION, plan
 from clsbench.training.plots import save_plots
 from clsbench.training.recipes import stages
 from clsbench.training.setup import Setup, build_classifier, set_up
@@ -112,13 +115,15 @@ def run_training(
         DataError: if a split is missing or none of its images can be read, or for the check.
         OptionError: if the run's name is taken, or options contradict the model.
         ModelError: if the model does not keep its contract, or training diverges at once.
+        KeyboardInterrupt, SystemExit: after Ctrl-C or SIGTERM; the run keeps its best weights so far.
     """
     started = time.perf_counter()
     keep_freed_memory()
     dataset.samples("train"), dataset.samples("val")
     classifier = build_classifier(build_model, dataset, config, name=model.name)
-    stages(classifier, config)  # refuses what the model does not have before anything is read
+    planned = plan(classifier, config, model, auto_lr=auto_lr)  # refuses what the model does not have
     check_name(run_name)
+    observer.planned(planned)
     setup, check = set_up(classifier, dataset, config, observer, Path(), strict=strict)
     run = create(run_name, default=f"{data.dataset}-{model.name}".replace("clsbench/", ""))
     record = RunRecord(
@@ -128,57 +133,55 @@ def run_training(
         split=split or {},
         model=model,
         training=asdict(config),
+        stages=planned.stages,
+        precision=PRECISION,
+        threads=available_cores(),
         classes=dataset.classes,
         transform=classifier.transform,
         counts={split: len(samples) for split, samples in dataset.splits.items()},
         splits=record_splits(dataset).to_json(),
         check=check.to_json(),
     )
-    run.write_record(record)
-    with closing(setup):
+    journal = Journal(run, record, setup, observer, started)
+    with closing(setup), journal.interruptions():
         if auto_lr:
-            config = setup.config = dataclasses.replace(config, lr=range_test(setup).valley)
-            record = dataclasses.replace(record, training=asdict(config))
-            run.write_record(record)
-        trainer = _train(setup, run, observer, started)
+            journal.set_rate(range_test(setup).valley)
+        trainer = _train(setup, journal, started)
         best = trainer.finish()
         val, test = outcomes_of(setup, "val", dataset.classes), outcomes_of(setup, "test", dataset.classes)
         test_accuracy = float(np.mean(test.predicted == test.labels)) if test else None
-        result = RunResult(
-            epochs=len(trainer.history),
-            best_epoch=best.epoch,
-            val_accuracy=best.val_accuracy,
-            val_loss=best.val_loss,
-            test_accuracy=test_accuracy,
-            seconds=time.perf_counter() - started,
-            stopped=trainer.stopped,
-            head_loaded=classifier.head_loaded,
-            unreadable=setup.unreadable(),
-        )
-        record = dataclasses.replace(record, result=result)
-        run.write_record(record)
+        journal.finish(trainer, test_accuracy)
         save_plots(trainer, val)
-    suggestion = config.lr if auto_lr else None
-    history, judged = tuple(trainer.history), held_out(val, test)
     return TrainingResult(
-        run, record, history, best, test_accuracy, check, trainer.stopped, suggestion, judged, classifier
+        run=run,
+        record=journal.record,
+        history=tuple(trainer.history),
+        best=best,
+        test_accuracy=test_accuracy,
+        check=check,
+        stopped=trainer.stopped,
+        lr_suggestion=setup.config.lr if auto_lr else None,
+        held_out=held_out(val, test),
+        classifier=classifier,
     )
 
 
-def _train(setup: Setup, run: Run, observer: Observer, started: float) -> Trainer:
+def _train(setup: Setup, journal: Journal, started: float) -> Trainer:
     config = setup.config
     trainer = Trainer(
         setup.classifier,
         config,
-        run,
-        observer,
+        journal.run,
+        setup.observer,
         class_weights=setup.class_weights(),
         mix=mixing(config.mixup, config.cutmix, setup.num_classes),
         started=started,
+        saved=journal.saved,
     )
+    journal.trainer = trainer
     for stage in stages(setup.classifier, config):
+        if trainer.history and trainer.over():
+            break
         train, val, features = setup.batches(stage)
         trainer.run_stage(stage, train, val, features=features)
-        if trainer.out_of_time() or trainer.diverged:
-            break
     return trainer

@@ -26,7 +26,7 @@ class Ears(clsbench.Observer):
     """Remembers what it hears."""
 
     def __init__(self):
-        self.notes, self.warnings, self.stages, self.done, self.epochs = [], [], [], 0, []
+        self.notes, self.warnings, self.stages, self.done, self.epochs, self.batches = [], [], [], 0, [], []
 
     def note(self, text):
         self.notes.append(text)
@@ -36,6 +36,9 @@ class Ears(clsbench.Observer):
 
     def stage(self, name, total=None):
         self.stages.append((name, total))
+
+    def batch(self, result):
+        self.batches.append(result)
 
     def advance(self, count, errors=0):
         self.done += count
@@ -126,6 +129,20 @@ def test_train(ears, facts_of, without_curves):
     told = json.loads(json.dumps(result.to_json()))
     told.pop("run")
     assert timeless(told) == timeless(facts)
+
+
+def test_train_takes_size_share_limit_and_rates_and_tells_its_plan(ears, without_curves):
+    options = {"model.channels": 4, "model.width": 8}
+    result = clsbench.train(
+        "photos", size=12, data_fraction=0.5, options=options, observer=ears, epochs=9, batch_size=1, lr=(1e-4, 1e-2),
+        max_time="0.001s", log_every=1, augment="none", device="cpu",
+    )  # fmt: skip
+    assert (result.record.transform.size, result.record.status) == ((12, 12), "stopped")
+    assert result.record.split["data_fraction"] == 0.5
+    assert result.record.stages[0].rates == pytest.approx({"0": 1e-4, "4": 1e-3, "head": 1e-2})
+    assert [(line.epoch, line.batch) for line in ears.batches] == [(1, 1)]
+    assert any(note.startswith("Training clsbench/simple-cnn on cpu, recipe scratch") for note in ears.notes)
+    assert any("time limit 0.001 s" in note for note in ears.notes)
 
 
 def test_options_are_a_mapping_or_a_list(without_curves):

@@ -88,14 +88,16 @@ def test_exporting_an_older_run_does_not_make_it_the_newest(listed, make):
 def test_an_unfinished_run_says_so(cli, make):
     make("cut", None)
     done = cli("runs")
-    assert row(done, "cut") == ["cut", "simple-cnn", "scratch", "3", "-", "-", "unfinished"]
+    assert row(done, "cut") == ["cut", "simple-cnn", "scratch", "0/3", "-", "-", "unfinished"]
+    assert "not finished (still training, or killed): cut" in done.stdout
 
 
 def test_an_unfinished_run_cannot_be_exported(cli, make):
     make("cut", None)
     done = cli("export", "cut")
     assert done.code == 1
-    assert "the run was not finished" in done.stderr
+    assert "the run has not finished" in done.stderr
+    assert "before its first epoch had ended" in done.stderr
 
 
 DAMAGED = [

@@ -90,7 +90,8 @@ def test_a_simple_cnn_learns_small_pictures_and_draws_its_curves(trained, paint,
     run = tmp_path / "runs" / "cnn"
     assert is_png(run / "curves.png", at_least=(900, 300))
     with open(run / "log.csv", encoding="utf-8", newline="") as lines:
-        logged = [{k: v if k == "stage" else float(v) for k, v in row.items()} for row in csv.DictReader(lines)]
+        rows = list(csv.DictReader(lines))
+    logged = [{k: v if k == "stage" else json.loads(v.lower()) for k, v in row.items()} for row in rows]
     assert logged == facts["history"]
 
 

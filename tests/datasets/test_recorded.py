@@ -91,3 +91,11 @@ def test_a_damaged_record_is_an_error(record):
 def test_names_that_are_not_utf8_are_recorded_too():
     pictures = dataset(train=["caf\udce9.png"], val=["\udce9"])
     assert as_recorded(pictures, record_splits(pictures)).splits == pictures.splits
+
+
+def test_a_run_on_a_fraction_finds_its_training_images_again():
+    spec = SplitSpec(seed=5, data_fraction=0.1)
+    run = split(build(), spec)
+    again = as_recorded(split(build(), SplitSpec(seed=2)), record_splits(run), data_fraction=0.1, seed=5)
+    assert {s.name for s in again.samples("train")} == {s.name for s in run.samples("train")}
+    assert not [note for note in again.notes if "the training images are not the run's" in note]

@@ -8,7 +8,7 @@ from sklearn.model_selection import StratifiedKFold
 
 from clsbench.datasets import splits as module
 from clsbench.datasets.dataset import Dataset, Sample
-from clsbench.datasets.splits import SplitSpec, stratified_split
+from clsbench.datasets.splits import SplitSpec, share, stratified_split
 from clsbench.errors import DataError, OptionError
 from clsbench.images.entries import BytesEntry
 
@@ -69,9 +69,10 @@ def test_a_fraction_outside_of_0_to_1_is_refused(option, fraction):
         SplitSpec(**{option: fraction})
 
 
-def test_a_negative_seed_is_refused():
-    with pytest.raises(OptionError, match="seed must be 0 or more"):
-        split([0, 0, 1, 1], seed=-1)
+@pytest.mark.parametrize("seed", [-1, 2**32, 10**30])
+def test_a_seed_that_numpy_and_torch_do_not_take_is_refused(seed):
+    with pytest.raises(OptionError, match="seed is out of range"):
+        split([0, 0, 1, 1], seed=seed)
 
 
 @given(
@@ -182,7 +183,7 @@ def test_a_fraction_for_a_split_that_is_given_is_refused(name):
         ({"folds": 3, "fold": 1, "val_fraction": 0.2}, "follows from their number"),
         ({"folds": 4, "fold": 1}, "cannot be made"),
         ({"folds": 9, "fold": 1}, "cannot be made"),
-        ({"folds": 2, "fold": 1, "seed": -1}, "seed must be 0 or more"),
+        ({"folds": 2, "fold": 1, "seed": -1}, "seed is out of range"),
         ({"test_fraction": 1.0}, "between 0 and 1"),
         ({"val_fraction": 0.0}, "between 0 and 1"),
     ],
@@ -259,3 +260,31 @@ def test_options_of_the_split_reach_it_from_the_command_line(cli, tmp_path, aske
     assert done.code == 0, done.stderr
     found = json.loads((tmp_path / "counts.json").read_text())["counts"].values()
     assert {name: sum(count[name] for count in found) for name in counts} == counts
+
+
+@given(LABELS, FRACTIONS, st.integers(0, 2**32 - 1))
+def test_a_share_holds_its_part_of_every_class_and_at_least_one_image(labels, fraction, seed):
+    everything = samples(labels)
+    chosen = share(everything, fraction, seed=seed)
+    counts, all_counts = (Counter(sample.label for sample in some) for some in (chosen, everything))
+    assert counts == {label: max(1, round(fraction * count)) for label, count in all_counts.items()}
+    assert chosen == [sample for sample in everything if sample in chosen]
+    assert sorted(s.name for s in share(everything[::-1], fraction, seed=seed)) == sorted(s.name for s in chosen)
+    assert set(chosen) <= set(share(everything, (1 + fraction) / 2, seed=seed))
+    assert share(everything, 1.0, seed=seed) == everything
+
+
+def test_a_fraction_of_the_data_is_taken_from_train_alone():
+    whole, _ = split([0, 1] * 50, test=[0, 1], seed=3)
+    part, notes = split([0, 1] * 50, test=[0, 1], seed=3, data_fraction=0.1)
+    assert (names(part)["val"], names(part)["test"]) == (names(whole)["val"], names(whole)["test"])
+    assert len(part["train"]) == 8
+    assert set(names(part)["train"]) < set(names(whole)["train"])
+    assert notes[-1] == "train: 8 of 80 images, 10% of each class, seed 3 (--data-fraction)"
+
+
+@pytest.mark.parametrize("fraction", [0, -0.1, 1.01, float("nan")])
+def test_a_fraction_of_the_data_that_makes_no_sense_is_refused(fraction):
+    with pytest.raises(OptionError) as caught:
+        SplitSpec(data_fraction=fraction)
+    assert caught.value.facts["where"] == "--data-fraction"

@@ -26,6 +26,19 @@ class Hearing:
 
     def __init__(self) -> None:
         self.stages, self.advanced, self.losses, self.epochs = [], 0, [], []
+        self.batches, self.plans, self.notes, self.warnings = [], [], [], []
+
+    def note(self, text):
+        self.notes.append(text)
+
+    def warn(self, text):
+        self.warnings.append(text)
+
+    def planned(self, plan):
+        self.plans.append(plan)
+
+    def batch(self, result):
+        self.batches.append(result)
 
     def checked(self, check):
         self.check = check

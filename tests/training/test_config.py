@@ -8,9 +8,13 @@ from typing import Literal
 
 import numpy as np
 import pytest
+import torch
+from sklearn.model_selection import StratifiedKFold
 
+from clsbench.datasets import MAX_SEED
 from clsbench.errors import OptionError
 from clsbench.training.config import RANGE_TEST, TrainConfig, options, read_options
+from clsbench.training.quantities import RATES
 from clsbench.training.recipes import configure
 
 OPTIONS = {option.name: option for option in options()}
@@ -27,7 +31,10 @@ def test_every_field_is_an_option_and_described_by_a_phrase():
 
 
 def test_what_the_recipe_decides_has_no_default_and_may_be_left_out():
-    decided = {"recipe", "epochs", "freeze_epochs", "unfreeze_from", "lr", "lr_mult", "augment", "views", "max_time"}
+    decided = {
+        "recipe", "epochs", "freeze_epochs", "unfreeze_from", "unfreeze_mult", "lr", "lr_mult", "augment", "views",
+        "max_time",
+    }  # fmt: skip
     assert {name for name, option in OPTIONS.items() if option.default is None} == decided
     assert {name for name, option in OPTIONS.items() if type(None) in typing.get_args(option.type)} == decided
 
@@ -97,7 +104,7 @@ def test_nothing_and_auto_are_left_to_the_recipe():
 @pytest.mark.parametrize(
     ("name", "given", "expected"),
     [
-        ("lr", "fast", "a number or `auto`, for example 0.001"), ("lr", True, "a number or `auto`, for example 0.001"),
+        ("lr", "fast", RATES), ("lr", True, RATES),
         ("lr", 0, "above 0"), ("lr", "inf", "a finite number"), ("epochs", 2.5, "a whole number"),
         ("epochs", "many", "a whole number"), ("epochs", True, "a whole number"), ("epochs", 0, "at least 1"),
         ("max_time", "5d", "seconds above 0, or 90s, 10m, 2h"), ("max_time", "0", "seconds above 0, or 90s, 10m, 2h"),
@@ -127,3 +134,36 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     assert configure(pretrained=False).device == "cuda"
     assert configure(pretrained=False, device="cpu").device == "cpu"
+
+
+@pytest.mark.parametrize("given", ["1e-6,1e-4", " 1e-6 , 1e-4", (1e-6, 1e-4), [1e-6, 1e-4]])
+def test_two_rates_are_those_of_the_first_layer_group_and_of_the_head(given):
+    config = configure(pretrained=True, lr=given)
+    assert (config.lr, config.unfreeze_mult) == (1e-4, 1.0)
+    assert config.lr * config.lr_mult == pytest.approx(1e-6)
+    assert configure("scratch", pretrained=False, lr=given).lr_mult == config.lr_mult
+
+
+@pytest.mark.parametrize(
+    ("options", "where"),
+    [
+        ({"lr": "1e-4,1e-6"}, "--lr"), ({"lr": "1e-4,"}, "--lr"), ({"lr": "1,2,3"}, "--lr"), ({"lr": "0,1"}, "--lr"),
+        ({"lr": "nan,1"}, "--lr"), ({"lr": "1,inf"}, "--lr"), ({"lr": (1e-6, None)}, "--lr"),
+        ({"lr": "1e-6,1e-4", "lr_mult": 0.1}, "--lr-mult"), ({"lr": "1e-6,1e-4", "recipe": "frozen"}, "--lr"),
+        ({"unfreeze_mult": 0.5, "recipe": "frozen"}, "--unfreeze-mult"),
+        ({"unfreeze_mult": 0.5, "freeze_epochs": 0}, "--unfreeze-mult"), ({"unfreeze_mult": 0}, "--unfreeze-mult"),
+        ({"seed": 2**32}, "--seed"), ({"seed": 10**30}, "--seed"), ({"log_every": -1}, "--log-every"),
+    ],
+)  # fmt: skip
+def test_rates_and_seeds_that_make_no_sense_are_refused_by_name(options, where):
+    with pytest.raises(OptionError) as caught:
+        configure(pretrained=True, **options)
+    assert caught.value.facts["where"] == where
+
+
+def test_the_largest_seed_is_one_that_torch_and_scikit_learn_take():
+    assert read_options({"seed": MAX_SEED}) == {"seed": MAX_SEED}
+    torch.Generator().manual_seed(MAX_SEED)
+    StratifiedKFold(2, shuffle=True, random_state=MAX_SEED).split([0, 0, 1, 1], [0, 0, 1, 1])
+    with pytest.raises(ValueError, match="Seed must be between"):
+        np.random.RandomState(MAX_SEED + 1)

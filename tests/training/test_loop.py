@@ -8,7 +8,7 @@ from torch import nn
 
 from clsbench.errors import ModelError
 from clsbench.runs import Run, create
-from clsbench.training import loop
+from clsbench.training import checkpoints, loop
 from clsbench.training.loop import Epoch, Trainer
 from clsbench.training.plots import save_curves
 
@@ -243,3 +243,21 @@ def test_curves_are_a_png(stages, tmp_path):
         assert image.format == "PNG"
         assert image.width > 2 * image.height > 500
         assert len(image.reduce(4).convert("RGB").getcolors(10**6)) > 20
+
+
+def test_an_epoch_says_whether_it_is_the_best_so_far(judged, tiny, pictures, configured, train, observer):
+    judged((0.9, 0.5), (0.8, 0.7), (0.1, 0.6), (0.7, 0.7))
+    train(tiny(), pictures(), configured(epochs=4))
+    assert [epoch.best for epoch in observer.epochs] == [True, True, False, True]
+
+
+def test_weights_that_cannot_be_written_leave_no_part_of_them(tmp_path, monkeypatch):
+    def failing(state, file):
+        file.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoints, "save_file", failing)
+    kept = checkpoints.Checkpoints(create("a", default="x", root=tmp_path))
+    with pytest.raises(KeyboardInterrupt):
+        kept.write({"w": torch.zeros(1)})
+    assert list((tmp_path / "a").iterdir()) == []

@@ -169,7 +169,8 @@ def test_training_goes_on_with_the_features_that_the_test_made(ready, observer):
 def test_the_json_of_a_range_test():
     values = RangeTest(np.array([0.1, 0.2]), np.array([2.0, 1.0]), 0.1, 0.2, "head").to_json()
     assert values == {
-        "schema": 1, "valley": 0.1, "steep": 0.2, "stage": "head", "lrs": [0.1, 0.2], "losses": [2.0, 1.0]
+        "schema": 1, "valley": 0.1, "steep": 0.2, "stage": "head", "lr_mult": 1.0, "lrs": [0.1, 0.2],
+        "losses": [2.0, 1.0],
     }  # fmt: skip
 
 
@@ -187,3 +188,8 @@ def test_both_suggestions_lie_well_before_the_lowest_point():
     lowest = lrs[losses.argmin()]
     assert got.steep < lowest
     assert math.log10(lowest / got.valley) > 0.2
+
+
+def test_the_unfrozen_network_can_be_tested_in_its_own_stage(ready):
+    test = range_test(ready(recipe="fine-tune", freeze_epochs=1, lr_mult=0.1), unfrozen=True)
+    assert (test.stage, test.lr_mult) == ("everything", 0.1)

@@ -16,12 +16,12 @@ from clsbench.training.recipes import Stage, configure, stages
         ("frozen", {}, [Stage("head", 7, 4, 0.02, 1.0)]),
         (
             "fine-tune",
-            {"freeze_epochs": 3, "lr_mult": 0.1},
+            {"freeze_epochs": 3, "lr_mult": 0.1, "unfreeze_mult": 0.25},
             [Stage("head", 3, 4, 0.02, 1.0), Stage("everything", 7, 0, 0.005, 0.1)],
         ),
         (
             "fine-tune",
-            {"freeze_epochs": 3, "unfreeze_from": "0.1"},
+            {"freeze_epochs": 3, "unfreeze_from": "0.1", "unfreeze_mult": 0.25},
             [Stage("head", 3, 4, 0.02, 1.0), Stage("everything", 7, 1, 0.005, 1.0)],
         ),
         ("fine-tune", {"freeze_epochs": 0}, [Stage("everything", 7, 0, 0.02, 1.0)]),

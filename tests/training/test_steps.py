@@ -232,3 +232,18 @@ def test_the_example_is_two_of_what_the_network_takes(stage, normed, pictures, c
     example, inputs = steps.example(train.device), next(train.epoch(1))[0]
     assert (example.shape, example.dtype) == (inputs.shape, inputs.dtype)
     assert steps.network(example).shape == (2, 3)
+
+
+def test_the_loss_of_every_few_batches_is_the_mean_since_the_line_before(tiny, pictures, configured, steps_of):
+    steps, train, _ = steps_of(tiny(), pictures(), configured(batch_size=4, log_every=2, **SGD))
+    losses, lines, loss = [], [], steps.loss
+
+    def listening(inputs, labels):
+        found = loss(inputs, labels)
+        losses.append(float(found[0].detach()))
+        return found
+
+    steps.loss = listening
+    steps.train(train, 3, lambda count: None, lambda epoch, loss: None, lambda: False, lines.append)
+    assert [(line.epoch, line.batch, line.total, line.lr) for line in lines] == [(3, k, 6, 0.05) for k in (2, 4, 6)]
+    assert [line.loss for line in lines] == pytest.approx([np.mean(losses[k : k + 2]) for k in (0, 2, 4)], rel=1e-4)

@@ -14,7 +14,7 @@ from clsbench.datasets.recorded import record_splits
 from clsbench.errors import DataError, ModelError, OptionError
 from clsbench.images.entries import BytesEntry, PixelsEntry
 from clsbench.models.simple_cnn import build
-from clsbench.runs import RunData, RunModel
+from clsbench.run_record import RunData, RunModel
 from clsbench.training import lr_finder, plots, training_run
 from clsbench.training.config import TrainConfig
 from clsbench.training.loop import Epoch

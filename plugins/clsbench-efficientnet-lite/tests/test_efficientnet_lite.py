@@ -37,6 +37,12 @@ def test_the_transform_is_the_published_one():
     )
 
 
+def test_it_takes_images_of_another_size():
+    network = installed("model", NAME).build(3, size=96).eval()
+    assert network.transform.size == (96, 96)
+    assert network(torch.zeros(2, 96, 96, 3, dtype=torch.uint8)).shape == (2, 3)
+
+
 def test_as_it_is_it_has_imagenets_classes(pretrained):
     assert len(pretrained.classes) == pretrained.head.out_features == 1000
     assert {"ant", "bee"} <= set(pretrained.classes)

@@ -11,6 +11,7 @@ EfficientNet, ICML 2019.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -59,6 +60,7 @@ def build(
     *,
     pretrained: bool = False,
     weights: Path | None = None,
+    size: int | None = None,
     dropout: float = 0.2,
 ) -> Classifier:
     """Build EfficientNet-Lite.
@@ -68,6 +70,7 @@ def build(
         num_classes: K; None for the original head with ImageNet's classes.
         pretrained: Start from the ImageNet weights of the pip package.
         weights: Start from this local file instead.
+        size: Another input side than the weights were trained for, pixels.
         dropout: Probability of dropping a feature while training.
 
     Raises:
@@ -86,7 +89,7 @@ def build(
     classifier = Classifier(
         network,
         nn.Linear(feature_dim, num_classes or outputs),
-        transform=transform(variant),
+        transform=replace(transform(variant), size=(size, size)) if size else transform(variant),
         feature_dim=feature_dim,
         classes=imagenet_classes() if num_classes is None else None,
     )

@@ -1,0 +1,54 @@
+"""What ``train`` prints at its end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from clsbench.cli.terminal import Terminal
+    from clsbench.training.training_run import TrainingResult
+
+
+def report_training(terminal: Terminal, result: TrainingResult) -> None:
+    """Print how it went, what the best weights are worth, and what to do next."""
+    from clsbench.cli.evaluation_tables import display_table
+
+    if result.classifier.head_loaded is False:
+        terminal.note("the head is new: the weights file has one of another kind or for another number of classes")
+    if terminal.quiet or not (terminal.err.is_terminal and terminal.out.is_terminal):
+        terminal.print(_table(result))  # else its lines stand above already
+    if result.stopped:
+        terminal.print(f"stopped early: {result.stopped}")
+    best = result.best
+    terminal.print(
+        f"best: {best.val_accuracy:.2%} validation accuracy in epoch {best.epoch}, written to {result.run.path}"
+    )
+    if result.test_accuracy is not None:
+        terminal.print(f"test: {result.test_accuracy:.2%} with these weights")
+    if result.held_out:
+        split = {"test": "test", "val": "validation"}[result.held_out.split]
+        for display in result.held_out.metrics.shown("infer", "table"):
+            terminal.print(display_table(display, terminal, title=f"{display.title} ({split} split)"))
+    terminal.next("evaluate", result.run.path, why="exports it, then judges its test split")
+    terminal.next("export", result.run.path)
+
+
+def _table(result: TrainingResult) -> Table:
+    from clsbench.cli.tables import table
+
+    rows = [
+        (
+            f"{e.epoch}{' *' if e.epoch == result.best.epoch else ''}",
+            e.stage,
+            f"{e.train_loss:.4f}",
+            f"{e.train_accuracy:.2%}",
+            f"{e.val_loss:.4f}",
+            f"{e.val_accuracy:.2%}",
+            f"{e.seconds:.1f}",
+        )
+        for e in result.history
+    ]
+    columns = ("epoch", "stage", "training loss", "accuracy", "validation loss", "accuracy", "seconds")
+    return table("Training (* best)", columns, rows, left=2)

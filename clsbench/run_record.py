@@ -1,0 +1,168 @@
+"""RunRecord: run.json as a type, with one reader and one writer.
+
+Written when a run begins and whenever its weights are, so that at any moment it describes the
+weights beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from clsbench.errors import ModelError
+from clsbench.json_fields import Scalar, read_fields
+from clsbench.text import counted
+from clsbench.transform import ImageTransform
+
+#: The version of run.json. Up to schema 2 ``data.options`` held the options of the split as well.
+SCHEMA = 3
+SPLIT_OPTIONS = ("val_fraction", "test_fraction", "folds", "fold", "seed")
+
+#: How a run stands: ``finished`` as it was configured; ``stopped`` early, by a time limit or because the
+#: loss diverged; ``interrupted`` by a user or a scheduler; ``running``, or killed before it could say so.
+Status = Literal["running", "finished", "stopped", "interrupted"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunData:
+    """What a run was trained on: the qualified dataset component, its absolute root, its options but for the split."""
+
+    dataset: str
+    root: str | None = None
+    options: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunModel:
+    """What a run trained: the qualified model component, its origin, whether from published weights, its options."""
+
+    name: str
+    distribution: str | None = None
+    version: str | None = None
+    pretrained: bool = False
+    options: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunStage:
+    """A stage as it was planned: its name and length, and the peak learning rate of each layer group that learns."""
+
+    name: str
+    epochs: int
+    rates: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResult:
+    """What a run has reached: accuracies of the weights kept as fractions, their loss in nats.
+
+    Args:
+        val_loss: None where it was NaN.
+        test_accuracy: None without a test split, or before the run has ended.
+        stopped: Why training ended early, if it did.
+        head_loaded: Whether the head's weights came from a file; None where no file was loaded.
+        unreadable: Names of images that were left out, with the reason.
+    """
+
+    epochs: int
+    best_epoch: int
+    val_accuracy: float
+    val_loss: float | None
+    test_accuracy: float | None
+    seconds: float
+    stopped: str | None = None
+    head_loaded: bool | None = None
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """The content of run.json: enough to repeat the run.
+
+    Args:
+        clsbench, torch: Versions.
+        split: How the data was asked to be split: the JSON of a ``SplitSpec``.
+        training: The fields of ``TrainConfig``.
+        stages: What learns when, and how fast.
+        precision: Of the arithmetic.
+        threads: That decode images, and at most compute.
+        transform: The network's preprocessing.
+        counts: Number of images in each split.
+        splits: The names in each split, as ``datasets.recorded`` writes them.
+        check: The JSON of a ``DataCheck``.
+        status: How the run stands.
+        result: What is on disk: None until the first epoch has ended.
+    """
+
+    clsbench: str = ""
+    torch: str = ""
+    data: RunData
+    split: Mapping[str, Scalar] = field(default_factory=dict)
+    model: RunModel
+    training: Mapping[str, Scalar]
+    stages: tuple[RunStage, ...] = ()
+    precision: str = "float32"
+    threads: int | None = None
+    classes: tuple[str, ...]
+    transform: ImageTransform
+    counts: Mapping[str, int] = field(default_factory=dict)
+    splits: Mapping[str, object] = field(default_factory=dict)
+    check: Mapping[str, object] = field(default_factory=dict)
+    status: Status = "running"
+    result: RunResult | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for JSON; without ``result`` while there is none."""
+        values = {
+            "schema": SCHEMA,
+            **asdict(self),
+            "transform": self.transform.to_json(),
+            "classes": list(self.classes),
+            "stages": [asdict(stage) for stage in self.stages],
+        }
+        return values if self.result else {name: value for name, value in values.items() if name != "result"}
+
+    @property
+    def epochs_asked(self) -> int | None:
+        """The length of all stages; of an older run what was asked for, if that was recorded."""
+        older = self.training.get("epochs")
+        return sum(stage.epochs for stage in self.stages) or (older if isinstance(older, int) else None)
+
+    def shortfall(self) -> str | None:
+        """How far a run that did not finish came, for people; None for one that did."""
+        if self.status == "finished":
+            return None
+        how = {
+            "running": "has not finished: it is still training, or was killed",
+            "stopped": "stopped early",
+            "interrupted": "was interrupted",
+        }[self.status]
+        if self.result is None:
+            return f"the run {how}, before its first epoch had ended"
+        done = f"{self.result.epochs} of {counted(self.epochs_asked or 0, 'epoch')} done"
+        return f"the run {how}; {done}, the best is epoch {self.result.best_epoch}"
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any], *, where: object = None) -> RunRecord:
+        """The inverse of :meth:`to_json`; also reads the schemas before it.
+
+        Raises:
+            ModelError: if the schema is unknown, or a field is missing or of another type.
+        """
+        schema, data = values.get("schema"), values.get("data")
+        if type(schema) is not int or not 0 < schema <= SCHEMA:
+            expected = f"1 to {SCHEMA}; a newer clsbench may read more"
+            raise ModelError("a run is of an unknown schema", where=where, got=schema, expected=expected)
+        if schema < 3 and isinstance(data, dict) and isinstance(data.get("options"), dict):
+            options, split = without_split(data["options"])
+            values = {**values, "data": {**data, "options": options}, "split": split}
+        if "status" not in values:  # before there was one, a result was written at the end only
+            values = {**values, "status": "finished" if values.get("result") else "running"}
+        return read_fields(cls, values, what="a run", where=where)
+
+
+def without_split(options: Mapping[str, Scalar]) -> tuple[dict[str, Scalar], dict[str, Scalar]]:
+    """The options of a dataset, and apart from them those that say how it is split."""
+    own = {name: value for name, value in options.items() if name not in SPLIT_OPTIONS}
+    return own, {name: value for name, value in options.items() if name in SPLIT_OPTIONS}

@@ -1,0 +1,144 @@
+"""Journal: keeps run.json in step with the weights beside it, whatever ends the training.
+
+run.json is written whenever the weights are. So a run that was killed outright still says what its
+weights are, and a run that was interrupted keeps its best epoch; both can be exported.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+
+from clsbench.run_record import RunRecord, RunResult
+from clsbench.runs import Run
+from clsbench.text import counted, some
+from clsbench.training.loop import Observer, Trainer
+from clsbench.training.plan import describe_rates, plan_stages
+from clsbench.training.plots import save_curves
+from clsbench.training.setup import Setup
+
+
+class Terminated(SystemExit):
+    """SIGTERM has arrived. The process ends with the shell's code for it, 143."""
+
+
+class Journal:
+    """Writes the record of one run.
+
+    Args:
+        run: Its directory.
+        record: As the run begins; written at once.
+        setup: Network and images.
+        observer: Hears how the run ended, if it did not end by itself.
+        started: ``time.perf_counter()`` at the start of the run.
+    """
+
+    def __init__(self, run: Run, record: RunRecord, setup: Setup, observer: Observer, started: float) -> None:
+        self.run, self.record = run, record
+        #: The one that trains, from when there is one.
+        self.trainer: Trainer | None = None
+        self._setup, self._observer, self._started = setup, observer, started
+        run.write_record(record)
+
+    def set_rate(self, lr: float) -> None:
+        """Train at a learning rate that was just found."""
+        config = self._setup.config = dataclasses.replace(self._setup.config, lr=lr)
+        planned = plan_stages(self._setup.classifier, config)
+        self._write(dataclasses.replace(self.record, training=asdict(config), stages=planned))
+        self._observer.note(f"learning rate by range test: {lr:.2g}")
+        for stage in planned:
+            self._observer.note(f"  {stage.name}: {counted(stage.epochs, 'epoch')}, {describe_rates(stage.rates)}")
+
+    def saved(self, trainer: Trainer) -> None:
+        """The best weights so far have been written."""
+        self._write(dataclasses.replace(self.record, result=self._result(trainer, trainer.stopped)))
+
+    def finish(self, trainer: Trainer, test_accuracy: float | None) -> None:
+        """The training has ended by itself."""
+        result = self._result(trainer, trainer.stopped, test_accuracy)
+        self._write(dataclasses.replace(self.record, status=trainer.status, result=result))
+
+    @contextmanager
+    def interruptions(self) -> Iterator[None]:
+        """Within, whatever ends the training leaves a run that keeps its best epoch; SIGTERM is an exception."""
+        with _sigterm_raises():
+            try:
+                yield
+            except BaseException as error:
+                if self.record.status == "running":
+                    self._interrupted(error)
+                raise
+
+    def _interrupted(self, error: BaseException) -> None:
+        trainer = self.trainer
+        best, done = (trainer.best, len(trainer.history)) if trainer else (None, 0)
+        with suppress(OSError):  # a full disk is no reason to hide what happened
+            record = self.record
+            if trainer and best:
+                trainer.interrupt()
+                record = dataclasses.replace(record, result=self._result(trainer, _reason(error)))
+            self._write(dataclasses.replace(record, status="interrupted"))
+        if best:
+            kept = f"its best so far, epoch {best.epoch} with {best.val_accuracy:.2%} validation accuracy"
+            asked = counted(self.record.epochs_asked or 0, "epoch")
+            text = f"the run ended after {done} of {asked}; {self.run.path} keeps {kept}"
+            text += f"\n  next: clsbench export {self.run.path}"
+        else:
+            text = f"the run ended before its first epoch did; {self.run.path} holds no weights to export"
+        if leftovers := self.run.leftovers():
+            text += f"\n  unfinished files to delete: {some([str(file) for file in leftovers])}"
+        self._observer.warn(text)
+        if trainer and trainer.history and trainer.rates:
+            with suppress(OSError):
+                save_curves(trainer.history, trainer.rates, self.run.curves, title=self.run.name)
+
+    def _result(self, trainer: Trainer, stopped: str | None, test_accuracy: float | None = None) -> RunResult | None:
+        best = trainer.best
+        if best is None:
+            return None
+        return RunResult(
+            epochs=len(trainer.history),
+            best_epoch=best.epoch,
+            val_accuracy=best.val_accuracy,
+            val_loss=best.val_loss,
+            test_accuracy=test_accuracy,
+            seconds=time.perf_counter() - self._started,
+            stopped=stopped,
+            head_loaded=self._setup.classifier.head_loaded,
+            unreadable=self._setup.unreadable(),
+        )
+
+    def _write(self, record: RunRecord) -> None:
+        self.record = record
+        self.run.write_record(record)
+
+
+def _reason(error: BaseException) -> str:
+    """Why a run was interrupted, in a few words."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted by Ctrl-C"
+    if isinstance(error, Terminated):
+        return "ended by SIGTERM"
+    return f"an error: {str(error).partition(chr(10))[0] or type(error).__name__}"
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """Within, SIGTERM raises :class:`Terminated`, unless the program has a handler of its own."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+
+    def terminate(number: int, _: object) -> None:
+        raise Terminated(128 + number)
+
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
