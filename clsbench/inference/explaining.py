@@ -192,13 +192,14 @@ class Explainer:
         chance left visible more often are not brighter for that.
         """
         masks = _masks(pixels.shape[:2], self._seed)
-        shown = pixels - self._hidden
+        hidden = self._hidden.astype(np.float32)
+        shown = pixels - hidden
 
         def sums(chunk: range) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
             visible = masks(chunk)
-            images = np.round(self._hidden + visible[..., None] * shown).astype(np.uint8)
+            images = np.round(hidden + visible[..., None] * shown).astype(np.uint8)
             values = self._probabilities(images)[:, targets]
-            return np.tensordot(values.T, visible, axes=1), visible.sum(axis=0), values.sum(axis=0)
+            return np.tensordot(values.T, visible, axes=1), visible.sum(axis=0, dtype=np.float64), values.sum(axis=0)
 
         weighted, weights, totals = (sum(part) for part in zip(*self._chunks(sums, MASKS, progress), strict=True))
         return np.asarray(weighted / np.maximum(weights, 1e-9) - totals[:, None, None] / MASKS)
@@ -241,17 +242,17 @@ def _spans(side: int) -> list[tuple[int, int]]:
     return [(start, start + length) for start in starts]
 
 
-def _masks(size: tuple[int, ...], seed: int) -> Callable[[range], NDArray[np.float64]]:
-    """RISE's masks by their numbers: float64 (n, h, w), 1 where the image is visible.
+def _masks(size: tuple[int, ...], seed: int) -> Callable[[range], NDArray[np.float32]]:
+    """RISE's masks by their numbers: float32 (n, h, w), 1 where the image is visible.
 
     Coarse random cells, enlarged bilinearly and shifted by less than a cell (section 3.2 of the paper).
     """
     cells = min(CELLS, *size)
     chance = np.random.default_rng(seed)
-    coarse = (chance.random((MASKS, cells + 1, cells + 1)) < VISIBLE).astype(np.float64)
+    coarse = (chance.random((MASKS, cells + 1, cells + 1)) < VISIBLE).astype(np.float32)
     shifts = chance.random((MASKS, 2))
 
-    def made(chunk: range) -> NDArray[np.float64]:
+    def made(chunk: range) -> NDArray[np.float32]:
         numbers = list(chunk)
         down, across = (_blends(side, cells, shifts[numbers, axis]) for axis, side in enumerate(size))
         return np.asarray(down @ coarse[numbers] @ across.transpose(0, 2, 1))
@@ -259,10 +260,11 @@ def _masks(size: tuple[int, ...], seed: int) -> Callable[[range], NDArray[np.flo
     return made
 
 
-def _blends(side: int, cells: int, shifts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """float64 (n, side, cells + 1): bilinear weights of the cells at each pixel, shifted by parts of a cell."""
+def _blends(side: int, cells: int, shifts: NDArray[np.float64]) -> NDArray[np.float32]:
+    """float32 (n, side, cells + 1): bilinear weights of the cells at each pixel, shifted by parts of a cell."""
     places = (np.arange(side) + 0.5) * cells / side + shifts[:, None] - 0.5
-    return np.asarray(np.clip(1 - np.abs(places.clip(0, cells)[..., None] - np.arange(cells + 1)), 0, 1))
+    blends = np.clip(1 - np.abs(places.clip(0, cells)[..., None] - np.arange(cells + 1)), 0, 1)
+    return np.asarray(blends, np.float32)
 
 
 def _enlarged(values: NDArray[np.float64], size: tuple[int, ...]) -> NDArray[np.float32]:

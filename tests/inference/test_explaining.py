@@ -94,6 +94,9 @@ class Quarters(Backend):
         self.images += len(images)
         return logits_of(images)
 
+    def close(self):
+        return None
+
 
 def logits_of(images):
     grey = images.astype(np.float32).mean(axis=3)
@@ -157,7 +160,7 @@ def test_rise_is_the_mean_probability_where_a_pixel_is_visible(pixels):
     assert 0 <= masks.min() <= masks.max() <= 1
     assert masks.mean() == pytest.approx(0.5, abs=0.02)
     values = probabilities(np.round(masks[..., None] * pixels).astype(np.uint8))[:, 0]
-    expected = (values[:, None, None] * masks).sum(axis=0) / masks.sum(axis=0) - values.mean()
+    expected = (values[:, None, None] * masks).sum(axis=0) / masks.sum(axis=0, dtype=np.float64) - values.mean()
     np.testing.assert_allclose(explain(pixels, "rise")["left"].heatmap, expected, atol=1e-7)
 
 
