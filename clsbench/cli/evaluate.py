@@ -7,7 +7,20 @@ from typing import Annotated
 
 import typer
 
-from clsbench.cli.parameters import Columns, Images, Json, LabelsFile, Metrics, MinCount, Predictions, Quiet, With
+from clsbench.cli.parameters import (
+    Columns,
+    Explain,
+    ExplainBy,
+    ExplainModel,
+    Images,
+    Json,
+    LabelsFile,
+    Metrics,
+    MinCount,
+    Predictions,
+    Quiet,
+    With,
+)
 
 
 def evaluate(
@@ -18,6 +31,9 @@ def evaluate(
     min_count: MinCount = None,
     html: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write a report as one page.")] = None,
     images: Images = None,
+    explain: Explain = False,
+    explain_by: ExplainBy = None,
+    model: ExplainModel = None,
     plots: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where to draw confusion.png and reliability.png.")
     ] = None,
@@ -37,6 +53,7 @@ def evaluate(
     with terminal.observer() as observer:
         found = judge(
             predictions, labels=labels, columns=columns, metrics=metrics or (), html=html, images=images, plots=plots,
+            explain=explain_by or ("auto" if explain else None), model=model,
             options=with_min_count(options, min_count), observer=observer,
         )  # fmt: skip
     if html:

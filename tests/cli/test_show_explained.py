@@ -1,6 +1,9 @@
-"""``clsbench show --explain`` and ``--model``: what a model says of images, and where that comes from."""
+"""``--explain`` of ``show``, ``report`` and ``evaluate``: what a model says of images, and where that comes from."""
 
+import base64
+import io
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -140,6 +143,44 @@ def test_another_model_than_that_of_the_predictions_is_a_warning(cli, predicted,
 @pytest.mark.usefixtures("photos", "model")
 def test_bad_input(refused, code, arguments, words):
     refused(code, words, "show", *arguments)
+
+
+@pytest.mark.parametrize("command", [("report", "preds.csv", "--out"), ("evaluate", "preds.csv", "--html")])
+def test_a_report_shows_heatmaps_of_its_mistakes_if_asked(cli, predicted, command):
+    page = (*command, "page.html", "--images", "photos")
+    assert cli(*page).code == 0
+    assert 'class="strip"' not in Path("page.html").read_text(encoding="utf-8")
+    done = cli(*page, "--explain")
+    assert done.code == 0, done.stderr
+    assert "explaining by CAM" in done.stderr
+    text = Path("page.html").read_text(encoding="utf-8")
+    assert 'alt="red/9.png, and its heatmaps for green and red"' in text
+    assert "by CAM" in text
+    (strip,) = re.findall(r'class="strip" src="data:image/jpeg;base64,([^"]+)"', text)
+    with Image.open(io.BytesIO(base64.b64decode(strip))) as picture:
+        assert picture.size == (480, 160)
+
+
+def test_an_image_that_is_gone_has_no_heatmap_in_the_report(cli, predicted):
+    Path("photos/red/9.png").unlink()
+    done = cli("report", predicted, "--images", "photos", "--explain")
+    assert done.code == 0, done.stderr
+    assert "1 image cannot be shown" in done.stderr
+    assert 'class="strip"' not in Path("preds.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["report", "preds.csv", "--explain"], ["drawn over the images", "--images ROOT"]),
+        (["evaluate", "preds.csv", "--explain"], ["--explain", "--html FILE"]),
+        (["evaluate", "preds.csv", "--html", "e.html", "--explain-by", "rise"], ["--images ROOT"]),
+    ],
+    ids=lambda value: " ".join(value),
+)
+@pytest.mark.usefixtures("predicted")
+def test_heatmaps_in_a_report_need_their_images(refused, arguments, words):
+    refused(2, words, *arguments)
 
 
 def test_a_tile_says_right_or_wrong_and_both_probabilities(tmp_path):
