@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from clsbench.api.report import report
     from clsbench.api.runs import list_runs
     from clsbench.api.show import show
+    from clsbench.api.show_images import show_images
     from clsbench.api.show_predictions import show_predictions
     from clsbench.api.train import find_lr, train
     from clsbench.card import ModelCard
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from clsbench.images.entries import BytesEntry, Entry, FileEntry, PixelsEntry
     from clsbench.images.sources.source import Source
     from clsbench.inference.backend import Backend, DeviceInfo
+    from clsbench.inference.explaining import Explanation
     from clsbench.inference.job import Execution, JobSpec
     from clsbench.models.classifier import Classifier
     from clsbench.models.imagenet import imagenet_classes
@@ -71,6 +73,7 @@ _HOMES = {
     "clsbench.api.report": ("report",),
     "clsbench.api.runs": ("list_runs",),
     "clsbench.api.show": ("show",),
+    "clsbench.api.show_images": ("show_images",),
     "clsbench.api.show_predictions": ("show_predictions",),
     "clsbench.api.train": ("find_lr", "train"),
     "clsbench.card": ("ModelCard",),
@@ -82,6 +85,7 @@ _HOMES = {
     "clsbench.images.entries": ("BytesEntry", "Entry", "FileEntry", "PixelsEntry"),
     "clsbench.images.sources.source": ("Source",),
     "clsbench.inference.backend": ("Backend", "DeviceInfo"),
+    "clsbench.inference.explaining": ("Explanation",),
     "clsbench.inference.job": ("Execution", "JobSpec"),
     "clsbench.models.classifier": ("Classifier",),
     "clsbench.models.imagenet": ("imagenet_classes",),
@@ -108,6 +112,7 @@ __all__ = [
     "DeviceInfo",
     "Entry",
     "Execution",
+    "Explanation",
     "FileEntry",
     "Gate",
     "ImageTransform",
@@ -148,6 +153,7 @@ __all__ = [
     "read_state",
     "report",
     "show",
+    "show_images",
     "show_predictions",
     "train",
 ]

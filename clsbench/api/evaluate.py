@@ -12,11 +12,12 @@ from clsbench.api.evaluate_run import infer_run
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import check_output
 from clsbench.api.predictions import Columns, judge, open_table
-from clsbench.api.report import write_page
+from clsbench.api.report import check_explain, write_page
 from clsbench.errors import DataError, OptionError
 
 if TYPE_CHECKING:
     from clsbench.evaluation.judging import Evaluation
+    from clsbench.inference.explaining import Method
 
 
 def evaluate(
@@ -29,6 +30,8 @@ def evaluate(
     metrics: Sequence[str] = (),
     html: str | Path | None = None,
     images: str | Path | None = None,
+    explain: Method | None = None,
+    model: str | Path | None = None,
     plots: str | Path | None = None,
     options: Options = (),
     observer: Observer | None = None,
@@ -45,6 +48,7 @@ def evaluate(
         metrics: Metrics in addition to the built-in ones.
         html: Write a report as one page.
         images: The folder that the paths are relative to; the report then shows images.
+        explain, model: Heatmaps in the report, as in :func:`clsbench.report`.
         plots: A folder for confusion.png and reliability.png.
         options: Options of metrics, such as ``{"confusion.min_count": 5}``.
         observer: Hears notes, warnings and progress.
@@ -59,6 +63,9 @@ def evaluate(
     observer = observer or Observer()
     if images and not html:
         raise OptionError("--images shows images in a report", where="--images", got=images, hint="add --html FILE")
+    if explain and not html:
+        raise OptionError("--explain draws heatmaps in a report", where="--explain", hint="add --html FILE")
+    check_explain(explain, images)
     page = Path(html) if html is not None else None
     check_output(page, "--html", ".html", [Path(predictions)] if predictions is not None else [])
     folder = Path(plots) if plots is not None else None
@@ -73,7 +80,7 @@ def evaluate(
     with open_table(file, columns=columns, labels=labels, observer=observer) as table:
         found = judge(table, metrics, options, observer)
         if page:
-            write_page(found, table, page, images, observer)
+            write_page(found, table, page, images, observer, explain=explain, model=model)
     if folder:
         for drawn, reason in save_plots(found, folder):
             observer.note(f"not drawn: {drawn.name}: {reason}" if reason else f"drawn: {drawn}")

@@ -30,6 +30,7 @@ from clsbench.predictions.block import Predictions
 
 if TYPE_CHECKING:
     from clsbench.card import ModelCard
+    from clsbench.inference.explaining import Explainer, Explanation, Method
     from clsbench.transform import ImageTransform
 
 #: Images of a stream that are taken from it at a time.
@@ -92,6 +93,7 @@ class Model:
         self._backend, self._loader = backend, ImageLoader(card.transform, decoders)
         self._single_backend = None if open_single else backend
         self._open_single, self._lock = open_single, Lock()
+        self._explainers: dict[Method, Explainer] = {}
 
     def __repr__(self) -> str:
         return f"<Model {self.file.name}: {len(self.classes)} classes on {self.device}>"
@@ -139,6 +141,19 @@ class Model:
         if isinstance(images, Iterable):
             return self._stream((self._entry(image, str(k)) for k, image in enumerate(images)), topk)
         raise _not_an_image(images)
+
+    def explain(self, image: Any, *, label: str | None = None, method: Method = "auto") -> Explanation:
+        """A heatmap of where the evidence for ``label``, or else for the predicted class, lies in one image.
+
+        ``method`` is cam, occlusion or rise; auto is CAM where the file allows it, and else occlusion. Raises
+        DataError if the image cannot be read or there is no such class, ModelError if CAM is not possible.
+        """
+        from clsbench.inference.explaining import Explainer
+
+        if method not in self._explainers:
+            self._explainers[method] = Explainer(self.file, self.card, self._backend, method=method)
+        entry = self._entry(image, "")
+        return self._explainers[method](self._loader(entry), [label] if label else [], name=entry.name)[-1]
 
     def close(self) -> None:
         """Free what is open."""

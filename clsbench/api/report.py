@@ -12,10 +12,13 @@ from clsbench.api.components import Options
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import check_output
 from clsbench.api.predictions import Columns, judge, open_table
+from clsbench.api.report_heatmaps import report_heatmaps
+from clsbench.errors import OptionError
 from clsbench.text import counted
 
 if TYPE_CHECKING:
     from clsbench.evaluation.judging import Evaluation
+    from clsbench.inference.explaining import Method
     from clsbench.predictions.table import PredictionTable
 
 #: Side of a thumbnail, pixels, and its JPEG quality.
@@ -39,6 +42,8 @@ def report(
     *,
     out: str | Path | None = None,
     images: str | Path | None = None,
+    explain: Method | None = None,
+    model: str | Path | None = None,
     labels: str | Path | None = None,
     columns: Columns = None,
     metrics: Sequence[str] = (),
@@ -51,30 +56,56 @@ def report(
         predictions: A .csv, .jsonl or .parquet file of ``infer``.
         out: The page; the predictions file's name with .html if left out.
         images: The folder that the paths are relative to; the page then shows images.
+        explain: The method of heatmaps for the greatest losses, ``auto``, ``cam``, ``occlusion`` or ``rise``; None for
+            none, since they need the images and run the model.
+        model: The .onnx file for them; the one that the manifest names if left out.
         labels, columns, metrics, options, observer: As in :func:`clsbench.evaluate`.
 
     Raises:
-        OptionError: for unknown metrics, options or columns.
+        OptionError: for unknown metrics, options or columns, or heatmaps without images or a model.
         DataError: if the file cannot be read, or the page not written.
+        ModelError: if the model cannot be used for heatmaps.
     """
     observer, file = observer or Observer(), Path(predictions)
     page = Path(out) if out is not None else file.with_suffix(".html")
     check_output(page, "--out", ".html", [file])
+    check_explain(explain, images)
     with open_table(file, columns=columns, labels=labels, observer=observer) as table:
         found = judge(table, metrics, options, observer)
-        write_page(found, table, page, images, observer)
+        write_page(found, table, page, images, observer, explain=explain, model=model)
     return Report(page, found)
 
 
+def check_explain(explain: Method | None, images: str | Path | None) -> None:
+    """Refuse heatmaps of images that are not named.
+
+    Raises:
+        OptionError: saying so.
+    """
+    if explain and not images:
+        raise OptionError("heatmaps are drawn over the images", where="--explain", hint="add --images ROOT")
+
+
 def write_page(
-    found: Evaluation, table: PredictionTable, out: Path, images: str | Path | None, observer: Observer
+    found: Evaluation,
+    table: PredictionTable,
+    out: Path,
+    images: str | Path | None,
+    observer: Observer,
+    *,
+    explain: Method | None = None,
+    model: str | Path | None = None,
 ) -> None:
-    """Render the report, with thumbnails if the folder of the images is given."""
+    """Render the report, with thumbnails if the folder of the images is given, and heatmaps if they are asked for."""
     from clsbench.evaluation.report import wanted_images, write_report
 
-    thumbnails = _thumbnails(Path(images), wanted_images(found, table), observer) if images else None
+    thumbnails = heatmaps = None
+    if images:
+        thumbnails = _thumbnails(Path(images), wanted_images(found, table), observer)
+    if images and explain:
+        heatmaps = report_heatmaps(found, table, Path(images), method=explain, model=model, observer=observer)
     observer.stage("writing the report")
-    write_report(out, found, table, thumbnails=thumbnails)
+    write_report(out, found, table, thumbnails=thumbnails, heatmaps=heatmaps)
 
 
 def _thumbnails(root: Path, names: Iterable[str], observer: Observer) -> dict[str, bytes]:

@@ -12,12 +12,16 @@ from clsbench.api.components import Options
 from clsbench.api.data import choose_dataset, open_dataset, refuse_beside_run, reopen_dataset
 from clsbench.api.datasets import count_classes
 from clsbench.api.observer import Observer
+from clsbench.errors import ClsbenchError, PluginError
+from clsbench.transform import ImageTransform
 
 if TYPE_CHECKING:
     from clsbench.datasets.dataset import Dataset, Sample
     from clsbench.images.grid import Tile
     from clsbench.training.config import Policy
-    from clsbench.transform import ImageTransform
+
+#: How an image is drawn by itself: whole, on white.
+AS_IT_IS = ImageTransform(size=(224, 224), resize="letterbox", mean=(1.0, 1.0, 1.0))
 
 #: How many augmented versions of each image are drawn.
 VERSIONS = 4
@@ -64,6 +68,7 @@ def show(
     n: int = 8,
     out: str | Path = "images.png",
     augment: Policy = "basic",
+    plain: bool = False,
     size: int = 224,
     val_fraction: float | None = None,
     test_fraction: float | None = None,
@@ -83,6 +88,7 @@ def show(
         n: How many.
         out: The PNG.
         augment: The augmentation policy.
+        plain: Draw each image once, as it is, with its class as title.
         size: Side of the network's input in pixels; a run has its own.
         val_fraction, test_fraction, folds, fold, seed: How to split.
         options: Options of the dataset.
@@ -94,7 +100,6 @@ def show(
     """
     from clsbench.images.grid import check_png, save_grid
     from clsbench.runs import find
-    from clsbench.transform import ImageTransform
 
     observer, file = observer or Observer(), Path(out)
     check_png(file)
@@ -115,8 +120,11 @@ def show(
     for note in images.notes:
         observer.note(note)
     drawn = _spread(images.samples(split), n, seed)
-    tiles, columns = _tiles(images, drawn, transform, policy, seed)
-    save_grid(tiles, file, columns=columns, title=f"{name}, {split}")
+    if plain:
+        tiles, group = [_tile(images, sample) for sample in drawn], None
+    else:
+        tiles, group = _rows(images, drawn, transform, policy, seed)
+    save_grid(tiles, file, group=group, title=f"{name}, {split}")
     return DrawnImages(
         name=name,
         split=split,
@@ -141,13 +149,29 @@ def _spread(samples: Sequence[Sample], count: int, seed: int) -> list[Sample]:
     return [samples[position] for _, position in sorted(ranked)[:count]]
 
 
-def _tiles(
+def _tile(images: Dataset, sample: Sample) -> Tile:
+    """An image as it is, in a square."""
+    from clsbench.images.grid import Tile
+    from clsbench.images.loader import ImageLoader
+
+    try:
+        return Tile(ImageLoader(AS_IT_IS)(sample.image), _label(images, sample))
+    except PluginError:
+        raise
+    except ClsbenchError as error:
+        return Tile(None, f"{_label(images, sample)}\n{sample.name}\n{error.what}", "red")
+
+
+def _label(images: Dataset, sample: Sample) -> str:
+    return "no label" if sample.label is None else images.classes[sample.label]
+
+
+def _rows(
     images: Dataset, chosen: Sequence[Sample], transform: ImageTransform, policy: Policy, seed: int
 ) -> tuple[list[Tile], int]:
     """A row an image: as it is, as validation sees it, and as training does."""
     from importlib.util import find_spec
 
-    from clsbench.errors import ClsbenchError, PluginError
     from clsbench.images.grid import Tile
     from clsbench.images.loader import ImageLoader
 
@@ -155,7 +179,7 @@ def _tiles(
     versions = VERSIONS if policy != "none" and find_spec("torch") else 0
     tiles = []
     for position, sample in enumerate(chosen):
-        label = "no label" if sample.label is None else images.classes[sample.label]
+        label = _label(images, sample)
         try:
             row = [
                 Tile(loader.pixels(sample.image), f"{label}\n{sample.name}"),

@@ -3,32 +3,45 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clsbench.api.arguments import check_at_least
+from clsbench.api.explain import ImageExplainer, explained_tiles, model_of, open_explainer, percent
 from clsbench.api.observer import Observer
 from clsbench.api.predictions import open_table
-from clsbench.errors import ClsbenchError, DataError, OptionError
+from clsbench.api.show import AS_IT_IS
+from clsbench.errors import ClsbenchError, DataError, OptionError, PluginError
 
 if TYPE_CHECKING:
     from clsbench.images.grid import Tile
+    from clsbench.inference.explaining import Explanation, Method
     from clsbench.predictions.table import PredictionTable
 
-#: Side of a drawn image, pixels, and the colours of right, wrong and unlabelled.
-SIDE, RIGHT, WRONG, UNKNOWN = 224, "#1a7f37", "#cf222e", "#57606a"
+#: The colours of right, wrong and unlabelled.
+RIGHT, WRONG, UNKNOWN = "#1a7f37", "#cf222e", "#57606a"
 
 PICKS = "wrong, random, top-loss or class:NAME"
 
 
 @dataclass(frozen=True, kw_only=True)
 class DrawnPredictions:
-    """A grid that was drawn: of which file, how its images were picked, and their names."""
+    """A grid that was drawn.
+
+    Args:
+        predictions: The file.
+        pick: How its images were picked.
+        drawn: Their names.
+        explained: The heatmaps beside them; empty without.
+        file: The PNG.
+    """
 
     predictions: Path
     pick: str
     drawn: tuple[str, ...]
+    explained: tuple[Explanation, ...] = ()
     file: Path
 
     def to_json(self) -> dict[str, Any]:
@@ -38,6 +51,7 @@ class DrawnPredictions:
             "predictions": str(self.predictions),
             "pick": self.pick,
             "drawn": list(self.drawn),
+            "explained": [one.to_json() for one in self.explained],
             "file": str(self.file),
         }
 
@@ -61,6 +75,9 @@ def show_predictions(
     n: int = 25,
     out: str | Path = "images.png",
     seed: int = 0,
+    explain: Method | None = None,
+    model: str | Path | None = None,
+    device: str = "auto",
     observer: Observer | None = None,
 ) -> DrawnPredictions:
     """Draw some of the images of a predictions file.
@@ -71,12 +88,17 @@ def show_predictions(
         pick: ``wrong`` (at random), ``random``, ``top-loss`` or ``class:NAME``.
         n: How many, at most.
         out: The PNG.
-        seed: Of what is picked at random.
+        seed: Of what is random.
+        explain: The method of heatmaps beside the images, ``auto``, ``cam``, ``occlusion`` or ``rise``: of the
+            predicted class, and of the actual one where that is another. None for none.
+        model: The .onnx file that explains; the one that the manifest names if left out.
+        device: Where it runs, as in :func:`clsbench.load`.
         observer: Hears notes and progress.
 
     Raises:
-        OptionError: for an unknown pick or class.
+        OptionError: for an unknown pick, class or method, or if no model is known.
         DataError: if there is nothing to draw.
+        ModelError: if the model file cannot be used, or does not allow CAM and that was asked for.
     """
     from clsbench.images.grid import check_png, save_grid
 
@@ -90,10 +112,17 @@ def show_predictions(
         rows = _picked(table, pick, n, seed)
         if not rows:
             raise DataError("there is no image to draw", where=file, got=f"--pick {pick}")
-        tiles = [_tile(table, row, root) for row in rows]
         names = tuple(table.names[row] for row in rows)
-    save_grid(tiles, grid, title=f"{file.name}: {pick}")
-    return DrawnPredictions(predictions=file, pick=pick, drawn=names, file=grid)
+        group: int | None
+        explained: tuple[Explanation, ...]
+        if explain:
+            source = model_of(table, model, observer)
+            with open_explainer(source, explain, device=device, seed=seed, observer=observer) as explainer:
+                group, tiles, explained = _explained(table, rows, root, explainer)
+        else:
+            group, tiles, explained = None, [_tile(table, row, root) for row in rows], ()
+    save_grid(tiles, grid, group=group, title=f"{file.name}: {pick}")
+    return DrawnPredictions(predictions=file, pick=pick, drawn=names, explained=explained, file=grid)
 
 
 def _picked(table: PredictionTable, pick: str, count: int, seed: int) -> list[int]:
@@ -120,20 +149,67 @@ def _picked(table: PredictionTable, pick: str, count: int, seed: int) -> list[in
     return [int(i) for i in shuffled[of_class][:count]]
 
 
+def tile_title(table: PredictionTable, row: int) -> tuple[str, str]:
+    """What a tile says of an image, and in which colour.
+
+    The file, whether it is right or wrong, the predicted class and the actual one with their probabilities, and
+    the loss, -ln p(actual class) in nats; what is not known is left out.
+    """
+    from clsbench.predictions.table import HALF_DIGIT
+
+    label, predicted = int(table.labels[row]), int(table.predicted[row])
+    if predicted < 0:
+        said = ["not classified"] if label < 0 else ["not classified", f"is {table.classes[label]}"]
+        return "\n".join([table.names[row], *said]), UNKNOWN if label < 0 else WRONG
+    verdict = "" if label < 0 else "right: " if label == predicted else "wrong: "
+    lines = [table.names[row], f"{verdict}{table.classes[predicted]}{_percent(table.confidence[row])}"]
+    sure = float(table.label_confidence[row])
+    if label >= 0 and label != predicted:
+        lines.append(f"is {table.classes[label]}{_percent(sure)}")
+    if label >= 0 and math.isfinite(sure):
+        smallest = HALF_DIGIT if table.probabilities is None else sys.float_info.epsilon
+        lines.append(f"loss {abs(math.log(max(sure, smallest))):.2f}")
+    return "\n".join(lines), UNKNOWN if label < 0 else RIGHT if label == predicted else WRONG
+
+
+def _percent(probability: float) -> str:
+    return f" {percent(probability)}" if math.isfinite(probability) else ""
+
+
 def _tile(table: PredictionTable, row: int, root: Path) -> Tile:
     from clsbench.images.grid import Tile
     from clsbench.images.loader import ImageLoader
     from clsbench.images.sources.paths import entry_below
-    from clsbench.transform import ImageTransform
 
-    name, label, predicted = table.names[row], int(table.labels[row]), int(table.predicted[row])
-    confidence = float(table.confidence[row])
-    sure = f" {confidence:.0%}" if math.isfinite(confidence) else ""
-    said = "unreadable" if predicted < 0 else f"{table.classes[predicted]}{sure}"
-    title = said if label < 0 else f"{said}\nis {table.classes[label]}"
-    colour = UNKNOWN if label < 0 else RIGHT if label == predicted else WRONG
-    loader = ImageLoader(ImageTransform(size=(SIDE, SIDE), resize="letterbox", mean=(1.0, 1.0, 1.0)))
+    title, colour = tile_title(table, row)
     try:
-        return Tile(loader(entry_below(root, name)), title, colour)
+        return Tile(ImageLoader(AS_IT_IS)(entry_below(root, table.names[row])), title, colour)
     except ClsbenchError:
-        return Tile(None, f"{name}\n{title}", colour)
+        return Tile(None, title, colour)
+
+
+def _explained(
+    table: PredictionTable, rows: list[int], root: Path, explainer: ImageExplainer
+) -> tuple[int, list[Tile], tuple[Explanation, ...]]:
+    """Tiles an image, the tiles, and their heatmaps: of the predicted class, and of the actual one if another."""
+    from clsbench.images.grid import Tile
+    from clsbench.images.sources.paths import entry_below
+
+    explainer.stage(len(rows))
+    groups: list[list[Tile]] = []
+    explained: list[Explanation] = []
+    for row in rows:
+        title, colour = tile_title(table, row)
+        label = int(table.labels[row])
+        try:
+            found = explainer(entry_below(root, table.names[row]), [table.classes[label]] if label >= 0 else [])
+        except PluginError:
+            raise
+        except ClsbenchError as error:
+            groups.append([Tile(None, f"{title}\n{error.what}", colour)])
+            continue
+        explained += found
+        groups.append(explained_tiles(found, title, colour))
+    width = max(map(len, groups))
+    tiles = [tile for group in groups for tile in [*group, *[Tile(None, "")] * (width - len(group))]]
+    return width, tiles, tuple(explained)

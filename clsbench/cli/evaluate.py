@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from clsbench.cli.parameters import Columns, Images, Json, LabelsFile, Metrics, MinCount, Quiet, Top, With
+from clsbench.cli.parameters import (
+    Columns,
+    Explain,
+    ExplainBy,
+    ExplainModel,
+    Images,
+    Json,
+    LabelsFile,
+    Metrics,
+    MinCount,
+    Quiet,
+    Top,
+    With,
+)
 
 if TYPE_CHECKING:
     from clsbench.cli.terminal import Terminal
@@ -33,6 +46,9 @@ def evaluate(
     top: Top = 5,
     html: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write a report as one page.")] = None,
     images: Images = None,
+    explain: Explain = False,
+    explain_by: ExplainBy = None,
+    model: ExplainModel = None,
     plots: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where to draw confusion.png and reliability.png.")
     ] = None,
@@ -55,6 +71,7 @@ def evaluate(
         found = judge(
             None if of_run else target, run=target if of_run else None, split=split, labels=labels, columns=columns,
             metrics=metrics or (), html=html, images=images, plots=plots,
+            explain=explain_by or ("auto" if explain else None), model=model,
             options=with_top(with_min_count(options, min_count), top), observer=observer,
         )  # fmt: skip
     if html:

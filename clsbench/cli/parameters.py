@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -106,6 +106,20 @@ AllowFallback = Annotated[
 ]
 ModelFile = Annotated[
     Path | None, typer.Option("--model", metavar="FILE", help="An exported .onnx file. Default: the latest export.")
+]
+Explain = Annotated[
+    bool,
+    typer.Option("--explain", help="Draw heatmaps of where a prediction comes from: CAM if the file allows it."),
+]
+ExplainBy = Annotated[
+    Literal["auto", "cam", "occlusion", "rise"] | None,
+    typer.Option(help="Method of the heatmaps; implies --explain. Costs 1, 170 or 1,001 runs of the model an image."),
+]
+ExplainModel = Annotated[
+    Path | None,
+    typer.Option(
+        "--model", metavar="FILE.onnx", help="Model of --explain. Default: the one that made the predictions."
+    ),
 ]
 Predictions = Annotated[
     Path, typer.Argument(metavar="PREDS", help="Predictions as infer writes them: .csv, .jsonl or .parquet.")

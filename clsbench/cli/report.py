@@ -7,7 +7,20 @@ from typing import Annotated
 
 import typer
 
-from clsbench.cli.parameters import Columns, Images, Json, LabelsFile, Metrics, MinCount, Predictions, Quiet, With
+from clsbench.cli.parameters import (
+    Columns,
+    Explain,
+    ExplainBy,
+    ExplainModel,
+    Images,
+    Json,
+    LabelsFile,
+    Metrics,
+    MinCount,
+    Predictions,
+    Quiet,
+    With,
+)
 
 
 def report(
@@ -16,6 +29,9 @@ def report(
         Path | None, typer.Option(metavar="FILE.html", help="Where to write the page. Default: PREDS.html.")
     ] = None,
     images: Images = None,
+    explain: Explain = False,
+    explain_by: ExplainBy = None,
+    model: ExplainModel = None,
     labels: LabelsFile = None,
     columns: Columns = None,
     metrics: Metrics = None,
@@ -24,7 +40,7 @@ def report(
     json: Json = None,
     quiet: Quiet = False,
 ) -> None:
-    """Write a report as one HTML page that works offline; with --images it shows images."""
+    """Write a report as one HTML page that works offline; --images adds images, --explain heatmaps."""
     from clsbench.api.report import report as write_report
     from clsbench.cli.parameters import with_min_count
     from clsbench.cli.terminal import Terminal
@@ -33,6 +49,7 @@ def report(
     with terminal.observer() as observer:
         page = write_report(
             predictions, out=out, images=images, labels=labels, columns=columns, metrics=metrics or (),
+            explain=explain_by or ("auto" if explain else None), model=model,
             options=with_min_count(options, min_count), observer=observer,
         )  # fmt: skip
     terminal.print(written(page.file))

@@ -1,15 +1,18 @@
-"""``clsbench show``: images of a dataset or of a predictions file, drawn as a titled grid."""
+"""``clsbench show``: images of a dataset or of a predictions file, or any with a model, drawn as a titled grid."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from clsbench.cli.parameters import (
     Data,
     DatasetName,
+    Device,
+    Explain,
+    ExplainBy,
     Fold,
     Folds,
     Images,
@@ -33,7 +36,7 @@ def show(
     n: Annotated[
         int | None,
         typer.Option(
-            "-n", min=1, max=400, help="Number of images to draw. Default: 8 of a dataset, 25 of predictions."
+            "-n", min=1, max=400, help="Number of images. Default: 8 of a dataset, 25 of predictions, else 9."
         ),
     ] = None,
     out: Annotated[Path, typer.Option(metavar="FILE.png", help="Where to write the grid.")] = Path("images.png"),
@@ -42,6 +45,16 @@ def show(
         typer.Option(metavar="HOW", help="Which predictions to draw: wrong, random, top-loss or class:NAME."),
     ] = None,
     images: Images = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.onnx", help="Title DATA, an image or a folder, with what this model says of it."),
+    ] = None,
+    explain: Explain = False,
+    explain_by: ExplainBy = None,
+    device: Device = "auto",
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Images of a dataset with their classes, and no more.")
+    ] = False,
     augment: Annotated[
         Literal["none", "basic", "rand", "trivial"],
         typer.Option(help="Augmentation of the images, with the choices of train."),
@@ -56,9 +69,10 @@ def show(
     json: Json = None,
     quiet: Quiet = False,
 ) -> None:
-    """Draw images: of a dataset as the network gets to see them, or of a predictions file."""
+    """Draw images: of a dataset as the network sees them, of predictions, or with what a model says of them."""
     from clsbench.api.data import refuse_beside_run
     from clsbench.api.show import show as draw
+    from clsbench.api.show_images import is_image, show_images
     from clsbench.api.show_predictions import is_predictions, show_predictions
     from clsbench.cli.datasets import counts_table
     from clsbench.cli.terminal import Terminal
@@ -66,22 +80,32 @@ def show(
 
     terminal = Terminal(json=json, quiet=quiet)
     splits = {"val_fraction": val_fraction, "test_fraction": test_fraction, "folds": folds, "fold": fold}
+    explained = explain_by or ("auto" if explain else None)
+    shared: dict[str, Any] = {"model": model, "explain": explained, "out": out, "device": device, "seed": seed}
     if data is not None and (pick or images) and not data.exists():
         raise DataError("no such file", where=data)
-    if data is not None and is_predictions(data):
-        refuse_beside_run(str(data), "predictions", None, run=run, dataset=dataset, **splits, **{"with": options})
-        with terminal.observer() as observer:
-            drawn = show_predictions(
-                data, images=images, pick=pick or "wrong", n=n or 25, out=out, seed=seed, observer=observer
-            )
-        terminal.print(f"drawn: {counted(len(drawn.drawn), 'image')} ({drawn.pick}) in {out}")
-        terminal.write_json(drawn.to_json())
-        return
-    if pick or images:
+    predictions = data is not None and is_predictions(data)
+    if not predictions and (pick or images):
         raise OptionError("--pick and --images are for predictions", got=data, expected="PREDS.csv, as infer writes it")
+    if data is None and (model or explained):
+        raise OptionError("a model needs images", where="--model" if model else "--explain", expected="DATA")
+    if data is not None and (predictions or model or explained or is_image(data)):
+        kind = "predictions" if predictions else "images"
+        refuse_beside_run(str(data), kind, None, run=run, dataset=dataset, **splits, **{"with": options})
+        with terminal.observer() as observer:
+            shown = (
+                show_predictions(data, images=images, pick=pick or "wrong", n=n or 25, **shared, observer=observer)
+                if predictions
+                else show_images(data, n=n or 9, **shared, observer=observer)
+            )
+        picked = f"({pick or 'wrong'}) " if predictions else ""
+        by = f"; heatmaps by {shown.explained[0].title}" if shown.explained else ""
+        terminal.print(f"drawn: {counted(len(shown.drawn), 'image')} {picked}in {out}{by}")
+        terminal.write_json(shown.to_json())
+        return
     with terminal.observer() as observer:
         found = draw(
-            data, dataset=dataset, run=run, split=split, n=n or 8, out=out, augment=augment, size=size,
+            data, dataset=dataset, run=run, split=split, n=n or 8, out=out, augment=augment, plain=plain, size=size,
             val_fraction=val_fraction, test_fraction=test_fraction, folds=folds, fold=fold, seed=seed,
             options=options or (), observer=observer,
         )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,16 @@ from numpy.typing import NDArray
 
 from clsbench.errors import DataError, OptionError
 from clsbench.images.figures import save_figure
-from clsbench.text import printable, shortened
+from clsbench.text import printable
 
-#: Inches of an image, of the title above it, and of the gap between two; characters of a title.
-SIDE, TITLES, GAP, TITLE = 1.6, 0.36, 0.1, 24
+#: Pixels of an inch; inches of an image as long as there is room, and at least; of the gap between two.
+DPI, SIDE, SMALLEST, GAP = 110, 1.6, 0.9, 0.1
+
+#: Inches that a grid takes in either direction, unless its images would be smaller than the smallest.
+LIMIT = 14.0
+
+#: Points of a title's letters, inches of a line of it, and inches for the title of the grid.
+LETTERS, LINE, HEAD = 7, 0.125, 0.4
 
 
 @dataclass(frozen=True)
@@ -24,7 +31,7 @@ class Tile:
 
     Args:
         pixels: uint8 (H, W, 3); None leaves the cell empty but for its title.
-        title: Above it; shortened where it is long. Shown as it is, never as markup.
+        title: Above it, in lines; each is shortened where it is too wide. Shown as it is, never as markup.
         colour: The title's, as matplotlib names it.
     """
 
@@ -33,38 +40,110 @@ class Tile:
     colour: str = "black"
 
 
-def save_grid(tiles: Sequence[Tile], file: Path, *, columns: int | None = None, title: str = "") -> None:
-    """Draw tiles row by row.
+@dataclass(frozen=True)
+class _Layout:
+    """Columns and rows of a grid, and inches of an image and of the titles above each."""
+
+    columns: int
+    rows: int
+    side: float
+    titles: float
+
+    @property
+    def width(self) -> float:
+        return self.columns * (self.side + GAP) + GAP
+
+    @property
+    def height(self) -> float:
+        return self.rows * (self.side + self.titles + GAP) + GAP + HEAD
+
+
+def save_grid(tiles: Sequence[Tile], file: Path, *, group: int | None = None, title: str = "") -> None:
+    """Draw tiles row by row, the images smaller the more there are.
 
     Args:
         tiles: At least one.
         file: The PNG; folders above it are made.
-        columns: A square grid if left out.
+        group: So many tiles belong together: groups stand below each other, and beside each other too where that
+            would be too high. A square grid if left out.
         title: Above it all.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    columns = columns or max(1, math.ceil(math.sqrt(len(tiles))))
-    rows = math.ceil(len(tiles) / columns)
+    texts = [printable(tile.title).split("\n") if tile.title else [] for tile in tiles]
+    layout = _arranged(len(tiles), group, LINE * max(1, *map(len, texts)) + 0.04)
+    width, height, side = layout.width, layout.height, layout.side
     # Placed by hand: matplotlib's own layouts take minutes for some hundred images.
-    width, height = columns * (SIDE + GAP) + GAP, rows * (SIDE + TITLES + GAP) + 0.4
     figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
-    for position, tile in enumerate(tiles):
-        row, column = divmod(position, columns)
-        left = GAP + column * (SIDE + GAP)
-        bottom = height - 0.4 - (row + 1) * (SIDE + TITLES + GAP) + GAP
+    for position, (tile, lines) in enumerate(zip(tiles, texts, strict=True)):
+        row, column = divmod(position, layout.columns)
+        left = GAP + column * (side + GAP)
+        bottom = height - HEAD - (row + 1) * (side + layout.titles + GAP) + GAP
         if tile.pixels is not None:
-            axes = figure.add_axes((left / width, bottom / height, SIDE / width, SIDE / height))
+            axes = figure.add_axes((left / width, bottom / height, side / width, side / height))
             axes.imshow(tile.pixels)
             axes.set_axis_off()
-        lines = "\n".join(shortened(line, TITLE) for line in printable(tile.title).split("\n"))
-        middle, above = (left + SIDE / 2) / width, (bottom + SIDE + 0.04) / height
-        figure.text(middle, above, lines, fontsize=7, color=tile.colour, ha="center", va="bottom", parse_math=False)
+        fitted = "\n".join(fitted_line(line, side) for line in lines)
+        middle, above = (left + side / 2) / width, (bottom + side + 0.04) / height
+        figure.text(
+            middle, above, fitted, fontsize=LETTERS, color=tile.colour, ha="center", va="bottom", parse_math=False
+        )
     if title:
-        figure.suptitle(printable(title), fontsize=10, y=1 - 0.12 / height, va="top", parse_math=False)
-    save_figure(figure, file, dpi=110)
+        short = fitted_line(printable(title).replace("\n", " "), (width - 2 * GAP) * LETTERS / 10)
+        figure.suptitle(short, fontsize=10, y=1 - 0.12 / height, va="top", parse_math=False)
+    save_figure(figure, file, dpi=DPI)
+
+
+def fitted_line(text: str, inches: float) -> str:
+    """A line that is no wider than that in :data:`LETTERS` points; a long one loses its middle.
+
+    What differs in paths and class names is at their ends, and a title begins with what it is about.
+    """
+    if _width(text) <= inches:
+        return text
+    least, most = 0, len(text)
+    while most - least > 1:
+        kept = (least + most) // 2
+        least, most = (kept, most) if _width(_cut(text, kept)) <= inches else (least, kept)
+    return _cut(text, least)
+
+
+def _cut(text: str, kept: int) -> str:
+    """A text with so many of its characters around an ellipsis, a third of them before it."""
+    return f"{text[: kept // 3]}…{text[len(text) - (kept - kept // 3) :]}"
+
+
+def _width(text: str) -> float:
+    """Inches of a line in :data:`LETTERS` points; an ideograph is as wide as it is high."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextToPath
+
+    wide = [letter for letter in text if unicodedata.east_asian_width(letter) in "WF"]
+    # Other letters may not be in the font that measures: they count as an m, as few are wider.
+    narrow = "".join(letter if letter.isascii() else "m" for letter in text if letter not in wide)
+    points = TextToPath().get_text_width_height_descent(narrow, FontProperties(size=LETTERS), ismath=False)[0]
+    return (float(points) + len(wide) * 1.15 * LETTERS) / 72  # drawn letters are rounded to whole pixels
+
+
+def _arranged(count: int, group: int | None, titles: float) -> _Layout:
+    """The layout with the largest images within :data:`LIMIT`; of equal ones that with the fewest columns."""
+    groups = math.ceil(count / (group or 1))
+    if group is None:
+        across = math.ceil(math.sqrt(count))
+        return _sized(across, math.ceil(count / across), titles)
+    found = [_sized(across * group, math.ceil(groups / across), titles) for across in range(1, groups + 1)]
+    fitting = [layout for layout in found if max(layout.width, layout.height) <= LIMIT + 1e-6]
+    if fitting:
+        return max(fitting, key=lambda layout: (layout.side, -layout.columns))
+    return min(found, key=lambda layout: max(layout.width, layout.height))
+
+
+def _sized(columns: int, rows: int, titles: float) -> _Layout:
+    """With images as large as the limit allows, and never smaller than the smallest."""
+    fits = min((LIMIT - GAP) / columns - GAP, (LIMIT - GAP - HEAD) / rows - titles - GAP)
+    return _Layout(columns, rows, min(SIDE, max(SMALLEST, fits)), titles)
 
 
 def check_png(file: Path) -> None:

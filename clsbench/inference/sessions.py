@@ -12,12 +12,18 @@ from clsbench.text import counted
 
 
 def open_session(
-    file: Path, kind: str, *, index: int = 0, threads: int = 1, spinning: bool = False, allow_fallback: bool = False
+    file: Path | bytes,
+    kind: str,
+    *,
+    index: int = 0,
+    threads: int = 1,
+    spinning: bool = False,
+    allow_fallback: bool = False,
 ) -> Any:
     """A session that runs where it was asked to.
 
     Args:
-        file: An .onnx file.
+        file: An .onnx file, or its bytes.
         kind: ``cpu``, ``cuda`` or ``tensorrt``.
         index: Which GPU.
         threads: Of one call, on the CPU.
@@ -40,9 +46,11 @@ def open_session(
         preload()
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     try:
-        session = ort.InferenceSession(str(file), options, providers=provider_options(kind, index))
+        content = file if isinstance(file, bytes) else str(file)
+        session = ort.InferenceSession(content, options, providers=provider_options(kind, index))
     except Exception as error:
-        raise ModelError("ONNX Runtime cannot open the model", where=file, got=str(error).splitlines()[0]) from error
+        where = None if isinstance(file, bytes) else file
+        raise ModelError("ONNX Runtime cannot open the model", where=where, got=str(error).splitlines()[0]) from error
     if kind != "cpu":
         _prove(session, kind, allow_fallback)
     return session

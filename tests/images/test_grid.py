@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from clsbench.images.grid import TITLE, Tile, save_grid
-from clsbench.text import printable, shortened
+from clsbench.images.grid import Tile, fitted_line, save_grid
+from clsbench.text import printable
 
 RED = np.full((4, 6, 3), (250, 10, 10), np.uint8)
 
@@ -23,22 +23,22 @@ def coloured(image, colour):
 
 def test_pictures_stand_row_by_row(tmp_path):
     black, white = np.zeros((4, 4, 3), np.uint8), np.full((4, 4, 3), 255, np.uint8)
-    image = draw(tmp_path, [Tile(p, "") for p in (RED, black, white, black)], columns=2)
+    image = draw(tmp_path, [Tile(p, "") for p in (RED, black, white, black)], group=2)
     top, bottom = np.array_split(image, 2)
     assert coloured(top[:, : top.shape[1] // 2], (250, 10, 10)) > 1000
     assert coloured(bottom, (250, 10, 10)) == 0
     assert coloured(image[:, image.shape[1] // 2 :], 0) > 2 * 1000
 
 
-@pytest.mark.parametrize(("count", "columns", "like"), [(4, None, (4, 2)), (5, None, (6, 3)), (3, 1, (3, 1))])
-def test_without_columns_the_grid_is_square(tmp_path, count, columns, like):
-    assert draw(tmp_path, [Tile(RED, "x")] * count, columns=columns).shape == (
-        draw(tmp_path, [Tile(RED, "x")] * like[0], columns=like[1]).shape
+@pytest.mark.parametrize(("count", "like"), [(4, (4, 2)), (5, (6, 3))])
+def test_without_groups_the_grid_is_square(tmp_path, count, like):
+    assert draw(tmp_path, [Tile(RED, "x")] * count).shape == (
+        draw(tmp_path, [Tile(RED, "x")] * like[0], group=like[1]).shape
     )
 
 
 def test_more_rows_make_it_higher_and_more_columns_wider(tmp_path):
-    sizes = [draw(tmp_path, [Tile(RED, "x")] * 6, columns=columns).shape[:2] for columns in (1, 2, 3, 6)]
+    sizes = [draw(tmp_path, [Tile(RED, "x")] * 6, group=group).shape[:2] for group in (1, 2, 3, 6)]
     heights, widths = zip(*sizes, strict=True)
     assert sorted(heights, reverse=True) == list(heights)
     assert sorted(widths) == list(widths)
@@ -46,13 +46,30 @@ def test_more_rows_make_it_higher_and_more_columns_wider(tmp_path):
 
 
 def test_hundreds_of_rows_can_be_drawn(tmp_path):
-    """``show -n`` takes up to 400; no image of matplotlib's may be higher than 65,535 pixels."""
-    save_grid([Tile(None, "x")] * 400, tmp_path / "grid.png", columns=1)
-    assert (tmp_path / "grid.png").is_file()
+    """``show -n`` takes up to 400, of six tiles each; no image of matplotlib's may be higher than 65,535 pixels."""
+    height, width, _ = draw(tmp_path, [Tile(None, "x")] * 2400, group=6).shape
+    assert max(height, width) < 8000
+
+
+@pytest.mark.parametrize("group", [None, 1, 2, 6])
+@pytest.mark.parametrize("title", ["x", "file.png\nwrong: ant 97.1%\nis bee 2.0%\nloss 3.91"])
+def test_sixteen_rows_fit_a_screen(tmp_path, group, title):
+    assert max(draw(tmp_path, [Tile(RED, title)] * 16 * (group or 1), group=group).shape) <= 1600
+
+
+def test_groups_stay_together_where_they_stand_beside_each_other(tmp_path):
+    """Sixteen groups of two: however many stand in a row, red is left of its blue."""
+    blue = np.full((4, 6, 3), (10, 10, 250), np.uint8)
+    image = draw(tmp_path, [Tile(RED, ""), Tile(blue, "")] * 16, group=2)
+    row = next(row for row in image if (row == [250, 10, 10]).all(axis=1).any())
+    colours = [c for c in row.tolist() if c in ([250, 10, 10], [10, 10, 250])]
+    runs = [c for c, before in zip(colours, [None, *colours], strict=False) if c != before]
+    assert len(runs) > 2
+    assert runs == [[250, 10, 10], [10, 10, 250]] * (len(runs) // 2)
 
 
 def test_a_tile_without_pixels_keeps_its_place_and_its_colour(tmp_path):
-    image = draw(tmp_path, [Tile(None, "unreadable", "red"), Tile(RED, "")], columns=2)
+    image = draw(tmp_path, [Tile(None, "unreadable", "red"), Tile(RED, "")], group=2)
     left, right = np.array_split(image, 2, axis=1)
     assert (left.astype(int)[..., 0] - left[..., 1] > 100).sum() > 20
     assert coloured(right, (250, 10, 10)) > 1000
@@ -72,11 +89,33 @@ def test_folders_above_the_file_are_made(tmp_path):
     draw(tmp_path / "new" / "folder", [Tile(RED, "x")])
 
 
+@pytest.mark.parametrize("title", ["W" * 60, "蜜" * 60, "photos/ants/" + "9" * 60 + ".jpg", "i" * 200])
+def test_long_titles_do_not_reach_the_next_tile(tmp_path, title):
+    """The title of the left tile is black, that of the right one green: no column has both."""
+    image = draw(tmp_path, [Tile(RED, title), Tile(RED, title, "#00aa00")], group=2).astype(int)
+    heads = image[: image.shape[0] // 3]
+    black = np.flatnonzero((heads.max(axis=2) < 100).any(axis=0))
+    green = np.flatnonzero((heads[..., 1] - heads[..., 0] > 100).any(axis=0))
+    assert black.size
+    assert green.size
+    assert black.max() < green.min()
+    assert black.min() > 0
+    assert green.max() < image.shape[1] - 1
+
+
+def test_a_title_keeps_its_beginning_and_its_end():
+    assert fitted_line("short.jpg", 1.6) == "short.jpg"
+    short = fitted_line("wrong: a class with a very long name indeed 97.3%", 1.6)
+    assert short.startswith("wrong: ")
+    assert short.endswith(" 97.3%")
+    assert "…" in short
+
+
 @given(st.text(max_size=60))
-def test_a_shortened_text_fits_and_ends_as_the_whole_one(text):
+def test_a_fitted_text_is_made_of_the_ends_of_the_whole_one(text):
     for line in text.split("\n"):  # as save_grid does
-        short = shortened(printable(line), TITLE)
-        assert len(short) <= TITLE
-        assert short.isprintable()
-        if line.isprintable():
-            assert short == line or (short[0] == "…" and line.endswith(short[1:]))
+        whole = printable(line)
+        start, cut, end = fitted_line(whole, 0.8).partition("…")
+        assert whole.startswith(start)
+        assert whole.endswith(end)
+        assert cut or start == whole

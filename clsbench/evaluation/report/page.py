@@ -27,6 +27,7 @@ from clsbench.evaluation.report.diagram import diagram
 from clsbench.evaluation.report.drilldown import Cells, drill_down_json
 from clsbench.evaluation.report.examples import images_by_cell
 from clsbench.evaluation.report.galleries import label_errors, top_losses
+from clsbench.evaluation.report.heatmaps import Heatmaps, strips
 from clsbench.evaluation.report.provenance import NO_MANIFEST, provenance, speed
 from clsbench.evaluation.report.sentences import sentences
 from clsbench.evaluation.report.thumbnails import PAIRS, PER_PAIR, Thumbnails
@@ -49,6 +50,7 @@ def render_report(
     table: PredictionTable | None = None,
     *,
     thumbnails: Mapping[str, bytes] | None = None,
+    heatmaps: Heatmaps | None = None,
     title: str | None = None,
 ) -> str:
     """The report as HTML, in one piece: it asks for nothing from elsewhere.
@@ -58,6 +60,7 @@ def render_report(
         table: That it comes from. Without it the page cannot list the images behind a number.
         thumbnails: Name of an image -> small JPEG, WebP or PNG; see
             :func:`clsbench.evaluation.report.thumbnails.wanted_images`.
+        heatmaps: Of :func:`clsbench.evaluation.report.heatmaps.wanted_heatmaps`.
         title: Of the page; the predictions file by default.
 
     Returns:
@@ -73,6 +76,8 @@ def render_report(
         title=title or f"Evaluation of {evaluation.file.name}",
         evaluation=evaluation,
         **sections,
+        heatmaps=strips(evaluation, heatmaps),
+        heatmaps_by=heatmaps.method if heatmaps else "",
         data=drill_down_json(evaluation, images, embedded),
         left_out=embedded.left_out,
         style=_static("report.css"),
@@ -88,6 +93,7 @@ def write_report(
     table: PredictionTable | None = None,
     *,
     thumbnails: Mapping[str, bytes] | None = None,
+    heatmaps: Heatmaps | None = None,
     title: str | None = None,
 ) -> None:
     """Write :func:`render_report`'s page, whole or not at all; folders above it are made.
@@ -99,7 +105,7 @@ def write_report(
         DataError: if it cannot be written.
         ValueError: if a thumbnail is of another format.
     """
-    page = render_report(evaluation, table, thumbnails=thumbnails, title=title)
+    page = render_report(evaluation, table, thumbnails=thumbnails, heatmaps=heatmaps, title=title)
     partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,81 @@
+"""The heatmaps of a report: its greatest losses explained by the model."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clsbench.api.explain import model_of, open_explainer
+from clsbench.api.observer import Observer
+from clsbench.errors import ClsbenchError, PluginError
+
+if TYPE_CHECKING:
+    from clsbench.evaluation.judging import Evaluation
+    from clsbench.evaluation.report.heatmaps import Heatmaps
+    from clsbench.inference.explaining import Explanation, Method
+    from clsbench.predictions.table import PredictionTable
+
+#: Side of a square in a strip of three, pixels, and its JPEG quality.
+SIDE, QUALITY = 160, 75
+
+
+def report_heatmaps(
+    found: Evaluation,
+    table: PredictionTable,
+    root: Path,
+    *,
+    method: Method,
+    model: str | Path | None,
+    observer: Observer,
+) -> Heatmaps:
+    """Strips of the greatest losses: what the network saw, and where predicted and actual class come from.
+
+    Args:
+        found: The evaluation.
+        table: That it comes from.
+        root: The folder of the images.
+        method: As in :class:`clsbench.inference.explaining.Explainer`.
+        model: The .onnx file; the one that the manifest names if left out.
+        observer: Hears the method, its cost and the progress.
+
+    Raises:
+        OptionError: if no model is known.
+        ModelError: if the model file cannot be used, or does not allow CAM and that was asked for.
+    """
+    from clsbench.evaluation.report.heatmaps import Heatmaps, wanted_heatmaps
+    from clsbench.images.sources.paths import entry_below
+    from clsbench.inference.explaining import TITLES
+
+    mistakes = wanted_heatmaps(found)
+    strips: dict[str, bytes] = {}
+    with open_explainer(model_of(table, model, observer), method, observer=observer) as explainer:
+        explainer.stage(len(mistakes))
+        for mistake in mistakes:
+            wanted = (mistake.predicted, mistake.label)
+            try:
+                explained = {one.label: one for one in explainer(entry_below(root, mistake.name), wanted)}
+            except PluginError:
+                raise
+            except ClsbenchError:  # it has no thumbnail either, and has been counted there
+                continue
+            if all(label in explained for label in wanted):
+                strips[mistake.name] = _strip([explained[label] for label in wanted])
+        return Heatmaps(TITLES[explainer.explainer.method], strips)
+
+
+def _strip(explained: list[Explanation]) -> bytes:
+    from PIL import Image
+
+    from clsbench.images.heatmaps import overlay
+
+    squares = [explained[0].pixels, *(overlay(one.pixels, one.heatmap) for one in explained)]
+    strip = Image.new("RGB", (SIDE * len(squares), SIDE), "white")
+    for position, pixels in enumerate(squares):
+        image = Image.fromarray(pixels)
+        image = image.resize((SIDE, SIDE)) if min(image.size) < SIDE else image
+        image.thumbnail((SIDE, SIDE))
+        strip.paste(image, (SIDE * position + (SIDE - image.width) // 2, (SIDE - image.height) // 2))
+    buffer = io.BytesIO()
+    strip.save(buffer, "JPEG", quality=QUALITY)
+    return buffer.getvalue()
