@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,17 @@ if TYPE_CHECKING:
 
 #: Seconds between two updates of the bar.
 INTERVAL = 0.1
+
+
+class _Heard(logging.Handler):
+    """Warnings of the logger ``clsbench``, from code that has no observer, as warnings on the terminal."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        super().__init__(logging.WARNING)
+        self._terminal = terminal
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._terminal.warn(record.getMessage())
 
 
 class TerminalObserver(Observer):
@@ -42,14 +54,17 @@ class TerminalObserver(Observer):
         self._task: TaskID | None = None
         self._done = self._errors = 0
         self._shown = 0.0
+        self._heard = _Heard(terminal)
 
     def __enter__(self) -> TerminalObserver:
+        logging.getLogger("clsbench").addHandler(self._heard)
         self._progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._update()
         self._progress.stop()
+        logging.getLogger("clsbench").removeHandler(self._heard)
 
     def note(self, text: str) -> None:
         """Print it, unless quiet."""
