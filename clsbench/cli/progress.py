@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from clsbench.api.observer import Observer
-from clsbench.text import counted
+from clsbench.text import counted, formatted
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -91,7 +91,7 @@ class TerminalObserver(Observer):
     def loss(self, epoch: int, loss: float) -> None:
         """Show the running mean."""
         if self._task is not None:
-            self._progress.update(self._task, loss=f"epoch {epoch} loss {loss:.4f}")
+            self._progress.update(self._task, loss=f"epoch {epoch} loss {formatted(loss, '.4f')}")
 
     def epoch(self, result: Epoch) -> None:
         """Show the validation accuracy."""

@@ -92,16 +92,10 @@ def _fonts() -> Iterator[FontEntry]:
 
 
 def _preference(entry: FontEntry) -> tuple[object, ...]:
-    weight = entry.weight if isinstance(entry.weight, int) else 400
-    plain = "serif" not in entry.name.lower().replace("sans", "") and "mono" not in entry.name.lower()
-    return (
-        entry.style != "normal",
-        not plain,
-        "sans" not in entry.name.lower(),
-        abs(weight - 400),
-        entry.fname,
-        entry.index,
-    )
+    """Smaller is better."""
+    name, weight = entry.name.lower(), entry.weight if isinstance(entry.weight, int) else 400
+    special = any(word in name for word in ("serif", "mono")) and "sans serif" not in name
+    return entry.style != "normal", special, "sans" not in name, abs(weight - 400), entry.fname, entry.index
 
 
 def _kind(character: str) -> tuple[str, str]:

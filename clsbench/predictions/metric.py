@@ -11,6 +11,7 @@ from clsbench.errors import PluginError
 from clsbench.guard import using
 from clsbench.predictions.outcomes import Outcomes
 from clsbench.predictions.values import Absent, Proportion, Value, json_of
+from clsbench.text import formatted
 
 #: Where a value can be shown: the tables of ``infer``, those of ``evaluate``, and the HTML report.
 PLACES = ("infer", "evaluate", "report")
@@ -62,7 +63,7 @@ class Column:
         """A cell as written."""
         if cell is None:
             return "-"
-        return cell if isinstance(cell, str) else format(cell, self.format)
+        return cell if isinstance(cell, str) else formatted(cell, self.format)
 
 
 @dataclass(frozen=True)
@@ -238,11 +239,15 @@ def _display(shown: Shown, value: object) -> Display:
             raise TypeError(f"{shown.key} is declared as a proportion and is none")
         return Display(shown, proportion, shown.title)
     if shown.kind == "score":
-        text = shown.format(value) if callable(shown.format) else format(value, shown.format)
+        text = shown.format(value) if callable(shown.format) else _score(value, shown.format)
         return Display(shown, value, shown.title, text)
     cells = [zip(shown.columns, _cells(row), strict=True) for row in shown.rows(value)]
     rows = tuple(tuple(column.text(cell) for column, cell in row) for row in cells)
     return Display(shown, value, shown.heading(value) if shown.heading else shown.title, rows=rows)
+
+
+def _score(value: Any, spec: str) -> str:
+    return formatted(value, spec) if isinstance(value, int | float) else format(value, spec)
 
 
 def _cells(row: Row) -> Iterable[Cell]:
@@ -257,7 +262,7 @@ def _undeclared(key: str, value: object) -> Display:
         return Display(Shown(key, "proportion", key), proportion, key)
     text = str(value) if isinstance(value, str | bool) else None
     if text is None and isinstance(value, int | float):
-        text = f"{value:.4g}"
+        text = formatted(value, ".4g")
     return Display(Shown(key, "other", key, "from a plugin"), value, key, text)
 
 
