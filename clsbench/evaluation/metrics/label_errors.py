@@ -69,9 +69,7 @@ def build(*, limit: int = 100, min_accuracy: float = MIN_ACCURACY) -> ShownMetri
     return ShownMetric(partial(label_errors, limit=limit, min_accuracy=min_accuracy), SHOWN)
 
 
-def label_errors(
-    outcomes: Outcomes, *, limit: int = 100, min_accuracy: float = MIN_ACCURACY
-) -> dict[str, Value]:
+def label_errors(outcomes: Outcomes, *, limit: int = 100, min_accuracy: float = MIN_ACCURACY) -> dict[str, Value]:
     """Suspected label errors, the least probable label first.
 
     Args:

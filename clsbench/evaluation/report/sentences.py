@@ -90,7 +90,8 @@ def _confused(evaluation: Evaluation) -> Iterator[str]:
     alike = sum(other.count == pair.count for other in found.pairs)
     words = f"“{name(pair.label)}” taken for “{name(pair.predicted)}”"
     if alike == 1:
-        yield f"The most frequent mistake: {words}, {counted(pair.count, 'time')} ({percent(pair.share)} of its images)."
+        share = percent(pair.share)
+        yield f"The most frequent mistake: {words}, {counted(pair.count, 'time')} ({share} of its images)."
     else:
         more = "or more " if alike == len(found.pairs) < found.found else ""
         yield (
@@ -110,7 +111,8 @@ def _calibration(evaluation: Evaluation) -> Iterator[str]:
     word, relation = ("overconfident", "above") if found.gap > 0 else ("underconfident", "below")
     accuracy = Proportion.of(sum(round(row.accuracy * row.count) for row in found.rows), found.total)
     if accuracy.low <= accuracy.value + found.gap <= accuracy.high:
-        yield f"On average its confidence is {points} {relation} its accuracy, which chance explains with so few images."
+        chance = "which chance explains with so few images"
+        yield f"On average its confidence is {points} {relation} its accuracy, {chance}."
         return
     yield f"It is {word}: on average its confidence is {points} {relation} its accuracy."
 
