@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,11 +16,15 @@ from clsbench.images.figures import save_figure
 from clsbench.predictions.block import Predictions
 from clsbench.predictions.outcomes import OutcomeCollector
 from clsbench.text import printable
+from clsbench.training.config import TrainConfig
 from clsbench.training.hardware import fitting_threads
 from clsbench.training.loop import Epoch, Trainer
 from clsbench.training.recipes import stages
 from clsbench.training.setup import Setup
 from clsbench.training.steps import predict
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def save_plots(setup: Setup, trainer: Trainer, classes: tuple[str, ...]) -> None:
@@ -27,11 +32,13 @@ def save_plots(setup: Setup, trainer: Trainer, classes: tuple[str, ...]) -> None
 
     Args:
         setup: With the best weights in its classifier.
-        trainer: Finished.
+        trainer: Finished; without an epoch there is nothing to draw.
         classes: K names.
     """
     run, classifier = trainer.run, setup.classifier
-    save_curves(trainer.history, trainer.rates, run.curves, title=run.name)
+    if not trainer.history:
+        return
+    save_curves(trainer.history, trainer.rates, run.curves, title=run.name, config=setup.config)
     _, val, features = setup.batches(stages(classifier, setup.config)[-1])
     classifier.to(setup.device)
     with fitting_threads(classifier, setup.example, val.batch_size):
@@ -47,40 +54,72 @@ def save_plots(setup: Setup, trainer: Trainer, classes: tuple[str, ...]) -> None
         save_reliability(reliability(outcomes.confidence, outcomes.predicted == outcomes.labels), run.reliability)
 
 
-def save_curves(history: Sequence[Epoch], rates: Sequence[tuple[float, float]], file: Path, *, title: str) -> None:
+def save_curves(
+    history: Sequence[Epoch], rates: Sequence[tuple[float, float]], file: Path, *, title: str, config: TrainConfig
+) -> None:
     """Draw losses (nats), accuracies (%) and the learning rate into a PNG.
 
+    Every panel has the same axis: epoch e reaches from e - 1/2 to e + 1/2, its losses and accuracies stand at e,
+    and a dotted line divides it from the first epoch of a new stage.
+
     Args:
-        history: One entry an epoch; a dotted line marks where a new stage begins.
+        history: One entry an epoch, at least one.
         rates: (epochs done, learning rate) at each step.
         file: The PNG.
         title: Above it all.
+        config: What was done, for the legends.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(11, 3.5))
-    figure.subplots_adjust(left=0.06, right=0.98, top=0.82, bottom=0.15, wspace=0.25)
+    figure = Figure(figsize=(11, 3.6), layout="constrained")
     FigureCanvasAgg(figure)
     losses, accuracy, rate = figure.subplots(1, 3)
-    epochs = [e.epoch for e in history]
-    losses.plot(epochs, [e.train_loss for e in history], marker=".", label="training")
-    losses.plot(epochs, [e.val_loss for e in history], marker=".", label="validation")
-    losses.set(xlabel="epoch", ylabel="cross-entropy (nats)", title="loss")
-    accuracy.plot(epochs, [100 * e.train_accuracy for e in history], marker=".", label="training, augmented")
-    accuracy.plot(epochs, [100 * e.val_accuracy for e in history], marker=".", label="validation")
-    accuracy.set(xlabel="epoch", ylabel="top-1 (%)", title="accuracy")
-    rate.plot(*zip(*rates, strict=True), color="tab:green")
-    rate.set(xlabel="epoch", title="learning rate of the head")
-    rate.ticklabel_format(axis="y", style="scientific", scilimits=(-2, 3))
-    borders = [before.epoch for before, after in pairwise(history) if before.stage != after.stage]
+    epochs, (train, val) = [e.epoch for e in history], _legends(config)
+    losses.plot(epochs, [e.train_loss for e in history], marker=".", label=f"{train}{_loss(config)}")
+    losses.plot(epochs, [e.val_loss for e in history], marker=".", label=val)
+    losses.set(ylabel="cross-entropy (nats)", title="loss")
+    accuracy.plot(epochs, [100 * e.train_accuracy for e in history], marker=".", label=train)
+    accuracy.plot(epochs, [100 * e.val_accuracy for e in history], marker=".", label=val)
+    accuracy.set(ylabel="top-1 (%)", title="accuracy")
+    rate.plot([done + 0.5 for done, _ in rates], [lr for _, lr in rates], color="tab:green")
+    rate.set(ylabel="learning rate of the head", title=f"{config.optimizer}, {config.schedule}")
     for axes in (losses, accuracy, rate):
-        axes.grid(alpha=0.3)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        for border in borders:
-            axes.axvline(border if axes is rate else border + 0.5, color="grey", linestyle=":")
+        _divide(axes, history)
     for axes in (losses, accuracy):
-        axes.legend()
+        axes.legend(fontsize=8)
+    accuracy.set_ylim(top=min(accuracy.get_ylim()[1], 102))
     figure.suptitle(printable(title), parse_math=False)
     save_figure(figure, file, dpi=120)
+
+
+def _legends(config: TrainConfig) -> tuple[str, str]:
+    """What the training and the validation images went through."""
+    done = [f"augmentation {config.augment}"] if config.augment != "none" else []
+    done += [name for name, on in (("Mixup", config.mixup), ("CutMix", config.cutmix)) if on]
+    return f"training ({', '.join(done) or 'no augmentation'})", "validation" + (" (EMA weights)" if config.ema else "")
+
+
+def _loss(config: TrainConfig) -> str:
+    """What makes the loss of training another than that of validation."""
+    terms = [f"label smoothing {config.label_smoothing:g}"] if config.label_smoothing else []
+    terms += ["class weights"] if config.class_weights != "none" else []
+    return f",\n{', '.join(terms)}" if terms else ""
+
+
+def _divide(axes: Axes, history: Sequence[Epoch]) -> None:
+    """Epochs along the axis, and where stages begin, with their names above."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.grid(alpha=0.3)
+    axes.set(xlabel="epoch", xlim=(history[0].epoch - 0.5, history[-1].epoch + 0.5))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
+    # Neither an offset nor a power of ten, which would stand in the title.
+    axes.ticklabel_format(axis="y", style="plain", useOffset=False)
+    axes.set_title(axes.get_title(), pad=16)
+    for before, after in pairwise(history):
+        if before.stage != after.stage:
+            border, place = before.epoch + 0.5, axes.get_xaxis_transform()
+            axes.axvline(border, color="grey", linestyle=":")
+            axes.text(border, 1.01, f"{before.stage} ", transform=place, fontsize=8, color="dimgrey", ha="right")
+            axes.text(border, 1.01, f" {after.stage}", transform=place, fontsize=8, color="dimgrey")
