@@ -38,7 +38,7 @@ def save_plots(setup: Setup, trainer: Trainer, classes: tuple[str, ...]) -> None
     run, classifier = trainer.run, setup.classifier
     if not trainer.history:
         return
-    save_curves(trainer.history, trainer.rates, run.curves, title=run.name, config=setup.config)
+    save_curves(trainer.history, trainer.rates, run.curves, title=run.name, config=trainer.config)
     _, val, features = setup.batches(stages(classifier, setup.config)[-1])
     classifier.to(setup.device)
     with fitting_threads(classifier, setup.example, val.batch_size):

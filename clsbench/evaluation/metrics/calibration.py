@@ -44,6 +44,11 @@ class Reliability(Rows[ReliabilityBin]):
         return sum(row.count for row in self.rows)
 
     @property
+    def has_few_bins(self) -> bool:
+        """Whether there are too few images to fill :data:`BINS` bins."""
+        return self.total < BINS * PER_BIN
+
+    @property
     def ece(self) -> float:
         """Expected calibration error: how far confidence and accuracy are apart, the mean over the images.
 

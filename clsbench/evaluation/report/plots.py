@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from clsbench.errors import DataError
 from clsbench.evaluation.judging import Evaluation
-from clsbench.evaluation.metrics.calibration import BINS, PER_BIN, Reliability
+from clsbench.evaluation.metrics.calibration import Reliability
 from clsbench.evaluation.metrics.confusion import DENSE, Confusion
-from clsbench.evaluation.report.diagram import first_confidence, remaining
+from clsbench.evaluation.report.diagram import bins_text, first_confidence, remaining
 from clsbench.evaluation.report.formats import figure as written
 from clsbench.evaluation.report.formats import percent, shown
 from clsbench.images.figures import save_figure
@@ -98,17 +98,6 @@ def save_reliability(reliability: Reliability, file: Path) -> None:
         below.set(xlabel="confidence", ylabel="% of images\nat or above", ylim=(0, 105))
         for axes in (above, below):
             axes.grid(alpha=0.3)
-
-
-def bins_text(reliability: Reliability) -> str:
-    """How many bins there are, and why not more."""
-    bins, full = counted(len(reliability.rows), "bin"), BINS * PER_BIN
-    if reliability.total >= full:
-        return bins
-    more = f"{BINS} from {full} images on"
-    if reliability.total < 2 * PER_BIN:
-        return f"{bins}; 2 from {2 * PER_BIN} images on, {more}"
-    return f"{bins} of {PER_BIN} images or more; {more}"
 
 
 def save_accuracy_throughput(points: Sequence[tuple[str, float, float, float, float]], file: Path) -> None:

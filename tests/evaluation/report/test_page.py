@@ -1,6 +1,7 @@
 import base64
 import hashlib
 import json
+import math
 import re
 import time
 from dataclasses import replace
@@ -105,8 +106,8 @@ def test_every_number_of_the_facts_stands_in_the_page_in_their_rounding(birds, p
             assert f"{row['target']:.0%}\n{row['kept']}\n{percent(row['coverage'])}\n{fixed(row['threshold'])}" in text
     for row in metrics["top_losses"]:
         assert (
-            f"{row['name']}\n{row['label']}\n{row['predicted']}\n{fixed(row['loss'])}\n{fixed(row['probability'])}"
-            in text
+            f"{row['name']}\n{row['label']}\n{row['predicted']}\n{fixed(row['loss'])}\n"
+            f"{fixed(math.exp(-row['loss']))}\n{fixed(row['probability'])}" in text
         )
     for row in metrics["label_errors"]["images"]:
         assert f"{row['name']}\n{row['label']}\n{row['suggested']}\n{fixed(row['label_probability'])}" in text
