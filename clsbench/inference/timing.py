@@ -15,6 +15,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
+from clsbench.text import counted
+
 #: Stages in the order an image passes them; ``wait`` is a worker with nothing to do.
 STAGES = ("read", "decode", "resize", "copy", "inference", "post", "write", "wait")
 
@@ -175,10 +177,9 @@ class Timing:
         """One sentence: what limits the run, and what would help."""
         reached = self.fraction_of_limit
         if reached is None:
-            return (
-                f"too short a run to say what limits it: {max(0.0, self.seconds - self.first_batch):.2f} s after the "
-                f"first batch, where {STEADY:g} s would do"
-            )
+            done = f"{counted(self.images, 'image')} in {self.seconds:.1f} s"
+            needed = f"it takes several batches, and {STEADY:g} s after the first"
+            return f"too short a run to say what limits it: {done}; {needed}"
         bound = self.limit().bound
         advice = f"{BOUNDS[bound]}; {self._remedy(bound)}"
         if reached >= 0.9:
