@@ -38,7 +38,7 @@ def test_bench_prints_one_table_of_several_models(cli, tiny_onnx, photos, tmp_pa
     assert done.code == 0
     assert done.stdout.count("tiny.onnx") == 8
     assert max(map(len, done.stdout.splitlines())) <= 80
-    reached = re.findall(r" (\d+)%(?: ~)?$", done.stdout, re.MULTILINE)
+    reached = re.findall(r" (\d+)%(?: ~)? *$", done.stdout, re.MULTILINE)
     assert len(reached) == 4
     assert all(int(share) <= 100 for share in reached)
     facts = json.loads((tmp_path / "b.json").read_text())
