@@ -12,7 +12,7 @@ from clsbench.evaluation.metrics.coverage import CoverageTargets
 from clsbench.evaluation.metrics.label_errors import LabelErrors
 from clsbench.evaluation.metrics.per_class import ClassScores, PerClass
 from clsbench.evaluation.report.formats import count, fixed, name, percent
-from clsbench.predictions.values import Absent, Proportion, wilson
+from clsbench.predictions.values import Absent, Proportion
 from clsbench.text import counted
 
 #: Intervals wider than this deserve a word.
@@ -77,9 +77,13 @@ def _weakest(evaluation: Evaluation) -> Iterator[str]:
 
 
 def _is_below(row: ClassScores, accuracy: float, classes: int) -> bool:
-    """Whether chance explains a recall this far below the accuracy in fewer than 5 % of all such tests (Bonferroni)."""
-    right = round(row.recall * row.support)
-    return wilson(right, row.support, confidence=1 - 0.05 / classes)[1] < accuracy
+    """Whether chance makes a recall this far below the accuracy, in any of the classes, less often than in 5 %.
+
+    The exact binomial test, by Bonferroni for the number of classes.
+    """
+    from scipy.special import bdtr
+
+    return bool(bdtr(round(row.recall * row.support), row.support, accuracy) < 0.05 / classes)
 
 
 def _confused(evaluation: Evaluation) -> Iterator[str]:
@@ -127,10 +131,11 @@ def _automation(evaluation: Evaluation) -> Iterator[str]:
         yield f"At no confidence threshold is it right for {lowest:.0%} of the images."
         return
     best = max(reached, key=lambda row: row.target)
+    few = ", too few to rely on" if best.row.high - best.row.low > WIDE else ""
     yield (
         f"{percent(best.row.coverage)} of the images can be decided at {best.target:.0%} accuracy: "
         f"those with a confidence of {fixed(best.row.threshold)} or more ({counted(best.row.kept, 'image')}, 95 % "
-        f"interval of their accuracy {percent(best.row.low)} – {percent(best.row.high)})."
+        f"interval of their accuracy {percent(best.row.low)} – {percent(best.row.high)}{few})."
     )
 
 
