@@ -72,12 +72,12 @@ def save_curves(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 3.6), layout="constrained")
+    figure = Figure(figsize=(11, 3.8), layout="constrained")
     FigureCanvasAgg(figure)
     losses, accuracy, rate = figure.subplots(1, 3)
     epochs, (train, val) = [e.epoch for e in history], _legends(config)
-    losses.plot(epochs, [e.train_loss for e in history], marker=".", label=f"{train}{_loss(config)}")
-    losses.plot(epochs, [e.val_loss for e in history], marker=".", label=val)
+    losses.plot(epochs, [e.train_loss for e in history], marker=".")
+    losses.plot(epochs, [e.val_loss for e in history], marker=".")
     losses.set(ylabel="cross-entropy (nats)", title="loss")
     accuracy.plot(epochs, [100 * e.train_accuracy for e in history], marker=".", label=train)
     accuracy.plot(epochs, [100 * e.val_accuracy for e in history], marker=".", label=val)
@@ -86,25 +86,20 @@ def save_curves(
     rate.set(ylabel="learning rate of the head", title=f"{config.optimizer}, {config.schedule}")
     for axes in (losses, accuracy, rate):
         _divide(axes, history)
-    for axes in (losses, accuracy):
-        axes.legend(fontsize=8)
+    # Below, where it covers no curve.
+    figure.legend(*accuracy.get_legend_handles_labels(), loc="outside lower left", fontsize=8, ncols=2, frameon=False)
     accuracy.set_ylim(top=min(accuracy.get_ylim()[1], 102))
     figure.suptitle(printable(title), parse_math=False)
     save_figure(figure, file, dpi=120)
 
 
 def _legends(config: TrainConfig) -> tuple[str, str]:
-    """What the training and the validation images went through."""
-    done = [f"augmentation {config.augment}"] if config.augment != "none" else []
+    """What was done to the images and the loss of training, and to the weights of validation."""
+    done = [f"augmentation {config.augment}"] if config.augment != "none" else ["no augmentation"]
     done += [name for name, on in (("Mixup", config.mixup), ("CutMix", config.cutmix)) if on]
-    return f"training ({', '.join(done) or 'no augmentation'})", "validation" + (" (EMA weights)" if config.ema else "")
-
-
-def _loss(config: TrainConfig) -> str:
-    """What makes the loss of training another than that of validation."""
-    terms = [f"label smoothing {config.label_smoothing:g}"] if config.label_smoothing else []
-    terms += ["class weights"] if config.class_weights != "none" else []
-    return f",\n{', '.join(terms)}" if terms else ""
+    done += [f"label smoothing {config.label_smoothing:g}"] if config.label_smoothing else []
+    done += ["class weights"] if config.class_weights != "none" else []
+    return f"training ({', '.join(done)})", "validation" + (" (EMA weights)" if config.ema else "")
 
 
 def _divide(axes: Axes, history: Sequence[Epoch]) -> None:

@@ -67,15 +67,19 @@ def test_names_of_stages_are_clear_of_the_titles(panels):
         assert all(text.get_window_extent(renderer).y1 <= title.y0 for text in axes.texts)
 
 
-def test_legends_say_what_was_done(panels):
+def test_the_legend_says_what_was_done_and_covers_no_curve(panels):
     losses, accuracy, rate = panels(
-        ["everything"], augment="trivial", mixup=0.2, label_smoothing=0.1, class_weights="balanced", ema=0.9
+        ["everything"] * 2, augment="trivial", mixup=0.2, label_smoothing=0.1, class_weights="balanced", ema=0.9
     )
-    training = "training (augmentation trivial, Mixup)"
-    assert legend(accuracy) == [training, "validation (EMA weights)"]
-    assert legend(losses)[0] == f"{training},\nlabel smoothing 0.1, class weights"
+    training = "training (augmentation trivial, Mixup, label smoothing 0.1, class weights)"
+    (found,) = losses.figure.legends
+    assert [text.get_text() for text in found.get_texts()] == [training, "validation (EMA weights)"]
+    renderer = losses.figure.canvas.get_renderer()
+    top = found.get_window_extent(renderer).y1
+    assert all(axes.get_tightbbox(renderer).y0 >= top for axes in (losses, accuracy, rate))
     assert rate.get_title() == "adamw, one-cycle"
-    assert legend(panels(["everything"], augment="none")[0]) == ["training (no augmentation)", "validation"]
+    (plain,) = panels(["everything"], augment="none")[0].figure.legends
+    assert [text.get_text() for text in plain.get_texts()] == ["training (no augmentation)", "validation"]
 
 
 @pytest.mark.parametrize("first", [0, 90])

@@ -88,7 +88,7 @@ def save_reliability(reliability: Reliability, file: Path) -> None:
             label="accuracy of a bin, with its 95 % interval",
         )  # fmt: skip
         above.set(ylabel="accuracy", xlim=(start, 1.01), ylim=(start, 1.01), aspect="equal")
-        above.legend(fontsize=8, loc="upper left")
+        above.legend(fontsize=8, loc="best")
         title = f"reliability: ECE {written(reliability.ece)}, {counted(reliability.total, 'image')}"
         above.set_title(f"{title}\n{bins_text(reliability)}", fontsize=10)
         borders, shares = zip(*remaining(reliability, start), strict=True)
