@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clsbench.cli.parameters import Columns, Json, LabelsFile, Quiet
-from clsbench.text import formatted, shortened
 
 if TYPE_CHECKING:
     from clsbench.api.compare import ComparedFiles
@@ -63,7 +62,7 @@ def _two(terminal: Terminal, result: ComparedFiles, found: Comparison) -> None:
     ]  # fmt: skip
     terminal.print(table("Accuracy", ("", "top-1", "95 % interval", "correct", "images/s"), rows))
     equal = found.equivalence
-    kappa = "" if found.kappa is None else f", Cohen's kappa {formatted(found.kappa, '.3f')}"
+    kappa = "" if found.kappa is None else f", Cohen's kappa {found.kappa:.3f}"
     lines = [
         (
             "difference",
@@ -81,10 +80,11 @@ def _two(terminal: Terminal, result: ComparedFiles, found: Comparison) -> None:
 
 def _classes(terminal: Terminal, found: Comparison) -> None:
     from clsbench.cli.tables import table
+    from clsbench.text import shortened
 
     changed = sorted((c for c in found.classes if c.lost or c.gained), key=lambda c: (c.p_adjusted, -abs(c.delta or 0)))
     rows = [
-        (shortened(c.name, 22), f"{c.recall_a:.3f}", f"{c.recall_b:.3f}", formatted(c.delta or 0.0, "+.3f"),
+        (shortened(c.name, 22), f"{c.recall_a:.3f}", f"{c.recall_b:.3f}", f"{c.delta:+.3f}",
          f"{c.p_adjusted:.3f}", "yes" if c.significant else "no")
         for c in changed[:SHOWN_CLASSES]
     ]  # fmt: skip
@@ -113,7 +113,7 @@ def _many(terminal: Terminal, result: ComparedFiles, found: Ranking) -> None:
 
 
 def _points(fraction: float) -> str:
-    return formatted(100 * fraction, "+.2f")
+    return f"{round(100 * fraction, 2) + 0.0:+.2f}"
 
 
 def _per_second(speed: float | None) -> str:

@@ -20,7 +20,6 @@ from clsbench.evaluation.comparison.equivalence import MARGIN, Equivalence, equi
 from clsbench.evaluation.comparison.paired import LEVEL, Flips, bootstrap_interval, count_flips, kappa, mcnemar
 from clsbench.predictions.values import Proportion
 from clsbench.tabular import Tabular
-from clsbench.text import formatted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -187,7 +186,10 @@ def _measured(comparison: Comparison, sign: int = 1) -> tuple[str, str]:
     """The difference in points, and how sure it is; sign -1 for A minus B."""
     ends = sorted((sign * comparison.low, sign * comparison.high))
     decimals = _decimals(comparison)
-    value, low, high = (formatted(100 * x, f".{decimals}f") for x in (sign * comparison.flips.difference, *ends))
+    # + 0.0 takes the sign from a zero.
+    value, low, high = (
+        f"{round(100 * x, decimals) + 0.0:.{decimals}f}" for x in (sign * comparison.flips.difference, *ends)
+    )
     return value, f"95 % interval {low} to {high}, {p_text(comparison.p_value)}"
 
 
