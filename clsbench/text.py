@@ -52,6 +52,17 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + ('es' if noun.endswith('s') else 's')}"
 
 
+def formatted(value: float, spec: str = "") -> str:
+    """A number as :func:`format` writes it, but never a negative zero.
+
+    >>> formatted(-0.0004, ".2f"), formatted(-0.0004, "+.1%"), formatted(-1.5, ".1f"), formatted(-3)
+    ('0.00', '+0.0%', '-1.5', '-3')
+    """
+    text = format(value, spec)
+    zero = text.startswith("-0") and not any(digit in text for digit in "123456789")
+    return ("+" if "+" in spec else "") + text[1:] if zero else text
+
+
 def some(names: Sequence[str], limit: int = 5) -> str:
     """The first few of many names, and how many there are.
 

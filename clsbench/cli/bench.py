@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from clsbench.inference.bench import Benchmark, Figure
 
 
+#: What the limit is, and how exact.
+LIMIT = (
+    "The limit is what model and decoding, measured alone, allow together. Windows\n"
+    "may differ by 10 %, so 90 % and 100 % of it cannot be told apart."
+)
+
+
 def bench(
     models: Annotated[
         list[Path] | None, typer.Argument(metavar="[MODEL]...", help="Exported .onnx files; the latest if left out.")
@@ -46,9 +53,10 @@ def bench(
             *(models or ()), images=images, batch_sizes=sizes, device=device, allow_fallback=allow_fallback,
             scenario=scenario, window=window, observer=observer,
         )  # fmt: skip
-    terminal.print(_table(found.benchmarks, scenario))
+    terminal.print(_rates(found.benchmarks, scenario), _latencies(found.benchmarks))
+    terminal.print(LIMIT)
     if not found.stable:
-        terminal.print("~ unstable: three windows in a row never agreed within 10 %; do not rely on the figure")
+        terminal.print("~ unstable: no three windows in a row agreed within 10 %; do not rely on it")
     terminal.write_json(found.to_json())
 
 
@@ -61,29 +69,28 @@ def _sizes(text: str | None) -> list[int]:
     return [int(size) for size in sizes]
 
 
-def _table(benchmarks: Sequence[Benchmark], scenario: str) -> Table:
+def _rates(benchmarks: Sequence[Benchmark], scenario: str) -> Table:
     from clsbench.cli.tables import table
 
     def rate(figure: Figure) -> str:
         return f"{figure.value:.1f}{'' if figure.stable else ' ~'}"
 
     rows = [
-        (
-            Path(b.model).name,
-            str(b.batch_size),
-            rate(b.model_only),
-            rate(b.decode_only),
-            rate(b.end_to_end),
-            f"{b.limit:.1f}",
-            f"{b.accounted.value:.1f}",
-            f"{b.fraction:.0%}",
-            *(f"{b.percentile(p):.1f}" for p in (50, 90, 99)),
-            f"{sum(b.warm_up):.2f}",
-        )
+        (Path(b.model).name, str(b.batch_size), rate(b.model_only), rate(b.decode_only), rate(b.end_to_end),
+         f"{b.limit:.1f}", f"{b.fraction:.0%}{'' if b.stable else ' ~'}")
         for b in benchmarks
-    ]
-    columns = (
-        "model", "batch", "model only", "decode only", "end to end", "limit", "by busy times", "reached",
-        "p50 ms", "p90 ms", "p99 ms", "warm-up s",
-    )  # fmt: skip
+    ]  # fmt: skip
+    columns = ("model", "batch", "model only", "decode only", "end to end", "limit", "reached")
     return table(f"Images a second, {scenario}", columns, rows)
+
+
+def _latencies(benchmarks: Sequence[Benchmark]) -> Table:
+    from clsbench.cli.tables import table
+
+    rows = [
+        (Path(b.model).name, str(b.batch_size), *(f"{b.percentile(p):.1f}" for p in (50, 90, 99)),
+         *(f"{1000 * seconds:.0f}" for seconds in b.warm_up))
+        for b in benchmarks
+    ]  # fmt: skip
+    columns = ("model", "batch", "p50", "p90", "p99", "opening", "first call")
+    return table("Milliseconds a call", columns, rows)

@@ -84,7 +84,7 @@ def _classes(result: InferenceResult) -> Table:
 
 def _throughput(result: InferenceResult, timing: Timing) -> Table:
     counts, device, plan = result.counts, result.execution.device, result.execution.plan
-    count, limit = max(timing.images, 1), timing.limit().images_per_second
+    count = max(timing.images, 1)
     errors = f", {counts.errors} with errors" if counts.errors else ""
     stages = " · ".join(f"{stage} {1000 * timing.clock.wall[stage] / count:.2f}" for stage in STAGES)
     where = device.device + "".join(f" {index}" for index in device.indices)
@@ -92,7 +92,7 @@ def _throughput(result: InferenceResult, timing: Timing) -> Table:
     rows = [
         ("images", f"{counts.total}{errors} in {timing.seconds:.1f} s"),
         ("images/s", f"{timing.images_per_second:.1f} overall, {steady}"),
-        ("limit", f"{limit:.1f} images/s, of which {timing.fraction_of_limit:.0%} was reached"),
+        ("limit", timing.limit_text),
         ("ms an image", stages),
         ("device", f"{where} ({device.provider})"),
         ("plan", f"{counted(plan.streams, 'stream')} × {counted(plan.threads, 'thread')}, "

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING
 
 from clsbench.api.observer import Observer
-from clsbench.text import counted
+from clsbench.text import counted, formatted
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -18,6 +19,17 @@ if TYPE_CHECKING:
 
 #: Seconds between two updates of the bar.
 INTERVAL = 0.1
+
+
+class _Heard(logging.Handler):
+    """Warnings of the logger ``clsbench``, from code that has no observer, as warnings on the terminal."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        super().__init__(logging.WARNING)
+        self._terminal = terminal
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._terminal.warn(record.getMessage())
 
 
 class TerminalObserver(Observer):
@@ -44,14 +56,17 @@ class TerminalObserver(Observer):
         self._task: TaskID | None = None
         self._done = self._errors = self._epochs = 0
         self._shown = 0.0
+        self._heard = _Heard(terminal)
 
     def __enter__(self) -> TerminalObserver:
+        logging.getLogger("clsbench").addHandler(self._heard)
         self._progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._update()
         self._progress.stop()
+        logging.getLogger("clsbench").removeHandler(self._heard)
 
     def note(self, text: str) -> None:
         """Print it, unless quiet."""
@@ -86,19 +101,19 @@ class TerminalObserver(Observer):
     def batch(self, result: BatchLoss) -> None:
         """A line, above the bar."""
         number = f"{result.batch:>{len(str(result.total))}}/{result.total}"
-        self.note(f"epoch {result.epoch}  batch {number}  loss {result.loss:.4f}  lr {result.lr:.1e}")
+        self.note(f"epoch {result.epoch}  batch {number}  loss {result.loss:z.4f}  lr {result.lr:.1e}")
 
     def loss(self, epoch: int, loss: float) -> None:
         """Show the running mean."""
         if self._task is not None:
-            self._progress.update(self._task, loss=f"epoch {epoch} loss {loss:.4f}")
+            self._progress.update(self._task, loss=f"epoch {epoch} loss {formatted(loss, '.4f')}")
 
     def epoch(self, result: Epoch) -> None:
         """A line, above the bar, which shows the validation accuracy."""
         number = f"{result.epoch:>{len(str(self._epochs))}}/{self._epochs}"
         self.note(
-            f"epoch {number} {result.stage:<10}  loss {result.train_loss:.4f}  "
-            f"val {result.val_loss:.4f} {result.val_accuracy:7.2%}  lr {result.lr:.1e}  {result.seconds:.1f} s"
+            f"epoch {number} {result.stage:<10}  loss {result.train_loss:z.4f}  "
+            f"val {result.val_loss:z.4f} {result.val_accuracy:7.2%}  lr {result.lr:.1e}  {result.seconds:.1f} s"
             + (" *" if result.best else "")
         )
         if self._task is not None:

@@ -42,9 +42,9 @@ def _table(result: TrainingResult) -> Table:
         (
             f"{e.epoch}{' *' if e.epoch == result.best.epoch else ''}",
             e.stage,
-            f"{e.train_loss:.4f}",
+            f"{e.train_loss:z.4f}",
             f"{e.train_accuracy:.2%}",
-            f"{e.val_loss:.4f}",
+            f"{e.val_loss:z.4f}",
             f"{e.val_accuracy:.2%}",
             f"{e.seconds:.1f}",
         )

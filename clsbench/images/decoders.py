@@ -18,7 +18,7 @@ from PIL import Image, UnidentifiedImageError
 
 from clsbench.errors import DataError, PluginError
 from clsbench.guard import fault
-from clsbench.images.formats import FORMATS
+from clsbench.images.formats import FORMATS, sniff
 
 #: Pillow's readers that are safe on files from strangers: raster formats only, since
 #: its EPS reader, for one, starts Ghostscript.
@@ -143,6 +143,17 @@ class SimplejpegDecoder:
             return pixels
         except ValueError as error:
             raise DataError(f"damaged image: {error}") from None
+
+
+def jpeg_size(content: object) -> tuple[int, int] | None:
+    """Width and height of an encoded JPEG, from its header; None for anything else."""
+    if not isinstance(content, bytes) or sniff(content) != "jpeg":
+        return None
+    try:
+        height, width, *_ = simplejpeg.decode_jpeg_header(content)
+    except ValueError:
+        return None
+    return width, height
 
 
 def orientation(data: bytes, form: str) -> int:

@@ -20,6 +20,7 @@ from clsbench.images.decoders import (
     Scratch,
     SimplejpegDecoder,
     formats_of,
+    jpeg_size,
     orientation,
     upright,
 )
@@ -185,6 +186,19 @@ class ImageLoader:
                 turn = orientation(data, form) if self.transform.exif else 1
                 return np.ascontiguousarray(pixels) if turn == 1 else upright(pixels, turn)
         raise DataError("; ".join(dict.fromkeys(reasons)) or "no decoder reads this image")
+
+    def would_shrink(self, entries: Sequence[Entry]) -> bool:
+        """Whether ``fast_decode``, which is off, would decode most of these images smaller."""
+        if self.fast_decode or not entries:
+            return False
+        return sum(map(self._is_large_jpeg, entries)) > len(entries) / 2
+
+    def _is_large_jpeg(self, entry: Entry) -> bool:
+        try:
+            size = jpeg_size(read(entry))
+        except ClsbenchError:
+            return False
+        return size is not None and self._shrink(*size) > 1
 
     def _shrink(self, width: int, height: int) -> int:
         """The largest of 1, 2, 4, 8 that leaves twice the target's side, lying or standing."""

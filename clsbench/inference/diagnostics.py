@@ -166,7 +166,7 @@ def diagnose_codecs() -> Iterator[Diagnostic]:
     slow, fast = (f(pixels, geometry, "bicubic").astype(int) for f in (resize_pillow, resize))
     levels = int(np.abs(slow - fast).max())
     yield Diagnostic(
-        "fast resize equals Pillow", "ok" if levels <= 2 else "fault", f"within {levels} levels of 255",
+        "fast resize equals Pillow", "ok" if levels <= 2 else "fault", f"within {counted(levels, 'level')} of 255",
         None if levels <= 2 else "pip install --upgrade cykooz.resizer pillow",
     )  # fmt: skip
 

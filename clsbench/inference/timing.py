@@ -3,6 +3,9 @@
 The limit comes from the run's own busy times. Where the model shares the cores with the
 decoders, an image costs the sum of its core-seconds, and no overlap can beat
 ``cores / sum``. Where the model has a device of its own, the slower side sets the limit.
+
+Both are measured, so a run at its limit may come out above it: then all of it was reached. A short
+run is mostly start and end, and says neither what limits it nor how far it was from that.
 """
 
 from __future__ import annotations
@@ -12,19 +15,23 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
+from clsbench.text import counted
+
 #: Stages in the order an image passes them; ``wait`` is a worker with nothing to do.
 STAGES = ("read", "decode", "resize", "copy", "inference", "post", "write", "wait")
 
 #: Stages that occupy a core whatever the device.
 HOST_STAGES = ("read", "decode", "resize", "copy", "post", "write")
 
-#: What limits a run -> what it means, and what would help.
-ADVICE = {
-    "decode": "decode-bound: most of the work is reading and decoding images; "
-    "try --fast-decode, smaller images or more cores",
-    "model": "model-bound: most of the work is the network; try int8 or a smaller network, or a GPU",
-    "write": "write-bound: most of the work is writing predictions; try .parquet or a smaller --topk",
+#: What limits a run -> what it means.
+BOUNDS = {
+    "decode": "decode-bound: most of the work is reading and decoding images",
+    "model": "model-bound: most of the work is the network",
+    "write": "write-bound: most of the work is writing predictions",
 }
+
+#: Seconds after the first batch that a run needs to say what limits it.
+STEADY = 1.0
 
 Mark = tuple[float, float]
 
@@ -83,6 +90,7 @@ class Timing:
         model_threads: Threads of one call to the model, where it shares the cores.
         device_seconds: Time with at least one call to the model under way.
         process_seconds: Core-seconds of the whole process.
+        large_jpegs: Whether the images are JPEGs that ``fast_decode``, which was off, would decode smaller.
     """
 
     seconds: float
@@ -96,6 +104,7 @@ class Timing:
     model_threads: int = 1
     device_seconds: float = 0.0
     process_seconds: float = 0.0
+    large_jpegs: bool = False
 
     @property
     def images_per_second(self) -> float:
@@ -145,24 +154,51 @@ class Timing:
         return max(0.0, 1 - busy / wall) if wall else 0.0
 
     @property
-    def fraction_of_limit(self) -> float:
-        """The steady rate over what the stages allow."""
+    def short(self) -> bool:
+        """Whether the run is too short to say what limits it."""
+        return self.seconds - self.first_batch < STEADY or self.images <= self.first_batch_images
+
+    @property
+    def fraction_of_limit(self) -> float | None:
+        """The steady rate over what the stages allow, at most 1; None where the run is too short for it."""
         limit = self.limit().images_per_second
-        return self.steady_images_per_second / limit if limit else 0.0
+        return min(1.0, self.steady_images_per_second / limit) if limit and not self.short else None
+
+    @property
+    def limit_text(self) -> str:
+        """What the stages allow, and how much of it was reached."""
+        reached = self.fraction_of_limit
+        if reached is None:
+            return "not known: the run is too short"
+        return f"{self.limit().images_per_second:.1f} images/s, of which {reached:.0%} was reached"
 
     @property
     def verdict(self) -> str:
         """One sentence: what limits the run, and what would help."""
-        advice = ADVICE[self.limit().bound]
-        if self.fraction_of_limit >= 0.9:
+        reached = self.fraction_of_limit
+        if reached is None:
+            done = f"{counted(self.images, 'image')} in {self.seconds:.1f} s"
+            needed = f"it takes several batches, and {STEADY:g} s after the first"
+            return f"too short a run to say what limits it: {done}; {needed}"
+        bound = self.limit().bound
+        advice = f"{BOUNDS[bound]}; {self._remedy(bound)}"
+        if reached >= 0.9:
             return advice
-        reason = "the run was too short, or was held up outside of the stages"
+        reason = "the rest went by outside of the stages"
         if self.waited_for_cores > 0.1:
             reason = (
                 "threads waited for a core or for Python's lock: the machine has other work, "
                 "or the images are so small that Python itself is the limit"
             )
-        return f"{advice}. The run reached {self.fraction_of_limit:.0%} of its limit: {reason}"
+        return f"{advice}. The run reached {reached:.0%} of its limit: {reason}"
+
+    def _remedy(self, bound: str) -> str:
+        """What would help against a limit, of what is not done yet."""
+        if bound == "decode":
+            return f"try {'--fast-decode, smaller copies of the images or ' if self.large_jpegs else ''}more cores"
+        if bound == "model":
+            return "try a smaller network or a GPU" if self.shares_cores else "try a smaller network or a faster GPU"
+        return "try .parquet, or fewer columns"
 
     def to_json(self) -> dict[str, Any]:
         """The facts of the throughput table."""

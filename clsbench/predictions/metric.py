@@ -11,6 +11,7 @@ from clsbench.errors import PluginError
 from clsbench.guard import using
 from clsbench.predictions.outcomes import Outcomes
 from clsbench.predictions.values import Absent, Proportion, Value, json_of
+from clsbench.text import formatted
 
 #: Where a value can be shown: the tables of ``infer``, those of ``evaluate``, and the HTML report.
 PLACES = ("infer", "evaluate", "report")
@@ -41,16 +42,6 @@ class Metric(Protocol):
         """Measure."""
 
 
-def number(value: Any, form: str) -> str:
-    """A number as :func:`format` writes it, but no zero with a minus.
-
-    >>> number(-0.0001, ".2f"), number(-0.0001, ".1%"), number(-0.5, ".2f")
-    ('0.00', '0.0%', '-0.50')
-    """
-    text = format(value, form)
-    return text.removeprefix("-") if not set(text) - set("-+0.,% ") else text
-
-
 @dataclass(frozen=True)
 class Column:
     """A column of a table.
@@ -74,7 +65,7 @@ class Column:
         """A cell as written."""
         if cell is None:
             return "-"
-        return cell if isinstance(cell, str) else number(cell, self.format)
+        return cell if isinstance(cell, str) else formatted(cell, self.format)
 
 
 @dataclass(frozen=True)
@@ -255,12 +246,16 @@ def _display(shown: Shown, value: object) -> Display:
             raise TypeError(f"{shown.key} is declared as a proportion and is none")
         return Display(shown, proportion, shown.title)
     if shown.kind == "score":
-        text = shown.format(value) if callable(shown.format) else number(value, shown.format)
+        text = shown.format(value) if callable(shown.format) else _score(value, shown.format)
         return Display(shown, value, shown.title, text)
     cells = [zip(shown.columns, _cells(row), strict=True) for row in shown.rows(value)]
     rows = tuple(tuple(column.text(cell) for column, cell in row) for row in cells)
     total = shown.total(value) if shown.total else None
     return Display(shown, value, shown.heading(value) if shown.heading else shown.title, rows=rows, total=total)
+
+
+def _score(value: Any, spec: str) -> str:
+    return formatted(value, spec) if isinstance(value, int | float) else format(value, spec)
 
 
 def _cells(row: Row) -> Iterable[Cell]:
@@ -275,7 +270,7 @@ def _undeclared(key: str, value: object) -> Display:
         return Display(Shown(key, "proportion", key), proportion, key)
     text = str(value) if isinstance(value, str | bool) else None
     if text is None and isinstance(value, int | float):
-        text = number(value, ".4g")
+        text = formatted(value, ".4g")
     return Display(Shown(key, "other", key, "from a plugin"), value, key, text)
 
 

@@ -95,7 +95,7 @@ class Journal:
         self._observer.warn(text)
         if trainer and trainer.history and trainer.rates:
             with suppress(OSError):
-                save_curves(trainer.history, trainer.rates, self.run.curves, title=self.run.name)
+                save_curves(trainer.history, trainer.rates, self.run.curves, title=self.run.name, config=trainer.config)
 
     def _result(self, trainer: Trainer, stopped: str | None, test_accuracy: float | None = None) -> RunResult | None:
         best = trainer.best

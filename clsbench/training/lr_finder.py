@@ -169,14 +169,26 @@ def save_range_test(test: RangeTest, file: Path) -> None:
     """Draw the curve with both suggestions into a PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     figure = Figure(figsize=(6, 4), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     axes.plot(test.lrs, test.losses, color="tab:blue")
-    for name, rate, color in (("valley", test.valley, "tab:orange"), ("steep", test.steep, "tab:green")):
-        axes.plot(rate, np.interp(rate, test.lrs, test.losses), "o", color=color, label=f"{name}: {rate:.2g}")
-    axes.set(xscale="log", xlabel="learning rate", ylabel="smoothed loss (nats)", title=f"range test: {test.stage}")
+    for name, meaning, rate, color in (
+        ("valley", "two thirds down the longest descent", test.valley, "tab:orange"),
+        ("steep", "where the loss falls fastest", test.steep, "tab:green"),
+    ):
+        loss = np.interp(rate, test.lrs, test.losses)
+        axes.plot(rate, loss, "o", color=color, label=f"{name} {rate:.2g}: {meaning}")
+    axes.set(xscale="log", xlabel="learning rate of the head", ylabel="smoothed loss (nats)")
+    axes.set_title(f"learning-rate range test, {test.stage}", fontsize=11)
+    # A label at each power of ten or, where there are few, at 1, 2 and 5.
+    few = test.lrs[-1] < 100 * test.lrs[0]
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,), numticks=12))
+    axes.xaxis.set_major_formatter(lambda rate, _: f"{rate:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.ticklabel_format(axis="y", style="plain", useOffset=False)
     axes.grid(alpha=0.3)
-    axes.legend()
+    axes.legend(fontsize=8)
     save_figure(figure, file, dpi=120)

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from clsbench.cli.tables import LONGEST, first_rows, table
 from clsbench.cli.terminal import Terminal
-from clsbench.predictions.metric import Column, number
+from clsbench.predictions.metric import Column
 from clsbench.text import shortened_path
 
 NAME = "20260101-120000-a-photo-with-a-rather-long-name-of-its-own.jpg"
@@ -93,7 +93,7 @@ def test_a_shortened_path_ends_with_the_files_own_name(path, width):
 
 
 def test_no_zero_has_a_sign():
-    assert [number(x, ".2f") for x in (-0.001, 0.0, -0.006, 0.001)] == ["0.00", "0.00", "-0.01", "0.00"]
+    assert [Column("share", ".2f").text(x) for x in (-0.001, 0.0, -0.006, 0.001)] == ["0.00", "0.00", "-0.01", "0.00"]
     assert Column("share", ".1%").text(-0.0001) == "0.0%"
 
 

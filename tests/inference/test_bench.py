@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 
@@ -23,6 +24,8 @@ def test_the_limit_of_shared_cores_is_both_stages_in_series():
     made.model_only.windows, made.decode_only.windows, made.end_to_end.windows = [100.0], [300.0], [60.0]
     assert made.limit == pytest.approx(75.0)
     assert made.fraction == pytest.approx(0.8)
+    made.end_to_end.windows = [82.0]
+    assert made.fraction == 1.0
     made.shares_cores = False
     assert made.limit == 100.0
 
@@ -33,7 +36,11 @@ def test_bench_prints_one_table_of_several_models(cli, tiny_onnx, photos, tmp_pa
         "--device", "cpu", "--json", tmp_path / "b.json",
     )  # fmt: skip
     assert done.code == 0
-    assert done.stdout.count("tiny.onnx") == 4
+    assert done.stdout.count("tiny.onnx") == 8
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    reached = re.findall(r" (\d+)%(?: ~)? *$", done.stdout, re.MULTILINE)
+    assert len(reached) == 4
+    assert all(int(share) <= 100 for share in reached)
     facts = json.loads((tmp_path / "b.json").read_text())
     assert [b["batch_size"] for b in facts["benchmarks"]] == [1, 4, 1, 4]
     for made in facts["benchmarks"]:

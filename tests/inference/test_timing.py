@@ -1,11 +1,16 @@
+import numpy as np
 import pytest
+from PIL import Image
 
+from clsbench.images.entries import FileEntry
+from clsbench.images.loader import ImageLoader
 from clsbench.inference.timing import STAGES, StageClock, Timing
+from clsbench.transform import ImageTransform
 
 MS = {"read": 0.1, "decode": 2.0, "resize": 0.8, "copy": 0.1, "inference": 6.0, "post": 0.5, "write": 0.5}
 
 
-def timing(*, images=100, seconds=0.5, ms=MS, **others):
+def timing(*, images=1000, seconds=5.0, ms=MS, **others):
     clock = StageClock()
     for stage, value in ms.items():
         clock.busy[stage] = clock.wall[stage] = images * value / 1000
@@ -20,20 +25,20 @@ def test_on_shared_cores_the_limit_is_the_cores_over_the_summed_core_seconds():
 
 
 def test_beside_a_device_the_slower_side_sets_the_limit():
-    assert timing(shares_cores=False, device_seconds=0.4).limit().images_per_second == pytest.approx(250)
-    bound_by_host = timing(shares_cores=False, device_seconds=0.1).limit()
+    assert timing(shares_cores=False, device_seconds=4.0).limit().images_per_second == pytest.approx(250)
+    bound_by_host = timing(shares_cores=False, device_seconds=1.0).limit()
     assert bound_by_host.images_per_second == pytest.approx(2 / 0.004)
     assert bound_by_host.bound == "decode"
 
 
 def test_threads_of_the_engine_count_by_what_the_process_used():
-    split = timing(ms={**MS, "inference": 3.0}, model_threads=2, process_seconds=1.0)
+    split = timing(ms={**MS, "inference": 3.0}, model_threads=2, process_seconds=10.0)
     assert split.core_seconds()["inference"] == pytest.approx(0.006)
 
 
 def test_steady_state_leaves_the_first_batch_out():
     assert timing().images_per_second == pytest.approx(200)
-    assert timing().steady_images_per_second == pytest.approx(80 / 0.4)
+    assert timing().steady_images_per_second == pytest.approx(980 / 4.9)
 
 
 @pytest.mark.parametrize(("stage", "bound"), [("decode", "decode"), ("inference", "model"), ("write", "write")])
@@ -45,7 +50,7 @@ def test_the_verdict_names_what_limits_the_run_and_what_helps(stage, bound):
 
 
 def test_the_verdict_says_so_where_threads_had_no_core():
-    slow = timing(seconds=2.0)
+    slow = timing(seconds=20.0)
     for stage in MS:
         slow.clock.wall[stage] *= 4
     assert "the machine has other work" in slow.to_json()["verdict"]
@@ -53,7 +58,50 @@ def test_the_verdict_says_so_where_threads_had_no_core():
 
 def test_an_empty_run_has_no_rates():
     facts = Timing(0.0, 0, StageClock(), 0.0, 0, workers=1).to_json()
-    assert (facts["images_per_second"], facts["limit"], facts["fraction_of_limit"]) == (0.0, 0.0, 0.0)
+    assert (facts["images_per_second"], facts["limit"], facts["fraction_of_limit"]) == (0.0, 0.0, None)
+
+
+def test_never_more_than_the_limit_is_reached():
+    fast = timing(seconds=4.0)  # 245 images/s of a measured limit of 200
+    assert fast.fraction_of_limit == 1.0
+    assert fast.limit_text == "200.0 images/s, of which 100% was reached"
+
+
+@pytest.mark.parametrize(
+    "given", [{"images": 1, "seconds": 0.04, "first_batch": 0.04, "first_batch_images": 1}, {"seconds": 1.0}]
+)
+def test_a_short_run_says_nothing_of_limits_or_locks(given):
+    short = timing(**given)
+    for stage in MS:
+        short.clock.wall[stage] *= 4
+    assert short.to_json()["fraction_of_limit"] is None
+    assert short.limit_text == "not known: the run is too short"
+    assert short.verdict.startswith("too short a run to say what limits it")
+    for word in ("try", "lock", "bound"):
+        assert word not in short.verdict
+
+
+def test_advice_fits_the_run():
+    decode = {"ms": {**MS, "decode": 50.0}}
+    assert "--fast-decode" in timing(**decode, large_jpegs=True).verdict
+    assert "--fast-decode" not in timing(**decode).verdict
+    assert "GPU" in timing().verdict
+    assert "faster GPU" in timing(shares_cores=False, device_seconds=8.0).verdict
+    assert "int8" not in timing().verdict
+
+
+def test_fast_decode_helps_with_large_jpegs_only(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    entries = {}
+    for name, side in (("large.jpg", 64), ("small.jpg", 12), ("large.png", 64)):
+        Image.fromarray(noise[:side, :side]).save(tmp_path / name)
+        entries[name] = FileEntry(name, tmp_path / name)
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    entries["broken.jpg"] = FileEntry("broken.jpg", tmp_path / "broken.jpg")
+    loader = ImageLoader(ImageTransform(size=(8, 8)))
+    assert [name for name, entry in entries.items() if loader.would_shrink([entry])] == ["large.jpg"]
+    assert not ImageLoader(ImageTransform(size=(8, 8)), fast_decode=True).would_shrink([entries["large.jpg"]])
+    assert not loader.would_shrink([])
 
 
 def test_every_stage_stands_in_the_json():

@@ -20,7 +20,7 @@ from clsbench.training.training_run import run_training
 def nothing_is_drawn(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(training_run, "save_plots", lambda *arguments: None)
-    monkeypatch.setattr(module, "save_curves", lambda history, rates, file, title: file.write_bytes(b"drawn"))
+    monkeypatch.setattr(module, "save_curves", lambda history, rates, file, **_: file.write_bytes(b"drawn"))
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from torch import nn
 from clsbench.errors import ModelError
 from clsbench.runs import Run, create
 from clsbench.training import checkpoints, loop
+from clsbench.training.config import TrainConfig
 from clsbench.training.loop import Epoch, Trainer
 from clsbench.training.plots import save_curves
 
@@ -236,9 +237,12 @@ def epochs(stages):
     return [Epoch(k, stage, 1 / k, 0.5, 1.1 / k, 0.6, 0.1, 1.0, 1.0 * k) for k, stage in enumerate(stages, start=1)]
 
 
+CONFIG = TrainConfig(epochs=1, lr=0.1)
+
+
 @pytest.mark.parametrize("stages", [["everything"], ["head", "head", "everything"]])
 def test_curves_are_a_png(stages, tmp_path):
-    save_curves(epochs(stages), [(0.5, 0.1), (1.0, 0.2)], tmp_path / "curves.png", title="tiny")
+    save_curves(epochs(stages), [(0.5, 0.1), (1.0, 0.2)], tmp_path / "curves.png", title="tiny", config=CONFIG)
     with Image.open(tmp_path / "curves.png") as image:
         assert image.format == "PNG"
         assert image.width > 2 * image.height > 500

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from clsbench.predictions.values import Rows, Value, wilson
 
+#: Bins where nothing else is asked for, and the fewest images of one: the 95 % interval of 20 is 40 points wide.
+BINS, PER_BIN = 15, 20
+
 
 @dataclass(frozen=True)
 class ReliabilityBin(Value):
@@ -41,6 +44,11 @@ class Reliability(Rows[ReliabilityBin]):
         return sum(row.count for row in self.rows)
 
     @property
+    def has_few_bins(self) -> bool:
+        """Whether there are too few images to fill :data:`BINS` bins."""
+        return self.total < BINS * PER_BIN
+
+    @property
     def ece(self) -> float:
         """Expected calibration error: how far confidence and accuracy are apart, the mean over the images.
 
@@ -55,8 +63,14 @@ class Reliability(Rows[ReliabilityBin]):
         return sum(row.count * (row.confidence - row.accuracy) for row in self.rows) / self.total
 
 
-def reliability(confidence: NDArray[np.floating[Any]], correct: NDArray[np.bool_], *, bins: int = 15) -> Reliability:
+def reliability(
+    confidence: NDArray[np.floating[Any]], correct: NDArray[np.bool_], *, bins: int | None = None
+) -> Reliability:
     """Bins of equal mass by confidence.
+
+    With few images there are fewer bins than :data:`BINS`, so that each has :data:`PER_BIN`: small bins
+    show chance, and make the calibration error of a calibrated model look large.
+    Source: R. Roelofs et al., Mitigating bias in calibration error estimation, AISTATS (2022), arXiv:2012.08668.
 
     Borders are the quantiles of the confidences, an image on a border belongs below it, and empty
     bins are left out, as in scikit-learn's ``calibration_curve(strategy="quantile")``. Images of equal
@@ -65,8 +79,9 @@ def reliability(confidence: NDArray[np.floating[Any]], correct: NDArray[np.bool_
     Args:
         confidence: Float (M,), probabilities of the predicted classes.
         correct: bool (M,), whether they are right.
-        bins: How many.
+        bins: How many; by default as many as the images fill, at most :data:`BINS`.
     """
+    bins = bins or min(BINS, max(1, len(confidence) // PER_BIN))
     values = confidence.astype(np.float64)
     borders = np.percentile(values, np.linspace(0, 1, bins + 1) * 100)[1:-1]
     order = np.argsort(values)

@@ -15,18 +15,18 @@ from clsbench.predictions.values import Absent
 from clsbench.text import counted
 
 
-def build(*, bins: int = 15) -> ShownMetric:
+def build(*, bins: int | None = None) -> ShownMetric:
     """The metric; see :func:`probability`.
 
     Raises:
         OptionError: without a bin.
     """
-    if bins < 1:
+    if bins is not None and bins < 1:
         raise OptionError("calibration needs at least one bin", where="bins", got=bins)
     return ShownMetric(partial(probability, bins=bins), SHOWN)
 
 
-def probability(outcomes: Outcomes, *, bins: int = 15) -> dict[str, float | Absent | Reliability]:
+def probability(outcomes: Outcomes, *, bins: int | None = None) -> dict[str, float | Absent | Reliability]:
     """Log loss, Brier score, expected calibration error, and the bins of a reliability diagram.
 
     Returns:

@@ -43,7 +43,7 @@ class ClassTable:
 
 
 def class_table(evaluation: Evaluation, scores: PerClass) -> ClassTable:
-    """The per-class table: by F1, worst first; classes without images at the end.
+    """The per-class table: by F1, worst first, and of equals the one with more images; those without at the end.
 
     Args:
         evaluation: That the scores come from.
@@ -57,7 +57,7 @@ def class_table(evaluation: Evaluation, scores: PerClass) -> ClassTable:
         ClassRow(index[row.name], name(row.name), row, areas.get(row.name), mistaken.get(index[row.name]))
         for row in scores.classes
     ]
-    rows.sort(key=lambda row: (not row.scores.support, row.scores.f1, row.index))
+    rows.sort(key=lambda row: (not row.scores.support, row.scores.f1, -row.scores.support, row.index))
     return ClassTable(tuple(rows[:SHOWN]), max(0, len(rows) - SHOWN), bool(areas))
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from clsbench.evaluation.metrics.calibration import Reliability, ReliabilityBin
+from clsbench.evaluation.metrics.calibration import BINS, PER_BIN, Reliability, ReliabilityBin
 from clsbench.evaluation.report.formats import count, fixed
 from clsbench.text import counted
 
@@ -72,6 +72,17 @@ def remaining(reliability: Reliability, start: float) -> list[tuple[float, float
         left -= row.count
         points.append((row.end, left / total))
     return points
+
+
+def bins_text(reliability: Reliability) -> str:
+    """How many bins there are, and from how many images on there would be more."""
+    bins = counted(len(reliability.rows), "bin")
+    if not reliability.has_few_bins:
+        return bins
+    more = f"{BINS} from {BINS * PER_BIN} images on"
+    if reliability.total < 2 * PER_BIN:
+        return f"{bins}; 2 from {2 * PER_BIN} images on, {more}"
+    return f"{bins} of {PER_BIN} images or more; {more}"
 
 
 def diagram(reliability: Reliability) -> Diagram:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import unicodedata
 
+from clsbench.text import formatted
+
 #: Characters of a name before it is cut.
 NAME = 300
 
@@ -59,7 +61,7 @@ def percent(value: float | None) -> str:
     >>> percent(0.94125), percent(None)
     ('94.12%', '–')
     """
-    return NOTHING if value is None else f"{value:.2%}"
+    return NOTHING if value is None else formatted(value, ".2%")
 
 
 def fixed(value: float | None, digits: int = 3) -> str:
@@ -68,7 +70,7 @@ def fixed(value: float | None, digits: int = 3) -> str:
     >>> fixed(0.5), fixed(12.34, 1), fixed(None)
     ('0.500', '12.3', '–')
     """
-    return NOTHING if value is None else f"{value:.{digits}f}"
+    return NOTHING if value is None else formatted(value, f".{digits}f")
 
 
 def figure(value: float | None) -> str:
@@ -77,7 +79,7 @@ def figure(value: float | None) -> str:
     >>> figure(0.0123456), figure(None)
     ('0.01235', '–')
     """
-    return NOTHING if value is None else f"{value:.4g}"
+    return NOTHING if value is None else formatted(value, ".4g")
 
 
 def count(value: int) -> str:

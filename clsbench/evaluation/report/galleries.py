@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -10,8 +11,8 @@ from clsbench.evaluation.metrics.top_losses import TopLosses
 from clsbench.evaluation.report.formats import fixed, name
 from clsbench.evaluation.report.thumbnails import LABEL_ERRORS, LOSSES, Thumbnail, Thumbnails
 
-#: An image's path, two classes and two numbers.
-Row = tuple[str, tuple[str, str], tuple[float | None, float | None]]
+#: An image's path, two classes and some numbers.
+Row = tuple[str, tuple[str, str], tuple[float | None, ...]]
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Entry:
     Args:
         name: Its path.
         words: Under the words of the gallery: two classes.
-        figures: Under the figures of the gallery: two numbers as written, and as sorted.
+        figures: Under the figures of the gallery: each number as written, and as sorted.
         thumbnail: None where there is none.
     """
 
@@ -37,14 +38,14 @@ class Gallery:
 
     Args:
         words: What the two classes of an entry are.
-        figures: What its two numbers are.
+        figures: What its numbers are.
         cards: Entries shown with their thumbnails; none where there are no thumbnails at all.
         rows: The other entries.
         suspect: Which of the two classes is the doubtful one.
     """
 
     words: tuple[str, str]
-    figures: tuple[str, str]
+    figures: tuple[str, ...]
     cards: tuple[Entry, ...]
     rows: tuple[Entry, ...]
     suspect: int
@@ -52,9 +53,16 @@ class Gallery:
 
 def top_losses(found: TopLosses, thumbnails: Thumbnails) -> Gallery:
     """The most confident mistakes."""
-    rows = ((image.name, (image.label, image.predicted), (image.loss, image.probability)) for image in found.rows)
+    rows = (
+        (
+            image.name,
+            (image.label, image.predicted),
+            (image.loss, None if image.loss is None else math.exp(-image.loss), image.probability),
+        )
+        for image in found.rows
+    )
     cards, rest = _entries(rows, thumbnails, LOSSES)
-    return Gallery(("actual", "predicted"), ("loss", "probability"), cards, rest, suspect=1)
+    return Gallery(("actual", "predicted"), ("loss", "p(actual)", "p(predicted)"), cards, rest, suspect=1)
 
 
 def label_errors(found: LabelErrors, thumbnails: Thumbnails) -> Gallery:

@@ -23,7 +23,7 @@ from clsbench.evaluation.metrics.top_losses import TopLosses
 from clsbench.evaluation.report import formats
 from clsbench.evaluation.report.classes import class_table
 from clsbench.evaluation.report.confusions import Pair, confused_pairs, square
-from clsbench.evaluation.report.diagram import diagram
+from clsbench.evaluation.report.diagram import bins_text, diagram
 from clsbench.evaluation.report.drilldown import Cells, drill_down_json
 from clsbench.evaluation.report.examples import images_by_cell
 from clsbench.evaluation.report.galleries import label_errors, top_losses
@@ -142,6 +142,8 @@ def _sections(
         "matrix": _with(find("confusion", Confusion), square),
         "diagram": _with(reliability, diagram),
         "reliability": reliability,
+        "bins": _with(reliability, bins_text),
+        "few_bins": isinstance(reliability, Reliability) and reliability.has_few_bins,
         "coverage": find("coverage", Coverage),
         "targets": find("coverage_for_accuracy", CoverageTargets),
         "errors": [(formats.name(name), reason) for name, reason in errors[:ERRORS]] if errors is not None else None,

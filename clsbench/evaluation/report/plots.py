@@ -5,21 +5,22 @@ Names are drawn as they are, never as mathematics, and cut where they are long.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clsbench.errors import DataError
 from clsbench.evaluation.judging import Evaluation
 from clsbench.evaluation.metrics.calibration import Reliability
-from clsbench.evaluation.metrics.confusion import Confusion
-from clsbench.evaluation.report.diagram import first_confidence, remaining
+from clsbench.evaluation.metrics.confusion import DENSE, Confusion
+from clsbench.evaluation.report.diagram import bins_text, first_confidence, remaining
 from clsbench.evaluation.report.formats import figure as written
 from clsbench.evaluation.report.formats import percent, shown
+from clsbench.images.figures import save_figure
 from clsbench.predictions.values import Absent
 from clsbench.text import counted
 
@@ -27,11 +28,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Up to so many classes the confusion matrix is a square, and up to so many its cells have percentages.
-SQUARE, PERCENTAGES = 30, 12
+#: Up to so many classes the confusion matrix is a square (as on the page), and its cells have percentages.
+SQUARE, PERCENTAGES = DENSE, 12
 
-#: Bars of the largest confusions, and characters of a name.
-BARS, NAME = 30, 24
+#: Bars of the largest confusions, and characters of a name: as many as the longest breed of Oxford's pets has.
+BARS, NAME = 30, 28
 
 #: Right and wrong, told apart by the colour-blind too.
 RIGHT, WRONG = "#0b62b0", "#b5470b"
@@ -77,15 +78,19 @@ def save_reliability(reliability: Reliability, file: Path) -> None:
         file: The PNG; folders above it are made.
     """
     rows, start = reliability.rows, first_confidence(reliability)
-    with _figure(file, 5.2, 6.4) as figure:
+    with _figure(file, 5.2, 6.6) as figure:
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
-        above.plot([start, 1], [start, 1], color="grey", linestyle=":", linewidth=1)
+        above.plot([start, 1], [start, 1], color="grey", linestyle=":", linewidth=1, label="perfectly calibrated")
         spans = [[row.accuracy - row.low for row in rows], [row.high - row.accuracy for row in rows]]
         x, y = [row.confidence for row in rows], [row.accuracy for row in rows]
-        above.errorbar(x, y, yerr=np.maximum(spans, 0), fmt="o", markersize=5, linewidth=1.5, color=RIGHT)
+        above.errorbar(
+            x, y, yerr=np.maximum(spans, 0), fmt="o", markersize=5, linewidth=1.5, color=RIGHT,
+            label="accuracy of a bin, with its 95 % interval",
+        )  # fmt: skip
         above.set(ylabel="accuracy", xlim=(start, 1.01), ylim=(start, 1.01), aspect="equal")
+        above.legend(fontsize=8, loc="best")
         title = f"reliability: ECE {written(reliability.ece)}, {counted(reliability.total, 'image')}"
-        above.set_title(title, fontsize=11)
+        above.set_title(f"{title}\n{bins_text(reliability)}", fontsize=10)
         borders, shares = zip(*remaining(reliability, start), strict=True)
         left = [100 * share for share in shares]
         below.fill_between(borders, left, color=RIGHT, alpha=0.3, linewidth=0)
@@ -108,7 +113,7 @@ def save_accuracy_throughput(points: Sequence[tuple[str, float, float, float, fl
     if not points:
         raise DataError("no model has a known throughput", where=file)
     best, speeds = _unbeaten(points), [speed for *_, speed in points]
-    with _figure(file, 7, 4.8) as figure:
+    with _figure(file, 7, 5.2) as figure:
         axes = figure.subplots()
         front = sorted((speed, 100 * accuracy) for k, (_, accuracy, _, _, speed) in enumerate(points) if k in best)
         axes.plot(*zip(*front, strict=True), color=RIGHT, linewidth=1, alpha=0.5, linestyle="--")
@@ -120,13 +125,30 @@ def save_accuracy_throughput(points: Sequence[tuple[str, float, float, float, fl
             )
             place = (speed, 100 * max(high, accuracy))
             axes.annotate(
-                shown(name, NAME), place, (0, 4), textcoords="offset points", ha="center", fontsize=9, parse_math=False
-            )
+                shown(name, NAME), place, (0, 4), textcoords="offset points", ha="center", fontsize=9, parse_math=False,
+                bbox={"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.8},
+            )  # fmt: skip
         if 0 < 8 * min(speeds) < max(speeds):
             axes.set_xscale("log")
-        axes.margins(x=0.2, y=0.15)
-        axes.set(xlabel="images/s", ylabel="top-1 (%), with 95 % interval", title="accuracy and throughput")
+        axes.margins(x=0.25, y=0.15)
+        axes.set(xlabel="images/s of infer, end to end", ylabel="top-1 (%), with 95 % interval")
+        axes.set_title("accuracy and throughput", fontsize=11)
         axes.grid(alpha=0.3, which="both")
+        _explain(figure, filled=bool(best), hollow=len(best) < len(points))
+
+
+def _explain(figure: Figure, *, filled: bool, hollow: bool) -> None:
+    """What the dots of accuracy and throughput mean, below them."""
+    from matplotlib.lines import Line2D
+
+    dots = []
+    if filled:
+        words = "no other model is both as accurate and as fast"
+        dots.append(Line2D([], [], color=RIGHT, marker="o", linestyle="--", linewidth=1, label=words))
+    if hollow:
+        words = "another is as accurate and as fast, or better"
+        dots.append(Line2D([], [], color=RIGHT, marker="o", mfc="white", linestyle="", label=words))
+    figure.legend(handles=dots, loc="outside lower center", fontsize=8, ncols=2, frameon=False)
 
 
 @contextmanager
@@ -138,17 +160,15 @@ def _figure(file: Path, width: float, height: float) -> Iterator[Figure]:
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     yield figure
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with warnings.catch_warnings():
-        # A script that matplotlib's font lacks is drawn as boxes; the HTML report has the names.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(file, dpi=120, format="png")
+    save_figure(figure, file, dpi=120)
 
 
 def _square(confusion: Confusion, classes: list[str], file: Path) -> None:
-    """Counts, and for few classes percentages of the row; blue is right, orange a mistake."""
+    """Counts where they fit, and for few classes percentages of the row; blue is right, orange a mistake."""
     count, cells, support = len(classes), confusion.cells.tolist(), confusion.support.tolist()
-    inches = max(3.2, 0.42 * count if count > PERCENTAGES else 0.62 * count)
+    few = count <= PERCENTAGES
+    side, size = (0.62, 8) if few else (0.42, 7) if count <= 30 else (0.32, 6)  # inches of a cell, points of its text
+    inches = max(3.2, side * count)
     with _figure(file, inches + 2.2, inches + 2.0) as figure:
         axes = figure.subplots()
         shares = np.full((2, count, count), np.nan)
@@ -157,33 +177,40 @@ def _square(confusion: Confusion, classes: list[str], file: Path) -> None:
         for layer, colours in zip(shares, ("Blues", "Oranges"), strict=True):
             axes.imshow(layer, cmap=colours, vmin=0, vmax=1.25)
         for label, predicted, times in cells:
-            share = times / support[label]
-            text = f"{times:,}\n{percent(share)}" if count <= PERCENTAGES else f"{times:,}"
-            colour = "white" if share > 0.6 else "black"
-            size = 8 if count <= PERCENTAGES else 7
-            axes.text(predicted, label, text, ha="center", va="center", fontsize=size, color=colour)
-        slant, side = (45, "right") if count <= PERCENTAGES else (90, "center")
-        axes.set_xticks(range(count), classes, rotation=slant, ha=side, fontsize=8, parse_math=False)
+            share, text = times / support[label], f"{times:,}"
+            if len(text) * 0.62 * size > 72 * side:  # a digit is that wide; the colour tells, and the page has it
+                continue
+            axes.text(
+                predicted, label, f"{text}\n{percent(share)}" if few else text, ha="center", va="center", fontsize=size,
+                color="white" if share > 0.6 else "black",
+            )  # fmt: skip
+        slant, beside = (45, "right") if few else (90, "center")
+        axes.set_xticks(range(count), classes, rotation=slant, ha=beside, fontsize=8, parse_math=False)
         axes.set_yticks(range(count), classes, fontsize=8, parse_math=False)
         axes.set(xlabel="predicted", ylabel="true")
+        if not few:  # lines that lead the eye from a cell to its two names
+            axes.set_xticks(np.arange(count) - 0.5, minor=True)
+            axes.set_yticks(np.arange(count) - 0.5, minor=True)
+            axes.grid(which="minor", color="#e4e4e4", linewidth=0.5)
+            axes.tick_params(which="minor", length=0)
         axes.set_title(_title(confusion, "confusion matrix"), fontsize=11)
 
 
 def _bars(confusion: Confusion, classes: list[str], file: Path) -> None:
     """The largest mistakes, most frequent on top."""
-    wrong, support = confusion.mistakes[:BARS], confusion.support.tolist()
+    wrong, left_out = _frequent(confusion)
+    support = confusion.support.tolist()
     with _figure(file, 8.5, 1.4 + 0.24 * max(4, len(wrong))) as figure:
         axes = figure.subplots()
         axes.set_title(_title(confusion, f"largest confusions of {len(classes):,} classes"), fontsize=11)
         if not len(wrong):
             axes.set_axis_off()
-            axes.text(0.5, 0.5, "no mistakes", ha="center", va="center")
+            axes.text(0.5, 0.5, left_out or "no mistakes", ha="center", va="center")
             return
         places = np.arange(len(wrong))
         axes.barh(places, wrong[:, 2], color=WRONG, alpha=0.75)
         names = [f"{classes[label]} → {classes[predicted]}" for label, predicted, _ in wrong.tolist()]
         axes.set_yticks(places, labels=names, fontsize=8, parse_math=False)
-        axes.invert_yaxis()
         for place, (label, _, times) in zip(places.tolist(), wrong.tolist(), strict=True):
             axes.annotate(
                 f"{times:,} ({percent(times / support[label])})",
@@ -193,9 +220,25 @@ def _bars(confusion: Confusion, classes: list[str], file: Path) -> None:
                 va="center",
                 fontsize=8,
             )
-        axes.margins(x=0.15, y=0.01)
-        axes.set(xlabel="images (% of the true class)", ylabel="true → predicted")
+        axes.margins(x=0.15)
+        axes.set_ylim(max(4, len(wrong)) - 0.4, -0.6)  # the first on top
+        axes.set(xlabel="images (% of the true class)" + (f"\nand {left_out}" if left_out else ""))
+        axes.set(ylabel="true → predicted")
         _whole_numbers(axes)
+
+
+def _frequent(confusion: Confusion) -> tuple[NDArray[np.int64], str]:
+    """The mistakes that are more frequent than those left out, and how often those were made, in words.
+
+    Equals are shown all or not at all, since chance has ordered them; those made once are never shown.
+    """
+    wrong = confusion.mistakes
+    least = max(1, int(wrong[BARS, 2])) if len(wrong) > BARS else 1
+    shown = wrong[wrong[:, 2] > least]
+    if len(shown) == len(wrong):
+        return shown, ""
+    often = "once" if least == 1 else f"{least:,} times or less" if (wrong[:, 2] < least).any() else f"{least:,} times"
+    return shown, f"{counted(len(wrong) - len(shown), 'pair')} of classes confused {often}"
 
 
 def _whole_numbers(axes: Axes) -> None:

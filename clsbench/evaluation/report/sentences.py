@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from statistics import median
 
 from clsbench.evaluation.judging import Evaluation
 from clsbench.evaluation.metrics.calibration import Reliability
 from clsbench.evaluation.metrics.confusion import ConfusedPairs
 from clsbench.evaluation.metrics.coverage import CoverageTargets
 from clsbench.evaluation.metrics.label_errors import LabelErrors
-from clsbench.evaluation.metrics.per_class import PerClass
+from clsbench.evaluation.metrics.per_class import ClassScores, PerClass
 from clsbench.evaluation.report.formats import count, fixed, name, percent
 from clsbench.predictions.values import Absent, Proportion
 from clsbench.text import counted
@@ -56,26 +57,50 @@ def _left_out(evaluation: Evaluation) -> Iterator[str]:
 
 
 def _weakest(evaluation: Evaluation) -> Iterator[str]:
-    found = evaluation.find("per_class", PerClass)
+    found, top1 = evaluation.find("per_class", PerClass), evaluation.find("top1", Proportion)
     if isinstance(found, Absent) or len(found.present) < 2:
         return
-    weakest = min(found.present, key=lambda row: row.f1)
-    if weakest.f1 < 1:
+    mean = found.macro.recall if isinstance(top1, Absent) else top1.value
+    weaker = [row for row in found.present if _is_below(row, mean, len(found.present))]
+    if weaker:
+        row = min(weaker, key=lambda row: row.f1)
+        interval = f"95 % interval {percent(row.recall_low)} – {percent(row.recall_high)}"
         yield (
-            f"The weakest class is “{name(weakest.name)}”, with F1 {fixed(weakest.f1)}: "
-            f"{percent(weakest.recall)} of its {counted(weakest.support, 'image')} {_are(weakest.support)} found."
+            f"The weakest class is “{name(row.name)}”: {percent(row.recall)} of its {counted(row.support, 'image')} "
+            f"{_are(row.support)} found ({interval}), with F1 {fixed(row.f1)}."
         )
+    elif mean < 1:
+        each = counted(round(median(row.support for row in found.present)), "image")
+        yield f"No class is shown to be weaker than the others, with a median of {each} a class."
     if absent := len(found.classes) - len(found.present):
-        yield f"{count(absent)} of {counted(len(found.classes), 'class', 'classes')} {_have(absent)} no labelled image."
+        yield f"{count(absent)} of {counted(len(found.classes), 'class')} {_have(absent)} no labelled image."
+
+
+def _is_below(row: ClassScores, accuracy: float, classes: int) -> bool:
+    """Whether chance makes a recall this far below the accuracy, in any of the classes, less often than in 5 %.
+
+    The exact binomial test, by Bonferroni for the number of classes.
+    """
+    from scipy.special import bdtr
+
+    return bool(bdtr(round(row.recall * row.support), row.support, accuracy) < 0.05 / classes)
 
 
 def _confused(evaluation: Evaluation) -> Iterator[str]:
     found = evaluation.find("confused_pairs", ConfusedPairs)
-    if isinstance(found, ConfusedPairs) and found.pairs:
-        pair = found.pairs[0]
+    if isinstance(found, Absent) or not found.pairs:
+        return
+    pair = found.pairs[0]
+    alike = sum(other.count == pair.count for other in found.pairs)
+    words = f"“{name(pair.label)}” taken for “{name(pair.predicted)}”"
+    if alike == 1:
+        share = percent(pair.share)
+        yield f"The most frequent mistake: {words}, {counted(pair.count, 'time')} ({share} of its images)."
+    else:
+        more = "or more " if alike == len(found.pairs) < found.found else ""
         yield (
-            f"The most frequent mistake: “{name(pair.label)}” taken for “{name(pair.predicted)}”, "
-            f"{counted(pair.count, 'time')} ({percent(pair.share)} of its images)."
+            f"No mistake stands out: {counted(alike, 'pair')} {more}of classes {_are(alike)} confused "
+            f"{counted(pair.count, 'time')} each, such as {words}."
         )
 
 
@@ -88,6 +113,11 @@ def _calibration(evaluation: Evaluation) -> Iterator[str]:
         yield f"On average its confidence is within {points} of its accuracy."
         return
     word, relation = ("overconfident", "above") if found.gap > 0 else ("underconfident", "below")
+    accuracy = Proportion.of(sum(round(row.accuracy * row.count) for row in found.rows), found.total)
+    if accuracy.low <= accuracy.value + found.gap <= accuracy.high:
+        chance = "which chance explains with so few images"
+        yield f"On average its confidence is {points} {relation} its accuracy, {chance}."
+        return
     yield f"It is {word}: on average its confidence is {points} {relation} its accuracy."
 
 
@@ -101,16 +131,18 @@ def _automation(evaluation: Evaluation) -> Iterator[str]:
         yield f"At no confidence threshold is it right for {lowest:.0%} of the images."
         return
     best = max(reached, key=lambda row: row.target)
+    few = ", too few to rely on" if best.row.high - best.row.low > WIDE else ""
     yield (
         f"{percent(best.row.coverage)} of the images can be decided at {best.target:.0%} accuracy: "
-        f"those with a confidence of {fixed(best.row.threshold)} or more."
+        f"those with a confidence of {fixed(best.row.threshold)} or more ({counted(best.row.kept, 'image')}, 95 % "
+        f"interval of their accuracy {percent(best.row.low)} – {percent(best.row.high)}{few})."
     )
 
 
 def _labels(evaluation: Evaluation) -> Iterator[str]:
     found = evaluation.find("label_errors", LabelErrors)
     if isinstance(found, LabelErrors) and found.found:
-        share = percent(found.share)
+        share = f"{percent(found.share)}, 95 % interval {percent(found.low)} – {percent(found.high)}"
         yield f"{counted(found.found, 'label')} ({share}) may be wrong and {_are(found.found)} worth checking."
 
 

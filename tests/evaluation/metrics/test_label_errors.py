@@ -2,10 +2,13 @@ import numpy as np
 import pytest
 from cleanlab.count import compute_confident_joint
 from cleanlab.filter import find_label_issues
+from scipy.stats import binomtest
 
+from clsbench.errors import OptionError
 from clsbench.evaluation.metrics import label_errors as module
 from clsbench.evaluation.metrics.label_errors import suspects
 from clsbench.predictions import spill
+from clsbench.predictions.metric import run_metrics
 from clsbench.predictions.values import json_of
 
 
@@ -84,6 +87,39 @@ def test_the_table_names_images_and_both_probabilities(outcomes_of):
         "suggested": f"class {guess}",
         "probability": pytest.approx(probabilities[row, guess]),
     }
+
+
+def test_the_share_has_its_interval(outcomes_of):
+    _, labels, probabilities = noisy(2)
+    got = label_errors(outcomes_of(labels, probabilities))["label_errors"]
+    interval = binomtest(got["found"], 400).proportion_ci(method="wilson")
+    assert (got["low"], got["high"]) == pytest.approx((interval.low, interval.high))
+    display = run_metrics(outcomes_of(labels, probabilities), [("label-errors", module.build())]).displays[0]
+    assert f"(95 % interval {interval.low:.2%} – {interval.high:.2%})" in display.title
+
+
+def test_a_weak_model_accuses_no_label_unless_asked_to(outcomes_of):
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 5, 300)
+    probabilities = random.dirichlet(np.ones(5) * 0.2, 300).astype(np.float32)
+    outcomes = outcomes_of(labels, probabilities)
+    reason = label_errors(outcomes)["label_errors"]["reason"]
+    assert "60% or more is not shown" in reason
+    assert "min_accuracy=0" in reason
+    assert label_errors(outcomes, min_accuracy=0)["label_errors"]["found"] > 20
+
+
+def test_few_images_do_not_show_that_a_model_is_good(outcomes_of):
+    probabilities = np.eye(2, dtype=np.float32)[[0, 1, 0, 1, 1]] * 0.8 + 0.1
+    for count, known in ((5, False), (6, True)):
+        labels = np.array([0, 1, 0, 1, 1, 0][:count])
+        chances = np.vstack([probabilities, [[0.9, 0.1]]]).astype(np.float32)[:count]
+        assert ("found" in label_errors(outcomes_of(labels, chances))["label_errors"]) is known
+
+
+def test_an_accuracy_that_is_no_fraction_is_refused():
+    with pytest.raises(OptionError, match="a fraction"):
+        module.build(min_accuracy=60)
 
 
 def test_without_probabilities_or_names_there_is_a_reason(bare, case, outcomes_of):

@@ -137,8 +137,8 @@ def birds(judge: Callable[..., Judged]) -> Judged:
     rows: list[tuple[str, str, Any]] = []
     for k in range(300):
         label = int(random.integers(5))
-        chances = random.dirichlet(np.full(6, 0.4)) * 0.75
-        chances[label] += 0.25
+        chances = random.dirichlet(np.full(6, 0.4)) * 0.65
+        chances[label] += 0.35
         rows.append((f"{classes[label]}/{k:03d}.jpg", classes[label], dict(zip(classes, chances, strict=True))))
     rows += [("auk/broken.jpg", "auk", "the file is empty (0 bytes)"), ("eider/half.jpg", "eider", "truncated")]
     rows.append(("new.jpg", "", {"auk": 1}))

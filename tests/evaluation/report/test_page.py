@@ -1,6 +1,7 @@
 import base64
 import hashlib
 import json
+import math
 import re
 import time
 from dataclasses import replace
@@ -105,13 +106,38 @@ def test_every_number_of_the_facts_stands_in_the_page_in_their_rounding(birds, p
             assert f"{row['target']:.0%}\n{row['kept']}\n{percent(row['coverage'])}\n{fixed(row['threshold'])}" in text
     for row in metrics["top_losses"]:
         assert (
-            f"{row['name']}\n{row['label']}\n{row['predicted']}\n{fixed(row['loss'])}\n{fixed(row['probability'])}"
-            in text
+            f"{row['name']}\n{row['label']}\n{row['predicted']}\n{fixed(row['loss'])}\n"
+            f"{fixed(math.exp(-row['loss']))}\n{fixed(row['probability'])}" in text
         )
     for row in metrics["label_errors"]["images"]:
         assert f"{row['name']}\n{row['label']}\n{row['suggested']}\n{fixed(row['label_probability'])}" in text
     for row in metrics["confused_pairs"]["pairs"]:
         assert f"{row['label']}\n{row['predicted']}\n{row['count']}\n{percent(row['share'])}" in text
+
+
+def test_a_tile_of_a_top_loss_has_its_file_its_loss_and_both_probabilities(birds, parse, thumbnail):
+    worst = birds.facts["metrics"]["top_losses"][0]
+    text = parse(render(birds, thumbnails={worst["name"]: thumbnail()})).text
+    tile = [
+        "actual", worst["label"], "predicted", worst["predicted"], "loss", fixed(worst["loss"]),
+        "p(actual)", fixed(math.exp(-worst["loss"])), "p(predicted)", fixed(worst["probability"]), worst["name"],
+    ]  # fmt: skip
+    assert "\n".join(tile) in text
+
+
+def test_few_images_fill_few_bins_and_the_page_says_why(judge, birds, parse):
+    few = parse(render(judge(["a", "b"], [(f"{k}", "a", {"a": 0.7, "b": 0.3}) for k in range(30)]))).text
+    assert "from 1 bin; 2 from 40 images on, 15 from 300 images on." in few
+    assert "More bins would show chance" in few
+    assert "More bins" not in parse(render(birds)).text
+
+
+def test_equally_bad_classes_stand_in_the_order_of_their_images(judge, parse):
+    classes = ["one", "three", "two", "good"]
+    rows = [(f"{name}{k}", name, {"good": 1}) for name, count in (("one", 1), ("three", 3), ("two", 2), ("good", 2))
+            for k in range(count)]  # fmt: skip
+    text = parse(render(judge(classes, rows))).text
+    assert re.search(r"\nthree\n3\n.*\ntwo\n2\n.*\none\n1\n", text, re.DOTALL)
 
 
 def test_the_per_class_table_is_worst_first_and_knows_what_is_not_defined(birds, parse):

@@ -57,15 +57,54 @@ def test_few_classes_are_a_square_with_counts_and_percentages(tmp_path, drawn):
     assert [text.get_position() for text in axes.texts] == [(0, 0), (1, 0), (1, 1)]
 
 
-def test_thirty_classes_are_a_square_and_more_are_bars(tmp_path, drawn):
+def test_fifty_classes_are_a_square_and_more_are_bars(tmp_path, drawn):
     random = np.random.default_rng(0)
-    for count in (30, 31):
+    for count in (50, 51):
         labels = random.integers(0, count, 4000)
         predicted = np.where(random.random(4000) < 0.7, labels, random.integers(0, count, 4000))
         save_confusion(confusion([f"class {k}" for k in range(count)], labels, predicted), tmp_path / f"{count}.png")
     square, bars = (figure.axes[0] for figure in drawn)
-    assert len(square.get_yticklabels()) == 30
-    assert len(bars.patches) == BARS
+    assert len(square.get_yticklabels()) == 50
+    assert 0 < len(bars.patches) <= BARS
+
+
+def boxes(artists, figure):
+    """Where they stand, in pixels, each as (left, bottom, right, top)."""
+    renderer = figure.canvas.get_renderer()
+    return np.array([artist.get_window_extent(renderer).extents for artist in artists])
+
+
+def overlap(found):
+    """Pairs of boxes that share more than a pixel."""
+    low = np.maximum(found[:, None, :2], found[None, :, :2])
+    high = np.minimum(found[:, None, 2:], found[None, :, 2:])
+    return int(np.triu((high - low > 1).all(axis=2), 1).sum())
+
+
+def test_a_matrix_of_37_long_names_can_be_read(tmp_path, drawn):
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 37, 3669)
+    predicted = np.where(random.random(3669) < 0.8, labels, random.integers(0, 37, 3669))
+    classes = [f"Staffordshire_Bull_Terrier{k}" for k in range(37)]
+    save_confusion(confusion(classes, labels, predicted), tmp_path / "c.png")
+    (axes,) = drawn[0].axes
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert names == classes
+    for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
+        found = boxes(labels, drawn[0])
+        assert overlap(found) == 0
+        assert (found.min(axis=0)[:2] >= 0).all()
+        assert (found.max(axis=0)[2:] <= drawn[0].bbox.max).all()
+    assert len(axes.texts) > 300
+    cell = axes.transData.transform((1, 1)) - axes.transData.transform((0, 0))
+    sizes = boxes(axes.texts, drawn[0])
+    assert (sizes[:, 2:] - sizes[:, :2] < np.abs(cell)).all()
+
+
+def test_numbers_too_long_for_a_cell_are_left_to_its_colour(tmp_path, drawn):
+    labels = np.repeat(np.arange(40), [200_000, *[20] * 39])
+    save_confusion(confusion([f"c{k}" for k in range(40)], labels, labels), tmp_path / "c.png")
+    assert texts(drawn[0].axes[0]) == ["20"] * 39
 
 
 def test_a_thousand_classes_show_their_largest_confusions(tmp_path, drawn):
@@ -83,17 +122,29 @@ def test_a_thousand_classes_show_their_largest_confusions(tmp_path, drawn):
 
 
 def test_many_classes_without_a_mistake_say_so(tmp_path, drawn):
-    save_confusion(confusion([f"c{k}" for k in range(40)], range(40), range(40)), tmp_path / "c.png")
+    save_confusion(confusion([f"c{k}" for k in range(60)], range(60), range(60)), tmp_path / "c.png")
     assert texts(drawn[0].axes[0]) == ["no mistakes"]
 
 
-@pytest.mark.parametrize("count", [3, 40])
+def test_mistakes_that_are_as_frequent_are_no_bars(tmp_path, drawn):
+    classes, every = [f"c{k}" for k in range(1000)], np.arange(1000)
+    save_confusion(confusion(classes, every, (every + 1) % 1000), tmp_path / "once.png")
+    twice = np.tile(every, 2)
+    save_confusion(confusion(classes, [*twice, 5, 5, 5], [*(twice + 1) % 1000, 7, 7, 7]), tmp_path / "twice.png")
+    once, few = (figure.axes[0] for figure in drawn)
+    assert texts(once) == ["1,000 pairs of classes confused once"]
+    assert not once.patches
+    assert [label.get_text() for label in few.get_yticklabels()] == ["c5 → c7"]
+    assert few.get_xlabel().endswith("\nand 1,000 pairs of classes confused 2 times")
+
+
+@pytest.mark.parametrize("count", [3, 60])
 def test_names_are_neither_mathematics_nor_endless(tmp_path, drawn, count):
     classes = ["$\\frac{1$", "x" * 300, "猫\u202e\n犬", *(f"c{k}" for k in range(count - 3))]
-    save_confusion(confusion(classes, [0, 1, 2, 0], [1, 2, 0, 0]), tmp_path / "c.png")
+    save_confusion(confusion(classes, [0, 1, 2, 0] * 2, [1, 2, 0, 0] * 2), tmp_path / "c.png")
     labels = "\n".join(label.get_text() for label in drawn[0].axes[0].get_yticklabels())
     assert "$\\frac{1$" in labels
-    assert "x" * 11 + "…" + "x" * 12 in labels
+    assert "x" * 13 + "…" + "x" * 14 in labels
     assert "猫\\u202e\\n犬" in labels
 
 
@@ -110,10 +161,28 @@ def test_the_reliability_diagram_holds_the_bins(tmp_path, drawn):
     assert points.get_ydata() == pytest.approx([row.accuracy for row in rows])
     ends = np.array([segment[:, 1] for segment in spans.get_segments()])
     assert ends == pytest.approx(np.array([[row.low, row.high] for row in rows]))
-    assert above.get_title() == f"reliability: ECE {given.ece:.4g}, 500 images"
+    assert above.get_title() == f"reliability: ECE {given.ece:.4g}, 500 images\n15 bins"
     shares = below.lines[0].get_ydata()
     assert (shares[0], shares[-1]) == (100, 0)
     assert (np.diff(shares) <= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [
+        (1, "1 bin; 2 from 40 images on, 15 from 300 images on"),
+        (39, "1 bin; 2 from 40 images on, 15 from 300 images on"),
+        (100, "5 bins of 20 images or more; 15 from 300 images on"),
+        (300, "15 bins"),
+    ],
+)
+def test_few_images_fill_few_bins_and_the_diagram_says_why(tmp_path, drawn, images, words):
+    confidence = np.random.default_rng(0).random(images)
+    given = reliability(confidence, confidence > 0.4)
+    assert min(row.count for row in given.rows) >= min(20, images)
+    save_reliability(given, tmp_path / "r.png")
+    assert drawn[0].axes[0].get_title().split("\n")[1] == words
+    assert (boxes([drawn[0].axes[0].title], drawn[0])[0, ::2] <= drawn[0].bbox.width).all()
 
 
 def test_plots_hold_in_degenerate_cases(outcomes, tmp_path):
@@ -152,5 +221,8 @@ def test_accuracy_and_throughput_join_the_models_that_nothing_beats(tmp_path, dr
     assert texts(axes) == [name for name, *_ in points]
     assert axes.get_xscale() == "log"
     assert [container[0].get_markerfacecolor() for container in axes.containers].count("white") == 1
+    said = [text.get_text() for text in drawn[0].legends[0].get_texts()]
+    assert said == ["no other model is both as accurate and as fast", "another is as accurate and as fast, or better"]
     save_accuracy_throughput([("one", 1.0, 0.9, 1.0, 0.0)], file)
     assert drawn[1].axes[0].get_xscale() == "linear"
+    assert len(drawn[1].legends[0].get_texts()) == 1
