@@ -104,7 +104,8 @@ def _from_run(name: str | Path | None, other_images: bool, observer: Observer) -
     from clsbench.card import ModelCard, ModelSource
     from clsbench.exporting.exporter import check_same_preprocessing
     from clsbench.models.heads import parse_head, with_head
-    from clsbench.models.weights import load_state, read_state
+    from clsbench.models.loading import load_state
+    from clsbench.models.weights import read_state
 
     run = runs.find(str(name) if name is not None else None)
     record = run.read_record()

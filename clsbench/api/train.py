@@ -7,11 +7,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from clsbench.api.arguments import check_at_least
+from clsbench.api.arguments import check_at_least, check_training_packages
 from clsbench.api.components import Chosen, Options
 from clsbench.api.data import choose_dataset, note_dataset, open_dataset
 from clsbench.api.observer import Observer
-from clsbench.errors import ClsbenchError
 from clsbench.models.heads import parse_head
 from clsbench.runs import RunData, RunModel, check_name, plain
 from clsbench.text import counted
@@ -189,7 +188,7 @@ def _open(
     images = open_dataset(source, root, spec)
     place = f" {data}" if data else ""
     note_dataset(images, f"{source.resolved.component.name}{place}", observer)
-    _need_training_packages()
+    check_training_packages()
     plugin = network.resolved.plugin
     return _Inputs(
         images,
@@ -204,14 +203,6 @@ def _open(
         network,
         spec,
     )
-
-
-def _need_training_packages() -> None:
-    from importlib.util import find_spec
-
-    missing = [name for name in ("torch", "torchvision", "safetensors") if find_spec(name) is None]
-    if missing:
-        raise ClsbenchError(f"training needs {' and '.join(missing)}", hint="pip install 'clsbench[train]'")
 
 
 def _plan(name: str, config: TrainConfig, *, auto: bool) -> str:

@@ -100,7 +100,7 @@ def _find_attribute(root: Path, attribute: str) -> tuple[dict[str, Path], list[s
 
 
 def _split_folders(base: Path) -> dict[str, Path]:
-    """Split -> its folder, whatever the case of its name. One without folders in it is none: a class may be called train.
+    """Split -> its folder, in any case of letters. One without folders in it is none: a class may be called train.
 
     Raises:
         DataError: if two names differ only by case, such as ``train`` and ``Train``.
