@@ -89,6 +89,7 @@ class RunRecord:
         counts: Number of images in each split.
         splits: The names in each split, as ``datasets.recorded`` writes them.
         check: The JSON of a ``DataCheck``.
+        weights: The JSON of a ``LoadReport``; empty where no weights file was loaded.
         result: None until the run is finished.
     """
 
@@ -103,6 +104,7 @@ class RunRecord:
     counts: Mapping[str, int] = field(default_factory=dict)
     splits: Mapping[str, object] = field(default_factory=dict)
     check: Mapping[str, object] = field(default_factory=dict)
+    weights: Mapping[str, object] = field(default_factory=dict)
     result: RunResult | None = None
 
     def to_json(self) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def test_the_json_of_a_record():
     values = dataclasses.replace(RECORD, result=RESULT).to_json()
     assert list(values) == [
         "schema", "clsbench", "torch", "data", "split", "model", "training", "classes", "transform", "counts",
-        "splits", "check", "result",
+        "splits", "check", "weights", "result",
     ]  # fmt: skip
     assert values["schema"] == 3
     assert values["data"] == {"dataset": "clsbench/folder", "root": "/photos", "options": {"label": "species"}}

@@ -127,7 +127,7 @@ def _from_run(name: str | Path | None, other_images: bool, observer: Observer) -
     built = registry().resolve("model", trained.name).build(len(card.classes), **options)
     classifier = with_head(built, parse_head(head), len(card.classes))
     check_same_preprocessing(classifier, card)
-    if not load_state(classifier, read_state(run.best), head="head", where=run.best):
+    if not load_state(classifier, read_state(run.best), head="head", where=run.best) or not _complete(classifier):
         raise ModelError(
             "the weights' head is not the one that run.json describes",
             where=run.best,
@@ -147,6 +147,11 @@ def _from_run(name: str | Path | None, other_images: bool, observer: Observer) -
     known = [sample for sample in samples if sample.label is not None]
     labels = [sample.label for sample in known if sample.label is not None]
     return _Trained(trained.name, classifier, card, [sample.image for sample in known], labels, run.onnx)
+
+
+def _complete(classifier: Classifier) -> bool:
+    """Whether nothing of the weights file is missing from the network's backbone."""
+    return classifier.loaded is not None and classifier.loaded.complete
 
 
 def _as_it_is(name: str, pretrained: bool, weights: str | Path | None, options: Options) -> _Trained:

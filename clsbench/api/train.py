@@ -11,6 +11,7 @@ from clsbench.api.arguments import check_at_least, check_training_packages
 from clsbench.api.components import Chosen, Options
 from clsbench.api.data import choose_dataset, note_dataset, open_dataset
 from clsbench.api.observer import Observer
+from clsbench.api.starting_weights import StartingWeights, find_weights
 from clsbench.models.heads import parse_head
 from clsbench.runs import RunData, RunModel, check_name, plain
 from clsbench.text import counted
@@ -49,7 +50,7 @@ def train(
         dataset: The dataset component; chosen by ``data`` if left out.
         model: The model component.
         pretrained: Start from published weights.
-        weights: Start from a local weights file.
+        weights: Start from a local weights file, or from the best weights of a run by its name or directory.
         run: Name of the run directory.
         val_fraction, test_fraction, folds, fold: How to make the splits that the data does not give.
         strict_data: Refuse to train if the data check finds anything.
@@ -127,7 +128,7 @@ def find_lr(
     from clsbench.training.setup import build_classifier, set_up
 
     config = inputs.configure(training)
-    classifier = build_classifier(inputs.build_model, inputs.images, config, name=inputs.network.name)
+    classifier = build_classifier(inputs.build_model, inputs.images, config, observer, name=inputs.network.name)
     with TemporaryDirectory() as folder:
         setup, _ = set_up(classifier, inputs.images, config, observer, Path(folder))
         try:
@@ -148,6 +149,7 @@ class _Inputs:
         data, model: What run.json says about dataset and network.
         network: The model component with its options.
         spec: How the dataset was split.
+        start: The weights to start from, if they were named.
     """
 
     images: Dataset
@@ -155,10 +157,13 @@ class _Inputs:
     model: RunModel
     network: Chosen
     spec: SplitSpec
+    start: StartingWeights | None
 
     def build_model(self) -> Classifier:
         """The network for the classes of the dataset."""
         classifier: Classifier = self.network.build(len(self.images.classes))
+        if self.start:
+            self.start.compare(classifier, self.images.classes)
         return classifier
 
     def configure(self, training: dict[str, object]) -> TrainConfig:
@@ -184,7 +189,10 @@ def _open(
     root = Path(data) if data is not None else None
     splits["seed"] = training.get("seed")
     source, spec, picked = choose_dataset(dataset, root, options, {"model": [model]}, **splits)
-    network = picked["model"][0].asked(pretrained=pretrained, weights=Path(weights) if weights else None)
+    start = find_weights(weights) if weights else None
+    network = picked["model"][0].asked(pretrained=pretrained, weights=start.file if start else None)
+    if start:
+        network = start.network(network)
     images = open_dataset(source, root, spec)
     place = f" {data}" if data else ""
     note_dataset(images, f"{source.resolved.component.name}{place}", observer)
@@ -202,6 +210,7 @@ def _open(
         ),
         network,
         spec,
+        start,
     )
 
 

@@ -29,7 +29,12 @@ DatasetName = Annotated[
 ]
 ModelName = Annotated[str, typer.Option("--model", help="Model to use, one of `clsbench models`.")]
 Pretrained = Annotated[bool, typer.Option("--pretrained", help="Start from published weights.")]
-Weights = Annotated[Path | None, typer.Option("--weights", metavar="FILE", help="Start from a local weights file.")]
+Weights = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights", metavar="FILE|RUN", help="Start from a local weights file, or from a run's best weights."
+    ),
+]
 ValFraction = Annotated[
     float | None,
     typer.Option(

@@ -78,8 +78,6 @@ def train(
 
 
 def _report(terminal: Terminal, result: TrainingResult) -> None:
-    if result.classifier.head_loaded is False:
-        terminal.note("the head is new: the weights file has one of another kind or for another number of classes")
     if result.lr_suggestion:
         terminal.note(f"learning rate by range test: {result.lr_suggestion:.2g}")
     terminal.print(_table(result))

@@ -78,7 +78,8 @@ def with_head(classifier: Classifier, spec: HeadSpec, num_classes: int) -> Class
         feature_dim=dim,
         layer_groups=[g for g in classifier.layer_groups if g[0] != "head"],
     )
-    if classifier.loaded:
+    renewed.loaded = classifier.loaded
+    if classifier.loaded and classifier.loaded.head_tensors:
         load_head(renewed, classifier.loaded)
     return renewed
 

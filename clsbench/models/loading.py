@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from clsbench.models.classifier import Classifier
 
-#: Of the backbone's tensors, and of those in the file, so many have to fit: less is another network.
+#: The part of the backbone's numbers, and of those in the file, that has to fit: less is another network.
 ENOUGH = 0.75
 
 #: Counters of batches, which older files lack; torch itself does without them.
@@ -40,7 +40,7 @@ class LoadReport:
         outside: Number of tensors elsewhere in the file, such as those of a loss.
         run: Of a run's own weights, the run's name.
         run_recipe: And the recipe it was trained by.
-        same_transform: And whether its preprocessing is still the same.
+        transform_change: And how the preprocessing is not that run's any more.
         head_tensors: The file's head, by clsbench's names.
     """
 
@@ -56,7 +56,7 @@ class LoadReport:
     outside: int = 0
     run: str | None = None
     run_recipe: str | None = None
-    same_transform: bool | None = None
+    transform_change: tuple[str, ...] = ()
     head_tensors: Mapping[str, Tensor] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -65,12 +65,14 @@ class LoadReport:
         return not (self.missing or self.misshapen or self.unexpected)
 
     def __str__(self) -> str:
-        under = f" (under '{self.prefix}')" if self.prefix else ""
-        head = f"the head {'too' if self.head else 'is new'}: {self.head_reason}"
-        lines = [
-            f"{self.loaded:,} of the backbone's {counted(self.expected, 'tensor')} from {self.file}{under}; {head}"
+        where = f" of run {self.run}" if self.run else f", under '{self.prefix}'" if self.prefix else ""
+        facts = [
+            f"{self.loaded:,} of the backbone's {counted(self.expected, 'tensor')} ({self.file}{where})",
+            f"the head {'too' if self.head else 'is new'}: {self.head_reason}",
         ]
-        return "\n".join([*lines, *(f"  {fact}" for fact in self.left_out())])
+        if self.run:
+            facts.append(f"preprocessing {'; '.join(self.transform_change) or 'as in that run'}")
+        return "\n  ".join([*facts, *self.left_out()])
 
     def left_out(self) -> list[str]:
         """One line for each reason why tensors were not loaded."""
@@ -104,7 +106,7 @@ def load_state(classifier: Classifier, state: Mapping[str, Tensor], *, head: str
         Whether the head was loaded; False where it is another head, or for another number of classes.
 
     Raises:
-        ModelError: if less than three quarters of the backbone, or of the file's, fit; nothing is loaded then.
+        ModelError: if less than three quarters of the backbone's or of the file's numbers fit; nothing is loaded then.
     """
     wanted = classifier.state_dict()
     names, prefix = _naming(wanted, state, head)
@@ -128,7 +130,8 @@ def load_state(classifier: Classifier, state: Mapping[str, Tensor], *, head: str
         outside=outside,
         head_tensors=their_head,
     )
-    _refuse_another_network(report, given=sum(not n.startswith("head.") for n in found), where=where)
+    size = sum(fitting[n].numel() for n in body if n in fitting)
+    _refuse_another_network(report, [wanted[n] for n in body], found, size, where)
     wanted.update(loaded)  # torch's own dictionary, with the versions of its modules
     classifier.load_state_dict(wanted)
     classifier.loaded = report
@@ -141,7 +144,9 @@ def load_head(classifier: Classifier, report: LoadReport) -> None:
     fits = own.keys() == theirs.keys() and all(own[n].shape == theirs[n].shape for n in own)
     if fits:
         classifier.head.load_state_dict({n.removeprefix("head."): t for n, t in theirs.items()})
-    classifier.loaded = dataclasses.replace(report, head=fits, head_reason=_head_reason(own, theirs, fits))
+    classifier.loaded = dataclasses.replace(
+        report, head=fits, head_reason=_head_reason(own, theirs, fits, known=report.run is not None)
+    )
 
 
 def _naming(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor], head: str) -> tuple[dict[str, str], str]:
@@ -184,19 +189,27 @@ def _renamed(
     return found, len(state) - len(found)
 
 
-def _refuse_another_network(report: LoadReport, *, given: int, where: object) -> None:
-    if report.loaded < ENOUGH * max(report.expected, given, 1):
+def _refuse_another_network(
+    report: LoadReport, backbone: Sequence[Tensor], found: Mapping[str, Tensor], fitting: int, where: object
+) -> None:
+    theirs = [t for name, t in found.items() if not name.startswith("head.")]
+    size = max(1, *(sum(t.numel() for t in tensors) for tensors in (backbone, theirs)))
+    if fitting < ENOUGH * size:
+        few = f"{report.loaded:,} of {counted(len(theirs), 'tensor')} fit, {fitting / size:.0%} of the numbers"
+        own = f"the backbone's {counted(report.expected, 'tensor')}"
         raise ModelError(
             "the weights are those of another network",
             where=where,
-            got="; ".join([f"{report.loaded:,} of {counted(given, 'tensor')} fit", *report.left_out()]),
-            expected=f"{ENOUGH:.0%} or more of the file's, and of the backbone's {report.expected:,}",
+            got="; ".join([few, *report.left_out()]),
+            expected=f"{ENOUGH:.0%} or more of the numbers of the file and of {own}",
             hint="check --model and its options",
         )
 
 
-def _head_reason(own: Mapping[str, Tensor], theirs: Mapping[str, Tensor], fits: bool) -> str:
+def _head_reason(own: Mapping[str, Tensor], theirs: Mapping[str, Tensor], fits: bool, *, known: bool = False) -> str:
     rows, there = _outputs(own), _outputs(theirs)
+    if fits and known:
+        return "the classes are the same"
     if fits:
         return f"it is for {counted(rows, 'class')} as well; whether they are the same ones is not known"
     if not theirs:

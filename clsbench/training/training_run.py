@@ -113,7 +113,7 @@ def run_training(
     started = time.perf_counter()
     keep_freed_memory()
     dataset.samples("train"), dataset.samples("val")
-    classifier = build_classifier(build_model, dataset, config, name=model.name)
+    classifier = build_classifier(build_model, dataset, config, observer, name=model.name)
     stages(classifier, config)  # refuses what the model does not have before anything is read
     check_name(run_name)
     setup, check = set_up(classifier, dataset, config, observer, Path(), strict=strict)
@@ -130,6 +130,7 @@ def run_training(
         counts={split: len(samples) for split, samples in dataset.splits.items()},
         splits=record_splits(dataset).to_json(),
         check=check.to_json(),
+        weights=classifier.loaded.to_json() if classifier.loaded else {},
     )
     run.write_record(record)
     with closing(setup):
