@@ -88,6 +88,20 @@ class Classifier(nn.Module):
         return logits
 
 
+def with_transform(classifier: Classifier, transform: ImageTransform) -> Classifier:
+    """The same network, weights included, with another preprocessing."""
+    changed = Classifier(
+        classifier.backbone,
+        classifier.head,
+        transform=transform,
+        feature_dim=classifier.feature_dim,
+        classes=classifier.classes,
+        layer_groups=classifier.layer_groups,
+    )
+    changed.loaded = classifier.loaded
+    return changed
+
+
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
     """Within, the network is in evaluation mode; afterwards each of its modules is in the mode it was in."""

@@ -91,7 +91,12 @@ def build(
     if state is not None:
         loaded = load_state(classifier, _our_names(name, state), head=path, where=weights or published.url)
         if num_classes is None and not loaded:
-            raise ModelError("the weights are for another number of classes", where=weights)
+            raise ModelError(
+                "the weights are for another number of classes",
+                where=weights,
+                got=classifier.loaded.head_reason if classifier.loaded else None,
+                hint="name them with `clsbench export --classes FILE`",
+            )
     return classifier
 
 
