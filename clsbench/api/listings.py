@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any
 
+from clsbench.api.completion import remember
 from clsbench.api.components import registry
 from clsbench.api.observer import Observer
 from clsbench.errors import OptionError
@@ -55,6 +56,7 @@ def list_components(kind: str, *, match: str | None = None, observer: Observer |
     if kind not in HOOKS:
         raise OptionError(f"there is no kind of component called '{kind}'", expected=", ".join(HOOKS))
     found = registry().components(kind)
+    remember(kind, found)
     listing = Listing(kind, tuple(found if match is None else _matching(kind, found, match)))
     for plugin in registry().broken():
         observer.warn(f"plugin {plugin} cannot be used in full: {plugin.trouble}")

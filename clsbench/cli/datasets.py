@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from clsbench.cli import completion
 from clsbench.cli.parameters import Fold, Folds, Json, Quiet, Seed, TestFraction, ValFraction, With
 from clsbench.text import counted
 
@@ -16,10 +17,16 @@ if TYPE_CHECKING:
 
 
 def datasets(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The dataset to describe.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help="The dataset to describe.", autocompletion=completion.datasets),
+    ] = None,
     data: Annotated[Path | None, typer.Argument(metavar="[DATA]", help="Its folder or file, if it needs one.")] = None,
     run: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Describe the dataset of this run, split as it was.")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Describe the dataset of this run, split as it was.", autocompletion=completion.runs
+        ),
     ] = None,
     split: Annotated[str, typer.Option(help="The split that --write takes.")] = "test",
     write: Annotated[

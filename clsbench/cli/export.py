@@ -7,12 +7,16 @@ from typing import Annotated
 
 import typer
 
+from clsbench.cli import completion
 from clsbench.cli.parameters import Json, Quiet, With
 
 
 def export(
     run: Annotated[
-        str | None, typer.Argument(metavar="[RUN]", help="A run's name or directory; the latest if left out.")
+        str | None,
+        typer.Argument(
+            metavar="[RUN]", help="A run's name or directory; the latest if left out.", autocompletion=completion.runs
+        ),
     ] = None,
     onnx: Annotated[bool, typer.Option("--onnx", help="Write ONNX, the only format so far.")] = True,
     out: Annotated[
@@ -20,7 +24,12 @@ def export(
         typer.Option(metavar="FILE", help="File to write. Default: RUN/model.onnx, or MODEL.onnx with --model."),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Export this model, as published or with --weights, not a run.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Export this model, as published or with --weights, not a run.",
+            autocompletion=completion.models,
+        ),
     ] = None,
     pretrained: Annotated[bool, typer.Option("--pretrained", help="Use the published weights of --model.")] = False,
     weights: Annotated[

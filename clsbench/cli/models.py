@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from clsbench.cli import completion
 from clsbench.cli.parameters import Json, Quiet, With
 
 if TYPE_CHECKING:
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def models(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The model to print layer by layer.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help="The model to print layer by layer.", autocompletion=completion.models),
+    ] = None,
     match: Annotated[
         str | None, typer.Option(metavar="TEXT", help="List only names with this text in them, or that match a glob.")
     ] = None,

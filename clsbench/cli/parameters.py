@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from clsbench.cli import completion
+
 With = Annotated[
     list[str] | None,
     typer.Option(
@@ -25,14 +27,25 @@ Data = Annotated[
     typer.Argument(metavar="[DATA]", help="A folder of class folders, or a .csv file. Default: the embedded digits."),
 ]
 DatasetName = Annotated[
-    str | None, typer.Option("--dataset", help="Kind of dataset, one of `clsbench datasets`. Default: chosen by DATA.")
+    str | None,
+    typer.Option(
+        "--dataset",
+        help="Kind of dataset, one of `clsbench datasets`. Default: chosen by DATA.",
+        autocompletion=completion.datasets,
+    ),
 ]
-ModelName = Annotated[str, typer.Option("--model", help="Model to use, one of `clsbench models`.")]
+ModelName = Annotated[
+    str,
+    typer.Option("--model", help="Model to use, one of `clsbench models`.", autocompletion=completion.models),
+]
 Pretrained = Annotated[bool, typer.Option("--pretrained", help="Start from published weights.")]
 Weights = Annotated[
     Path | None,
     typer.Option(
-        "--weights", metavar="FILE|RUN", help="Start from a local weights file, or from a run's best weights."
+        "--weights",
+        metavar="FILE|RUN",
+        help="Start from a local weights file, or from a run's best weights.",
+        autocompletion=completion.runs,
     ),
 ]
 ValFraction = Annotated[
@@ -79,7 +92,10 @@ Columns = Annotated[
     ),
 ]
 Images = Annotated[Path | None, typer.Option("--images", metavar="ROOT", help="Folder that the paths are relative to.")]
-Metrics = Annotated[list[str] | None, typer.Option("--metric", help="A metric in addition to the built-in ones.")]
+Metrics = Annotated[
+    list[str] | None,
+    typer.Option("--metric", help="A metric in addition to the built-in ones.", autocompletion=completion.metrics),
+]
 MinCount = Annotated[
     int | None,
     typer.Option(
