@@ -140,8 +140,7 @@ def class_names(classes: Classes) -> tuple[str, ...]:
     from clsbench.datasets.class_list import read_class_list
     from clsbench.models.imagenet import QUALIFIED, qualified
 
-    file = Path(classes) if isinstance(classes, str | Path) else None
-    names = read_class_list(file) if file else tuple(classes)
+    names = read_class_list(Path(classes)) if isinstance(classes, str | Path) else tuple(classes)
     first = {name: k for k, name in reversed(list(enumerate(names)))}
     again = {k for k, name in enumerate(names) if first[name] != k}
     if len(names) == 1000 and again <= QUALIFIED.keys():
@@ -149,5 +148,7 @@ def class_names(classes: Classes) -> tuple[str, ...]:
     try:
         check_class_names(names)
     except ModelError as error:
-        raise DataError(error.what, where=file or "--classes", got=error.facts["got"]) from None
+        raise DataError(
+            error.what, where=classes if isinstance(classes, str | Path) else "classes", got=error.facts["got"]
+        ) from None
     return names

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from clsbench.datasets.data_check import DataCheck
+    from clsbench.models.loading import LoadReport
     from clsbench.training.loop import Epoch
 
 _log = logging.getLogger("clsbench")
@@ -31,6 +32,12 @@ class Observer:
 
     def advance(self, count: int, errors: int = 0) -> None:
         """So many of them are done; ``errors`` of these failed."""
+
+    def loaded(self, report: LoadReport, recipe: str) -> None:
+        """Training: the network has weights from a file, and goes on by this recipe."""
+        (self.note if report.complete else self.warn)(f"weights: {report}")
+        if report.run:
+            self.note(f"  recipe {recipe}; that run's was {report.run_recipe}")
 
     def checked(self, check: DataCheck) -> None:
         """Training: the images have been read, and what is wrong with them is known."""

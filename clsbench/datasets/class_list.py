@@ -54,6 +54,7 @@ def _from_json(text: str, file: Path) -> tuple[str, ...]:
         values = [values[position] for position in positions]
     listed = values if isinstance(values, list) else [None]
     names = [value[-1] if isinstance(value, list) and value else value for value in listed]
-    if not all(isinstance(name, str) for name in names):
+    texts = [name for name in names if isinstance(name, str)]
+    if len(texts) < len(names):
         raise DataError("the file of classes does not hold names", where=file, expected=_FORMS)
-    return tuple(names)
+    return tuple(texts)

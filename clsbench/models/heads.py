@@ -92,7 +92,7 @@ def renew_head(classifier: Classifier, reason: str) -> None:
         reason: Why.
     """
     for module in classifier.head.modules():
-        if hasattr(module, "reset_parameters"):
-            module.reset_parameters()
+        if callable(reset := getattr(module, "reset_parameters", None)):
+            reset()
     if classifier.loaded:
         classifier.loaded = replace(classifier.loaded, head=False, head_reason=reason, head_tensors={})

@@ -13,6 +13,7 @@ from torch import Tensor
 from clsbench.datasets.data_check import DataCheck
 from clsbench.errors import ModelError
 from clsbench.models.classifier import Classifier
+from clsbench.models.loading import LoadReport
 from clsbench.runs import Run
 from clsbench.text import counted
 from clsbench.training.augmentation import Mix
@@ -50,6 +51,9 @@ class Epoch:
 
 class Observer(Protocol):
     """Hears how training goes."""
+
+    def loaded(self, report: LoadReport, recipe: str) -> None:
+        """The network has weights from a file, and goes on by this recipe."""
 
     def checked(self, check: DataCheck) -> None:
         """The images have been read, and what is wrong with them is known."""

@@ -49,9 +49,7 @@ def build_classifier(
     classifier = with_head(classifier, parse_head(config.head), len(dataset.classes))
     check_outputs(classifier, len(dataset.classes), name=name)
     if loaded := classifier.loaded:
-        (observer.note if loaded.complete else observer.warn)(f"weights: {loaded}")
-        if loaded.run:
-            observer.note(f"  recipe {config.recipe}; that run's was {loaded.run_recipe}")
+        observer.loaded(loaded, config.recipe)
     return classifier
 
 

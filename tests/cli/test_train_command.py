@@ -390,3 +390,29 @@ def test_the_table_fits_into_80_columns(cli, photos, monkeypatch):
     done = cli("train", photos, *TINY, "--epochs", 2)
     rows = [line.split() for line in done.stdout.splitlines() if "everything" in line]
     assert [len(row) - ("*" in row) for row in rows] == [7, 7]
+
+
+def test_a_datasets_folder_is_described_with_its_lengths_and_shapes(cli, given, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    done = cli("datasets", given, "--model", "resnet18", "--json", "facts.json")
+    assert done.code == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert ["all", "18", "6", "6"] in rows
+    assert ["width", "16", "16", "16"] in rows
+    assert ["channels:", "RGB", "30"] in rows
+    assert "resnet18 gets: uint8 (N, 224, 224, 3)" in done.stdout
+    facts = read("facts.json")
+    assert facts["lengths"] == {"train": 18, "val": 6, "test": 6}
+    assert facts["samples"]["height"] == {"min": 16, "median": 16.0, "max": 16}
+    assert facts["input"] == [224, 224, 3]
+
+
+def test_a_run_says_what_its_own_network_gets(cli, trained, given):
+    trained(given, *TINY, "--epochs", 1, "--run", "mine")
+    assert "clsbench/simple-cnn gets: uint8 (N, 8, 8, 3)" in cli("datasets", "--run", "mine").stdout
+
+
+def test_a_dataset_is_preferred_to_a_folder_of_its_name(cli, paint):
+    paint("digits/{colour}/{k}.png", 2)
+    assert "1,797" in cli("datasets", "digits").stdout
+    assert "Images, in pixels  " in cli("datasets", "./digits").stdout

@@ -27,6 +27,9 @@ class Hearing:
     def __init__(self) -> None:
         self.stages, self.advanced, self.losses, self.epochs = [], 0, [], []
 
+    def loaded(self, report, recipe):
+        pass
+
     def checked(self, check):
         self.check = check
 
