@@ -148,7 +148,6 @@ def class_names(classes: Classes) -> tuple[str, ...]:
     try:
         check_class_names(names)
     except ModelError as error:
-        raise DataError(
-            error.what, where=classes if isinstance(classes, str | Path) else "classes", got=error.facts["got"]
-        ) from None
+        where = classes if isinstance(classes, str | Path) else "classes"
+        raise DataError(error.what, where=where, got=error.facts["got"]) from None
     return names

@@ -40,15 +40,15 @@ def models(
         raise OptionError("which model are the options for?", where="--with", got=options[0], expected="NAME")
     if name and match:
         raise OptionError("either NAME or --match, not both", got=f"{name} and --match {match}")
-    with terminal.observer() as observer:
-        if name is None:
+    if name is None:
+        with terminal.observer() as observer:
             listing = list_components("model", match=match, observer=observer)
-            _print_list(terminal, listing)
-            terminal.write_json(listing.to_json())
-        else:
-            found = describe_model(name, num_classes=num_classes, options=options or ())
-            _print_layers(terminal, found, depth)
-            terminal.write_json(found.to_json())
+        _print_list(terminal, listing)
+        terminal.write_json(listing.to_json())
+    else:
+        found = describe_model(name, num_classes=num_classes, options=options or ())
+        _print_layers(terminal, found, depth)
+        terminal.write_json(found.to_json())
 
 
 def _print_list(terminal: Terminal, listing: Listing) -> None:
