@@ -6,6 +6,7 @@ Plugins' names come from a cache that the listings fill (``clsbench models``, ``
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -58,7 +59,8 @@ def names(kind: str) -> list[str]:
     if kind == "model":
         from clsbench.models.zoo_table import names_at_once
 
-        found += names_at_once()
+        with suppress(PackageNotFoundError):
+            found += names_at_once()
     offers = [offer for offer in _read().plugins.values() if _installed(offer)]
     return list(dict.fromkeys([*found, *(name for offer in offers for name in offer.names.get(kind, ()))]))
 

@@ -54,7 +54,11 @@ def zoo_table() -> ZooTable:
 
 
 def names_at_once() -> list[str]:
-    """Names for completion, which must not wait: of the installed release if a file has it, else of another."""
+    """Names for completion, which must not wait: of the installed release if a file has it, else of another.
+
+    Raises:
+        PackageNotFoundError: without torchvision.
+    """
     *_, last = _tables(version("torchvision"))
     return list(last.models)
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,15 @@ def test_the_built_in_names_are_those_of_the_built_in_plugin(kind):
 def test_the_built_in_models_are_those_of_the_built_in_plugin(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert names("model") == [component.name for component in builtin.register_models()]
+
+
+def test_without_torchvision_there_are_the_other_models(tmp_path, monkeypatch):
+    def absent(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("clsbench.models.zoo_table.version", absent)
+    assert names("model") == ["simple-cnn"]
 
 
 @pytest.mark.parametrize(
