@@ -10,6 +10,7 @@ started and is the system's monotonic one, so that both processes read the same:
   interpreter, every import, listing, reading the card and opening the session are in it.
 - *whole process*: until ``clsbench infer`` on 8 photos, not wrapped, has ended, tables and
   manifest included.
+- *--help*, *models* (the list), and *completion* of a model name by bash's protocol: until the process has ended.
 
 Memory: the peak resident size (``ru_maxrss`` of that one process, from ``wait4``) of
 ``clsbench infer --out preds.csv`` on 100,000 images and on 1,000. The images are hard links
@@ -50,6 +51,16 @@ from clsbench.cli.main import run as main
 main()
 """
 
+#: Commands that load little -> their words, and what bash sets beside them.
+SHORT: dict[str, tuple[list[str], dict[str, str]]] = {
+    "help_seconds": (["--help"], {}),
+    "models_seconds": (["models"], {}),
+    "completion_seconds": (
+        [],
+        {"_CLSBENCH_COMPLETE": "complete_bash", "COMP_WORDS": "clsbench train --model resn", "COMP_CWORD": "3"},
+    ),
+}
+
 
 def options(images: Path, model: Path, out: Path) -> list[str]:
     return ["infer", str(images), "--model", str(model), "--out", str(out), "--labels", "none", "--device", "cpu"]
@@ -84,17 +95,23 @@ def startup(given: argparse.Namespace, folder: Path, environment: dict[str, str]
     pictures.round_robin(distinct, folder / "photos", given.images)
     pictures.round_robin(distinct, folder / "eight", 8)
     model, out = models.export_lite0(folder), folder / "preds.csv"
-    firsts, wholes, help_times = [], [], []
+    firsts: list[float] = []
+    wholes: list[float] = []
+    short: dict[str, list[float]] = {name: [] for name in SHORT}
     for number in range(given.rounds + 1):  # the first round warms the disk's cache
         note(f"start-up: round {number} of {given.rounds}")
         first = first_batch(options(folder / "photos", model, out), folder / "stamp", environment)
         whole, _ = finish([*clsbench_command(), *options(folder / "eight", model, out)], environment)
-        short, _ = finish([*clsbench_command(), "--help"], environment)
+        times = {
+            name: finish([*clsbench_command(), *words], {**environment, **extra})[0]
+            for name, (words, extra) in SHORT.items()
+        }
         if number:
             firsts.append(first)
             wholes.append(whole)
-            help_times.append(short)
-    return {"first_batch_seconds": firsts, "whole_process_seconds": wholes, "help_seconds": help_times}
+            for name, seconds in times.items():
+                short[name].append(seconds)
+    return {"first_batch_seconds": firsts, "whole_process_seconds": wholes, **short}
 
 
 def memory(given: argparse.Namespace, folder: Path, environment: dict[str, str]) -> dict[str, Any]:
@@ -124,7 +141,9 @@ def print_report(times: dict[str, Any], sizes: dict[str, Any], given: argparse.N
     names = {
         "first_batch_seconds": f"start to first batch done, {given.images} photos",
         "whole_process_seconds": "whole process, 8 photos",
-        "help_seconds": "whole process, --help",
+        "help_seconds": "whole process, --help (wanted: 0.25)",
+        "models_seconds": "whole process, models (wanted: 1.5)",
+        "completion_seconds": "completion of a model name (wanted: 0.3)",
     }
     rows = [
         [text, f"{median(times[key]):.2f}", f"{min(times[key]):.2f}", f"{max(times[key]):.2f}"]

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from clsbench.api.inspect import inspect
     from clsbench.api.listings import list_components, list_plugins
     from clsbench.api.model import Model, Prediction, load
+    from clsbench.api.models import describe_model
     from clsbench.api.observer import Observer
     from clsbench.api.report import report
     from clsbench.api.runs import list_runs
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from clsbench.datasets.splits import SplitSpec
     from clsbench.errors import ClsbenchError, DataError, DeviceError, ModelError, OptionError, PluginError
     from clsbench.exporting.gate import Gate
-    from clsbench.hookspecs import Component, hookimpl
+    from clsbench.hookspecs import Component, ModelFacts, hookimpl
     from clsbench.images.entries import BytesEntry, Entry, FileEntry, PixelsEntry
     from clsbench.images.sources.source import Source
     from clsbench.inference.backend import Backend, DeviceInfo
@@ -50,7 +51,8 @@ if TYPE_CHECKING:
     from clsbench.inference.job import Execution, JobSpec
     from clsbench.models.classifier import Classifier
     from clsbench.models.imagenet import imagenet_classes
-    from clsbench.models.weights import load_state, read_state
+    from clsbench.models.loading import load_state
+    from clsbench.models.weights import read_state
     from clsbench.predictions.block import Predictions
     from clsbench.predictions.metric import Column, Shown, ShownMetric
     from clsbench.predictions.outcomes import Outcomes
@@ -69,6 +71,7 @@ _HOMES = {
     "clsbench.api.inspect": ("inspect",),
     "clsbench.api.listings": ("list_components", "list_plugins"),
     "clsbench.api.model": ("Model", "Prediction", "load"),
+    "clsbench.api.models": ("describe_model",),
     "clsbench.api.observer": ("Observer",),
     "clsbench.api.report": ("report",),
     "clsbench.api.runs": ("list_runs",),
@@ -81,7 +84,7 @@ _HOMES = {
     "clsbench.datasets.splits": ("SplitSpec",),
     "clsbench.errors": ("ClsbenchError", "DataError", "DeviceError", "ModelError", "OptionError", "PluginError"),
     "clsbench.exporting.gate": ("Gate",),
-    "clsbench.hookspecs": ("Component", "hookimpl"),
+    "clsbench.hookspecs": ("Component", "ModelFacts", "hookimpl"),
     "clsbench.images.entries": ("BytesEntry", "Entry", "FileEntry", "PixelsEntry"),
     "clsbench.images.sources.source": ("Source",),
     "clsbench.inference.backend": ("Backend", "DeviceInfo"),
@@ -89,7 +92,8 @@ _HOMES = {
     "clsbench.inference.job": ("Execution", "JobSpec"),
     "clsbench.models.classifier": ("Classifier",),
     "clsbench.models.imagenet": ("imagenet_classes",),
-    "clsbench.models.weights": ("load_state", "read_state"),
+    "clsbench.models.loading": ("load_state",),
+    "clsbench.models.weights": ("read_state",),
     "clsbench.predictions.block": ("Predictions",),
     "clsbench.predictions.metric": ("Column", "Shown", "ShownMetric"),
     "clsbench.predictions.outcomes": ("Outcomes",),
@@ -120,6 +124,7 @@ __all__ = [
     "Model",
     "ModelCard",
     "ModelError",
+    "ModelFacts",
     "Observer",
     "OptionError",
     "Outcomes",
@@ -137,6 +142,7 @@ __all__ = [
     "bench",
     "compare",
     "describe_dataset",
+    "describe_model",
     "doctor",
     "evaluate",
     "export",

@@ -16,7 +16,7 @@ def register_models() -> Iterator[Component]:
     """``simple-cnn`` and torchvision's zoo."""
     from clsbench.models import simple_cnn
 
-    yield Component("simple-cnn", simple_cnn.build, "the small network of the CIFAR-10 tutorials")
+    yield Component("simple-cnn", simple_cnn.build, "of the CIFAR-10 tutorials", facts=simple_cnn.FACTS)
     if find_spec("torchvision"):
         from clsbench.models import torchvision_zoo
 

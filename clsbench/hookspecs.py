@@ -29,6 +29,22 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 OPENS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|(\.[A-Za-z0-9_-]+)+")
 
 
+@dataclass(frozen=True, kw_only=True)
+class ModelFacts:
+    """What is known of a network without building it; None for what is not.
+
+    Args:
+        parameters: Their number with 1,000 classes.
+        size: Side of its square input as published, pixels.
+        top1, top5: Accuracy of the published weights on ImageNet's validation images, as fractions.
+    """
+
+    parameters: int | None = None
+    size: int | None = None
+    top1: float | None = None
+    top5: float | None = None
+
+
 @dataclass(frozen=True)
 class Component:
     """One thing a plugin offers.
@@ -43,6 +59,7 @@ class Component:
             them are refused before anything is downloaded.
         default_in: Of a metric, the commands that run it unasked: ``infer``, ``evaluate``. Counts for built-in
             components only, since third-party code runs only where it is named.
+        facts: Of a model, for listings.
 
     Raises:
         PluginError: if the name, the build function or ``opens`` cannot be used.
@@ -54,6 +71,7 @@ class Component:
     opens: tuple[str, ...] = ()
     gives: tuple[str, ...] = ()
     default_in: tuple[str, ...] = ()
+    facts: ModelFacts = ModelFacts()
 
     def __post_init__(self) -> None:
         if not (isinstance(self.name, str) and NAME.fullmatch(self.name)):

@@ -91,6 +91,7 @@ class RunRecord:
         counts: Number of images in each split.
         splits: The names in each split, as ``datasets.recorded`` writes them.
         check: The JSON of a ``DataCheck``.
+        weights: The JSON of a ``LoadReport``; empty where no weights file was loaded.
         status: How the run stands.
         result: What is on disk: None until the first epoch has ended.
     """
@@ -109,6 +110,7 @@ class RunRecord:
     counts: Mapping[str, int] = field(default_factory=dict)
     splits: Mapping[str, object] = field(default_factory=dict)
     check: Mapping[str, object] = field(default_factory=dict)
+    weights: Mapping[str, object] = field(default_factory=dict)
     status: Status = "running"
     result: RunResult | None = None
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from clsbench.errors import ModelError
+from clsbench.errors import ModelError, OptionError
 
 Resize = Literal["crop", "squash", "letterbox"]
 Interpolation = Literal["bilinear", "bicubic", "lanczos", "box", "nearest"]
@@ -133,6 +133,51 @@ class ImageTransform:
             )
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         return cls(**fields)
+
+
+def with_changes(transform: ImageTransform, texts: Iterable[str]) -> ImageTransform:
+    """The transform with fields as a user types them; a single number stands for all of a field.
+
+    >>> changed = with_changes(ImageTransform(size=(224, 224)), ["size=96,128", "std=1"])
+    >>> changed.size, changed.std
+    ((96, 128), (1.0, 1.0, 1.0))
+
+    Raises:
+        OptionError: if a text is not of the form KEY=VALUE, or the value not one of the field.
+    """
+    known = {field.name: getattr(transform, field.name) for field in dataclasses.fields(transform)}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        key = key.strip().replace("-", "_")
+        try:
+            if not equals or key not in known:
+                raise ValueError(f"KEY=VALUE with one of {', '.join(known)}")
+            change: Any = _typed(value.strip(), known[key])
+            transform = dataclasses.replace(transform, **{key: change})
+        except ModelError as error:
+            raise OptionError(error.what, where="--transform", got=text, expected=error.facts["expected"]) from None
+        except ValueError as error:
+            raise OptionError("cannot read a change", where="--transform", got=text, expected=error) from None
+    return transform
+
+
+def _typed(text: str, like: object) -> object:
+    """A text as a value of the type of another."""
+    if isinstance(like, tuple):
+        kind, parts = type(like[0]), text.split(",")
+        try:
+            values = tuple(kind(part) for part in parts)
+        except ValueError:
+            raise ValueError(f"{len(like)} numbers with commas between them, or one for all") from None
+        return values * len(like) if len(values) == 1 else values
+    if isinstance(like, bool):
+        if text.lower() not in ("true", "false"):
+            raise ValueError("true or false")
+        return text.lower() == "true"
+    try:
+        return float(text) if isinstance(like, float) else text
+    except ValueError:
+        raise ValueError("a number") from None
 
 
 def _is_number(value: object) -> bool:

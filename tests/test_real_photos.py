@@ -9,7 +9,8 @@ import torch
 
 from clsbench.images.entries import FileEntry
 from clsbench.images.loader import ImageLoader
-from clsbench.models.weights import load_state, read_state
+from clsbench.models.loading import load_state
+from clsbench.models.weights import read_state
 from clsbench.testing import installed
 
 

@@ -59,7 +59,7 @@ def test_the_json_of_a_record():
     values = dataclasses.replace(RECORD, result=RESULT).to_json()
     assert list(values) == [
         "schema", "clsbench", "torch", "data", "split", "model", "training", "stages", "precision", "threads",
-        "classes", "transform", "counts", "splits", "check", "status", "result",
+        "classes", "transform", "counts", "splits", "check", "weights", "status", "result",
     ]  # fmt: skip
     assert values["schema"] == 3
     assert values["data"] == {"dataset": "clsbench/folder", "root": "/photos", "options": {"label": "species"}}

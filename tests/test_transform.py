@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import math
 
@@ -7,11 +8,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from clsbench.errors import ModelError
+from clsbench.errors import ModelError, OptionError
 from clsbench.images.entries import PixelsEntry
 from clsbench.images.loader import ImageLoader
 from clsbench.images.resize import FILTERS
-from clsbench.transform import ImageTransform
+from clsbench.transform import ImageTransform, with_changes
 
 sides = st.integers(1, 300)
 targets = st.integers(1, 96)
@@ -190,3 +191,30 @@ def test_a_value_out_of_range_is_refused_by_name(field, value):
 def test_json_that_is_no_transform_is_a_model_error(values):
     with pytest.raises(ModelError):
         ImageTransform.from_json(values)
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "value"),
+    [
+        ("size=96", "size", (96, 96)),
+        ("size=96,128", "size", (96, 128)),
+        ("resize=squash", "resize", "squash"),
+        ("crop-fraction=1", "crop_fraction", 1.0),
+        ("interpolation=bicubic", "interpolation", "bicubic"),
+        ("exif=false", "exif", False),
+        ("mean=0.5", "mean", (0.5, 0.5, 0.5)),
+        ("std=0.1, 0.2, 0.3", "std", (0.1, 0.2, 0.3)),
+    ],
+)
+def test_a_field_can_be_changed_as_it_is_typed(text, field, value):
+    before = ImageTransform(size=(8, 8))
+    assert with_changes(before, [text]) == dataclasses.replace(before, **{field: value})
+
+
+@pytest.mark.parametrize(
+    "text", ["size", "sise=3", "size=0", "size=1,2,3", "size=1.5", "mean=1,2", "std=0", "resize=bend", "exif=maybe",
+             "crop_fraction=x", "crop_fraction=2", "mean=nan"]
+)  # fmt: skip
+def test_a_change_that_cannot_be_is_refused_as_wrong_usage(text):
+    with pytest.raises(OptionError, match=rf"where: --transform\n  got: {text}\n  expected: "):
+        with_changes(ImageTransform(size=(8, 8)), [text])

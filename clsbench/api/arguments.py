@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from importlib.util import find_spec
 
-from clsbench.errors import OptionError
+from clsbench.errors import ClsbenchError, OptionError
 
 
 def check_choice(name: str, value: object, choices: Collection[str]) -> None:
@@ -25,3 +26,17 @@ def check_at_least(name: str, value: float | None, least: float) -> None:
     """
     if value is not None and not value >= least:
         raise OptionError(f"{name} is too small", where=name, got=value, expected=f"at least {least:g}")
+
+
+def check_training_packages(*more: str) -> None:
+    """Refuse what needs torch where it is not installed.
+
+    Args:
+        more: Further packages that the task needs.
+
+    Raises:
+        ClsbenchError: naming the packages that are missing.
+    """
+    missing = [name for name in ("torch", "torchvision", "safetensors", *more) if find_spec(name) is None]
+    if missing:
+        raise ClsbenchError(f"this needs {' and '.join(missing)}", hint="pip install 'clsbench[train]'")

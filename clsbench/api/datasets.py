@@ -1,4 +1,4 @@
-"""``datasets``: a dataset described, or one of its splits written as class folders."""
+"""``datasets``: a dataset described with the shapes of its images, or one of its splits written as class folders."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clsbench.api.components import Options
+from clsbench.api.components import Chosen, Options, registry
 from clsbench.api.data import choose_dataset, dataset_for, open_dataset, refuse_beside_run, reopen_dataset
 from clsbench.api.observer import Observer
+from clsbench.errors import OptionError
 
 if TYPE_CHECKING:
     from clsbench.datasets.dataset import Dataset
+    from clsbench.datasets.sample_shapes import SampleShapes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,24 +26,46 @@ class DatasetSummary:
         name: Of the dataset or run.
         classes: K names.
         counts: Class -> split -> images.
+        samples: What its images are like; None where a split was written instead.
+        model: The network that would be trained on them.
+        input: Its input (h, w, 3), uint8; None where its component does not say.
         written: How many images were written; None if that was not asked for.
     """
 
     name: str
     classes: tuple[str, ...]
     counts: Mapping[str, Mapping[str, int]]
+    samples: SampleShapes | None = None
+    model: str = "simple-cnn"
+    input: tuple[int, int, int] | None = None
     written: int | None = None
+
+    @property
+    def lengths(self) -> dict[str, int]:
+        """Split -> number of labelled images."""
+        splits = next(iter(self.counts.values()), {})
+        return {split: sum(by_split[split] for by_split in self.counts.values()) for split in splits}
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         counts = {name: dict(by_split) for name, by_split in self.counts.items()}
-        return {"schema": 1, "name": self.name, "classes": list(self.classes), "counts": counts}
+        return {
+            "schema": 1,
+            "name": self.name,
+            "classes": list(self.classes),
+            "counts": counts,
+            "lengths": self.lengths,
+            "samples": self.samples.to_json() if self.samples else None,
+            "model": self.model,
+            "input": list(self.input) if self.input else None,
+        }
 
 
 def describe_dataset(
     name: str | None = None,
     data: str | Path | None = None,
     *,
+    model: str = "simple-cnn",
     run: str | None = None,
     split: str = "test",
     write: str | Path | None = None,
@@ -53,11 +77,12 @@ def describe_dataset(
     options: Options = (),
     observer: Observer | None = None,
 ) -> DatasetSummary:
-    """Count the classes and splits of a dataset, and write a split as class folders if asked.
+    """Count the classes and splits of a dataset and look at its images, or write a split as class folders.
 
     Args:
-        name: The dataset component; chosen by ``data`` if left out.
+        name: The dataset component, or just ``data``; chosen by ``data`` if left out.
         data: Its folder or file, if it needs one.
+        model: The network to say the input of, which ``options`` may also be for; a run has its own.
         run: The dataset of this run instead, split as it was.
         split: The split to write.
         write: The folder to write it to.
@@ -69,6 +94,7 @@ def describe_dataset(
         OptionError: if options contradict each other.
         DataError: if the images are not as required, or the folder is not empty.
     """
+    from clsbench.datasets.sample_shapes import sample_shapes
     from clsbench.datasets.write import write_class_folders
     from clsbench.runs import find
 
@@ -76,10 +102,14 @@ def describe_dataset(
     splits = {"val_fraction": val_fraction, "test_fraction": test_fraction, "folds": folds, "fold": fold}
     if run:
         refuse_beside_run(run, "NAME", name or data, **splits, **{"with": options})
-        dataset, _ = reopen_dataset(find(run))
+        dataset, record = reopen_dataset(find(run))
+        model = record.model.name
+        size: tuple[int, int] | None = record.transform.size
     else:
+        name, data = _name_or_data(name, data)
         root = Path(data) if data is not None else None
-        chosen, spec, _ = choose_dataset(name, root, options, {}, **splits, seed=seed)
+        chosen, spec, picked = choose_dataset(name, root, options, {"model": [model]}, **splits, seed=seed)
+        size = _input_size(picked["model"][0])
         dataset = open_dataset(chosen, root, spec)
     for note in dataset.notes:
         observer.note(note)
@@ -88,8 +118,28 @@ def describe_dataset(
         name=run or name or dataset_for(Path(data) if data else None),
         classes=dataset.classes,
         counts=count_classes(dataset),
+        samples=None if write else sample_shapes(dataset),
+        model=model,
+        input=(*size, 3) if size else None,
         written=written,
     )
+
+
+def _name_or_data(name: str | None, data: str | Path | None) -> tuple[str | None, str | Path | None]:
+    """A path that no dataset is called by is the data."""
+    if name is None or data is not None or not Path(name).exists():
+        return name, data
+    try:
+        registry().resolve("dataset", name)
+    except OptionError:
+        return None, name
+    return name, data
+
+
+def _input_size(network: Chosen) -> tuple[int, int] | None:
+    """(h, w) of a network's input, as far as it is known without building it."""
+    side = network.options.get("size", network.resolved.component.facts.size)
+    return (side, side) if isinstance(side, int) else None
 
 
 def count_classes(dataset: Dataset) -> dict[str, dict[str, int]]:

@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clsbench.api.components import Options, choose, registry
+from clsbench.api.checkpoint import Checkpoint, Classes
+from clsbench.api.components import Options, registry
 from clsbench.api.data import reopen_dataset
 from clsbench.api.observer import Observer
 from clsbench.errors import DataError, ModelError, OptionError
-from clsbench.runs import plain
 from clsbench.text import counted, some
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ def export(
     model: str | None = None,
     pretrained: bool = False,
     weights: str | Path | None = None,
+    classes: Classes | None = None,
+    head: str = "linear",
+    transform: Options = (),
     images: str | Path | None = None,
     out: str | Path | None = None,
     gate: Gate | None = None,
@@ -38,9 +41,12 @@ def export(
 
     Args:
         run: A run's name or directory; the latest if left out.
-        model: Export this model as it is, with its own classes, instead of a run.
+        model: Export this model instead of a run: as it is, with its own classes, or a checkpoint of another program.
         pretrained: With ``model``: its published weights.
         weights: With ``model``: weights from a local file.
+        classes: With ``weights``: the names of its classes in order, or a file of them (one a line, or JSON).
+        head: With ``classes``: what stands between features and logits, such as ``mlp:512``.
+        transform: With ``model``: changes of the model's own preprocessing, such as ``{"size": 224}``.
         images: A folder of images for the gate; the run's validation split if left out.
         out: The file; ``RUN/model.onnx``, or ``MODEL.onnx`` with ``model``, if left out.
         gate: What the file must show; by default the same top-1 everywhere, and probabilities within 0.001.
@@ -63,9 +69,20 @@ def export(
     observer = observer or Observer()
     if model and run:
         raise OptionError("export takes a run or --model, not both", got=f"{run} and --model {model}")
-    if not model and (pretrained or weights or options):
-        raise OptionError("--pretrained, --weights and --with need --model", hint="a run has its own weights")
-    trained = _as_it_is(model, pretrained, weights, options) if model else _from_run(run, images is not None, observer)
+    if model:
+        file_of_weights = Path(weights) if weights else None
+        checkpoint = Checkpoint(
+            model=model, pretrained=pretrained, weights=file_of_weights, classes=classes, head=head,
+            transform=transform, options=options,
+        )  # fmt: skip
+        trained = _as_it_is(checkpoint, observer)
+    elif pretrained or weights or options or transform or classes is not None:
+        raise OptionError(
+            "--pretrained, --weights, --classes, --transform and --with need --model",
+            hint="a run has its own weights; `clsbench models` lists the networks",
+        )
+    else:
+        trained = _from_run(run, images is not None, observer)
     file = Path(out) if out is not None else trained.out
     entries, labels = trained.entries, trained.labels
     if images is not None:
@@ -104,7 +121,8 @@ def _from_run(name: str | Path | None, other_images: bool, observer: Observer) -
     from clsbench.card import ModelCard, ModelSource
     from clsbench.exporting.exporter import check_same_preprocessing
     from clsbench.models.heads import parse_head, with_head
-    from clsbench.models.weights import load_state, read_state
+    from clsbench.models.loading import load_state
+    from clsbench.models.weights import read_state
 
     run = runs.find(str(name) if name is not None else None)
     record = run.read_record()
@@ -134,7 +152,7 @@ def _from_run(name: str | Path | None, other_images: bool, observer: Observer) -
     built = registry().resolve("model", trained.name).build(len(card.classes), **options)
     classifier = with_head(built, parse_head(head), len(card.classes))
     check_same_preprocessing(classifier, card)
-    if not load_state(classifier, read_state(run.best), head="head", where=run.best):
+    if not load_state(classifier, read_state(run.best), head="head", where=run.best) or not _complete(classifier):
         raise ModelError(
             "the weights' head is not the one that run.json describes",
             where=run.best,
@@ -156,29 +174,15 @@ def _from_run(name: str | Path | None, other_images: bool, observer: Observer) -
     return _Trained(trained.name, classifier, card, [sample.image for sample in known], labels, run.onnx)
 
 
-def _as_it_is(name: str, pretrained: bool, weights: str | Path | None, options: Options) -> _Trained:
-    """A network with its own classes, its card, and two photos cropped many ways."""
-    from clsbench import __version__
-    from clsbench.card import ModelCard, ModelSource
+def _complete(classifier: Classifier) -> bool:
+    """Whether nothing of the weights file is missing from the network's backbone."""
+    return classifier.loaded is not None and classifier.loaded.complete
+
+
+def _as_it_is(checkpoint: Checkpoint, observer: Observer) -> _Trained:
+    """A network that clsbench did not train, its card, and two photos cropped many ways."""
     from clsbench.exporting.gate_images import embedded_photos
 
-    (chosen,) = choose({"model": [name]}, options)["model"]
-    chosen = chosen.asked(pretrained=pretrained, weights=Path(weights) if weights else None)
-    classifier: Classifier = chosen.build(None)
-    if classifier.classes is None:
-        raise ModelError(f"{name} has no class names of its own", hint="train it on your classes first")
-    plugin = chosen.resolved.plugin
-    card = ModelCard(
-        classes=classifier.classes,
-        transform=classifier.transform,
-        model=ModelSource(
-            chosen.name,
-            plugin.distribution,
-            plugin.version,
-            # Of a path only the name: the file must not tell of this machine.
-            plain({k: v.name if isinstance(v, Path) else v for k, v in chosen.options.items()}),
-        ),
-        clsbench_version=__version__,
-    )
-    out = Path(f"{name.replace('/', '-')}.onnx")
-    return _Trained(chosen.name, classifier, card, embedded_photos(), None, out)
+    classifier, card = checkpoint.open(observer)
+    out = Path(f"{checkpoint.model.replace('/', '-')}.onnx")
+    return _Trained(checkpoint.model, classifier, card, embedded_photos(), None, out)

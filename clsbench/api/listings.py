@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from typing import Any
 
+from clsbench.api.completion import remember
 from clsbench.api.components import registry
 from clsbench.api.observer import Observer
 from clsbench.errors import OptionError
@@ -37,23 +41,41 @@ class PluginListing:
         return {"schema": 1, "plugins": [_plugin_json(plugin, torch) for plugin, torch in self.plugins]}
 
 
-def list_components(kind: str, *, observer: Observer | None = None) -> Listing:
+def list_components(kind: str, *, match: str | None = None, observer: Observer | None = None) -> Listing:
     """Every component of a kind (``model``, ``dataset``, ``metric``, …), built-in ones first.
 
     Args:
         kind: A key of :data:`clsbench.hookspecs.HOOKS`.
+        match: Only names that hold this text, or match it as a glob; in any case of letters.
         observer: Is warned of plugins that cannot be used.
 
     Raises:
-        OptionError: for an unknown kind.
+        OptionError: for an unknown kind, or if no name matches.
     """
     observer = observer or Observer()
     if kind not in HOOKS:
         raise OptionError(f"there is no kind of component called '{kind}'", expected=", ".join(HOOKS))
-    listing = Listing(kind, tuple(registry().components(kind)))
+    found = registry().components(kind)
+    remember(kind, found)
+    listing = Listing(kind, tuple(found if match is None else _matching(kind, found, match)))
     for plugin in registry().broken():
         observer.warn(f"plugin {plugin} cannot be used in full: {plugin.trouble}")
     return listing
+
+
+def _matching(kind: str, found: Sequence[Resolved], match: str) -> list[Resolved]:
+    pattern = match.lower() if set("*?[") & set(match) else f"*{match.lower()}*"
+    matching = [f for f in found if fnmatchcase(f.component.name.lower(), pattern)]
+    if not matching:
+        near = get_close_matches(match.lower(), [f.component.name for f in found], n=3, cutoff=0.5)
+        raise OptionError(
+            f"no {kind} matches",
+            where="--match",
+            got=match,
+            expected=f"a part of one of the {len(found)} names, or a glob such as 'resnet*'",
+            hint=f"did you mean {' or '.join(near)}?" if near else None,
+        )
+    return matching
 
 
 def list_plugins() -> PluginListing:
@@ -73,6 +95,7 @@ def _component_json(found: Resolved) -> dict[str, Any]:
         "options": {
             name: None if default is inspect.Parameter.empty else default for name, (_, default) in types.items()
         },
+        **({"facts": asdict(found.component.facts)} if found.kind == "model" else {}),
     }
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from clsbench.datasets.data_check import DataCheck
+    from clsbench.models.loading import LoadReport
     from clsbench.training.loop import Epoch
     from clsbench.training.plan import Plan
     from clsbench.training.steps import BatchLoss
@@ -39,6 +40,12 @@ class Observer:
         self.note(plan.title)
         for name, text in plan.facts:
             self.note(f"  {name}: {text}")
+
+    def loaded(self, report: LoadReport, recipe: str) -> None:
+        """Training: the network has weights from a file, and goes on by this recipe."""
+        (self.note if report.complete else self.warn)(f"weights: {report}")
+        if report.run:
+            self.note(f"  recipe {recipe}; that run's was {report.run_recipe}")
 
     def checked(self, check: DataCheck) -> None:
         """Training: the images have been read, and what is wrong with them is known."""

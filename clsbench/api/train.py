@@ -7,11 +7,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from clsbench.api.arguments import check_at_least
+from clsbench.api.arguments import check_at_least, check_training_packages
 from clsbench.api.components import Chosen, Options
 from clsbench.api.data import choose_dataset, note_dataset, open_dataset
 from clsbench.api.observer import Observer
-from clsbench.errors import ClsbenchError, OptionError
+from clsbench.api.starting_weights import StartingWeights, find_weights
+from clsbench.errors import OptionError
 from clsbench.machine import wait_passively
 from clsbench.models.heads import parse_head
 from clsbench.run_record import RunData, RunModel
@@ -56,7 +57,7 @@ def train(
         dataset: The dataset component; chosen by ``data`` if left out.
         model: The model component.
         pretrained: Start from published weights.
-        weights: Start from a local weights file.
+        weights: Start from a local weights file, or from the best weights of a run by its name or directory.
         size: Side of the square images that the network takes, pixels; the model's own if left out.
         run: Name of the run directory.
         val_fraction, test_fraction, folds, fold: How to make the splits that the data does not give.
@@ -151,7 +152,7 @@ def find_lr(
     config = inputs.configure(training)
     if unfrozen and config.recipe == "frozen":
         raise OptionError("the recipe frozen never trains the whole network", where="--unfrozen", hint="leave it out")
-    classifier = build_classifier(inputs.build_model, inputs.images, config, name=inputs.network.name)
+    classifier = build_classifier(inputs.build_model, inputs.images, config, observer, name=inputs.network.name)
     with TemporaryDirectory() as folder:
         setup, _ = set_up(classifier, inputs.images, config, observer, Path(folder))
         try:
@@ -172,6 +173,7 @@ class _Inputs:
         data, model: What run.json says about dataset and network.
         network: The model component with its options.
         spec: How the dataset was split.
+        start: The weights to start from, if they were named.
     """
 
     images: Dataset
@@ -179,10 +181,13 @@ class _Inputs:
     model: RunModel
     network: Chosen
     spec: SplitSpec
+    start: StartingWeights | None
 
     def build_model(self) -> Classifier:
         """The network for the classes of the dataset."""
         classifier: Classifier = self.network.build(len(self.images.classes))
+        if self.start:
+            self.start.compare(classifier, self.images.classes)
         return classifier
 
     def configure(self, training: dict[str, object]) -> TrainConfig:
@@ -213,17 +218,19 @@ def _open(
     root = Path(data) if data is not None else None
     splits["seed"] = training.get("seed")
     source, spec, picked = choose_dataset(dataset, root, options, {"model": [model]}, **splits)
-    network = picked["model"][0]
+    network, start = picked["model"][0], find_weights(weights) if weights else None
     if size is not None and network.options.get("size") is not None:
         raise OptionError(
             "the image size is given twice", where="--size", got=f"{size} and {network.options['size']} by --with",
             hint="leave one of them out",
         )  # fmt: skip
-    network = network.asked(pretrained=pretrained, weights=Path(weights) if weights else None, size=size)
+    network = network.asked(pretrained=pretrained, weights=start.file if start else None, size=size)
+    if start:
+        network = start.network(network)
     images = open_dataset(source, root, spec)
     place = f" {data}" if data else ""
     note_dataset(images, f"{source.resolved.component.name}{place}", observer)
-    _need_training_packages()
+    check_training_packages()
     plugin = network.resolved.plugin
     return _Inputs(
         images,
@@ -237,12 +244,5 @@ def _open(
         ),
         network,
         spec,
+        start,
     )
-
-
-def _need_training_packages() -> None:
-    from importlib.util import find_spec
-
-    missing = [name for name in ("torch", "torchvision", "safetensors") if find_spec(name) is None]
-    if missing:
-        raise ClsbenchError(f"training needs {' and '.join(missing)}", hint="pip install 'clsbench[train]'")

@@ -8,18 +8,31 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clsbench.cli.parameters import Fold, Folds, Json, Quiet, Seed, TestFraction, ValFraction, With
+from clsbench.cli import completion
+from clsbench.cli.parameters import Fold, Folds, Json, ModelName, Quiet, Seed, TestFraction, ValFraction, With
 from clsbench.text import counted
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from clsbench.api.datasets import DatasetSummary
+    from clsbench.cli.terminal import Terminal
+
 
 def datasets(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The dataset to describe.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME]", help="The dataset to describe, or just DATA.", autocompletion=completion.datasets
+        ),
+    ] = None,
     data: Annotated[Path | None, typer.Argument(metavar="[DATA]", help="Its folder or file, if it needs one.")] = None,
+    model: ModelName = "simple-cnn",
     run: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Describe the dataset of this run, split as it was.")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Describe the dataset of this run, split as it was.", autocompletion=completion.runs
+        ),
     ] = None,
     split: Annotated[str, typer.Option(help="The split that --write takes.")] = "test",
     write: Annotated[
@@ -34,7 +47,7 @@ def datasets(
     json: Json = None,
     quiet: Quiet = False,
 ) -> None:
-    """List the kinds of dataset, or count the classes and splits of one."""
+    """List the kinds of dataset; or count the classes and splits of one, and say what its images are like."""
     from clsbench.api.datasets import describe_dataset
     from clsbench.cli.plugins import print_components
     from clsbench.cli.terminal import Terminal
@@ -48,8 +61,8 @@ def datasets(
     terminal = Terminal(json=json, quiet=quiet)
     with terminal.observer() as observer:
         found = describe_dataset(
-            name, data, run=run, split=split, write=write, val_fraction=val_fraction, test_fraction=test_fraction,
-            folds=folds, fold=fold, seed=seed, options=options or (), observer=observer,
+            name, data, model=model, run=run, split=split, write=write, val_fraction=val_fraction,
+            test_fraction=test_fraction, folds=folds, fold=fold, seed=seed, options=options or (), observer=observer,
         )  # fmt: skip
     if found.written is not None:
         terminal.print(
@@ -57,7 +70,29 @@ def datasets(
         )
     else:
         terminal.print(counts_table(found.name, found.classes, found.counts))
+        _print_samples(terminal, found)
     terminal.write_json(found.to_json())
+
+
+def _print_samples(terminal: Terminal, found: DatasetSummary) -> None:
+    from clsbench.cli.tables import table
+
+    if (samples := found.samples) is None:
+        return
+    rows = [
+        (what, f"{extent.min:,}", f"{extent.median:,.0f}", f"{extent.max:,}")
+        for what, extent in (("width", samples.width), ("height", samples.height))
+        if extent
+    ]
+    few = "" if samples.looked_at == samples.total else f", {samples.looked_at} of {samples.total:,} looked at"
+    terminal.print(table(f"Images, in pixels{few}", ("", "min", "median", "max"), rows))
+    facts = {"channels": samples.modes, "format": samples.formats, "unreadable": {"": samples.unreadable}}
+    for what, counts in facts.items():
+        if any(counts.values()):
+            terminal.print(f"{what}: {', '.join(f'{name} {count:,}'.strip() for name, count in counts.items())}")
+    if found.input:
+        h, w, _ = found.input
+        terminal.print(f"{found.model} gets: uint8 (N, {h}, {w}, 3)")
 
 
 def counts_table(title: str, classes: Sequence[str], counts: Mapping[str, Mapping[str, int]]) -> Table:

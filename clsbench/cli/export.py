@@ -7,12 +7,16 @@ from typing import Annotated
 
 import typer
 
+from clsbench.cli import completion
 from clsbench.cli.parameters import Json, Quiet, With
 
 
 def export(
     run: Annotated[
-        str | None, typer.Argument(metavar="[RUN]", help="A run's name or directory; the latest if left out.")
+        str | None,
+        typer.Argument(
+            metavar="[RUN]", help="A run's name or directory; the latest if left out.", autocompletion=completion.runs
+        ),
     ] = None,
     onnx: Annotated[bool, typer.Option("--onnx", help="Write ONNX, the only format so far.")] = True,
     out: Annotated[
@@ -20,11 +24,30 @@ def export(
         typer.Option(metavar="FILE", help="File to write. Default: RUN/model.onnx, or MODEL.onnx with --model."),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="Export this model as it is, with its own classes, instead of a run.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Export this model, as published or with --weights, not a run.",
+            autocompletion=completion.models,
+        ),
     ] = None,
     pretrained: Annotated[bool, typer.Option("--pretrained", help="Use the published weights of --model.")] = False,
     weights: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Use weights from a local file with --model.")
+    ] = None,
+    classes: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Names of the classes of --weights in order: one a line, or JSON."),
+    ] = None,
+    head: Annotated[
+        str, typer.Option(metavar="HEAD", help="Head of --weights: linear or mlp:WIDTH[,dropout=P].")
+    ] = "linear",
+    transform: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="Change the preprocessing of --model, such as size=224, resize=squash, crop_fraction=1 or mean=0.5.",
+        ),
     ] = None,
     images: Annotated[
         Path | None,
@@ -43,8 +66,8 @@ def export(
     terminal = Terminal(json=json, quiet=quiet)
     with terminal.observer() as observer:
         result = run_export(
-            run, model=model, pretrained=pretrained, weights=weights, images=images, out=out, options=options or (),
-            observer=observer,
+            run, model=model, pretrained=pretrained, weights=weights, classes=classes, head=head,
+            transform=transform or (), images=images, out=out, options=options or (), observer=observer,
         )  # fmt: skip
     report = result.report
     rows = [

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from clsbench.cli import completion
+
 #: Headings of `train --help` that are not those of `training.config`.
 DATA, MODEL, OUTPUT = "Data", "Network and recipe", "Output"
 
@@ -41,16 +43,29 @@ DatasetName = Annotated[
     typer.Option(
         "--dataset",
         help="Kind of dataset, one of `clsbench datasets`. Default: chosen by DATA.",
+        autocompletion=completion.datasets,
         rich_help_panel=DATA,
     ),
 ]
 ModelName = Annotated[
-    str, typer.Option("--model", help="Model to use, one of `clsbench models`.", rich_help_panel=MODEL)
+    str,
+    typer.Option(
+        "--model",
+        help="Model to use, one of `clsbench models`.",
+        autocompletion=completion.models,
+        rich_help_panel=MODEL,
+    ),
 ]
 Pretrained = Annotated[bool, typer.Option("--pretrained", help="Start from published weights.", rich_help_panel=MODEL)]
 Weights = Annotated[
     Path | None,
-    typer.Option("--weights", metavar="FILE", help="Start from a local weights file.", rich_help_panel=MODEL),
+    typer.Option(
+        "--weights",
+        metavar="FILE|RUN",
+        help="Start from a local weights file, or from a run's best weights.",
+        autocompletion=completion.runs,
+        rich_help_panel=MODEL,
+    ),
 ]
 Size = Annotated[
     int | None,
@@ -143,7 +158,10 @@ Columns = Annotated[
     ),
 ]
 Images = Annotated[Path | None, typer.Option("--images", metavar="ROOT", help="Folder that the paths are relative to.")]
-Metrics = Annotated[list[str] | None, typer.Option("--metric", help="A metric in addition to the built-in ones.")]
+Metrics = Annotated[
+    list[str] | None,
+    typer.Option("--metric", help="A metric in addition to the built-in ones.", autocompletion=completion.metrics),
+]
 MinCount = Annotated[
     int | None,
     typer.Option(

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from clsbench.cli import completion
 from clsbench.cli.parameters import (
     Data,
     DatasetName,
@@ -30,7 +31,12 @@ def show(
     data: Data = None,
     dataset: DatasetName = None,
     run: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Draw with the images, split and augmentation of this run.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Draw with the images, split and augmentation of this run.",
+            autocompletion=completion.runs,
+        ),
     ] = None,
     split: Annotated[Literal["train", "val", "test"], typer.Option(help="The split to draw.")] = "train",
     n: Annotated[

@@ -57,3 +57,8 @@ def facts_table(title: str, facts: Iterable[tuple[str, str]]) -> Table:
 def percent(fraction: float | None) -> str:
     """A fraction as every table shows it; a dash where there is none."""
     return "-" if fraction is None else f"{fraction:.2%}"
+
+
+def millions(count: int | None) -> str:
+    """A large count in millions; a dash where there is none."""
+    return "-" if count is None else f"{count / 1e6:,.1f} M"

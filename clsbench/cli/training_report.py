@@ -15,8 +15,6 @@ def report_training(terminal: Terminal, result: TrainingResult) -> None:
     """Print how it went, what the best weights are worth, and what to do next."""
     from clsbench.cli.evaluation_tables import display_table
 
-    if result.classifier.head_loaded is False:
-        terminal.note("the head is new: the weights file has one of another kind or for another number of classes")
     if terminal.quiet or not (terminal.err.is_terminal and terminal.out.is_terminal):
         terminal.print(_table(result))  # else its lines stand above already
     if result.stopped:

@@ -11,13 +11,14 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from clsbench.datasets.dataset import Dataset, Sample
+from clsbench.datasets.similar_names import similar_names, told_apart
 from clsbench.errors import DataError
 from clsbench.text import counted
 
 #: A class with fewer training images than this is tiny.
 FEW = 5
 
-Kind = Literal["unreadable", "duplicates", "contradictions", "tiny-class", "empty-class"]
+Kind = Literal["unreadable", "duplicates", "contradictions", "similar-classes", "tiny-class", "empty-class"]
 
 #: Samples that are one image, each with its split.
 Group = list[tuple[str, Sample]]
@@ -29,10 +30,11 @@ class Finding:
 
     Args:
         kind: ``unreadable``; ``duplicates``: one image in two splits, so that validation sees
-            what training saw; ``contradictions``: one image with two labels; ``tiny-class``;
+            what training saw; ``contradictions``: one image with two labels; ``similar-classes``:
+            names that differ only in case, spaces or Unicode normalisation; ``tiny-class``;
             ``empty-class``: a class without an image in a split.
         message: One line, with the number and at most three examples.
-        names: All the samples, or for the last two kinds all the classes, that are concerned.
+        names: All the samples, or for the last three kinds all the classes, that are concerned.
     """
 
     kind: Kind
@@ -85,6 +87,7 @@ def check_dataset(dataset: Dataset, *, unreadable: Mapping[str, str], digests: M
         *_unreadable(unreadable),
         *_duplicates(groups),
         *_contradictions(groups, dataset.classes),
+        *_similar(dataset.classes),
         *_tiny(dataset.classes, counts.get("train", Counter())),
         *_empty(dataset.classes, counts),
     ]
@@ -133,6 +136,14 @@ def _contradictions(groups: Sequence[Group], classes: Sequence[str]) -> Iterator
             examples.append(" = ".join(f"{name} ({classes[label]})" for label, name in sorted(first.items())))
         message = f"{counted(len(torn), 'image')} with more than one label: {_some(examples, len(torn))}"
         yield Finding("contradictions", message, tuple(sample.name for group in torn for _, sample in group))
+
+
+def _similar(classes: Sequence[str]) -> Iterator[Finding]:
+    groups = similar_names(classes)
+    if groups:
+        names = tuple(name for group in groups for name in group)
+        message = f"{len(names)} class names differ only in case, spaces or Unicode normalisation"
+        yield Finding("similar-classes", f"{message}: {_some([told_apart(g) for g in groups], len(groups))}", names)
 
 
 def _tiny(classes: Sequence[str], counts: Mapping[int | None, int]) -> Iterator[Finding]:

@@ -1,7 +1,7 @@
 """The ``folder`` dataset: one folder a class, with or without split and attribute folders above.
 
 photos/cat/1.jpg …  photos/dog/2.jpg …               all of them train
-photos/train/cat/1.jpg …  photos/val/cat/3.jpg …     the splits are given
+photos/train/cat/1.jpg …  photos/val/cat/3.jpg …     the splits are given; Train/ and VAL/ mean the same
 photos/colour/0/1.jpg …  photos/shape/0/1.jpg …      one attribute of several, by --with data.attribute=colour;
                                                      split folders above or below it
 """
@@ -100,13 +100,28 @@ def _find_attribute(root: Path, attribute: str) -> tuple[dict[str, Path], list[s
 
 
 def _split_folders(base: Path) -> dict[str, Path]:
-    """Split -> its folder. One without folders in it is none: a class may be called train."""
-    folders = _folders(base)
-    named = {
-        split: [base / name for name in names if name in folders and _folders(base / name)]
-        for split, names in SPLIT_WORDS.items()
-    }
-    return {split: found[0] for split, found in named.items() if found}
+    """Split -> its folder, in any case of letters. One without folders in it is none: a class may be called train.
+
+    Raises:
+        DataError: if two names differ only by case, such as ``train`` and ``Train``.
+    """
+    by_word: dict[str, list[str]] = defaultdict(list)
+    for name in _folders(base):
+        by_word[name.lower()].append(name)
+    splits = {}
+    for split, words in SPLIT_WORDS.items():
+        found = [named for word in words if (named := [name for name in by_word[word] if _folders(base / name)])]
+        if found and len(found[0]) > 1:
+            raise DataError(
+                f"two folders could be the {split} split",
+                where=base,
+                got=" and ".join(f"{name}/" for name in found[0]),
+                expected="one of them",
+                hint="move the images into one folder, or rename the other",
+            )
+        if found:
+            splits[split] = base / found[0][0]
+    return splits
 
 
 def _attributes(folder: Path) -> list[str]:

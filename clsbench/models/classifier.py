@@ -11,12 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from clsbench.errors import ModelError
 from clsbench.transform import ImageTransform
+
+if TYPE_CHECKING:
+    from clsbench.models.loading import LoadReport
 
 
 class Classifier(nn.Module):
@@ -38,8 +42,8 @@ class Classifier(nn.Module):
     scale: Tensor
     shift: Tensor
 
-    #: Whether the head's weights came from a file; None where no file was loaded.
-    head_loaded: bool | None = None
+    #: What was taken from a weights file; None where no file was loaded.
+    loaded: LoadReport | None = None
 
     def __init__(
         self,
@@ -64,6 +68,11 @@ class Classifier(nn.Module):
         self.register_buffer("scale", (1 / (255 * std)).view(3, 1, 1), persistent=False)
         self.register_buffer("shift", (-mean / std).view(3, 1, 1), persistent=False)
 
+    @property
+    def head_loaded(self) -> bool | None:
+        """Whether the head's weights came from a file; None where no file was loaded."""
+        return None if self.loaded is None else self.loaded.head
+
     def normalise(self, images: Tensor) -> Tensor:
         """uint8 (N, h, w, 3) -> float32 (N, 3, h, w), by the transform's mean and std."""
         return images.permute(0, 3, 1, 2).to(self.scale.dtype) * self.scale + self.shift
@@ -77,6 +86,20 @@ class Classifier(nn.Module):
         """uint8 (N, h, w, 3) -> logits (N, K)."""
         logits: Tensor = self.head(self.features(images))
         return logits
+
+
+def with_transform(classifier: Classifier, transform: ImageTransform) -> Classifier:
+    """The same network, weights included, with another preprocessing."""
+    changed = Classifier(
+        classifier.backbone,
+        classifier.head,
+        transform=transform,
+        feature_dim=classifier.feature_dim,
+        classes=classifier.classes,
+        layer_groups=classifier.layer_groups,
+    )
+    changed.loaded = classifier.loaded
+    return changed
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from clsbench.errors import OptionError
@@ -52,7 +52,9 @@ def parse_head(text: str) -> HeadSpec:
 
 
 def with_head(classifier: Classifier, spec: HeadSpec, num_classes: int) -> Classifier:
-    """The classifier with a new head of fresh weights; as it is, for a plain linear head.
+    """The classifier with a new head; as it is, for a plain linear head.
+
+    The new head's weights are fresh, unless those of a weights file that was loaded fit it.
 
     Args:
         classifier: Gives the backbone, with its weights.
@@ -64,6 +66,7 @@ def with_head(classifier: Classifier, spec: HeadSpec, num_classes: int) -> Class
     from torch import nn
 
     from clsbench.models.classifier import Classifier
+    from clsbench.models.loading import load_head
 
     dim = classifier.feature_dim
     layers: list[nn.Module] = [nn.Linear(dim, spec.width), nn.ReLU()] if spec.width else []
@@ -75,5 +78,21 @@ def with_head(classifier: Classifier, spec: HeadSpec, num_classes: int) -> Class
         feature_dim=dim,
         layer_groups=[g for g in classifier.layer_groups if g[0] != "head"],
     )
-    renewed.head_loaded = None if classifier.head_loaded is None else False
+    renewed.loaded = classifier.loaded
+    if classifier.loaded and classifier.loaded.head_tensors:
+        load_head(renewed, classifier.loaded)
     return renewed
+
+
+def renew_head(classifier: Classifier, reason: str) -> None:
+    """Give the head fresh weights, and forget those of the file that was loaded.
+
+    Args:
+        classifier: Its ``loaded`` says that the head is new.
+        reason: Why.
+    """
+    for module in classifier.head.modules():
+        if callable(reset := getattr(module, "reset_parameters", None)):
+            reset()
+    if classifier.loaded:
+        classifier.loaded = replace(classifier.loaded, head=False, head_reason=reason, head_tensors={})

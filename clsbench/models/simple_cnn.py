@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clsbench.errors import ModelError, OptionError
+from clsbench.hookspecs import ModelFacts
 from clsbench.transform import ImageTransform
 
 if TYPE_CHECKING:
     from clsbench.models.classifier import Classifier
+
+FACTS = ModelFacts(parameters=360_480, size=32)
 
 
 def build(
@@ -50,7 +53,8 @@ def build(
     from torch import nn
 
     from clsbench.models.classifier import Classifier
-    from clsbench.models.weights import load_state, read_state
+    from clsbench.models.loading import load_state
+    from clsbench.models.weights import read_state
 
     backbone = nn.Sequential(
         nn.Conv2d(3, channels, kernel_size=3, padding=1),

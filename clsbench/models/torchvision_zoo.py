@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from clsbench.errors import ModelError
 from clsbench.hookspecs import Component
 from clsbench.models.imagenet import imagenet_classes
+from clsbench.models.zoo_table import zoo_table
 from clsbench.transform import ImageTransform
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from clsbench.models.classifier import Classifier
 
@@ -22,16 +24,18 @@ if TYPE_CHECKING:
 #: `transform_input` flag inside the network; here the transform says it.
 REBASED = ("googlenet", "inception_v3")
 
-#: Parameters of branches that exist only while training from scratch.
-TRAINING_ONLY = ("aux1.", "aux2.", "AuxLogits.")
+#: Parameters of branches that exist only while training from scratch, whatever stands before them.
+TRAINING_ONLY = re.compile(r"(^|\.)(aux1|aux2|AuxLogits)\.")
+
+#: Densenet's published weights have one dot too many; torchvision renames them by the same pattern.
+OLD_DENSENET = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\.(?:weight|bias|running_mean|running_var))$")
 
 
 def components() -> Iterator[Component]:
-    """One component for each network in ``torchvision.models``; imports torchvision."""
-    from torchvision import models
-
-    for name in models.list_models(module=models):
-        yield Component(name, partial(build, name), "torchvision")
+    """One component for each network in ``torchvision.models``."""
+    table = zoo_table()
+    for name, facts in table.models.items():
+        yield Component(name, partial(build, name), f"torchvision {table.torchvision}", facts=facts)
 
 
 def build(
@@ -58,13 +62,17 @@ def build(
     from torchvision import models
 
     from clsbench.models.classifier import Classifier
-    from clsbench.models.weights import load_state, read_state
+    from clsbench.models.loading import load_state
+    from clsbench.models.weights import read_state
 
     published = models.get_model_weights(name).DEFAULT
+    transform = _transform(name, published, size)
     state = read_state(weights) if weights else _download(published) if pretrained else None
     # These two have training-only branches, and ask for a decision about slow initialisation.
     branched = {"aux_logits": False, "init_weights": state is None} if name in REBASED else {}
-    network = models.get_model(name, weights=None, **branched)
+    # A vision transformer has a position for each patch, so it is built for one size.
+    sized = {"image_size": transform.size[0]} if name.startswith("vit_") else {}
+    network = models.get_model(name, weights=None, **branched, **sized)
     path, last = _last_layer(name, network)
     outputs, feature_dim = last.weight.shape[:2]
     if num_classes is None and (state is None or not isinstance(last, nn.Linear)):
@@ -76,19 +84,29 @@ def build(
     classifier = Classifier(
         _without_last(network, path, last),
         nn.Linear(feature_dim, num_classes or outputs),
-        transform=_transform(name, published, size),
+        transform=transform,
         feature_dim=feature_dim,
         classes=imagenet_classes() if num_classes is None else None,
     )
     if state is not None:
-        if not isinstance(last, nn.Linear) and any(k.startswith("features.") for k in state):
-            # squeezenet's backbone holds `features` alone
-            state = {k.replace("features.", "0.", 1): v for k, v in state.items() if k.startswith("features.")}
-        kept = {k: v for k, v in state.items() if not k.startswith(TRAINING_ONLY)}
-        loaded = load_state(classifier, kept, head=path, where=weights or published.url)
+        loaded = load_state(classifier, _our_names(name, state), head=path, where=weights or published.url)
         if num_classes is None and not loaded:
-            raise ModelError("the weights are for another number of classes", where=weights)
+            raise ModelError(
+                "the weights are for another number of classes",
+                where=weights,
+                got=classifier.loaded.head_reason if classifier.loaded else None,
+                hint="name them with `clsbench export --classes FILE`",
+            )
     return classifier
+
+
+def _our_names(name: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors that the network has, by the names it has for them."""
+    kept = {OLD_DENSENET.sub(r"\1\2", k): v for k, v in state.items() if not TRAINING_ONLY.search(k)}
+    if name.startswith("squeezenet") and any("features." in k for k in kept):
+        # Its backbone holds `features` alone, and its last layer is no linear one.
+        return {k.replace("features.", "0.", 1): v for k, v in kept.items() if "features." in k}
+    return kept
 
 
 def _last_layer(name: str, network: nn.Module) -> tuple[str, Any]:

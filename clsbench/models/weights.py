@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import warnings
+from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,87 +14,74 @@ from clsbench.errors import ModelError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from clsbench.models.classifier import Classifier
+#: Under which keys training programs keep the state dict, in the order they are tried.
+WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "module", "net", "network", "weights")
+
+_CLASS = re.compile(r"GLOBAL ([\w.]+)")
 
 
 def read_state(file: Path) -> dict[str, Tensor]:
     """Read tensors by name from a .safetensors or a torch file.
 
-    Raises:
-        ModelError: if the file is missing, damaged, or holds anything but tensors.
-    """
-    import torch
-    from safetensors.torch import load_file
+    A checkpoint may hold the state dict under one of :data:`WRAPPERS`, beside an optimizer's, epochs and options.
 
+    Raises:
+        ModelError: if the file is missing, damaged, has objects in it that could run code, or has no state dict.
+    """
     if not file.is_file():
         raise ModelError("the weights file does not exist", where=file)
     try:
-        if file.suffix == ".safetensors":
-            return load_file(file)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what matters of them stands in the error below
-            state = torch.load(file, map_location="cpu", weights_only=True)
+        content = _load(file)
     except Exception as error:  # noqa: BLE001  on arbitrary bytes the readers raise almost anything
         raise ModelError(
             "a weights file cannot be read safely",
             where=file,
-            got=type(error).__name__,
-            expected="a .safetensors file, or a torch file with a state dict of tensors only",
-            hint="files with pickled objects are refused, since loading them can run code",
+            got=_reason(error),
+            expected="a .safetensors file, or a torch file with a state dict of tensors",
+            hint="files with pickled objects are refused, since loading them can run code; the program that made it "
+            "can write the tensors alone: torch.save(model.state_dict(), FILE)",
         ) from None
-    for wrapper in ("state_dict", "model"):
-        if isinstance(state, Mapping) and isinstance(state.get(wrapper), Mapping):
-            state = state[wrapper]
-    if not isinstance(state, Mapping) or not all(isinstance(v, torch.Tensor) for v in state.values()):
-        raise ModelError("the weights file does not hold a state dict", where=file, expected="tensors by name")
-    return dict(state)
-
-
-def load_state(classifier: Classifier, state: Mapping[str, Tensor], *, head: str, where: object) -> bool:
-    """Load weights into a classifier, by name and strictly; the head only where it fits.
-
-    Args:
-        classifier: Gets the weights.
-        state: Tensors by clsbench's names (``backbone.…``, ``head.…``) or by the names of
-            the original network, in which the last layer is called ``head``.
-        head: The name of the last layer in the original network, for example ``fc``.
-        where: For messages.
-
-    Returns:
-        Whether the head was loaded; False where it is another head, or for another number
-        of classes. ``classifier.head_loaded`` says the same.
-
-    Raises:
-        ModelError: if names or shapes of the backbone do not match.
-    """
-    own = any(name.startswith("backbone.") for name in state)
-    renamed = {}
-    for name, tensor in state.items():
-        if own:
-            renamed[name] = tensor
-        elif name.startswith(head + "."):
-            renamed["head" + name[len(head) :]] = tensor
-        else:
-            renamed["backbone." + name] = tensor
-    wanted = classifier.state_dict()
-    head_fits = all(
-        name in renamed and renamed[name].shape == tensor.shape
-        for name, tensor in wanted.items()
-        if name.startswith("head.")
-    )
-    if not head_fits:
-        fresh = {n: t for n, t in wanted.items() if n.startswith("head.")}
-        renamed = {n: t for n, t in renamed.items() if not n.startswith("head.")} | fresh
-    missing, unexpected = sorted(wanted.keys() - renamed.keys()), sorted(renamed.keys() - wanted.keys())
-    shapes = [n for n in wanted.keys() & renamed.keys() if wanted[n].shape != renamed[n].shape]
-    if missing or unexpected or shapes:
-        facts = {"missing": missing, "unexpected": unexpected, "of another shape": sorted(shapes)}
+    state = _state_in(content)
+    if not state:
+        keys = ", ".join(map(str, list(content)[:5])) if isinstance(content, Mapping) else type(content).__name__
         raise ModelError(
-            "the weights do not fit the network",
-            where=where,
-            got="; ".join(f"{len(v)} {k}, such as {v[0]}" for k, v in facts.items() if v),
-            hint="check --model and its options",
+            "the weights file does not hold a state dict",
+            where=file,
+            got=f"{keys:.200}" or None,
+            expected="tensors by name",
         )
-    classifier.load_state_dict(renamed)
-    classifier.head_loaded = head_fits
-    return head_fits
+    return state
+
+
+def _load(file: Path) -> object:
+    import torch
+    from safetensors.torch import load_file
+
+    if file.suffix == ".safetensors":
+        return load_file(file)
+    # timm and torchvision's reference scripts keep their command line in the file; a Namespace runs nothing.
+    with warnings.catch_warnings(), torch.serialization.safe_globals([Namespace]):
+        warnings.simplefilter("ignore")  # what matters of them stands in the error
+        return torch.load(file, map_location="cpu", weights_only=True)
+
+
+def _state_in(content: object) -> dict[str, Tensor]:
+    """The state dict in a checkpoint; empty if there is none."""
+    import torch
+
+    if not isinstance(content, Mapping):
+        return {}
+    tensors = {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, torch.Tensor)}
+    if tensors:
+        return tensors  # a state dict may also hold numbers, such as a version
+    return next((state for key in WRAPPERS if (state := _state_in(content.get(key)))), {})
+
+
+def _reason(error: Exception) -> str:
+    """Why torch refused a file, without its page of advice."""
+    text = str(error)
+    if found := _CLASS.search(text):
+        return f"an object of {found[1]}"
+    if "TorchScript" in text:
+        return "a TorchScript program"
+    return type(error).__name__

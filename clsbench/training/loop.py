@@ -15,6 +15,7 @@ from torch import Tensor
 from clsbench.datasets.data_check import DataCheck
 from clsbench.errors import ModelError
 from clsbench.models.classifier import Classifier
+from clsbench.models.loading import LoadReport
 from clsbench.runs import Run
 from clsbench.text import counted
 from clsbench.training.augmentation import Mix
@@ -64,6 +65,9 @@ class Observer(Protocol):
 
     def planned(self, plan: Plan) -> None:
         """The network is built, and everything about the training is decided."""
+
+    def loaded(self, report: LoadReport, recipe: str) -> None:
+        """The network has weights from a file, and goes on by this recipe."""
 
     def checked(self, check: DataCheck) -> None:
         """The images have been read, and what is wrong with them is known."""

@@ -28,14 +28,15 @@ from clsbench.training.stored_images import StoredImages
 
 
 def build_classifier(
-    build_model: Callable[[], Classifier], dataset: Dataset, config: TrainConfig, *, name: str
+    build_model: Callable[[], Classifier], dataset: Dataset, config: TrainConfig, observer: Observer, *, name: str
 ) -> Classifier:
-    """The seeded network with its head, on the CPU.
+    """The seeded network with its head, on the CPU; says what was loaded from a weights file.
 
     Args:
         build_model: Called once, after seeding.
         dataset: Its classes are counted.
         config: Seed and head.
+        observer: Hears of the weights.
         name: Of the model, for messages.
 
     Raises:
@@ -47,6 +48,8 @@ def build_classifier(
         raise ModelError(f"{name} did not build a Classifier", got=type(classifier).__name__)
     classifier = with_head(classifier, parse_head(config.head), len(dataset.classes))
     check_outputs(classifier, len(dataset.classes), name=name)
+    if loaded := classifier.loaded:
+        observer.loaded(loaded, config.recipe)
     return classifier
 
 

@@ -120,7 +120,7 @@ def run_training(
     started = time.perf_counter()
     keep_freed_memory()
     dataset.samples("train"), dataset.samples("val")
-    classifier = build_classifier(build_model, dataset, config, name=model.name)
+    classifier = build_classifier(build_model, dataset, config, observer, name=model.name)
     planned = plan(classifier, config, model, auto_lr=auto_lr)  # refuses what the model does not have
     check_name(run_name)
     observer.planned(planned)
@@ -141,6 +141,7 @@ def run_training(
         counts={split: len(samples) for split, samples in dataset.splits.items()},
         splits=record_splits(dataset).to_json(),
         check=check.to_json(),
+        weights=classifier.loaded.to_json() if classifier.loaded else {},
     )
     journal = Journal(run, record, setup, observer, started)
     with closing(setup), journal.interruptions():

@@ -306,9 +306,17 @@ def test_describe_dataset(ears, facts_of):
     assert (found.classes, found.written) == (tuple(COLOURS), None)
     assert found.counts["red"] == {"train": 6, "val": 2}
     assert ears.notes
+    assert (found.lengths, found.input) == ({"train": 18, "val": 6}, (32, 32, 3))
+    assert found.samples.formats == {"PNG": 24}
     same(found, facts_of("datasets", "folder", "photos", "--val-fraction", 0.25))
     written = clsbench.describe_dataset(run="first", split="val", write="written")
     assert written.written == len(list(Path("written").rglob("*.png"))) == 6
+
+
+def test_describe_model(facts_of):
+    found = clsbench.describe_model("simple-cnn", num_classes=3, options=TINY)
+    assert found.to_arrow().num_rows == len(found.layers)
+    same(found, facts_of("models", "simple-cnn", "--num-classes", 3, *FLAGS[10:]))
 
 
 def test_list_runs(ears, facts_of):

@@ -159,17 +159,90 @@ def test_weights_for_other_classes_get_a_new_head_and_it_is_said(cli, photos, tr
     done = cli("train", photos, *TINY, *weights)
     assert done.code == 0, done.stderr
     assert "the head is new" in done.stderr
-    assert "another number of classes" in done.stderr
+    assert "the run's classes are others (blue, green, red)" in done.stderr
 
 
-def test_weights_with_the_head_that_is_asked_for_keep_it_or_it_is_said(cli, photos, trained):
+def test_weights_with_the_head_that_is_asked_for_keep_it(cli, photos, trained):
     head = ("--head", "mlp:6")
     first = trained(photos, *TINY, *head, "--epochs", 2, "--run", "first")
     still = ("--recipe", "frozen", "--optimizer", "sgd", "--lr", "1e-12", "--epochs", 1)
-    done = cli("train", photos, *TINY, *head, "--weights", "runs/first/best.safetensors", *still, "--json", "t.json")
+    done = cli("train", photos, *TINY, *head, "--weights", "first", *still, "--json", "t.json")
     assert done.code == 0, done.stderr
-    kept = read("t.json")["history"][0]["val_loss"] == pytest.approx(first["result"]["val_loss"], rel=1e-5)
-    assert kept or "the head is new" in done.stderr
+    assert read("t.json")["history"][0]["val_loss"] == pytest.approx(first["result"]["val_loss"], rel=1e-5)
+    assert "the head too: the classes are the same" in done.stderr
+
+
+@pytest.mark.parametrize("weights", ["first", "runs/first", "runs/first/best.safetensors"])
+def test_the_weights_of_a_run_bring_its_model_options_and_run_json_says_what_was_kept(cli, photos, trained, weights):
+    trained(photos, *TINY, "--epochs", 1, "--run", "first")
+    done = cli("train", photos, "--epochs", 1, "--freeze-epochs", 1, "--weights", weights, "--run", "second")
+    assert done.code == 0, done.stderr
+    for words in ("of run first", "preprocessing as in that run", "recipe fine-tune; that run's was scratch"):
+        assert words in done.stderr
+    record = read("runs/second/run.json")
+    assert (record["model"]["options"]["size"], record["transform"]["size"]) == (8, [8, 8])
+    facts = ("run", "run_recipe", "loaded", "expected", "head", "head_reason", "transform_change")
+    assert [record["weights"][fact] for fact in facts] == [
+        "first", "scratch", 4, 4, True, "the classes are the same", []
+    ]  # fmt: skip
+    assert record["training"]["recipe"] == "fine-tune"
+
+
+def test_another_preprocessing_than_that_of_the_run_is_said(cli, paint, trained, fake_distribution):
+    fake_distribution("clsbench-acme", """
+        from pathlib import Path
+        from clsbench import Classifier, Component, ImageTransform, hookimpl, load_state, read_state
+        def build(num_classes, *, pretrained: bool = False, weights: Path | None = None, size: int = 8):
+            from torch import nn
+            pooled = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+            transform = ImageTransform(size=(size, size))
+            made = Classifier(pooled, nn.Linear(4, num_classes), transform=transform, feature_dim=4)
+            if weights:
+                load_state(made, read_state(weights), head="head", where=weights)
+            return made
+        @hookimpl
+        def register_models():
+            yield Component("pooled", build, "of any size")
+    """)  # fmt: skip
+    photos = paint("photos/{colour}/{k}.png", 6)
+    trained(photos, "--model", "pooled", "--epochs", 1, "--run", "first")
+    bigger = ("--with", "model.size=12", "--epochs", 1, "--freeze-epochs", 1)
+    done = cli("train", photos, "--model", "pooled", "--weights", "first", *bigger)
+    assert done.code == 0, done.stderr
+    assert "preprocessing size [12, 12], was [8, 8]" in done.stderr
+
+
+def test_the_weights_of_a_run_of_another_model_are_refused(refused, photos, trained):
+    trained(photos, *TINY, "--epochs", 1, "--run", "first")
+    words = ["those of another model", "got: clsbench/resnet18", "expected: clsbench/simple-cnn", "--model simple-cnn"]
+    refused(2, words, "train", photos, "--model", "resnet18", "--weights", "first")
+
+
+def test_as_many_classes_of_other_names_get_a_new_head(cli, photos, trained):
+    trained(photos, *TINY, "--epochs", 1, "--run", "first")
+    (photos / "red").rename(photos / "rouge")
+    done = cli("train", photos, "--epochs", 1, "--freeze-epochs", 1, "--weights", "first")
+    assert done.code == 0, done.stderr
+    assert "the head is new: the run's classes are others (blue, green, red)" in done.stderr
+
+
+def test_a_foreign_checkpoint_is_loaded_and_what_was_not_is_named(cli, photos):
+    """A resnet18 for seven classes, as DistributedDataParallel names it, beside an optimizer, without one tensor."""
+    import torch
+    from torchvision.models import resnet18
+
+    state = {f"module.{name}": tensor for name, tensor in resnet18(weights=None, num_classes=7).state_dict().items()}
+    del state["module.layer1.0.bn1.weight"]
+    torch.save({"model_state_dict": state, "optimizer": {"lr": 0.1}, "epoch": 3}, "theirs.pt")
+    options = ("--recipe", "frozen", "--epochs", 1, "--with", "model.size=32", "--json", "t.json")
+    done = cli("train", photos, "--model", "resnet18", "--weights", "theirs.pt", *options)
+    assert done.code == 0, done.stderr
+    assert (
+        "warning: weights: 119 of the backbone's 120 tensors (theirs.pt, under 'module.')\n"
+        "  the head is new: the file's is for 7 classes, not 3\n"
+        "  1 not in the file: layer1.0.bn1.weight\n"
+    ) in done.stderr
+    assert read("t.json")["weights"]["missing"] == ["layer1.0.bn1.weight"]
 
 
 #: What is wrong: the kind of the finding, and words of the message.
@@ -318,3 +391,29 @@ def test_the_table_fits_into_80_columns(cli, photos, monkeypatch):
     done = cli("train", photos, *TINY, "--epochs", 2)
     rows = [line.split() for line in done.stdout.splitlines() if "everything" in line]
     assert [len(row) - ("*" in row) for row in rows] == [7, 7]
+
+
+def test_a_datasets_folder_is_described_with_its_lengths_and_shapes(cli, given, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    done = cli("datasets", given, "--model", "resnet18", "--json", "facts.json")
+    assert done.code == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert ["all", "18", "6", "6"] in rows
+    assert ["width", "16", "16", "16"] in rows
+    assert ["channels:", "RGB", "30"] in rows
+    assert "resnet18 gets: uint8 (N, 224, 224, 3)" in done.stdout
+    facts = read("facts.json")
+    assert facts["lengths"] == {"train": 18, "val": 6, "test": 6}
+    assert facts["samples"]["height"] == {"min": 16, "median": 16.0, "max": 16}
+    assert facts["input"] == [224, 224, 3]
+
+
+def test_a_run_says_what_its_own_network_gets(cli, trained, given):
+    trained(given, *TINY, "--epochs", 1, "--run", "mine")
+    assert "clsbench/simple-cnn gets: uint8 (N, 8, 8, 3)" in cli("datasets", "--run", "mine").stdout
+
+
+def test_a_dataset_is_preferred_to_a_folder_of_its_name(cli, paint):
+    paint("digits/{colour}/{k}.png", 2)
+    assert "1,797" in cli("datasets", "digits").stdout
+    assert "Images, in pixels  " in cli("datasets", "./digits").stdout

@@ -174,7 +174,12 @@ def test_a_split_that_is_given_cannot_be_set_aside(refused, photos, tmp_path, sp
 @pytest.mark.parametrize("options", [("model.size=16",), ("model.size=8", "model.width=9")])
 def test_weights_of_another_network(refused, photos, weights, tmp_path, command, options):
     withs = [word for option in options for word in ("--with", option)]
-    words = ["the weights do not fit the network", "w.safetensors", "such as backbone.4.", "check --model"]
+    words = [
+        "the weights are those of another network",
+        "w.safetensors",
+        "of another shape: backbone.4.",
+        "check --model",
+    ]
     refused(1, words, command, photos, "--weights", weights(3), *withs)
     assert not list(tmp_path.glob("runs/*"))
 

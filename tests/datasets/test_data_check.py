@@ -84,6 +84,29 @@ def test_tiny_classes_are_those_with_few_readable_training_pictures():
     assert found[1].message == "1 class with fewer than 5 training images: dog (4)"
 
 
+@pytest.mark.parametrize(
+    ("classes", "shown"),
+    [
+        (("Ants", "ants"), "'Ants' = 'ants'"),
+        (("café", "cafe\u0301"), r"'caf\xe9' = 'cafe\u0301'"),
+        (("a b", "a  b"), "'a b' = 'a  b'"),
+        (("a b", "a\u00a0b"), r"'a b' = 'a\xa0b'"),
+        ((" cat", "cat"), "' cat' = 'cat'"),
+        (("cat", "c\u200bat"), r"'cat' = 'c\u200bat'"),
+        (("straße", "STRASSE"), "'straße' = 'STRASSE'"),
+    ],
+)
+def test_class_names_that_look_like_one_are_a_finding_that_tells_them_apart(classes, shown):
+    (finding,) = check({"train": dict.fromkeys(classes, 5)}, classes=classes).findings
+    assert (finding.kind, finding.names) == ("similar-classes", classes)
+    assert finding.message == f"2 class names differ only in case, spaces or Unicode normalisation: {shown}"
+
+
+def test_class_names_of_different_words_are_no_finding():
+    classes = ("cat", "cats", "a b", "ab", "café", "cafe")
+    assert check({"train": dict.fromkeys(classes, 5)}, classes=classes).findings == ()
+
+
 def test_classes_without_a_picture_are_named_for_each_split():
     splits = {"train": {"cat": 5}, "val": {"dog": 5}, "test": {"cat": 1, "dog": 1}}
     messages = [finding.message for finding in check(splits).findings if finding.kind == "empty-class"]

@@ -29,6 +29,25 @@ def test_given_splits_are_kept_and_names_tell_them_apart(draw, train_folder, val
     assert [sample.label for sample in dataset.samples("val")] == [1]
 
 
+@pytest.mark.parametrize(
+    ("train", "val", "test"), [("Train", "Val", "Test"), ("TRAINING", "Validation", "TEST"), ("train", "Valid", "Test")]
+)
+def test_splits_are_found_whatever_the_case_of_their_folders(draw, train, val, test):
+    dataset = build(draw(*classes_of(*(f"{folder}/{c}" for folder in (train, val, test) for c in ("cat", "dog")))))
+    assert dataset.classes == ("cat", "dog")
+    assert [names(dataset, split)[0] for split in ("train", "val", "test")] == [
+        f"{folder}/cat/0.png" for folder in (train, val, test)
+    ]
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_two_folders_that_could_be_one_split_are_refused(draw, split):
+    folders = dict.fromkeys(["train", split, split.capitalize()])
+    root = draw(*classes_of(*(f"{folder}/{c}" for folder in folders for c in ("cat", "dog")), count=1))
+    with pytest.raises(DataError, match=f"could be the {split} split\n.*\n  got: {split.capitalize()}/ and {split}/"):
+        build(root)
+
+
 def test_a_name_is_the_path_below_the_root(draw):
     root = draw("train/cat/1.png", "train/dog/1.png", "val/dog/1.png")
     for split in ("train", "val"):
@@ -75,6 +94,7 @@ def test_val_and_test_without_train_are_no_classes(draw):
 
 def test_a_class_may_be_called_train(draw):
     assert build(draw(*classes_of("train", "car", "bus"))).classes == ("bus", "car", "train")
+    assert build(draw(*classes_of("Train"))).classes == ("Train", "bus", "car", "train")
 
 
 def test_folders_beside_the_splits_are_left_out_and_named(draw):

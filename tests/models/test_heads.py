@@ -5,8 +5,8 @@ from torch import nn
 from clsbench.errors import OptionError
 from clsbench.models.classifier import Classifier
 from clsbench.models.heads import HeadSpec, parse_head, with_head
+from clsbench.models.loading import load_state
 from clsbench.models.simple_cnn import build
-from clsbench.models.weights import load_state
 
 IMAGES = torch.randint(0, 256, (5, 8, 8, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -118,10 +120,42 @@ def test_weights_saved_by_training_load_again(name, tmp_path):
 
 
 def test_weights_of_another_network_are_refused(resnet18_file):
-    with pytest.raises(ModelError, match="do not fit the network"):
+    with pytest.raises(ModelError, match="another network"):
         build("mobilenet_v3_small", 3, weights=resnet18_file[1])
-    with pytest.raises(ModelError, match="do not fit the network"):
+    with pytest.raises(ModelError, match="another network"):
         build("resnet34", 3, weights=resnet18_file[1])
+
+
+def test_the_dots_too_many_of_published_densenets_are_understood(tmp_path):
+    network = models.densenet121(weights=None)
+    published = re.compile(r"(denselayer\d+\.(?:norm|conv))([12]\.)")
+    state = {published.sub(r"\1.\2", name): tensor for name, tensor in network.state_dict().items()}
+    assert "features.denseblock1.denselayer1.norm.1.weight" in state
+    torch.save(state, tmp_path / "w.pth")
+    classifier = build("densenet121", 3, weights=tmp_path / "w.pth")
+    torch.testing.assert_close(classifier.backbone.features.state_dict(), network.features.state_dict())
+
+
+def test_mnasnets_weights_load_although_it_asks_for_their_version(tmp_path):
+    network = models.mnasnet0_5(weights=None)
+    torch.save(network.state_dict(), tmp_path / "w.pth")
+    classifier = build("mnasnet0_5", 3, weights=tmp_path / "w.pth")
+    torch.testing.assert_close(classifier.backbone.layers.state_dict(), network.layers.state_dict())
+
+
+def test_training_only_branches_are_passed_over_under_a_prefix(tmp_path):
+    network = models.googlenet(weights=None, init_weights=False, aux_logits=True)
+    torch.save({f"module.{name}": tensor for name, tensor in network.state_dict().items()}, tmp_path / "w.pth")
+    classifier = build("googlenet", 3, weights=tmp_path / "w.pth")
+    assert classifier.loaded.complete
+    assert (classifier.loaded.prefix, classifier.loaded.outside) == ("module.", 0)
+
+
+@pytest.mark.parametrize(("name", "size", "side"), [("vit_h_14", None, 518), ("vit_b_32", 96, 96)])
+def test_a_vision_transformer_is_built_for_its_size(name, size, side):
+    with torch.device("meta"):
+        classifier = build(name, 3, size=size)
+        assert classifier(torch.zeros(2, side, side, 3, dtype=torch.uint8)).shape == (2, 3)
 
 
 def test_as_it_is_it_needs_weights():

@@ -1,5 +1,6 @@
 import os
 import pickle
+from argparse import Namespace
 
 import pytest
 import torch
@@ -8,9 +9,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from clsbench.errors import ModelError
-from clsbench.models.heads import parse_head, with_head
-from clsbench.models.simple_cnn import build
-from clsbench.models.weights import load_state, read_state
+from clsbench.models.weights import WRAPPERS, read_state
 
 #: torch warns of pickles that it did not write; that clsbench refuses them is said anyway.
 foreign_pickles = pytest.mark.filterwarnings("ignore:Detected pickle protocol")
@@ -31,10 +30,39 @@ def state():
     return {"a.weight": torch.arange(6.0).view(2, 3), "a.bias": torch.zeros(2)}
 
 
-@pytest.mark.parametrize("wrapper", [None, "state_dict", "model"])
-def test_torch_files_are_read_with_and_without_a_wrapper(tmp_path, state, wrapper):
-    torch.save({wrapper: state, "epoch": 3} if wrapper else state, tmp_path / "w.pth")
+@pytest.mark.parametrize("suffix", [".pth", ".pt", ".bin", ".ckpt"])
+def test_torch_files_are_read_whatever_their_suffix(tmp_path, state, suffix):
+    torch.save(state, tmp_path / f"w{suffix}")
+    torch.testing.assert_close(read_state(tmp_path / f"w{suffix}"), state)
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_a_state_dict_is_found_among_what_training_programs_save(tmp_path, state, wrapper):
+    """As timm, torchvision's reference scripts and Lightning write it."""
+    optimizer = {"state": {0: {"exp_avg": torch.zeros(9)}}, "param_groups": [{"lr": 0.1, "params": [0]}]}
+    others = {"optimizer": optimizer, "epoch": 3, "args": Namespace(lr=0.1, model="resnet18")}
+    torch.save({**others, wrapper: state}, tmp_path / "w.pth")
     torch.testing.assert_close(read_state(tmp_path / "w.pth"), state)
+
+
+def test_numbers_among_the_tensors_are_passed_over(tmp_path, state):
+    torch.save({**state, "version": 3, "_extra_state": {"a": 1}}, tmp_path / "w.pth")
+    torch.testing.assert_close(read_state(tmp_path / "w.pth"), state)
+
+
+def test_a_whole_pickled_network_is_refused_with_the_name_of_its_class(tmp_path):
+    torch.save(torch.nn.Linear(2, 3), tmp_path / "w.pth")
+    with pytest.raises(
+        ModelError, match=r"got: an object of torch\.nn\.modules\.linear\.Linear(.*\n)+.*state_dict\(\)"
+    ):
+        read_state(tmp_path / "w.pth")
+
+
+@pytest.mark.filterwarnings("ignore:.*deprecated")
+def test_a_torchscript_program_is_refused_as_such(tmp_path):
+    torch.jit.script(torch.nn.Linear(2, 3)).save(tmp_path / "w.pt")
+    with pytest.raises(ModelError, match="got: a TorchScript program"):
+        read_state(tmp_path / "w.pt")
 
 
 def test_safetensors_files_are_read(tmp_path, state):
@@ -85,63 +113,3 @@ def test_arbitrary_bytes_raise_nothing_but_model_errors(tmp_path, suffix, data, 
     file.write_bytes(beginning + data)
     with pytest.raises(ModelError):
         read_state(file)
-
-
-def test_the_original_networks_names_are_renamed():
-    source, target = build(3, size=8), build(3, size=8)
-    renamed = {k.removeprefix("backbone.").replace("head.", "fc."): v for k, v in source.state_dict().items()}
-    assert load_state(target, renamed, head="fc", where="w.pth")
-    torch.testing.assert_close(target.state_dict(), source.state_dict())
-
-
-def test_a_head_of_another_size_stays_fresh():
-    source, target = build(5, size=8), build(3, size=8)
-    fresh = target.head.weight.clone()
-    assert not load_state(target, source.state_dict(), head="head", where="w.pth")
-    torch.testing.assert_close(target.head.weight, fresh, rtol=0, atol=0)
-    torch.testing.assert_close(target.backbone.state_dict(), source.backbone.state_dict())
-
-
-@pytest.mark.parametrize("change", ["missing", "unexpected", "of another shape"])
-def test_weights_of_another_network_are_refused_and_load_nothing(change):
-    target, state = build(3, size=8), build(3, size=8).state_dict()
-    before = {name: tensor.clone() for name, tensor in target.state_dict().items()}
-    if change == "missing":
-        del state["backbone.0.weight"]
-    elif change == "unexpected":
-        state["backbone.9.weight"] = torch.zeros(1)
-    else:
-        state["backbone.0.weight"] = torch.zeros(1)
-    with pytest.raises(ModelError, match=f"1 {change}, such as backbone"):
-        load_state(target, state, head="head", where="w.pth")
-    torch.testing.assert_close(target.state_dict(), before, rtol=0, atol=0)
-
-
-def test_whether_the_head_came_from_the_file_is_known_later():
-    fresh, same, other = (build(3, size=8) for _ in range(3))
-    load_state(same, build(3, size=8).state_dict(), head="head", where="w.pth")
-    load_state(other, build(5, size=8).state_dict(), head="head", where="w.pth")
-    assert (fresh.head_loaded, same.head_loaded, other.head_loaded) == (None, True, False)
-
-
-@pytest.mark.parametrize(("source", "target"), [("linear", "mlp:4"), ("mlp:4", "linear"), ("mlp:4", "mlp:5")])
-def test_a_head_of_another_form_stays_fresh_and_the_backbone_is_loaded(source, target):
-    first, second = (with_head(build(3, size=8), parse_head(text), 3) for text in (source, target))
-    fresh = {name: tensor.clone() for name, tensor in second.head.state_dict().items()}
-    assert not load_state(second, first.state_dict(), head="head", where="w.pth")
-    assert second.head_loaded is False
-    torch.testing.assert_close(second.head.state_dict(), fresh, rtol=0, atol=0)
-    torch.testing.assert_close(second.backbone.state_dict(), first.backbone.state_dict(), rtol=0, atol=0)
-
-
-def test_an_mlp_head_is_loaded_into_one_of_the_same_form():
-    first, second = (with_head(build(3, size=8), parse_head("mlp:4,dropout=0.1"), 3) for _ in range(2))
-    assert load_state(second, first.state_dict(), head="head", where="w.pth")
-    torch.testing.assert_close(second.state_dict(), first.state_dict(), rtol=0, atol=0)
-
-
-def test_weights_that_are_refused_do_not_say_that_the_head_was_loaded():
-    target = build(3, size=8)
-    with pytest.raises(ModelError):
-        load_state(target, {"backbone.0.weight": torch.zeros(1)}, head="head", where="w.pth")
-    assert target.head_loaded is None

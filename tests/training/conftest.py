@@ -40,6 +40,9 @@ class Hearing:
     def batch(self, result):
         self.batches.append(result)
 
+    def loaded(self, report, recipe):
+        pass
+
     def checked(self, check):
         self.check = check
 

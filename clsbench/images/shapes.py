@@ -1,0 +1,54 @@
+"""Sizes and channels of images as they are stored, from their headers: no pixel is decoded."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+from PIL import Image
+
+from clsbench.errors import DataError
+from clsbench.images.decoders import ORIENTATION_TAG, PILLOW_FORMATS
+from clsbench.images.entries import Entry, FileEntry
+from clsbench.images.loader import read
+
+
+@dataclass(frozen=True)
+class ImageShape:
+    """An image as it is stored.
+
+    Args:
+        width, height: Upright, as the EXIF orientation says; pixels.
+        mode: Pillow's word for its channels, such as ``RGB``, ``L`` (grey) or ``RGBA``.
+        form: Its format, such as ``JPEG``; ``pixels`` for one that is in memory.
+    """
+
+    width: int
+    height: int
+    mode: str
+    form: str
+
+
+def read_shape(entry: Entry) -> ImageShape:
+    """Look at the header of an image.
+
+    Raises:
+        DataError: if it cannot be read, or is no image.
+    """
+    if isinstance(entry, FileEntry):
+        return _header(entry.path)
+    content = read(entry)
+    if isinstance(content, bytes):
+        return _header(io.BytesIO(content))
+    return ImageShape(content.shape[1], content.shape[0], "RGB", "pixels")
+
+
+def _header(source: str | io.BytesIO) -> ImageShape:
+    try:
+        with Image.open(source, formats=PILLOW_FORMATS) as image:
+            width, height = image.size
+            if image.getexif().get(ORIENTATION_TAG) in (5, 6, 7, 8):
+                width, height = height, width
+            return ImageShape(width, height, image.mode, image.format or "?")
+    except Exception as error:  # noqa: BLE001  damaged files raise almost anything
+        raise DataError(f"the header of the image cannot be read: {str(error) or type(error).__name__}") from None

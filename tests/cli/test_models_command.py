@@ -1,0 +1,129 @@
+"""``clsbench models``: the list, and one network layer by layer."""
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from clsbench.models.classifier import Classifier
+from clsbench.models.layers import without_memory
+from clsbench.transform import ImageTransform
+
+PLUGIN = """
+    from clsbench import Component, ModelFacts, hookimpl
+
+    def build(num_classes, *, pretrained: bool = False):
+        raise ValueError("not today")
+
+    @hookimpl
+    def register_models():
+        yield Component("bare", build, "declares nothing")
+        yield Component("told", build, "declares facts", facts=ModelFacts(parameters=12_345_678, size=96))
+"""
+
+
+@pytest.fixture
+def narrow(cli, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    return cli
+
+
+def lines(text):
+    return [line for line in text.splitlines() if line.strip()]
+
+
+def test_every_model_has_one_line_of_at_most_80_columns_and_its_whole_name(narrow):
+    done = narrow("models", "--quiet")
+    assert done.code == 0, done.stderr
+    rows = lines(done.stdout)[3:]
+    assert len(rows) == len(json.loads(narrow("models", "--json", "-").stdout)["models"]) > 80
+    assert max(map(len, rows)) <= 80
+    assert any(row.split() == ["resnet18", "11.7", "M", "224", "69.76%", "torchvision", "0.29.1"] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("match", "names"),
+    [
+        ("resnet1*", ["resnet101", "resnet152", "resnet18"]),
+        ("SIMPLE", ["simple-cnn"]),
+        ("vgg1?", ["vgg11", "vgg13", "vgg16", "vgg19"]),
+    ],
+)
+def test_a_glob_or_a_part_of_a_name_shortens_the_list(narrow, match, names):
+    done = narrow("models", "--match", match, "--json", "-")
+    found = json.loads(done.stdout)["models"]
+    assert [model["name"] for model in found] == names
+    assert all(model["facts"]["parameters"] > 0 for model in found)
+
+
+def test_what_matches_nothing_is_an_error_with_a_suggestion(refused):
+    refused(2, ["no model matches", "rsnet18", "did you mean resnet18"], "models", "--match", "rsnet18")
+
+
+def test_a_plugins_models_show_what_they_declare(narrow, fake_distribution):
+    fake_distribution("clsbench-acme", PLUGIN)
+    rows = {line.split()[0]: line.split() for line in lines(narrow("models").stdout)}
+    assert rows["bare"] == ["bare", "-", "-", "-", "declares", "nothing"]
+    assert rows["told"] == ["told", "12.3", "M", "96", "-", "declares", "facts"]
+
+
+def test_one_model_is_printed_layer_by_layer_with_what_each_recipe_trains(narrow):
+    done = narrow("models", "simple-cnn", "--num-classes", 3, "--with", "model.width=7", "--json", "facts.json")
+    assert done.code == 0, done.stderr
+    rows = [line.split() for line in lines(done.stdout)]
+    for row in (["0", "Conv2d", "18×32×32", "504"], ["4", "Linear", "7", "32,263"], ["head", "Linear", "3", "24"],
+                ["all", "32,791"], ["frozen", "head", "20", "24", "0.1%"],
+                ["fine-tune", "everything", "5", "32,791", "100.0%"]):  # fmt: skip
+        assert row in rows
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    with open("facts.json", encoding="utf-8") as file:
+        facts = json.load(file)
+    assert (facts["parameters"], facts["num_classes"]) == (32_791, 3)
+    assert facts["layers"][1] == {
+        "name": "backbone.0",
+        "depth": 2,
+        "kind": "Conv2d",
+        "output": [18, 32, 32],
+        "parameters": 504,
+    }
+    assert facts["groups"][-1] == {"name": "head", "parameters": 24}
+
+
+def test_the_layers_of_resnet18_are_those_of_its_paper(narrow):
+    """Table 1 of K. He et al., Deep Residual Learning for Image Recognition, CVPR 2016."""
+    layers = json.loads(narrow("models", "resnet18", "--json", "-").stdout)["layers"]
+    outputs = {layer["name"]: layer["output"] for layer in layers}
+    assert [outputs[f"backbone.layer{k}"] for k in (1, 2, 3, 4)] == [
+        [64, 56, 56], [128, 28, 28], [256, 14, 14], [512, 7, 7]
+    ]  # fmt: skip
+    assert sum("conv" in name for name in outputs) == 17
+
+
+@pytest.mark.parametrize(
+    ("code", "arguments", "words"),
+    [
+        (2, ["resnet81"], ["unknown model 'resnet81'", "did you mean resnet18"]),
+        (2, ["resnet18", "--match", "a"], ["not both"]),
+        (2, ["--with", "model.size=3"], ["which model"]),
+        (2, ["simple-cnn", "--with", "model.size=3"], ["an even size"]),
+    ],
+)
+def test_wrong_usage(refused, code, arguments, words):
+    refused(code, words, "models", *arguments)
+
+
+def test_a_network_that_looks_at_values_is_run_on_the_cpu():
+    class Looks(nn.Module):
+        def forward(self, images):
+            return images.mean(dim=(2, 3)) if float(images.sum()) < 9e9 else None
+
+    def build():
+        transform = ImageTransform(size=(8, 8))
+        return Classifier(nn.Sequential(Looks()), nn.Linear(3, 2), transform=transform, feature_dim=3)
+
+    classifier, layers = without_memory(build)
+    assert classifier.head.weight.device == torch.device("cpu")
+    assert [(layer.name, layer.output) for layer in layers] == [
+        ("backbone", (3,)), ("backbone.0", (3,)), ("head", (2,))
+    ]  # fmt: skip
