@@ -12,6 +12,7 @@ from clsbench.api.outputs import check_output
 from clsbench.api.predictions import Columns, judge, open_table
 from clsbench.api.report import write_page
 from clsbench.errors import DataError, OptionError
+from clsbench.output_files import check_folder
 
 if TYPE_CHECKING:
     from clsbench.evaluation.judging import Evaluation
@@ -52,10 +53,12 @@ def evaluate(
     if images and not html:
         raise OptionError("--images shows images in a report", where="--images", got=images, hint="add --html FILE")
     page = Path(html) if html is not None else None
-    check_output(page, "--html", ".html", [file])
+    check_output(page, "--html", ".html", [file], what="the report")
     folder = Path(plots) if plots is not None else None
     if folder and folder.exists() and not folder.is_dir():
         raise DataError("the plots need a folder", where="--plots", got=f"{folder} is a file")
+    if folder:
+        check_folder(folder, "the plots")
     with open_table(file, columns=columns, labels=labels, observer=observer) as table:
         found = judge(table, metrics, options, observer)
         if page:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from clsbench.api.components import Options, choose, registry
 from clsbench.api.data import reopen_dataset
 from clsbench.api.observer import Observer
+from clsbench.api.outputs import check_output
 from clsbench.errors import DataError, ModelError, OptionError
 from clsbench.runs import plain
 from clsbench.text import counted
@@ -67,6 +68,7 @@ def export(
         raise OptionError("--pretrained, --weights and --with need --model", hint="a run has its own weights")
     trained = _as_it_is(model, pretrained, weights, options) if model else _from_run(run, images is not None, observer)
     file = Path(out) if out is not None else trained.out
+    check_output(file, "--out", ".onnx", [Path(weights)] if weights else (), what="the model")
     entries, labels = trained.entries, trained.labels
     if images is not None:
         entries, labels = FolderSource(Path(images)).entries, None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from clsbench.api.arguments import check_at_least, check_choice
 from clsbench.api.components import Options, choose, metric_names, option_texts
 from clsbench.api.observer import Observer
+from clsbench.api.outputs import check_output
 from clsbench.api.sources import Images, open_source, source_names
 from clsbench.errors import OptionError
 
@@ -110,6 +111,9 @@ def infer(
         options,
     )
     file, card = open_card(model, observer)
+    if target is not None and not (picked["writer"][0].resolved.owner and target.is_dir()):  # a plugin's may be one
+        table = [Path(labels)] if labels and labels != "none" else []
+        check_output(target, "--out", None, [file, *table], what="the predictions")
     readers = tuple(c.opener() for c in picked["decoder"])
     suffixes = {f".{name}" for opener in readers for name in formats_of(opener())}
     source = open_source(images, picked["source"], suffixes, observer)

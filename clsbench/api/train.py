@@ -13,7 +13,8 @@ from clsbench.api.data import choose_dataset, note_dataset, open_dataset
 from clsbench.api.observer import Observer
 from clsbench.errors import ClsbenchError
 from clsbench.models.heads import parse_head
-from clsbench.runs import RunData, RunModel, check_name, plain
+from clsbench.output_files import check_folder
+from clsbench.runs import ROOT, RunData, RunModel, check_name, plain
 from clsbench.text import counted
 from clsbench.training.config import AUTO, read_options
 
@@ -69,6 +70,7 @@ def train(
     read_options(training)
     parse_head(str(training.get("head") or "linear"))
     check_name(run)
+    check_folder(ROOT, "the run")
     splits = {"val_fraction": val_fraction, "test_fraction": test_fraction, "folds": folds, "fold": fold}
     inputs = _open(data, dataset, model, pretrained, weights, splits, options, observer, training)
     from clsbench.training.training_run import run_training

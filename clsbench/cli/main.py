@@ -1,7 +1,7 @@
 """The program: puts the commands together and turns errors into exit codes.
 
 Exit codes: 0 done; 1 failed; 2 wrong usage; 3 finished, but a gate or budget was broken;
-130 interrupted. ``CLSBENCH_DEBUG=1`` shows tracebacks.
+130 interrupted; 141 nobody reads stdout any more. ``CLSBENCH_DEBUG=1`` shows tracebacks.
 """
 
 from __future__ import annotations
@@ -30,12 +30,10 @@ from clsbench.cli import (  # fmt: skip
     report,
     runs,
     show,
+    streams,
     train,
 )
-from clsbench.errors import ClsbenchError
-from clsbench.text import printable
-
-INTERRUPTED = 130
+from clsbench.cli.failures import INTERRUPTED, delivered, explain
 
 app = typer.Typer(
     name="clsbench",
@@ -70,9 +68,10 @@ def main(
 
 def run() -> None:
     """The console script."""
+    streams.prepare()
     # A damaged image is a row with a reason; Pillow's warnings would only clutter the screen.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    sys.exit(execute(sys.argv[1:]))
+    sys.exit(delivered(execute(sys.argv[1:])))
 
 
 def execute(arguments: list[str]) -> int:
@@ -83,38 +82,12 @@ def execute(arguments: list[str]) -> int:
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
         if code == INTERRUPTED:  # typer has caught the interrupt, and says nothing
-            typer.echo("interrupted", err=True)
+            explain(end)
         return code
-    except ClsbenchError as error:
-        if debug:
-            raise
-        typer.secho(printable(f"error: {error}"), err=True, fg=typer.colors.RED if _colors() else None)
-        return error.exit_code
     except (Exception, KeyboardInterrupt) as error:
-        if _interrupted(error):
-            typer.echo("interrupted", err=True)
-            return INTERRUPTED
-        if debug:
+        if debug and not isinstance(error, KeyboardInterrupt):
             raise
-        typer.echo(
-            f"error: {type(error).__name__}: {error}\n"
-            "  this is a fault of clsbench, not of yours; CLSBENCH_DEBUG=1 shows where",
-            err=True,
-        )
-        return 1
+        return explain(error)
     finally:
         sys.stdout = stdout  # with --json - it is for the JSON alone
     return 0
-
-
-def _interrupted(error: BaseException | None) -> bool:
-    """Whether an interrupt lies behind an error: libraries that are being imported or closed wrap it."""
-    while error is not None:
-        if isinstance(error, KeyboardInterrupt):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
-def _colors() -> bool:
-    return sys.stderr.isatty() and "NO_COLOR" not in os.environ

@@ -6,6 +6,7 @@ stderr. With ``--json -`` stdout holds the JSON alone, whatever a plugin prints.
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from clsbench.errors import DataError
 from clsbench.json_fields import dumps, write_json
-from clsbench.text import printable
+from clsbench.output_files import check_writable
+from clsbench.text import abridged, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,7 +37,8 @@ class Terminal:
         if json == "-":
             sys.stdout = sys.stderr  # restored by cli.main.execute
         elif json:
-            _writable(Path(json))
+            _refuse_taken(Path(json))
+            check_writable(Path(json), "the JSON")
 
     @cached_property
     def out(self) -> Console:
@@ -54,22 +57,24 @@ class Terminal:
     def note(self, text: str) -> None:
         """Tell the user what was assumed or done."""
         if not self.quiet:
-            self.err.print(printable(text))
+            self.err.print(printable(abridged(text)))
 
     def warn(self, text: str) -> None:
         """Tell the user something they must not miss, even when quiet."""
-        self.err.print(printable(f"warning: {text}"), style="yellow")
+        self.err.print(printable(abridged(f"warning: {text}")), style="yellow")
 
     def print(self, *results: Any) -> None:
         """Print tables or text to stdout, unless stdout is for JSON."""
         if self._json != "-":
             for result in results:
-                self.out.print(result, soft_wrap=isinstance(result, str))  # a path stays on one line
+                shown = abridged(result) if isinstance(result, str) else result
+                self.out.print(shown, soft_wrap=isinstance(result, str))  # a path stays on one line
 
     def write_json(self, values: object) -> None:
         """Write ``--json``, if it was asked for: a dictionary of plain values."""
         if self._json == "-":
-            self._stdout.write(dumps(values))
+            unicode = (self._stdout.encoding or "").lower().startswith("utf")
+            self._stdout.write(dumps(values, ascii_only=not unicode))
         elif self._json:
             write_json(Path(self._json), values)
 
@@ -80,11 +85,17 @@ class Terminal:
         return TerminalObserver(self)
 
 
-def _writable(path: Path) -> None:
-    """Refuse a path for ``--json`` before the work rather than after it."""
-    try:
-        if path.is_dir():
-            raise IsADirectoryError("it is a folder")
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError("the JSON cannot be written", where=path, got=error.strerror or error) from None
+def _refuse_taken(json: Path) -> None:
+    """Refuse a file for the JSON that the same command line names as an input or as another output.
+
+    Raises:
+        DataError: naming it.
+    """
+    import click
+
+    context = click.get_current_context(silent=True)
+    given = [value for name, value in (context.params if context else {}).items() if name != "json"]
+    values = [one for value in given for one in (value if isinstance(value, list | tuple) else [value])]
+    files = [Path(one) for one in values if isinstance(one, Path) or (isinstance(one, str) and os.path.isfile(one))]
+    if any(json.resolve() == file.resolve() for file in files):
+        raise DataError("the JSON would overwrite another file", where="--json", got=json, hint="choose another path")

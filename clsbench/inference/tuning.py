@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ import numpy as np
 
 from clsbench import __version__
 from clsbench.card import INPUT_NAME, OUTPUT_NAME
+from clsbench.errors import DataError
 from clsbench.inference.backend import Plan
 from clsbench.inference.devices import DeviceRequest
 from clsbench.inference.sessions import open_session
@@ -209,8 +211,5 @@ def _read_json(store: Path) -> dict[str, Any]:
 
 def _remember(store: Path, key: str, plan: Plan, mode: str) -> None:
     """Keep a choice; a cache that cannot be written is not an error."""
-    try:
-        store.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(DataError):
         write_json(store, {**_read_json(store), key: {**asdict(plan), "mode": mode}})
-    except OSError:
-        pass

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clsbench.card import ModelCard
-from clsbench.errors import DataError
+from clsbench.output_files import WholeFile, check_writable
 from clsbench.predictions.arrow import ArrowCollector
 from clsbench.predictions.block import Predictions
 from clsbench.predictions.columns import class_columns, columns, rows
@@ -41,17 +41,18 @@ class _FileWriter:
     def __init__(self, path: Path, card: ModelCard, *, topk: int = 0, probabilities: bool = False) -> None:
         self.path, self.classes, self.topk = path, card.classes, min(topk, len(card.classes))
         self.probabilities = probabilities
-        self._partial = path.with_name(path.name + ".partial")
+        self._whole = WholeFile(path, "the predictions")
+        self._partial = self._whole.path
         self._file: IO[str]
 
     def __enter__(self) -> Self:
+        check_writable(self.path, self._whole.what)
         try:
-            if self.path.is_dir():
-                raise DataError("the predictions cannot be written", where=self.path, got="it is a folder")
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._whole.begin()
             self._open()
         except OSError as error:
-            raise self._unwritable(error) from None
+            self._whole.abandon()
+            raise self._whole.unwritable(error) from None
         return self
 
     def __exit__(
@@ -64,13 +65,13 @@ class _FileWriter:
                 return
             self._finish()
             self._close()
-            self._partial.replace(self.path)
+            self._whole.finish()
         except OSError as failure:
             with suppress(OSError):
                 self._close()
-            raise self._unwritable(failure) from None
+            raise self._whole.unwritable(failure) from None
         finally:
-            self._partial.unlink(missing_ok=True)
+            self._whole.abandon(error)
 
     def write(self, predictions: Predictions) -> None:
         """Append a block.
@@ -81,10 +82,7 @@ class _FileWriter:
         try:
             self._append(predictions)
         except OSError as error:
-            raise self._unwritable(error) from None
-
-    def _unwritable(self, error: OSError) -> DataError:
-        return DataError("the predictions cannot be written", where=self.path, got=error.strerror or error)
+            raise self._whole.unwritable(error) from None
 
     #: File names need not be valid text; this is how they survive the round trip.
     odd_names: ClassVar[str] = "surrogateescape"

@@ -20,6 +20,7 @@ from clsbench.evaluation.metrics.confusion import Confusion
 from clsbench.evaluation.report.diagram import first_confidence, remaining
 from clsbench.evaluation.report.formats import figure as written
 from clsbench.evaluation.report.formats import percent, shown
+from clsbench.output_files import whole_file
 from clsbench.predictions.values import Absent
 from clsbench.text import counted
 
@@ -138,11 +139,10 @@ def _figure(file: Path, width: float, height: float) -> Iterator[Figure]:
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     yield figure
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), whole_file(file, "the image") as unfinished:
         # A script that matplotlib's font lacks is drawn as boxes; the HTML report has the names.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(file, dpi=120, format="png")
+        figure.savefig(unfinished, dpi=120, format="png")
 
 
 def _square(confusion: Confusion, classes: list[str], file: Path) -> None:
