@@ -72,12 +72,12 @@ class WholeFile:
         self.path.replace(self._target)
 
     def abandon(self, error: BaseException | None = None) -> None:
-        """Remove what was not finished; ``error`` gets a note that says so."""
+        """Remove what was not finished; ``error`` gets a note that says so, if it is an interrupt."""
         if self._direct:
             return
         with suppress(OSError):
             self.path.unlink()
-            if error is not None:
+            if error is not None and not isinstance(error, Exception):
                 error.add_note(f"{self.file} was not written" + ("; it is as before" * self._target.exists()))
 
     def unwritable(self, error: OSError) -> DataError:

@@ -70,7 +70,7 @@ def train(
     read_options(training)
     parse_head(str(training.get("head") or "linear"))
     check_name(run)
-    check_folder(ROOT, "the run")
+    check_folder(ROOT.absolute(), "the run")
     splits = {"val_fraction": val_fraction, "test_fraction": test_fraction, "folds": folds, "fold": fold}
     inputs = _open(data, dataset, model, pretrained, weights, splits, options, observer, training)
     from clsbench.training.training_run import run_training

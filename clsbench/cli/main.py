@@ -6,6 +6,7 @@ Exit codes: 0 done; 1 failed; 2 wrong usage; 3 finished, but a gate or budget wa
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import warnings
@@ -34,6 +35,7 @@ from clsbench.cli import (  # fmt: skip
     train,
 )
 from clsbench.cli.failures import INTERRUPTED, delivered, explain
+from clsbench.cli.terminal import refuse_taken
 
 app = typer.Typer(
     name="clsbench",
@@ -69,6 +71,8 @@ def main(
 def run() -> None:
     """The console script."""
     streams.prepare()
+    # Without a home that can be written to it uses a temporary folder, which is no news to its users.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     # A damaged image is a row with a reason; Pillow's warnings would only clutter the screen.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     sys.exit(delivered(execute(sys.argv[1:])))
@@ -78,6 +82,7 @@ def execute(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
     debug, stdout = os.environ.get("CLSBENCH_DEBUG") == "1", sys.stdout
     try:
+        refuse_taken(arguments)
         app(arguments, prog_name="clsbench", standalone_mode=True)
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)

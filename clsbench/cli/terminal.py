@@ -6,8 +6,8 @@ stderr. With ``--json -`` stdout holds the JSON alone, whatever a plugin prints.
 
 from __future__ import annotations
 
-import os
 import sys
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,7 +37,6 @@ class Terminal:
         if json == "-":
             sys.stdout = sys.stderr  # restored by cli.main.execute
         elif json:
-            _refuse_taken(Path(json))
             check_writable(Path(json), "the JSON")
 
     @cached_property
@@ -85,17 +84,19 @@ class Terminal:
         return TerminalObserver(self)
 
 
-def _refuse_taken(json: Path) -> None:
-    """Refuse a file for the JSON that the same command line names as an input or as another output.
+def refuse_taken(arguments: Sequence[str]) -> None:
+    """Refuse a file for the JSON that the same command line names as an input, or as another output.
+
+    Args:
+        arguments: The words of the command line.
 
     Raises:
         DataError: naming it.
     """
-    import click
-
-    context = click.get_current_context(silent=True)
-    given = [value for name, value in (context.params if context else {}).items() if name != "json"]
-    values = [one for value in given for one in (value if isinstance(value, list | tuple) else [value])]
-    files = [Path(one) for one in values if isinstance(one, Path) or (isinstance(one, str) and os.path.isfile(one))]
-    if any(json.resolve() == file.resolve() for file in files):
+    words = [part for word in arguments for part in (word.split("=", 1) if word.startswith("--") else [word])]
+    if "--json" not in words[:-1]:
+        return
+    place = words.index("--json") + 1
+    json, others = Path(words[place]), [Path(word) for word in words[: place - 1] + words[place + 1 :]]
+    if any(file.resolve() == json.resolve() for file in others if file.suffix or file.is_file()):
         raise DataError("the JSON would overwrite another file", where="--json", got=json, hint="choose another path")

@@ -57,7 +57,7 @@ def existing_folder(root: Path | None, dataset: str) -> Path:
     if root is None:
         raise DataError(f"the {dataset} dataset needs a folder", hint=f"clsbench train FOLDER --dataset {dataset}")
     if not root.is_dir():
-        raise DataError("there is no such folder", where=root)
+        raise DataError("this is a file, not a folder of images" if root.exists() else "no such folder", where=root)
     return root
 
 

@@ -30,9 +30,9 @@ def write_class_folders(dataset: Dataset, split: str, folder: Path) -> int:
             to, or two samples would be written to one file.
     """
     samples = dataset.samples(split)
+    check_folder(folder, "the images")
     if folder.exists() and any(folder.iterdir()):
         raise DataError("the folder is not empty, and nothing is overwritten", where=folder)
-    check_folder(folder, "the images")
     labelled = [(sample, dataset.classes[sample.label]) for sample in samples if sample.label is not None]
     for (sample, _), path in zip(labelled, _targets(labelled), strict=True):
         target = folder / path
