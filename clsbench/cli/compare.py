@@ -20,7 +20,7 @@ SHOWN_CLASSES = 10
 
 
 def compare(
-    predictions: Annotated[list[Path], typer.Argument(metavar="A B …", help="Predictions of the same images.")],
+    predictions: Annotated[list[Path], typer.Argument(metavar="PREDS", help="Predictions of the same images.")],
     labels: LabelsFile = None,
     columns: Columns = None,
     margin: Annotated[

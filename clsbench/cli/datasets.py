@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def datasets(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The dataset to describe.")] = None,
-    data: Annotated[Path | None, typer.Argument(metavar="[DATA]", help="Its folder or file, if it needs one.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="The dataset to describe.")] = None,
+    data: Annotated[Path | None, typer.Argument(metavar="DATA", help="Its folder or file, if it needs one.")] = None,
     run: Annotated[
         str | None, typer.Option(metavar="NAME", help="Describe the dataset of this run, split as it was.")
     ] = None,
-    split: Annotated[str, typer.Option(help="The split that --write takes.")] = "test",
+    split: Annotated[str, typer.Option(metavar="NAME", help="The split that --write takes.")] = "test",
     write: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write a split's images into class folders.")
     ] = None,

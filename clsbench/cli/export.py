@@ -12,7 +12,7 @@ from clsbench.cli.parameters import Json, Quiet, With
 
 def export(
     run: Annotated[
-        str | None, typer.Argument(metavar="[RUN]", help="A run's name or directory; the latest if left out.")
+        str | None, typer.Argument(metavar="RUN", help="A run's name or directory; the latest if left out.")
     ] = None,
     onnx: Annotated[bool, typer.Option("--onnx", help="Write ONNX, the only format so far.")] = True,
     out: Annotated[
@@ -20,7 +20,8 @@ def export(
         typer.Option(metavar="FILE", help="File to write. Default: RUN/model.onnx, or MODEL.onnx with --model."),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="Export this model as it is, with its own classes, instead of a run.")
+        str | None,
+        typer.Option(metavar="NAME", help="Export this model as it is, with its own classes, instead of a run."),
     ] = None,
     pretrained: Annotated[bool, typer.Option("--pretrained", help="Use the published weights of --model.")] = False,
     weights: Annotated[

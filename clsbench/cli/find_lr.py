@@ -30,7 +30,7 @@ def find_lr(
     model: ModelName = "simple-cnn",
     pretrained: Pretrained = False,
     weights: Weights = None,
-    steps: Annotated[int, typer.Option(min=20, help="Number of learning rates to try.")] = 100,
+    steps: Annotated[int, typer.Option(min=20, metavar="N", help="Number of learning rates to try.")] = 100,
     out: Annotated[Path, typer.Option(metavar="FILE.png", help="Where to draw the curve.")] = Path("find-lr.png"),
     val_fraction: ValFraction = None,
     test_fraction: TestFraction = None,

@@ -36,6 +36,7 @@ from clsbench.cli import (  # fmt: skip
 )
 from clsbench.cli.failures import INTERRUPTED, delivered, explain
 from clsbench.cli.terminal import refuse_taken
+from clsbench.cli.usage import PlainCommand
 
 app = typer.Typer(
     name="clsbench",
@@ -48,7 +49,7 @@ for command in (
     *(train.train, find_lr.find_lr, show.show, runs.runs, export.export, infer.infer, evaluate.evaluate),
     *(compare.compare, report.report, inspect.inspect, bench.bench, doctor.doctor, models.models, datasets.datasets),
 ):
-    app.command()(command)
+    app.command(cls=PlainCommand)(command)
 app.add_typer(plugins.app)
 app.command()(demo.demo)
 

@@ -22,32 +22,38 @@ Json = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Write no progress and no notes to stderr.")]
 Data = Annotated[
     Path | None,
-    typer.Argument(metavar="[DATA]", help="A folder of class folders, or a .csv file. Default: the embedded digits."),
+    typer.Argument(metavar="DATA", help="A folder of class folders, or a .csv file. Default: the embedded digits."),
 ]
 DatasetName = Annotated[
-    str | None, typer.Option("--dataset", help="Kind of dataset, one of `clsbench datasets`. Default: chosen by DATA.")
+    str | None,
+    typer.Option(
+        "--dataset", metavar="NAME", help="Kind of dataset, one of `clsbench datasets`. Default: chosen by DATA."
+    ),
 ]
-ModelName = Annotated[str, typer.Option("--model", help="Model to use, one of `clsbench models`.")]
+ModelName = Annotated[str, typer.Option("--model", metavar="NAME", help="Model to use, one of `clsbench models`.")]
 Pretrained = Annotated[bool, typer.Option("--pretrained", help="Start from published weights.")]
 Weights = Annotated[Path | None, typer.Option("--weights", metavar="FILE", help="Start from a local weights file.")]
 ValFraction = Annotated[
     float | None,
     typer.Option(
-        help="Part of each class to set aside for validation if the data has no validation split. Default: 0.2."
+        metavar="FRACTION",
+        help="Part of each class to set aside for validation if the data has no validation split. Default: 0.2.",
     ),
 ]
 TestFraction = Annotated[
-    float | None, typer.Option(help="Part of each class to set aside for a final test. Default: none.")
+    float | None,
+    typer.Option(metavar="FRACTION", help="Part of each class to set aside for a final test. Default: none."),
 ]
 Folds = Annotated[
     int | None, typer.Option(metavar="K", help="Split the training images into K folds, and validate on one of them.")
 ]
 Fold = Annotated[int | None, typer.Option(metavar="I", help="The fold of --folds to validate on, from 1 to K.")]
-Seed = Annotated[int, typer.Option(help="Random seed for the splits and for choosing images to draw.")]
+Seed = Annotated[int, typer.Option(metavar="N", help="Random seed for the splits and for choosing images to draw.")]
 Device = Annotated[
     str,
     typer.Option(
-        help="Device to run on: auto, cpu, cuda[:i,j] or tensorrt[:i,j]; an error if a named one cannot be used."
+        metavar="DEVICE",
+        help="Device to run on: auto, cpu, cuda[:i,j] or tensorrt[:i,j]; an error if a named one cannot be used.",
     ),
 ]
 AllowFallback = Annotated[
@@ -74,11 +80,15 @@ Columns = Annotated[
     ),
 ]
 Images = Annotated[Path | None, typer.Option("--images", metavar="ROOT", help="Folder that the paths are relative to.")]
-Metrics = Annotated[list[str] | None, typer.Option("--metric", help="A metric in addition to the built-in ones.")]
+Metrics = Annotated[
+    list[str] | None, typer.Option("--metric", metavar="NAME", help="A metric in addition to the built-in ones.")
+]
 MinCount = Annotated[
     int | None,
     typer.Option(
-        min=1, help="Smallest number of images of a confused pair to list; the same as --with confusion.min_count=N."
+        min=1,
+        metavar="N",
+        help="Smallest number of images of a confused pair to list; the same as --with confusion.min_count=N.",
     ),
 ]
 

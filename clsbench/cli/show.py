@@ -33,7 +33,11 @@ def show(
     n: Annotated[
         int | None,
         typer.Option(
-            "-n", min=1, max=400, help="Number of images to draw. Default: 8 of a dataset, 25 of predictions."
+            "-n",
+            min=1,
+            max=400,
+            metavar="N",
+            help="Number of images to draw. Default: 8 of a dataset, 25 of predictions.",
         ),
     ] = None,
     out: Annotated[Path, typer.Option(metavar="FILE.png", help="Where to write the grid.")] = Path("images.png"),
@@ -46,7 +50,9 @@ def show(
         Literal["none", "basic", "rand", "trivial"],
         typer.Option(help="Augmentation of the images, with the choices of train."),
     ] = "basic",
-    size: Annotated[int, typer.Option(min=1, help="Side of the network's input in pixels; a run has its own.")] = 224,
+    size: Annotated[
+        int, typer.Option(min=1, metavar="PIXELS", help="Side of the network's input in pixels; a run has its own.")
+    ] = 224,
     val_fraction: ValFraction = None,
     test_fraction: TestFraction = None,
     folds: Folds = None,
