@@ -18,7 +18,7 @@ _KINDS = {
 }
 
 #: Bytes that are looked at.
-_HEAD = 4096
+_HEAD = 16
 
 
 def check_text(file: Path, what: str) -> None:
@@ -37,7 +37,7 @@ def check_text(file: Path, what: str) -> None:
     with file.open("rb") as opened:
         head = opened.read(_HEAD)
     kind = next((kind for beginning, kind in _KINDS.items() if head.startswith(beginning)), None)
-    if kind is None and b"\0" in head:
+    if kind is None and head[:1] < b" " and head[:1] not in b"\t\r\n":  # as ONNX files and compressed ones begin
         kind = "binary data"
     if kind is not None:
         hint = f"iconv -f UTF-16 -t UTF-8 '{file}' converts it" if "UTF-16" in kind else None

@@ -12,6 +12,7 @@ from clsbench.api.data import reopen_dataset
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import check_output
 from clsbench.errors import DataError, ModelError, OptionError
+from clsbench.guard import staying
 from clsbench.runs import plain
 from clsbench.text import counted
 
@@ -76,7 +77,10 @@ def export(
     observer.note(f"exporting {trained.name}, then comparing it on {counted(len(shown), 'image')}")
     observer.stage("exporting")
     backend = registry().resolve("backend", "onnxruntime")
-    return export_model(trained.classifier, trained.card, shown, file, lambda trial: backend.build(trial, "cpu"), gate)
+    with staying(trained.name, trained.owner):
+        return export_model(
+            trained.classifier, trained.card, shown, file, lambda trial: backend.build(trial, "cpu"), gate
+        )
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ class _Trained:
     """A network to export.
 
     Args:
-        name: Of its model component.
+        name, owner: Of its model component, and of the plugin that offers it, if one does.
         classifier: With its weights.
         card: What the file is to say about itself.
         entries: Images for the gate.
@@ -93,6 +97,7 @@ class _Trained:
     """
 
     name: str
+    owner: str | None
     classifier: Classifier
     card: ModelCard
     entries: Sequence[Entry]
@@ -125,7 +130,8 @@ def _from_run(name: str | Path | None, other_images: bool, observer: Observer) -
         training={"run": run.name, "data": record.data.dataset, **record.training, **result},
         clsbench_version=__version__,
     )
-    built = registry().resolve("model", trained.name).build(len(card.classes), **options)
+    resolved = registry().resolve("model", trained.name)
+    built = resolved.build(len(card.classes), **options)
     classifier = with_head(built, parse_head(head), len(card.classes))
     check_same_preprocessing(classifier, card)
     if not load_state(classifier, read_state(run.best), head="head", where=run.best):
@@ -135,7 +141,7 @@ def _from_run(name: str | Path | None, other_images: bool, observer: Observer) -
             expected=f"{head}, {len(card.classes)} classes",
         )
     if other_images:
-        return _Trained(trained.name, classifier, card, (), None, run.onnx)
+        return _Trained(trained.name, resolved.owner, classifier, card, (), None, run.onnx)
     try:
         samples = reopen_dataset(run)[0].samples("val")
     except DataError as error:
@@ -147,7 +153,9 @@ def _from_run(name: str | Path | None, other_images: bool, observer: Observer) -
         ) from None
     known = [sample for sample in samples if sample.label is not None]
     labels = [sample.label for sample in known if sample.label is not None]
-    return _Trained(trained.name, classifier, card, [sample.image for sample in known], labels, run.onnx)
+    return _Trained(
+        trained.name, resolved.owner, classifier, card, [sample.image for sample in known], labels, run.onnx
+    )
 
 
 def _as_it_is(name: str, pretrained: bool, weights: str | Path | None, options: Options) -> _Trained:
@@ -175,4 +183,4 @@ def _as_it_is(name: str, pretrained: bool, weights: str | Path | None, options: 
         clsbench_version=__version__,
     )
     out = Path(f"{name.replace('/', '-')}.onnx")
-    return _Trained(chosen.name, classifier, card, embedded_photos(), None, out)
+    return _Trained(chosen.name, chosen.resolved.owner, classifier, card, embedded_photos(), None, out)

@@ -24,12 +24,12 @@ PICKS = "wrong, random, top-loss or class:NAME"
 
 @dataclass(frozen=True, kw_only=True)
 class DrawnPredictions:
-    """A grid that was drawn: of which file, how its images were picked, and their names."""
+    """A grid that was drawn: of which file, how its images were picked, their names; no file where none is wrong."""
 
     predictions: Path
     pick: str
     drawn: tuple[str, ...]
-    file: Path
+    file: Path | None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -38,7 +38,7 @@ class DrawnPredictions:
             "predictions": str(self.predictions),
             "pick": self.pick,
             "drawn": list(self.drawn),
-            "file": str(self.file),
+            "file": str(self.file) if self.file else None,
         }
 
 
@@ -88,6 +88,8 @@ def show_predictions(
         if root is None or not root.is_dir():
             raise DataError("the images are not there", where=root, hint="name their folder with --images ROOT")
         rows = _picked(table, pick, n, seed)
+        if not rows and pick == "wrong" and ((table.labels >= 0) & (table.predicted >= 0)).any():
+            return DrawnPredictions(predictions=file, pick=pick, drawn=(), file=None)
         if not rows:
             raise DataError("there is no image to draw", where=file, got=f"--pick {pick}")
         tiles = [_tile(table, row, root) for row in rows]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,6 +13,7 @@ from clsbench.api.components import Chosen, Options
 from clsbench.api.data import choose_dataset, note_dataset, open_dataset
 from clsbench.api.observer import Observer
 from clsbench.errors import ClsbenchError
+from clsbench.guard import staying
 from clsbench.models.heads import parse_head
 from clsbench.output_files import check_folder
 from clsbench.runs import ROOT, RunData, RunModel, check_name, plain
@@ -77,18 +79,19 @@ def train(
 
     config, auto = inputs.configure(training), training.get("lr") == AUTO
     observer.note(_plan(inputs.network.name, config, auto=auto))
-    return run_training(
-        inputs.build_model,
-        inputs.images,
-        config,
-        observer,
-        data=inputs.data,
-        model=inputs.model,
-        split=inputs.spec.to_json(),
-        run_name=run,
-        auto_lr=auto,
-        strict=strict_data,
-    )
+    with inputs.staying():
+        return run_training(
+            inputs.build_model,
+            inputs.images,
+            config,
+            observer,
+            data=inputs.data,
+            model=inputs.model,
+            split=inputs.spec.to_json(),
+            run_name=run,
+            auto_lr=auto,
+            strict=strict_data,
+        )
 
 
 def find_lr(
@@ -131,7 +134,7 @@ def find_lr(
 
     config = inputs.configure(training)
     classifier = build_classifier(inputs.build_model, inputs.images, config, name=inputs.network.name)
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, inputs.staying():
         setup, _ = set_up(classifier, inputs.images, config, observer, Path(folder))
         try:
             test = range_test(setup, steps=steps)
@@ -163,6 +166,10 @@ class _Inputs:
         """The network for the classes of the dataset."""
         classifier: Classifier = self.network.build(len(self.images.classes))
         return classifier
+
+    def staying(self) -> AbstractContextManager[None]:
+        """Within, a plugin's network does not end the program."""
+        return staying(self.network.name, self.network.resolved.owner)
 
     def configure(self, training: dict[str, object]) -> TrainConfig:
         """The recipe's defaults under what a user asked for, on a device that is there."""

@@ -94,5 +94,17 @@ MinCount = Annotated[
 
 
 def with_min_count(options: list[str] | None, min_count: int | None) -> list[str]:
-    """The options of metrics, ``--min-count`` among them."""
+    """The options of metrics, ``--min-count`` among them.
+
+    Raises:
+        OptionError: if ``--with`` sets it too.
+    """
+    from clsbench.errors import OptionError
+
+    twice = [option for option in options or () if option.replace("-", "_").startswith("confusion.min_count=")]
+    if min_count and twice:
+        raise OptionError(
+            "the smallest count is given twice", where="--min-count", got=f"{min_count} and --with {twice[0]}",
+            hint="leave one of them out",
+        )  # fmt: skip
     return [*([f"confusion.min_count={min_count}"] if min_count else []), *(options or ())]

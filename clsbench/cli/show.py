@@ -80,7 +80,8 @@ def show(
             drawn = show_predictions(
                 data, images=images, pick=pick or "wrong", n=n or 25, out=out, seed=seed, observer=observer
             )
-        terminal.print(f"drawn: {counted(len(drawn.drawn), 'image')} ({drawn.pick}) in {out}")
+        count = counted(len(drawn.drawn), "image")
+        terminal.print(f"drawn: {count} ({drawn.pick}) in {out}" if drawn.file else "no image is wrong: nothing drawn")
         terminal.write_json(drawn.to_json())
         return
     if pick or images:

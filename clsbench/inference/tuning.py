@@ -154,11 +154,19 @@ def _score(plan: Plan, rate: float) -> float:
 
 
 def throughput(run: Callable[[Any], Any], images: Any, streams: int, seconds: float) -> float:
-    """Images a second of ``streams`` concurrent callers, each calling for ``seconds`` after a warm-up."""
+    """Images a second of ``streams`` concurrent callers, each calling for ``seconds`` after a warm-up.
+
+    Raises:
+        Exception: as ``run`` raised it.
+    """
     ready = threading.Barrier(streams)
 
     def call() -> tuple[int, float]:
-        run(images)
+        try:
+            run(images)
+        except BaseException:
+            ready.abort()  # or the others would wait for this one for ever
+            raise
         ready.wait()
         started, done = time.perf_counter(), 0
         while (passed := time.perf_counter() - started) < seconds:
@@ -167,7 +175,11 @@ def throughput(run: Callable[[Any], Any], images: Any, streams: int, seconds: fl
         return done, passed
 
     with ThreadPoolExecutor(streams) as pool:
-        results = [future.result() for future in [pool.submit(call) for _ in range(streams)]]
+        futures = [pool.submit(call) for _ in range(streams)]
+    errors = [error for future in futures if (error := future.exception())]
+    if errors:
+        raise next((error for error in errors if not isinstance(error, threading.BrokenBarrierError)), errors[0])
+    results = [future.result() for future in futures]
     return sum(done / passed for done, passed in results)
 
 
