@@ -52,13 +52,31 @@ def calling(name: str, owner: str | None, *, tolerant: bool = False) -> Iterator
     """
     try:
         yield
-    except (ClsbenchError, KeyboardInterrupt, GeneratorExit):
+    except (ClsbenchError, KeyboardInterrupt):
         raise
     except BaseException as error:
         plain = isinstance(error, Exception) and not isinstance(error, MemoryError)
         if owner is None or (tolerant and plain):
             raise
         raise PluginError(f"{name} failed", where=owner, got=reason(error), hint=HINT) from error
+
+
+@contextlib.contextmanager
+def staying(name: str, owner: str | None) -> Iterator[None]:
+    """Run a task with a network of third-party code, which is not guarded: its ``sys.exit`` does not end the program.
+
+    Args:
+        name, owner: As for :func:`calling`.
+
+    Raises:
+        PluginError: in place of SystemExit.
+    """
+    try:
+        yield
+    except SystemExit as error:
+        if owner is None or type(error) is not SystemExit:  # ours, such as one for a signal, are of other types
+            raise
+        raise PluginError(f"{name} ended the program", where=owner, got=reason(error), hint=HINT) from error
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Literal, TypeVar, Union
 
 from clsbench.errors import ModelError
+from clsbench.output_files import whole_file
 
 #: A JSON value without structure.
 Scalar = str | int | float | bool | None
@@ -128,16 +129,29 @@ def _expected(kind: object) -> str:
     return "a list" if origin is tuple else "a JSON object"
 
 
-def write_json(path: Path, values: object) -> None:
-    """Write JSON so that the file is always whole."""
-    unfinished = path.with_name(path.name + ".partial")
-    unfinished.write_text(dumps(values), encoding="utf-8")
-    unfinished.replace(path)
+def write_json(path: Path, values: object, *, what: str = "the JSON") -> None:
+    """Write JSON as UTF-8, so that the file is always whole.
+
+    Args:
+        path: The file; the folders above it are made.
+        values: As for :func:`dumps`.
+        what: The file, for messages.
+
+    Raises:
+        DataError: if it cannot be written.
+    """
+    with whole_file(path, what) as unfinished:
+        unfinished.write_text(dumps(values), encoding="utf-8")
 
 
-def dumps(values: object) -> str:
-    """Readable JSON. Bytes of a file name that are not UTF-8 become escapes, which JSON allows."""
-    form = partial(json.dumps, indent=2, ensure_ascii=False, default=str)
+def dumps(values: object, *, ascii_only: bool = False) -> str:
+    """Readable JSON. Bytes of a file name that are not UTF-8 become escapes, which JSON allows.
+
+    Args:
+        values: Plain values.
+        ascii_only: Write every other character as an escape too.
+    """
+    form = partial(json.dumps, indent=2, ensure_ascii=ascii_only, default=str)
     try:
         text = form(values, allow_nan=False)
     except ValueError:

@@ -6,6 +6,7 @@ import math
 import os
 import platform
 import re
+import tempfile
 from pathlib import Path
 
 
@@ -44,8 +45,15 @@ def wait_passively() -> None:
 
 
 def cache_folder() -> Path:
-    """Where downloads, measurements and engines are kept: ``$XDG_CACHE_HOME/clsbench``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "clsbench"
+    """Where downloads, measurements and engines are kept: ``$XDG_CACHE_HOME/clsbench``.
+
+    Of a user without a home it is in the folder for temporary files.
+    """
+    try:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:
+        cache = Path(tempfile.gettempdir())
+    return cache / "clsbench"
 
 
 def cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:

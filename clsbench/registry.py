@@ -229,25 +229,27 @@ class Registry:
 
     def _offers(self, plugin: Plugin, kind: str) -> Iterator[Component]:
         """The components of one plugin, as lazily as its hook yields them."""
-        caller, end = getattr(self._manager.hook, HOOKS[kind]), object()
+        caller = getattr(self._manager.hook, HOOKS[kind])
+        end: Any = object()
         for implementation in caller.get_hookimpls():
             if implementation.plugin is not plugin.module:
                 continue
-            try:
-                with quiet():
-                    components = iter(implementation.function())
-                while True:
+            components: Any = None
+            while True:
+                try:
                     with quiet():  # a generator runs the plugin's code at every step
+                        components = iter(implementation.function()) if components is None else components
                         component = next(components, end)
-                    if component is end:
-                        break
-                    if not isinstance(component, Component):
+                    if component is not end and not isinstance(component, Component):
                         raise PluginError(f"{HOOKS[kind]} yielded {component!r}, not a Component")
-                    yield component
-            except (KeyboardInterrupt, GeneratorExit):
-                raise
-            except BaseException as error:  # noqa: BLE001  the plugin's fault must not be everyone's
-                plugin.hook_errors[kind] = f"{HOOKS[kind]} failed: {reason(error)}"
+                except KeyboardInterrupt:
+                    raise
+                except BaseException as error:  # noqa: BLE001  the plugin's fault must not be everyone's
+                    plugin.hook_errors[kind] = f"{HOOKS[kind]} failed: {reason(error)}"
+                    break
+                if component is end:
+                    break
+                yield component
 
     def _unknown(self, kind: str, name: str, within: Plugin | None = None) -> OptionError:
         offers = [r for r in self.components(kind) if within in (None, r.plugin)]
@@ -265,7 +267,7 @@ class Registry:
     def imports_torch(self, plugin: Plugin) -> bool | None:
         """Whether importing a plugin imports torch, asked in a fresh interpreter.
 
-        Returns None where the plugin has no entry point or cannot be imported.
+        Returns None where the plugin cannot be imported.
         """
         if plugin.entry_point is None:
             return False
@@ -273,10 +275,12 @@ class Registry:
             f"import sys; sys.path[:] = {sys.path!r}\n"
             "from importlib.metadata import EntryPoint\n"
             f"EntryPoint('x', {plugin.entry_point.value!r}, 'x').load()\n"
-            "print('torch' in sys.modules)"
+            "print('\\n' + ('with' if 'torch' in sys.modules else 'without'), 'torch')"
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-        return done.stdout.split()[-1:] == ["True"] if done.returncode == 0 else None
+        # A plugin that ends the interpreter, with whatever code, leaves no answer.
+        answers = [line for line in done.stdout.splitlines() if line in ("with torch", "without torch")]
+        return answers[-1] == "with torch" if answers else None
 
 
 def _distribution(point: EntryPoint) -> str:

@@ -18,12 +18,14 @@ import itertools
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from clsbench.errors import ModelError, OptionError
 from clsbench.json_fields import Scalar, parse_object, write_json
+from clsbench.output_files import make_folder
 from clsbench.run_record import RunRecord
 
 ROOT = Path("runs")
@@ -95,7 +97,7 @@ class Run:
 
     def write_record(self, record: RunRecord) -> None:
         """Replace run.json as a whole, so that a reader never meets half of it."""
-        write_json(self.record, record.to_json())
+        write_json(self.record, record.to_json(), what="the run's record")
 
     def read_record(self) -> RunRecord:
         """The content of run.json.
@@ -119,17 +121,17 @@ def create(name: str | None, *, default: str, root: Path = ROOT) -> Run:
         root: The directory of all runs.
 
     Raises:
-        OptionError: if the name is taken (nothing is overwritten) or not a plain name.
+        OptionError: if the name is taken or not a plain name. DataError: if the directory cannot be made.
     """
     chosen = name or _free_name(f"{datetime.now():%Y%m%d-%H%M%S}-{re.sub(r'[^A-Za-z0-9._-]+', '-', default)}", root)
     check_name(chosen, root=root)
-    path = root / chosen
-    path.mkdir(parents=True)
+    make_folder(root / chosen, "the run")
     latest = root / LATEST
-    if latest.is_symlink() or not latest.exists():
-        latest.unlink(missing_ok=True)
-        latest.symlink_to(chosen, target_is_directory=True)
-    return Run(path)
+    with suppress(OSError):  # not every file system has links
+        if latest.is_symlink() or not latest.exists():
+            latest.unlink(missing_ok=True)
+            latest.symlink_to(chosen, target_is_directory=True)
+    return Run(root / chosen)
 
 
 def check_name(name: str | None, *, root: Path = ROOT) -> None:
@@ -173,11 +175,12 @@ def find(name: str | None, *, root: Path = ROOT) -> Run:
     Raises:
         ModelError: if there is none.
     """
-    candidates = [root / LATEST] if name is None else [Path(name), root / name]
+    newest = [root / LATEST, *(run.path for run in everything(root=root)[-1:])]  # not everywhere there is a link
+    candidates = newest if name is None else [Path(name), root / name]
     for path in candidates:
         if (path / "run.json").is_file():
             return Run(path.parent / os.readlink(path) if path.is_symlink() else path)
-    known = sorted(p.parent.name for p in root.glob("*/run.json") if not p.parent.is_symlink())
+    known = sorted(run.name for run in everything(root=root))
     raise ModelError(
         "there is no run yet" if name is None else f"there is no run '{name}'",
         where=root / LATEST if name is None else root,
@@ -192,8 +195,7 @@ def latest_onnx(*, root: Path = ROOT) -> Path:
     Raises:
         ModelError: if no run has been exported.
     """
-    files = [file for file in root.glob("*/*.onnx") if not file.parent.is_symlink()]
-    if not files:
+    if not (files := [file for file in root.glob("*/*.onnx") if not file.parent.is_symlink()]):
         raise ModelError(
             "there is no exported model yet",
             where=root,

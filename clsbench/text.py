@@ -5,6 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
+#: Characters of a name in a list of names: as many as a file's name has at most.
+LONGEST_NAME = 255
+
 
 def printable(text: str) -> str:
     """The text with a question mark for what would steer a terminal, break its encoding or cannot be drawn.
@@ -43,6 +46,22 @@ def shortened_path(path: str, width: int) -> str:
     return f"{folder[: room // 2]}…{folder[room // 2 - room :]}/{name}"
 
 
+def abridged(text: str, width: int = 1000) -> str:
+    """A text without the middle of any line that is longer than ``width`` characters.
+
+    >>> abridged("got: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 20)
+    'got: aaaa … aaaaaaaa'
+    """
+    return "\n".join(_abridged(line, width) for line in text.split("\n"))
+
+
+def _abridged(line: str, width: int) -> str:
+    if len(line) <= width:
+        return line
+    kept = width - 3
+    return f"{line[: (kept + 1) // 2]} … {line[len(line) - kept // 2 :]}"
+
+
 def counted(number: int, noun: str, plural: str | None = None) -> str:
     """A number and its noun, in the singular for one.
 
@@ -64,12 +83,12 @@ def formatted(value: float, spec: str = "") -> str:
 
 
 def some(names: Sequence[str], limit: int = 5) -> str:
-    """The first few of many names, and how many there are.
+    """The first few of many names, each shortened where it is very long, and how many there are.
 
     >>> some(["a", "b", "c"], 2)
     'a, b, … (3 in all)'
     """
-    shown = ", ".join(names[:limit])
+    shown = ", ".join(shortened(name, LONGEST_NAME) for name in names[:limit])
     return shown if len(names) <= limit else f"{shown}, … ({len(names)} in all)"
 
 

@@ -257,7 +257,8 @@ def test_a_fault_of_a_built_in_component_is_not_blamed_on_a_plugin():
 
 @pytest.mark.parametrize(
     ("source", "answer"),
-    [("import torch", True), ("def build(): import torch", False), ("print('True')", False), ("1 / 0", None)],
+    [("import torch", True), ("def build(): import torch", False), ("print('True')", False), ("1 / 0", None)]
+    + [(f"raise SystemExit({code})", None) for code in (0, 1)],
 )
 def test_importing_torch_is_told_in_a_fresh_interpreter(fake_distribution, registry, source, answer):
     before = sys.modules.get("torch")

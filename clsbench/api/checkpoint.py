@@ -54,8 +54,8 @@ class Checkpoint:
                 "a head belongs to classes of its own", where="--head", got=self.head, expected="--classes FILE"
             )
 
-    def open(self, observer: Observer) -> tuple[Classifier, ModelCard]:
-        """Build the network with its weights, and its card.
+    def open(self, observer: Observer) -> tuple[Classifier, ModelCard, str | None]:
+        """Build the network with its weights, its card, and the name of the plugin that offers it, if one does.
 
         Raises:
             OptionError: for unknown names or options, or the weights of a run.
@@ -91,7 +91,7 @@ class Checkpoint:
             classes=names, transform=classifier.transform, model=source, training=self._origin(),
             clsbench_version=__version__,
         )  # fmt: skip
-        return classifier, card
+        return classifier, card, chosen.resolved.owner
 
     def _refuse_run(self) -> None:
         if self.weights and (run := find_weights(self.weights).run):

@@ -87,7 +87,7 @@ def compare(
     if margin is not None and len(files) > 2:
         raise OptionError("a margin is for two files", where="--margin", got=margin)
     chart = Path(plot) if plot is not None else None
-    check_output(chart, "--plot", ".png", files)
+    check_output(chart, "--plot", ".png", files, what="the plot")
     names = _names(files)
     with ExitStack() as stack:
         tables = [

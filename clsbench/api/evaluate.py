@@ -14,6 +14,7 @@ from clsbench.api.outputs import check_output
 from clsbench.api.predictions import Columns, judge, open_table
 from clsbench.api.report import check_explain, write_page
 from clsbench.errors import DataError, OptionError
+from clsbench.output_files import check_folder
 
 if TYPE_CHECKING:
     from clsbench.evaluation.judging import Evaluation
@@ -67,13 +68,15 @@ def evaluate(
         raise OptionError("--explain draws heatmaps in a report", where="--explain", hint="add --html FILE")
     check_explain(explain, images)
     page = Path(html) if html is not None else None
-    check_output(page, "--html", ".html", [Path(predictions)] if predictions is not None else [])
-    folder = Path(plots) if plots is not None else None
-    if folder and folder.exists() and not folder.is_dir():
-        raise DataError("the plots need a folder", where="--plots", got=f"{folder} is a file")
     file = Path(predictions) if predictions is not None else None
     if file is not None and (run is not None or split is not None):
         raise OptionError("either a predictions file or a run", got=f"{file} and {'--split' if run is None else run}")
+    check_output(page, "--html", ".html", [file] if file else [], what="the report")
+    folder = Path(plots) if plots is not None else None
+    if folder and folder.exists() and not folder.is_dir():
+        raise DataError("the plots need a folder", where="--plots", got=f"{folder} is a file")
+    if folder:
+        check_folder(folder, "the plots")
     if file is None:
         refuse_beside_run(str(run or "the latest run"), "", None, labels=labels, columns=columns)
         file = infer_run(run, split, observer)

@@ -11,7 +11,9 @@ from clsbench.api.checkpoint import Checkpoint, Classes
 from clsbench.api.components import Options, registry
 from clsbench.api.data import reopen_dataset
 from clsbench.api.observer import Observer
+from clsbench.api.outputs import check_output
 from clsbench.errors import DataError, ModelError, OptionError
+from clsbench.guard import staying
 from clsbench.text import counted, some
 
 if TYPE_CHECKING:
@@ -84,6 +86,7 @@ def export(
     else:
         trained = _from_run(run, images is not None, observer)
     file = Path(out) if out is not None else trained.out
+    check_output(file, "--out", ".onnx", [Path(weights)] if weights else (), what="the model")
     entries, labels = trained.entries, trained.labels
     if images is not None:
         entries, labels = FolderSource(Path(images)).entries, None
@@ -91,7 +94,10 @@ def export(
     observer.note(f"exporting {trained.name}, then comparing it on {counted(len(shown), 'image')}")
     observer.stage("exporting")
     backend = registry().resolve("backend", "onnxruntime")
-    return export_model(trained.classifier, trained.card, shown, file, lambda trial: backend.build(trial, "cpu"), gate)
+    with staying(trained.name, trained.owner):
+        return export_model(
+            trained.classifier, trained.card, shown, file, lambda trial: backend.build(trial, "cpu"), gate
+        )
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,7 @@ class _Trained:
     """A network to export.
 
     Args:
-        name: Of its model component.
+        name, owner: Of its model component, and of the plugin that offers it, if one does.
         classifier: With its weights.
         card: What the file is to say about itself.
         entries: Images for the gate.
@@ -108,6 +114,7 @@ class _Trained:
     """
 
     name: str
+    owner: str | None
     classifier: Classifier
     card: ModelCard
     entries: Sequence[Entry]
@@ -149,7 +156,8 @@ def _from_run(name: str | Path | None, other_images: bool, observer: Observer) -
         training={"run": run.name, "data": record.data.dataset, **record.training, "status": record.status, **result},
         clsbench_version=__version__,
     )
-    built = registry().resolve("model", trained.name).build(len(card.classes), **options)
+    resolved = registry().resolve("model", trained.name)
+    built = resolved.build(len(card.classes), **options)
     classifier = with_head(built, parse_head(head), len(card.classes))
     check_same_preprocessing(classifier, card)
     if not load_state(classifier, read_state(run.best), head="head", where=run.best) or not _complete(classifier):
@@ -159,7 +167,7 @@ def _from_run(name: str | Path | None, other_images: bool, observer: Observer) -
             expected=f"{head}, {len(card.classes)} classes",
         )
     if other_images:
-        return _Trained(trained.name, classifier, card, (), None, run.onnx)
+        return _Trained(trained.name, resolved.owner, classifier, card, (), None, run.onnx)
     try:
         samples = reopen_dataset(run)[0].samples("val")
     except DataError as error:
@@ -171,7 +179,9 @@ def _from_run(name: str | Path | None, other_images: bool, observer: Observer) -
         ) from None
     known = [sample for sample in samples if sample.label is not None]
     labels = [sample.label for sample in known if sample.label is not None]
-    return _Trained(trained.name, classifier, card, [sample.image for sample in known], labels, run.onnx)
+    return _Trained(
+        trained.name, resolved.owner, classifier, card, [sample.image for sample in known], labels, run.onnx
+    )
 
 
 def _complete(classifier: Classifier) -> bool:
@@ -183,6 +193,6 @@ def _as_it_is(checkpoint: Checkpoint, observer: Observer) -> _Trained:
     """A network that clsbench did not train, its card, and two photos cropped many ways."""
     from clsbench.exporting.gate_images import embedded_photos
 
-    classifier, card = checkpoint.open(observer)
+    classifier, card, owner = checkpoint.open(observer)
     out = Path(f"{checkpoint.model.replace('/', '-')}.onnx")
-    return _Trained(checkpoint.model, classifier, card, embedded_photos(), None, out)
+    return _Trained(checkpoint.model, owner, classifier, card, embedded_photos(), None, out)

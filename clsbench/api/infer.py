@@ -13,6 +13,7 @@ from clsbench.api.arguments import check_at_least, check_choice
 from clsbench.api.components import Options, choose, metric_names, option_texts
 from clsbench.api.labelled import Wanted
 from clsbench.api.observer import Observer
+from clsbench.api.outputs import check_output
 from clsbench.api.sources import Images
 from clsbench.errors import OptionError
 
@@ -125,6 +126,9 @@ def infer(
         options,
     )
     file, card = open_card(model, observer)
+    if file_out and not (picked["writer"][0].resolved.owner and file_out.is_dir()):  # a plugin's may be one
+        table = [Path(labels)] if labels and labels != "none" else []
+        check_output(file_out, "--out", None, [file, *table], what="the predictions")
     readers = tuple(c.opener() for c in picked["decoder"])
     suffixes = {f".{name}" for opener in readers for name in formats_of(opener())}
     source, truth = wanted.open(picked, card, suffixes, observer)

@@ -68,7 +68,7 @@ def report(
     """
     observer, file = observer or Observer(), Path(predictions)
     page = Path(out) if out is not None else file.with_suffix(".html")
-    check_output(page, "--out", ".html", [file])
+    check_output(page, "--out", ".html", [file], what="the report")
     check_explain(explain, images)
     with open_table(file, columns=columns, labels=labels, observer=observer) as table:
         found = judge(table, metrics, options, observer)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from clsbench.api.arguments import check_choice
 from clsbench.api.observer import Observer
-from clsbench.errors import ClsbenchError
+from clsbench.errors import ClsbenchError, DataError
 from clsbench.tabular import Tabular
 
 if TYPE_CHECKING:
@@ -69,10 +69,15 @@ def list_runs(
         folder: The directory of all runs.
         sort: Oldest first, or best validation accuracy first.
         observer: Is warned of runs that cannot be read.
+
+    Raises:
+        DataError: if the folder is a file.
     """
     from clsbench.runs import everything
 
     check_choice("sort", sort, ("time", "accuracy"))
+    if Path(folder).is_file():
+        raise DataError("this is a file, not a folder of runs", where=folder)
     observer, found = observer or Observer(), []
     for run in everything(root=Path(folder)):
         try:

@@ -35,14 +35,14 @@ class DrawnPredictions:
         pick: How its images were picked.
         drawn: Their names.
         explained: The heatmaps beside them; empty without.
-        file: The PNG.
+        file: The PNG; None where no image is wrong.
     """
 
     predictions: Path
     pick: str
     drawn: tuple[str, ...]
     explained: tuple[Explanation, ...] = ()
-    file: Path
+    file: Path | None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -52,7 +52,7 @@ class DrawnPredictions:
             "pick": self.pick,
             "drawn": list(self.drawn),
             "explained": [one.to_json() for one in self.explained],
-            "file": str(self.file),
+            "file": str(self.file) if self.file else None,
         }
 
 
@@ -110,6 +110,8 @@ def show_predictions(
         if root is None or not root.is_dir():
             raise DataError("the images are not there", where=root, hint="name their folder with --images ROOT")
         rows = _picked(table, pick, n, seed)
+        if not rows and pick == "wrong" and ((table.labels >= 0) & (table.predicted >= 0)).any():
+            return DrawnPredictions(predictions=file, pick=pick, drawn=(), file=None)
         if not rows:
             raise DataError("there is no image to draw", where=file, got=f"--pick {pick}")
         names = tuple(table.names[row] for row in rows)

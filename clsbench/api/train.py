@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,10 +14,12 @@ from clsbench.api.data import choose_dataset, note_dataset, open_dataset
 from clsbench.api.observer import Observer
 from clsbench.api.starting_weights import StartingWeights, find_weights
 from clsbench.errors import OptionError
+from clsbench.guard import staying
 from clsbench.machine import wait_passively
 from clsbench.models.heads import parse_head
+from clsbench.output_files import check_folder
 from clsbench.run_record import RunData, RunModel
-from clsbench.runs import check_name, plain
+from clsbench.runs import ROOT, check_name, plain
 from clsbench.training.config import AUTO, read_options
 
 if TYPE_CHECKING:
@@ -85,24 +88,26 @@ def train(
     read_options(training)
     parse_head(str(training.get("head") or "linear"))
     check_name(run)
+    check_folder(ROOT.absolute(), "the run")
     splits = {"val_fraction": val_fraction, "test_fraction": test_fraction, "folds": folds, "fold": fold}
     splits["data_fraction"] = data_fraction
     inputs = _open(data, dataset, model, pretrained, weights, size, splits, options, observer, training)
     from clsbench.training.training_run import run_training
 
     config, auto = inputs.configure(training), training.get("lr") == AUTO
-    return run_training(
-        inputs.build_model,
-        inputs.images,
-        config,
-        observer,
-        data=inputs.data,
-        model=inputs.model,
-        split=inputs.spec.to_json(),
-        run_name=run,
-        auto_lr=auto,
-        strict=strict_data,
-    )
+    with inputs.staying():
+        return run_training(
+            inputs.build_model,
+            inputs.images,
+            config,
+            observer,
+            data=inputs.data,
+            model=inputs.model,
+            split=inputs.spec.to_json(),
+            run_name=run,
+            auto_lr=auto,
+            strict=strict_data,
+        )
 
 
 def find_lr(
@@ -153,7 +158,7 @@ def find_lr(
     if unfrozen and config.recipe == "frozen":
         raise OptionError("the recipe frozen never trains the whole network", where="--unfrozen", hint="leave it out")
     classifier = build_classifier(inputs.build_model, inputs.images, config, observer, name=inputs.network.name)
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, inputs.staying():
         setup, _ = set_up(classifier, inputs.images, config, observer, Path(folder))
         try:
             test = range_test(setup, steps=steps, unfrozen=unfrozen)
@@ -189,6 +194,10 @@ class _Inputs:
         if self.start:
             self.start.compare(classifier, self.images.classes)
         return classifier
+
+    def staying(self) -> AbstractContextManager[None]:
+        """Within, a plugin's network does not end the program."""
+        return staying(self.network.name, self.network.resolved.owner)
 
     def configure(self, training: dict[str, object]) -> TrainConfig:
         """The recipe's defaults under what a user asked for, on a device that is there."""

@@ -25,7 +25,7 @@ LIMIT = (
 
 def bench(
     models: Annotated[
-        list[Path] | None, typer.Argument(metavar="[MODEL]...", help="Exported .onnx files; the latest if left out.")
+        list[Path] | None, typer.Argument(metavar="MODEL", help="Exported .onnx files; the latest if left out.")
     ] = None,
     images: Annotated[
         Path | None, typer.Option(metavar="DIR", help="A folder of images; two embedded photos if left out.")
@@ -39,7 +39,9 @@ def bench(
         Literal["offline", "single-stream"],
         typer.Option(help="What to measure: throughput (offline) or latency (single-stream)."),
     ] = "offline",
-    window: Annotated[float, typer.Option(min=0.05, help="Length of one measurement in seconds.")] = 1.0,
+    window: Annotated[
+        float, typer.Option(min=0.05, metavar="SECONDS", help="Length of one measurement in seconds.")
+    ] = 1.0,
     json: Json = None,
     quiet: Quiet = False,
 ) -> None:

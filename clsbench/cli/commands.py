@@ -26,6 +26,7 @@ from clsbench.cli import (  # fmt: skip
     show,
     train,
 )
+from clsbench.cli.usage import PlainCommand
 
 #: What other tools call a command -> ours.
 SYNONYMS = {
@@ -67,7 +68,7 @@ def add_commands(app: typer.Typer) -> None:
         *(compare.compare, report.report, inspect.inspect, bench.bench, doctor.doctor, models.models),
         datasets.datasets,
     ):
-        app.command(cls=getattr(command, "command_class", None))(command)
-    app.command("predict", hidden=True)(infer.infer)
+        app.command(cls=getattr(command, "command_class", PlainCommand))(command)
+    app.command("predict", cls=PlainCommand, hidden=True)(infer.infer)
     app.add_typer(plugins.app)
-    app.command()(demo.demo)
+    app.command(cls=PlainCommand)(demo.demo)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clsbench.cli.parameters import Columns, Json, LabelsFile, Quiet, Top
+from clsbench.cli.evaluation_parameters import Columns, LabelsFile, Top
+from clsbench.cli.parameters import Json, Quiet
 
 if TYPE_CHECKING:
     from clsbench.api.compare import ComparedFiles
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def compare(
-    predictions: Annotated[list[Path], typer.Argument(metavar="A B …", help="Predictions of the same images.")],
+    predictions: Annotated[list[Path], typer.Argument(metavar="PREDS", help="Predictions of the same images.")],
     labels: LabelsFile = None,
     columns: Columns = None,
     margin: Annotated[

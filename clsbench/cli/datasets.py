@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clsbench.cli import completion
-from clsbench.cli.parameters import Fold, Folds, Json, ModelName, Quiet, Seed, TestFraction, ValFraction, With
+from clsbench.cli.parameters import Json, Quiet, Seed, With
+from clsbench.cli.training_parameters import Fold, Folds, ModelName, TestFraction, ValFraction
 from clsbench.text import counted
 
 if TYPE_CHECKING:
@@ -23,10 +24,10 @@ def datasets(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="[NAME]", help="The dataset to describe, or just DATA.", autocompletion=completion.datasets
+            metavar="NAME", help="The dataset to describe, or just DATA.", autocompletion=completion.datasets
         ),
     ] = None,
-    data: Annotated[Path | None, typer.Argument(metavar="[DATA]", help="Its folder or file, if it needs one.")] = None,
+    data: Annotated[Path | None, typer.Argument(metavar="DATA", help="Its folder or file, if it needs one.")] = None,
     model: ModelName = "simple-cnn",
     run: Annotated[
         str | None,
@@ -34,7 +35,7 @@ def datasets(
             metavar="NAME", help="Describe the dataset of this run, split as it was.", autocompletion=completion.runs
         ),
     ] = None,
-    split: Annotated[str, typer.Option(help="The split that --write takes.")] = "test",
+    split: Annotated[str, typer.Option(metavar="NAME", help="The split that --write takes.")] = "test",
     write: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write a split's images into class folders.")
     ] = None,

@@ -26,13 +26,14 @@ def demo(
     from clsbench.cli.main import execute
     from clsbench.cli.terminal import Terminal
     from clsbench.errors import OptionError
+    from clsbench.output_files import make_folder
 
     terminal = Terminal(json=json, quiet=quiet)
     marker = folder / ".clsbench-demo"
     if folder.exists() and not marker.exists():
         raise OptionError("the demo empties its folder, and did not make this one", where="--folder", got=folder)
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    make_folder(folder, "the demo")
     marker.touch()
     target = Path(json).resolve() if json and json != "-" else json
     steps = [

@@ -7,20 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from clsbench.cli.parameters import (
+from clsbench.cli.evaluation_parameters import (
     Columns,
     Explain,
     ExplainBy,
     ExplainModel,
     Images,
-    Json,
     LabelsFile,
     Metrics,
     MinCount,
-    Quiet,
     Top,
-    With,
 )
+from clsbench.cli.parameters import Json, Quiet, With
 
 if TYPE_CHECKING:
     from clsbench.cli.terminal import Terminal
@@ -59,8 +57,8 @@ def evaluate(
     """Judge predictions or a run: accuracy with intervals, per class, calibration, confusions, label errors."""
     from clsbench.api.evaluate import evaluate as judge
     from clsbench.api.evaluate_run import names_run
+    from clsbench.cli.evaluation_parameters import with_min_count, with_top
     from clsbench.cli.evaluation_tables import print_evaluation
-    from clsbench.cli.parameters import with_min_count, with_top
     from clsbench.cli.report import written
     from clsbench.cli.terminal import Terminal
     from clsbench.evaluation.report import sentences

@@ -15,7 +15,7 @@ def export(
     run: Annotated[
         str | None,
         typer.Argument(
-            metavar="[RUN]", help="A run's name or directory; the latest if left out.", autocompletion=completion.runs
+            metavar="RUN", help="A run's name or directory; the latest if left out.", autocompletion=completion.runs
         ),
     ] = None,
     onnx: Annotated[bool, typer.Option("--onnx", help="Write ONNX, the only format so far.")] = True,

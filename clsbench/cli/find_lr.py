@@ -7,22 +7,19 @@ from typing import Annotated
 
 import typer
 
-from clsbench.cli.parameters import (
-    OUTPUT,
+from clsbench.cli.parameters import OUTPUT, Json, Quiet, With
+from clsbench.cli.training_options import takes_training_options, typed
+from clsbench.cli.training_parameters import (
     Data,
     DataFraction,
     DatasetName,
-    Json,
     ModelName,
     Pretrained,
-    Quiet,
     Size,
     TestFraction,
     ValFraction,
     Weights,
-    With,
 )
-from clsbench.cli.training_options import takes_training_options, typed
 from clsbench.training.config import RANGE_TEST
 
 TEST = "Range test"

@@ -41,24 +41,24 @@ def infer(
     unknown_labels: Annotated[
         Literal["error", "ignore"], typer.Option(help="What to do with labels the model does not know.")
     ] = "error",
-    topk: Annotated[int, typer.Option(min=0, help="Write columns for the K best classes.")] = 0,
+    topk: Annotated[int, typer.Option(min=0, metavar="K", help="Write columns for the K best classes.")] = 0,
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Write a column p:CLASS for every class, for evaluate.")
     ] = False,
     device: Device = "auto",
     allow_fallback: AllowFallback = False,
-    backend: Annotated[str, typer.Option(help="The inference engine.")] = "onnxruntime",
+    backend: Annotated[str, typer.Option(metavar="NAME", help="The inference engine.")] = "onnxruntime",
     executor: Annotated[
-        str, typer.Option(help="The executor that runs the job: threads, serial or one of a plugin.")
+        str, typer.Option(metavar="NAME", help="The executor that runs the job: threads, serial or one of a plugin.")
     ] = "threads",
     batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Number of images per call. Default: chosen by --tune.")
+        int | None, typer.Option(min=1, metavar="N", help="Number of images per call. Default: chosen by --tune.")
     ] = None,
     streams: Annotated[
-        int | None, typer.Option(min=1, help="Number of concurrent calls. Default: chosen by --tune.")
+        int | None, typer.Option(min=1, metavar="N", help="Number of concurrent calls. Default: chosen by --tune.")
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Number of threads per call. Default: chosen by --tune.")
+        int | None, typer.Option(min=1, metavar="N", help="Number of threads per call. Default: chosen by --tune.")
     ] = None,
     tune: Annotated[
         Literal["off", "quick", "full"], typer.Option(help="Measure how to run the model; kept for later runs.")
@@ -67,10 +67,10 @@ def infer(
         bool, typer.Option("--fast-decode", help="Decode large JPEGs at reduced size: faster, not the same pixels.")
     ] = False,
     decoders: Annotated[
-        list[str] | None, typer.Option("--decoder", help="A decoder to try before the built-in ones.")
+        list[str] | None, typer.Option("--decoder", metavar="NAME", help="A decoder to try before the built-in ones.")
     ] = None,
     metrics: Annotated[
-        list[str] | None, typer.Option("--metric", help="A metric in addition to the built-in ones.")
+        list[str] | None, typer.Option("--metric", metavar="NAME", help="A metric in addition to the built-in ones.")
     ] = None,
     options: With = None,
     json: Json = None,

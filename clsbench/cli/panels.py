@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from typer.core import TyperCommand
+from clsbench.cli.usage import PlainCommand
 
 #: The heading of options that name none.
 OTHERS = "Options"
 
 
-class PanelledCommand(TyperCommand):
+class PanelledCommand(PlainCommand):
     """A command whose ``--help`` lists its options by ``rich_help_panel``, in the order in which they appear."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from clsbench.api.observer import Observer
+from clsbench.cli.logged_warnings import LoggedWarnings
 from clsbench.text import counted, formatted
 
 if TYPE_CHECKING:
@@ -19,17 +20,6 @@ if TYPE_CHECKING:
 
 #: Seconds between two updates of the bar.
 INTERVAL = 0.1
-
-
-class _Heard(logging.Handler):
-    """Warnings of the logger ``clsbench``, from code that has no observer, as warnings on the terminal."""
-
-    def __init__(self, terminal: Terminal) -> None:
-        super().__init__(logging.WARNING)
-        self._terminal = terminal
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._terminal.warn(record.getMessage())
 
 
 class TerminalObserver(Observer):
@@ -56,7 +46,7 @@ class TerminalObserver(Observer):
         self._task: TaskID | None = None
         self._done = self._errors = self._epochs = 0
         self._shown = 0.0
-        self._heard = _Heard(terminal)
+        self._heard = LoggedWarnings(terminal)
 
     def __enter__(self) -> TerminalObserver:
         logging.getLogger("clsbench").addHandler(self._heard)

@@ -7,20 +7,18 @@ from typing import Annotated
 
 import typer
 
-from clsbench.cli.parameters import (
+from clsbench.cli.evaluation_parameters import (
     Columns,
     Explain,
     ExplainBy,
     ExplainModel,
     Images,
-    Json,
     LabelsFile,
     Metrics,
     MinCount,
     Predictions,
-    Quiet,
-    With,
 )
+from clsbench.cli.parameters import Json, Quiet, With
 
 
 def report(
@@ -42,7 +40,7 @@ def report(
 ) -> None:
     """Write a report as one HTML page that works offline; --images adds images, --explain heatmaps."""
     from clsbench.api.report import report as write_report
-    from clsbench.cli.parameters import with_min_count
+    from clsbench.cli.evaluation_parameters import with_min_count
     from clsbench.cli.terminal import Terminal
 
     terminal = Terminal(json=json, quiet=quiet)

@@ -18,7 +18,7 @@ UNFINISHED = {
 
 
 def runs(
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="The directory of all runs.")] = Path("runs"),
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The directory of all runs.")] = Path("runs"),
     sort: Annotated[
         Literal["time", "accuracy"],
         typer.Option(help="Order of the list: oldest first (time) or best first (accuracy)."),

@@ -8,22 +8,9 @@ from typing import Annotated, Any, Literal
 import typer
 
 from clsbench.cli import completion
-from clsbench.cli.parameters import (
-    Data,
-    DatasetName,
-    Device,
-    Explain,
-    ExplainBy,
-    Fold,
-    Folds,
-    Images,
-    Json,
-    Quiet,
-    Seed,
-    TestFraction,
-    ValFraction,
-    With,
-)
+from clsbench.cli.evaluation_parameters import Explain, ExplainBy, Images
+from clsbench.cli.parameters import Device, Json, Quiet, Seed, With
+from clsbench.cli.training_parameters import Data, DatasetName, Fold, Folds, TestFraction, ValFraction
 from clsbench.text import counted
 
 
@@ -33,16 +20,14 @@ def show(
     run: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME",
-            help="Draw with the images, split and augmentation of this run.",
-            autocompletion=completion.runs,
+            metavar="NAME", help="Take images, split and augmentation of this run.", autocompletion=completion.runs
         ),
     ] = None,
     split: Annotated[Literal["train", "val", "test"], typer.Option(help="The split to draw.")] = "train",
     n: Annotated[
         int | None,
         typer.Option(
-            "-n", min=1, max=400, help="Number of images. Default: 8 of a dataset, 25 of predictions, else 9."
+            "-n", min=1, max=400, metavar="N", help="Images to draw. Default: 8 of a dataset, 25 of predictions, or 9."
         ),
     ] = None,
     out: Annotated[Path, typer.Option(metavar="FILE.png", help="Where to write the grid.")] = Path("images.png"),
@@ -65,7 +50,9 @@ def show(
         Literal["none", "basic", "rand", "trivial"],
         typer.Option(help="Augmentation of the images, with the choices of train."),
     ] = "basic",
-    size: Annotated[int, typer.Option(min=1, help="Side of the network's input in pixels; a run has its own.")] = 224,
+    size: Annotated[
+        int, typer.Option(min=1, metavar="PIXELS", help="Side of the network's input in pixels; a run has its own.")
+    ] = 224,
     val_fraction: ValFraction = None,
     test_fraction: TestFraction = None,
     folds: Folds = None,
@@ -106,7 +93,8 @@ def show(
             )
         picked = f"({pick or 'wrong'}) " if predictions else ""
         by = f"; heatmaps by {shown.explained[0].title}" if shown.explained else ""
-        terminal.print(f"drawn: {counted(len(shown.drawn), 'image')} {picked}in {out}{by}")
+        drawn = f"drawn: {counted(len(shown.drawn), 'image')} {picked}in {out}{by}"
+        terminal.print(drawn if shown.file else "no image is wrong: nothing drawn")
         terminal.write_json(shown.to_json())
         return
     with terminal.observer() as observer:

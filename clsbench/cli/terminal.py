@@ -12,9 +12,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from clsbench.errors import DataError, OptionError
+from clsbench.errors import OptionError
 from clsbench.json_fields import dumps, write_json
-from clsbench.text import command, printable
+from clsbench.output_files import check_writable
+from clsbench.text import abridged, command, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,7 +43,7 @@ class Terminal:
         if json == "-" or streaming:
             sys.stdout = sys.stderr  # restored by cli.main.execute
         if json and json != "-":
-            _writable(Path(json))
+            check_writable(Path(json), "the JSON")
 
     @property
     def stream(self) -> BinaryIO:
@@ -79,11 +80,11 @@ class Terminal:
     def note(self, text: str) -> None:
         """Tell the user what was assumed or done."""
         if not self.quiet:
-            self.err.print(printable(text))
+            self.err.print(printable(abridged(text)))
 
     def warn(self, text: str) -> None:
         """Tell the user something they must not miss, even when quiet."""
-        self.err.print(printable(f"warning: {text}"), style="yellow")
+        self.err.print(printable(abridged(f"warning: {text}")), style="yellow")
 
     def next(self, *words: object, why: str = "") -> None:
         """Name the next useful command, ready to be typed."""
@@ -93,12 +94,14 @@ class Terminal:
         """Print tables or text to stdout, unless stdout is for JSON; to stderr where it is for a stream."""
         if self._json != "-" and not (self._streaming and self.quiet):
             for result in results:
-                self.out.print(result, soft_wrap=isinstance(result, str))  # a path stays on one line
+                shown = abridged(result) if isinstance(result, str) else result
+                self.out.print(shown, soft_wrap=isinstance(result, str))  # a path stays on one line
 
     def write_json(self, values: object) -> None:
         """Write ``--json``, if it was asked for: a dictionary of plain values."""
         if self._json == "-":
-            self._stdout.write(dumps(values))
+            unicode = (self._stdout.encoding or "").lower().startswith("utf")
+            self._stdout.write(dumps(values, ascii_only=not unicode))
         elif self._json:
             write_json(Path(self._json), values)
 
@@ -107,13 +110,3 @@ class Terminal:
         from clsbench.cli.progress import TerminalObserver
 
         return TerminalObserver(self)
-
-
-def _writable(path: Path) -> None:
-    """Refuse a path for ``--json`` before the work rather than after it."""
-    try:
-        if path.is_dir():
-            raise IsADirectoryError("it is a folder")
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError("the JSON cannot be written", where=path, got=error.strerror or error) from None

@@ -6,24 +6,22 @@ from typing import Annotated
 
 import typer
 
-from clsbench.cli.parameters import (
+from clsbench.cli.parameters import Json, Quiet, With
+from clsbench.cli.training_options import takes_training_options
+from clsbench.cli.training_parameters import (
     Data,
     DataFraction,
     DatasetName,
     Fold,
     Folds,
-    Json,
     ModelName,
     Pretrained,
-    Quiet,
     Size,
     StrictData,
     TestFraction,
     ValFraction,
     Weights,
-    With,
 )
-from clsbench.cli.training_options import takes_training_options
 from clsbench.training.config import RUN
 
 

@@ -19,6 +19,7 @@ from clsbench.datasets.dataset import SPLITS, Dataset, Sample, check_files_exist
 from clsbench.datasets.splits import SPLIT_WORDS, check_known_classes
 from clsbench.errors import DataError
 from clsbench.images.sources.paths import PathsSource
+from clsbench.text_files import check_text, separator_hint
 
 _SPLIT_OF = {word: split for split, words in SPLIT_WORDS.items() for word in words}
 
@@ -108,6 +109,7 @@ def _find_file(root: Path | None) -> Path:
 
 def _read(file: Path, path_column: str, label_column: str, split_column: str | None) -> list[_Row]:
     try:
+        check_text(file, "the CSV file")
         with file.open(newline="", encoding="utf-8-sig") as lines:
             reader = csv.reader(lines, skipinitialspace=True)
             columns = [name.strip() for name in next(reader, [])]
@@ -129,7 +131,8 @@ def _column(file: Path, columns: Sequence[str], name: str) -> int:
             f"the CSV file has two columns '{name}'" if name in columns else f"the CSV file has no column '{name}'",
             where=file,
             got=", ".join(columns) or "an empty file",
-            hint="name the columns with --with data.path_column=NAME, data.label_column=NAME, data.split_column=NAME",
+            hint=separator_hint(list(columns))
+            or "name the columns with --with data.path_column=NAME, data.label_column=NAME, data.split_column=NAME",
         )
     return columns.index(name)
 

@@ -17,7 +17,7 @@ from clsbench.datasets.dataset import Dataset, Sample
 from clsbench.datasets.splits import SPLIT_WORDS, check_known_classes
 from clsbench.errors import DataError
 from clsbench.images.entries import FileEntry
-from clsbench.images.sources.folder import FolderSource
+from clsbench.images.sources.folder import FolderSource, is_hidden
 from clsbench.images.sources.source import skipped_notes
 from clsbench.text import counted
 
@@ -57,7 +57,7 @@ def existing_folder(root: Path | None, dataset: str) -> Path:
     if root is None:
         raise DataError(f"the {dataset} dataset needs a folder", hint=f"clsbench train FOLDER --dataset {dataset}")
     if not root.is_dir():
-        raise DataError("there is no such folder", where=root)
+        raise DataError("this is a file, not a folder of images" if root.exists() else "no such folder", where=root)
     return root
 
 
@@ -131,7 +131,7 @@ def _attributes(folder: Path) -> list[str]:
 def _folders(path: Path) -> list[str]:
     try:
         with os.scandir(path) as entries:
-            return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith((".", "__MACOSX")))
+            return sorted(e.name for e in entries if e.is_dir() and not is_hidden(e.name))
     except OSError as error:
         raise DataError("a folder cannot be read", where=path, got=error.strerror) from None
 
@@ -152,7 +152,7 @@ def _labelled(root: Path, folder: Path) -> tuple[list[Labelled], list[str]]:
 
 
 def _classes(folder: Path, labelled: Sequence[Labelled]) -> tuple[tuple[str, ...], list[str]]:
-    """Classes (sorted by name), and a note where the folders look like attributes rather than classes."""
+    """Classes (sorted by name), and a note where images lie deeper, or the folders look like attributes."""
     below: dict[str, set[str]] = defaultdict(set)
     for _, path in labelled:
         top, _, rest = path.partition("/")
@@ -170,7 +170,11 @@ def _classes(folder: Path, labelled: Sequence[Labelled]) -> tuple[tuple[str, ...
             hint=f"if the classes are the folders in {classes[0]}/, add {option}" if nested else None,
         )
     if not nested:
-        return classes, []
+        deeper = [path for _, path in labelled if path.count("/") > 1]
+        return classes, [
+            f"{counted(len(deeper), 'image')} in deeper folders {'has' if len(deeper) == 1 else 'have'} "
+            f"the class of the topmost one, such as {deeper[0]}"
+        ] if deeper else []
     return classes, [
         f"each of the {len(classes)} class folders holds the same folders ({', '.join(sorted(first)[:5])}): "
         f"if these are the classes of several attributes, choose one, such as {option}"

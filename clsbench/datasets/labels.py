@@ -15,6 +15,7 @@ from pathlib import Path
 from clsbench.datasets.dataset import Sample
 from clsbench.errors import DataError
 from clsbench.text import counted, some
+from clsbench.text_files import check_text, separator_hint
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ def from_csv(file: Path, names: Sequence[str], classes: Sequence[str], *, unknow
     """
     given: dict[str, str] = {}
     try:
+        check_text(file, "the labels file")
         with file.open(newline="", encoding="utf-8-sig") as lines:
             reader = csv.DictReader(lines)
             columns = reader.fieldnames or []
@@ -113,8 +115,9 @@ def from_csv(file: Path, names: Sequence[str], classes: Sequence[str], *, unknow
                 raise DataError(
                     "the labels file lacks a column",
                     where=file,
-                    got=", ".join(columns),
+                    got=", ".join(columns) or "an empty file",
                     expected="path,label",
+                    hint=separator_hint(list(columns)),
                 )
             for row in reader:
                 path, label = Path(row["path"] or "").as_posix(), row["label"] or ""
@@ -123,7 +126,8 @@ def from_csv(file: Path, names: Sequence[str], classes: Sequence[str], *, unknow
                         "the labels file has two labels for a path", where=f"{file}:{reader.line_num}", got=path
                     )
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError("the labels file cannot be read", where=file, got=error) from None
+        said = getattr(error, "strerror", None) or error
+        raise DataError("the labels file cannot be read", where=file, got=said) from None
     index = {name: k for k, name in enumerate(classes)}
     matched = [given.get(name) or None for name in names]
     if names and not any(label is not None for label in matched):

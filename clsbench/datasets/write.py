@@ -13,6 +13,7 @@ from clsbench.datasets.labels import class_folder
 from clsbench.errors import DataError
 from clsbench.images.entries import PixelsEntry
 from clsbench.images.loader import read
+from clsbench.output_files import check_folder, whole_file
 
 
 def write_class_folders(dataset: Dataset, split: str, folder: Path) -> int:
@@ -25,10 +26,11 @@ def write_class_folders(dataset: Dataset, split: str, folder: Path) -> int:
         How many images were written.
 
     Raises:
-        DataError: if the dataset has no such split, the folder is not empty, or two
-            samples would be written to one file.
+        DataError: if the dataset has no such split, the folder is not empty or cannot be written
+            to, or two samples would be written to one file.
     """
     samples = dataset.samples(split)
+    check_folder(folder, "the images")
     if folder.exists() and any(folder.iterdir()):
         raise DataError("the folder is not empty, and nothing is overwritten", where=folder)
     labelled = [(sample, dataset.classes[sample.label]) for sample in samples if sample.label is not None]
@@ -36,12 +38,12 @@ def write_class_folders(dataset: Dataset, split: str, folder: Path) -> int:
         target = folder / path
         if target.exists():  # also where a file system takes A.png for a.png
             raise DataError("two images would be written to one file", where=target)
-        target.parent.mkdir(parents=True, exist_ok=True)
         content = read(sample.image)
-        if isinstance(content, bytes):
-            target.write_bytes(content)
-        else:
-            Image.fromarray(content).save(target, "PNG")
+        with whole_file(target, "the image") as unfinished:
+            if isinstance(content, bytes):
+                unfinished.write_bytes(content)
+            else:
+                Image.fromarray(content).save(unfinished, "PNG")
     return len(labelled)
 
 

@@ -63,8 +63,8 @@ def export_model(
         gate: What the file must show.
 
     Raises:
-        ModelError: if the network cannot be translated or the file not written.
-        DataError: if accuracy is to be compared and the images have no labels.
+        ModelError: if the network cannot be translated.
+        DataError: if the file cannot be written, or accuracy is to be compared and the images have no labels.
     """
     gate = gate or Gate()
     check_labels(gate, images)
@@ -77,9 +77,7 @@ def export_model(
             report = measure(reference, backend, images, gate)
     card = dataclasses.replace(card, parity=report)
     if report.passed:
-        partial = out.with_name(out.name + ".partial")
-        write_model(model, card, partial)
-        partial.replace(out)
+        write_model(model, card, out)
     return ExportResult(out if report.passed else None, card, report)
 
 

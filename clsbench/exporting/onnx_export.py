@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from clsbench.card import INPUT_NAME, METADATA_KEY, OUTPUT_NAME, ModelCard
 from clsbench.errors import ModelError
+from clsbench.output_files import whole_file
 
 if TYPE_CHECKING:
     import onnx
@@ -87,10 +88,11 @@ def _strip_values(values: Iterable[onnx.ValueInfoProto | onnx.TensorProto]) -> N
 
 
 def write_model(model: onnx.ModelProto, card: ModelCard, file: Path) -> None:
-    """Check a model, put the card into it and write it.
+    """Check a model, put the card into it and write it whole or not at all.
 
     Raises:
-        ModelError: if the model is not valid ONNX, or the file cannot be written.
+        ModelError: if the model is not valid ONNX.
+        DataError: if the file cannot be written.
     """
     import onnx
 
@@ -100,12 +102,10 @@ def write_model(model: onnx.ModelProto, card: ModelCard, file: Path) -> None:
     model.producer_name, model.producer_version = "clsbench", card.clsbench_version
     try:
         onnx.checker.check_model(model)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        onnx.save(model, file)
     except onnx.checker.ValidationError as error:
         raise ModelError("the exported graph is not valid ONNX", got=str(error).splitlines()[0]) from error
-    except OSError as error:
-        raise ModelError("the model cannot be written", where=file, got=error.strerror) from None
+    with whole_file(file, "the model") as unfinished:
+        onnx.save(model, unfinished, format="protobuf")
 
 
 @contextlib.contextmanager

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clsbench.errors import DataError
 from clsbench.images.fonts import families
+from clsbench.output_files import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,16 +25,7 @@ def save_figure(figure: Figure, file: Path, *, dpi: int) -> None:
     fonts = families(text.get_text() for text in texts)
     for text in texts:
         text.set_fontfamily(fonts)
-    unfinished = file.with_name(file.name + ".partial")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with warnings.catch_warnings():
-            # Characters without a glyph become boxes; families has said so.
-            warnings.filterwarnings("ignore", message="Glyph .* missing")
-            figure.savefig(unfinished, dpi=dpi, format="png")
-        unfinished.replace(file)
-    except OSError as error:
-        raise DataError("the image cannot be written", where=file, got=error.strerror or error) from None
-    finally:
-        with contextlib.suppress(OSError):
-            unfinished.unlink(missing_ok=True)
+    with warnings.catch_warnings(), whole_file(file, "the image") as unfinished:
+        # Characters without a glyph become boxes; families has said so.
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        figure.savefig(unfinished, dpi=dpi, format="png")

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from clsbench.errors import DataError, OptionError
+from clsbench.errors import OptionError
 from clsbench.images.figures import save_figure
+from clsbench.output_files import check_writable
 from clsbench.text import printable
 
 #: Pixels of an inch; inches of an image as long as there is room, and at least; of the gap between two.
@@ -151,11 +152,8 @@ def check_png(file: Path) -> None:
 
     Raises:
         OptionError: if it does not end in .png.
-        DataError: if it is a folder, or a folder above it is a file.
+        DataError: if it cannot be written.
     """
     if file.suffix.lower() != ".png":
         raise OptionError("the image is written as PNG", where="--out", got=file, expected="a path that ends in .png")
-    above = next(folder for folder in file.absolute().parents if folder.exists())
-    if file.is_dir() or not above.is_dir():
-        found = f"{file} is a folder" if file.is_dir() else f"{above} is a file"
-        raise DataError("the image cannot be written", where=file, got=found)
+    check_writable(file, "the image")

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ import numpy as np
 
 from clsbench import __version__
 from clsbench.card import INPUT_NAME, OUTPUT_NAME
+from clsbench.errors import DataError
 from clsbench.inference.backend import Plan
 from clsbench.inference.devices import DeviceRequest
 from clsbench.inference.sessions import open_session
@@ -152,11 +154,19 @@ def _score(plan: Plan, rate: float) -> float:
 
 
 def throughput(run: Callable[[Any], Any], images: Any, streams: int, seconds: float) -> float:
-    """Images a second of ``streams`` concurrent callers, each calling for ``seconds`` after a warm-up."""
+    """Images a second of ``streams`` concurrent callers, each calling for ``seconds`` after a warm-up.
+
+    Raises:
+        Exception: as ``run`` raised it.
+    """
     ready = threading.Barrier(streams)
 
     def call() -> tuple[int, float]:
-        run(images)
+        try:
+            run(images)
+        except BaseException:
+            ready.abort()  # or the others would wait for this one for ever
+            raise
         ready.wait()
         started, done = time.perf_counter(), 0
         while (passed := time.perf_counter() - started) < seconds:
@@ -165,7 +175,11 @@ def throughput(run: Callable[[Any], Any], images: Any, streams: int, seconds: fl
         return done, passed
 
     with ThreadPoolExecutor(streams) as pool:
-        results = [future.result() for future in [pool.submit(call) for _ in range(streams)]]
+        futures = [pool.submit(call) for _ in range(streams)]
+    errors = [error for future in futures if (error := future.exception())]
+    if errors:
+        raise next((error for error in errors if not isinstance(error, threading.BrokenBarrierError)), errors[0])
+    results = [future.result() for future in futures]
     return sum(done / passed for done, passed in results)
 
 
@@ -209,8 +223,5 @@ def _read_json(store: Path) -> dict[str, Any]:
 
 def _remember(store: Path, key: str, plan: Plan, mode: str) -> None:
     """Keep a choice; a cache that cannot be written is not an error."""
-    try:
-        store.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(DataError):
         write_json(store, {**_read_json(store), key: {**asdict(plan), "mode": mode}})
-    except OSError:
-        pass

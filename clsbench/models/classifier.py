@@ -130,7 +130,7 @@ def check_outputs(classifier: Classifier, num_classes: int, *, name: str) -> Non
         try:
             features = classifier.features(images)
             logits = classifier.head(features)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             got = f"{type(error).__name__}: {error}"
             size = "{}×{} pixels".format(*classifier.transform.size)
             raise ModelError(f"{name} built a network that cannot be run on 2 images", where=size, got=got) from error

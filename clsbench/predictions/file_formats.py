@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from clsbench.errors import DataError, OptionError
 from clsbench.predictions.columns import PREFIX, Kind, class_columns
+from clsbench.text_files import check_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,11 +49,15 @@ def open_file(file: Path) -> TableFile:
     """
     formats: dict[str, Callable[[Path], TableFile]]
     formats = {".csv": CsvFile, ".jsonl": JsonlFile, ".parquet": ParquetFile}
+    if file.is_dir():
+        raise DataError("this is a folder, not a predictions file", where=file, expected="a file that `infer` wrote")
     if file.suffix.lower() not in formats:
         raise OptionError("unknown suffix of a predictions file", got=file, expected=" or ".join(SUFFIXES))
     try:
         if file.stat().st_size == 0:
             raise DataError("the predictions file is empty", where=file)
+        if file.suffix.lower() != ".parquet":
+            check_text(file, "the predictions file")
         return formats[file.suffix.lower()](file)
     except (OSError, ValueError, RecursionError, csv.Error) as error:
         raise unreadable(file, error) from None
@@ -72,10 +77,10 @@ def read_batches(file: Path, opened: TableFile, kinds: Mapping[str, Kind]) -> It
         raise unreadable(file, error) from None
 
 
-def unreadable(file: Path, error: Exception) -> DataError:
+def unreadable(file: Path, error: Exception, what: str = "the predictions file") -> DataError:
     """A library's error about a file, as an error of ours."""
     said = getattr(error, "strerror", None) or " ".join(str(error).split())
-    return DataError("the predictions file cannot be read", where=file, got=said[:300])
+    return DataError(f"{what} cannot be read", where=file, got=said[:300])
 
 
 def _block(columns: Sequence[str]) -> int:
@@ -164,10 +169,16 @@ class JsonlFile:
         self.columns: list[str] = []
         self._nested: list[str] = []
         with file.open("rb") as lines:
-            for line in lines:
-                row = json.loads(line)
+            for number, line in enumerate(lines, 1):
+                try:
+                    row = json.loads(line)
+                except ValueError:
+                    row = None
                 if not isinstance(row, dict):
-                    raise DataError("a line of the predictions file is not a JSON object", where=file, got=line[:80])
+                    raise DataError(
+                        "a line of the predictions file is not a JSON object",
+                        where=f"{file}:{number}", got=line[:80].decode("utf-8", "replace").rstrip(),
+                    )  # fmt: skip
                 self.columns = self.columns or [name for name in row if name != "probabilities"]
                 self._nested = list(row.get("probabilities") or ())
                 # The probabilities are null after an error, so the first row may not tell the classes.

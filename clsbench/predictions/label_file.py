@@ -13,6 +13,7 @@ from clsbench.errors import DataError
 from clsbench.predictions.cells import ClassIndex, Names
 from clsbench.predictions.file_formats import CsvFile, read_batches, unreadable
 from clsbench.text import some
+from clsbench.text_files import check_text, separator_hint
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,12 +58,17 @@ def _table(file: Path) -> pa.Table:
     import pyarrow.compute as pc
 
     try:
+        check_text(file, "the labels file")
         opened = CsvFile(file)
     except (OSError, csv.Error) as error:
-        raise unreadable(file, error) from None
+        raise unreadable(file, error, "the labels file") from None
     if not {"path", "label"} <= set(opened.columns):
         raise DataError(
-            "the labels file lacks a column", where=file, got=", ".join(opened.columns), expected="path,label"
+            "the labels file lacks a column",
+            where=file,
+            got=", ".join(opened.columns) or "an empty file",
+            expected="path,label",
+            hint=separator_hint(opened.columns),
         )
     batches = list(read_batches(file, opened, {"path": "bytes", "label": "codes"}))
     if not batches:

@@ -181,7 +181,7 @@ def manifest_path(predictions: Path) -> Path:
 
 def write_manifest(predictions: Path, manifest: Manifest) -> None:
     """Write the manifest beside the predictions file."""
-    write_json(manifest_path(predictions), manifest.to_json())
+    write_json(manifest_path(predictions), manifest.to_json(), what="the manifest")
 
 
 def read_manifest(predictions: Path) -> tuple[Manifest, list[str]]:

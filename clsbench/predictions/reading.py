@@ -27,6 +27,7 @@ from clsbench.predictions.outcomes import RANKED
 from clsbench.predictions.spill import MEMORY_LIMIT, Spill
 from clsbench.predictions.table import PredictionTable
 from clsbench.text import counted, some
+from clsbench.text_files import separator_hint
 
 #: The columns that are read, beside top1 … and p:<class>.
 KINDS: dict[str, Kind] = {column.name: column.read for column in COLUMNS if column.read}
@@ -128,7 +129,7 @@ def _require_columns(file: Path, present: Sequence[str], wanted: Mapping[str, st
             where=file,
             got=f"the columns {some(present, 20)}",
             expected="path, predicted and, to be evaluated, label",
-            hint=f"map its columns to ours, for example --columns {example}",
+            hint=separator_hint(list(present)) or f"map its columns to ours, for example --columns {example}",
         )
 
 

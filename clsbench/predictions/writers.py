@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clsbench.card import ModelCard
-from clsbench.errors import DataError
+from clsbench.output_files import WholeFile, check_writable
 from clsbench.predictions.arrow import ArrowCollector
 from clsbench.predictions.block import Predictions
 from clsbench.predictions.columns import class_columns, columns, rows
@@ -53,20 +53,21 @@ class _FileWriter:
         self.probabilities = probabilities
         self._stream = None if isinstance(path, Path) else path
         self.path = path if isinstance(path, Path) else Path("-")
-        self._partial = self.path.with_name(self.path.name + ".partial")
+        self._whole = WholeFile(self.path, "the predictions")
+        self._partial = self._whole.path
         self._file: _Text
 
     def __enter__(self) -> Self:
+        if self._stream is not None:
+            self._open()
+            return self
+        check_writable(self.path, self._whole.what)
         try:
-            if self._stream is not None:
-                self._open()
-                return self
-            if self.path.is_dir():
-                raise DataError("the predictions cannot be written", where=self.path, got="it is a folder")
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._whole.begin()
             self._open()
         except OSError as error:
-            raise self._unwritable(error) from None
+            self._whole.abandon()
+            raise self._whole.unwritable(error) from None
         return self
 
     def __exit__(
@@ -80,14 +81,14 @@ class _FileWriter:
             self._finish()
             self._close()
             if self._stream is None:
-                self._partial.replace(self.path)
+                self._whole.finish()
         except OSError as failure:
             with suppress(OSError):
                 self._close()
             raise self._unwritable(failure) from None
         finally:
             if self._stream is None:
-                self._partial.unlink(missing_ok=True)
+                self._whole.abandon(error)
 
     def write(self, predictions: Predictions) -> None:
         """Append a block.
@@ -104,9 +105,7 @@ class _FileWriter:
             raise self._unwritable(error) from None
 
     def _unwritable(self, error: OSError) -> Exception:
-        if isinstance(error, BrokenPipeError):
-            return error
-        return DataError("the predictions cannot be written", where=self.path, got=error.strerror or error)
+        return error if isinstance(error, BrokenPipeError) else self._whole.unwritable(error)
 
     #: File names need not be valid text; this is how they survive the round trip.
     odd_names: ClassVar[str] = "surrogateescape"

@@ -6,9 +6,11 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
+from clsbench.output_files import whole_file
 from clsbench.runs import Run
 
 #: Seconds between writes: epochs on cached features are shorter than a write.
@@ -55,11 +57,13 @@ class Checkpoints:
 
 
 def _save(state: Mapping[str, Tensor], file: Path) -> None:
-    """Write weights whole or not at all."""
-    partial = file.with_name(file.name + ".partial")
-    try:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, partial)
-        partial.replace(file)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    """Write weights whole or not at all.
+
+    Raises:
+        DataError: if they cannot be written, for example because the disk is full.
+    """
+    with whole_file(file, "the weights") as unfinished:
+        try:
+            save_file({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, unfinished)
+        except SafetensorError as error:  # it wraps the system's errors
+            raise OSError(str(error)) from None

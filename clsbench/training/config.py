@@ -160,7 +160,8 @@ class TrainConfig:
         default=0.0, metadata=_spec("Largest norm of the gradient; 0 for no limit.", RATE, least=0)
     )
     head: str = field(default="linear", metadata=_spec(
-        "Head of the network: linear or mlp:WIDTH, also with dropout: mlp:512,dropout=0.2.", MODEL))  # fmt: skip
+        "Head of the network: linear or mlp:WIDTH, also with dropout: mlp:512,dropout=0.2.",
+        MODEL, metavar="HEAD"))  # fmt: skip
     patience: int = field(default=0, metadata=_spec(
         "Number of epochs without improvement after which a stage ends; 0 for never.", RUN, least=0))  # fmt: skip
     max_time: float = field(default=0.0, metadata=_spec(

@@ -294,3 +294,8 @@ def test_what_infer_writes_is_judged_end_to_end(cli, evaluated, tiny_onnx, photo
 def test_probabilities_without_a_file_to_write_are_refused(refused, tiny_onnx, photos):
     model = ("--model", tiny_onnx, "--device", "cpu")
     refused(2, ["--probabilities", "--out FILE"], "infer", photos / "val", *model, "--probabilities")
+
+
+@pytest.mark.parametrize("option", ["confusion.min_count=1", "confusion.min-count=1"])
+def test_the_smallest_count_is_given_once(refused, option):
+    refused(2, ["given twice", "--min-count", option], "evaluate", "a.csv", "--min-count", 2, "--with", option)

@@ -138,13 +138,22 @@ def test_strange_class_names_are_drawn_as_they_are(drawn, blues, name):
         (1, ["preds.csv", "--images", "nowhere"], ["images are not there", "nowhere"]),
         (2, ["preds.csv", "--run", "mine"], ["--run"]),
         (1, ["nowhere.csv", "--pick", "wrong"], ["nowhere.csv", "no such"]),
-        (1, ["right.csv"], ["no image to draw", "--pick wrong"]),
+        (1, ["unlabelled.csv"], ["no image to draw", "--pick wrong"]),
         (1, ["empty.csv"], ["is empty"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_bad_input(refused, blues, code, arguments, words):
-    write({"0.png": ROWS["0.png"]}, "right.csv")
+    Path("unlabelled.csv").write_text("path,predicted\n0.png,ant\n")
     Path("empty.csv").touch()
     more = [] if "--images" in arguments or "blues" in arguments else ["--images", blues]
     refused(code, words, "show", *arguments, *more)
+
+
+def test_when_nothing_is_wrong_nothing_is_drawn_and_that_is_no_error(cli, blues):
+    write({"0.png": ROWS["0.png"]}, "right.csv")
+    done = cli("show", "right.csv", "--images", blues, "--json", "facts.json")
+    assert (done.code, done.stdout.strip()) == (0, "no image is wrong: nothing drawn")
+    facts = json.loads(Path("facts.json").read_text(encoding="utf-8"))
+    assert (facts["drawn"], facts["file"]) == ([], None)
+    assert not Path("images.png").exists()

@@ -194,3 +194,28 @@ def test_folders_that_do_not_look_like_attributes_are_not_mentioned(draw, folder
 def test_a_single_attribute_folder_is_an_error_that_names_the_option(draw, above):
     with pytest.raises(DataError, match=r"two classes(.*\n)+.*--with data\.attribute=colour"):
         build(draw(*classes_of(f"{above}colour/0", f"{above}colour/1")))
+
+
+def test_folders_of_the_system_are_no_classes_and_empty_ones_are_named(paint):
+    root = paint("photos/{colour}/{k}.png", 2)
+    for folder in ("__MACOSX/red", "$RECYCLE.BIN", "red/@eaDir", ".git", "later"):
+        (root / folder).mkdir(parents=True)
+    for name in ("README.txt", ".DS_Store", "red/Thumbs.db", "red/@eaDir/0.png", "__MACOSX/red/._0.png"):
+        (root / name).touch()
+    found = build(root)
+    assert found.classes == ("blue", "green", "red")
+    assert len(found.samples("train")) == 6
+    assert found.notes == (
+        "class folders without images are left out: later",
+        "4 left out: a hidden folder, or one of the system, such as $RECYCLE.BIN/",
+        "not images by their suffix, left out: 1 .txt",
+    )
+
+
+def test_images_in_folders_of_a_class_folder_are_its_images_and_a_note_says_so(paint):
+    root = paint("photos/{colour}/{k}.png", 2)
+    (root / "red" / "dark").mkdir()
+    (root / "red" / "0.png").rename(root / "red" / "dark" / "0.png")
+    found = build(root)
+    assert found.classes == ("blue", "green", "red")
+    assert found.notes == ("1 image in deeper folders has the class of the topmost one, such as red/dark/0.png",)

@@ -216,5 +216,5 @@ def test_translation_says_nothing_of_its_own(network, capfd, caplog):
 
 def test_a_place_that_cannot_be_written_is_named(exported, card, tmp_path):
     (tmp_path / "taken").touch()
-    with pytest.raises(ModelError, match="taken"):
+    with pytest.raises(DataError, match="taken"):
         write_model(onnx.load(exported[0]), card, tmp_path / "taken" / "model.onnx")

@@ -65,7 +65,8 @@ def test_other_reasons_have_a_note_each():
 def test_hidden_files_and_folders_are_passed_over(tmp_path):
     touch(tmp_path, "a.png", ".b.png", ".thumbnails/c.png", "__MACOSX/a.png")
     source = FolderSource(tmp_path)
-    assert (names(source), source.skipped) == (["a.png"], [])
+    assert names(source) == ["a.png"]
+    assert [one.name for one in source.skipped] == [".thumbnails/", "__MACOSX/"]
 
 
 def test_a_file_is_a_source_of_one_whatever_its_suffix(tmp_path):
@@ -207,3 +208,18 @@ def test_a_file_whose_name_is_a_pattern_is_that_file(tmp_path, monkeypatch):
     touch(tmp_path, "[1].png", "1.png")
     monkeypatch.chdir(tmp_path)
     assert names(open_paths(["[1].png"])) == ["[1].png"]
+
+
+def test_what_systems_leave_in_peoples_folders_is_neither_an_image_nor_a_finding(tmp_path):
+    for name in ("cat/.DS_Store", "cat/Thumbs.db", "cat/desktop.ini", "cat/._1.png", "Icon\r", "cat/1.png", "note.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    for folder in ("__MACOSX/cat", ".thumbnails", "cat/@eaDir", "$RECYCLE.BIN", "System Volume Information"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "2.png").touch()
+    source = FolderSource(tmp_path)
+    assert [entry.name for entry in source.entries] == ["cat/1.png"]
+    assert skipped_notes(source.skipped) == [
+        "5 left out: a hidden folder, or one of the system, such as $RECYCLE.BIN/",
+        "not images by their suffix, left out: 1 .txt",
+    ]

@@ -1,3 +1,4 @@
+import itertools
 import json
 import time
 
@@ -134,3 +135,15 @@ def test_a_kept_plan_that_cannot_be_used_is_measured_anew(measured, tiny_onnx, d
 def test_a_real_measurement_on_a_real_model(tiny_onnx):
     plan = plan_for(tiny_onnx, CPU, (8, 8), mode="quick", given={**NOTHING, "batch_size": 4})
     assert (plan.batch_size, plan.source) == (4, "measured")
+
+
+@pytest.mark.parametrize("error", [ValueError("odd"), SystemExit(0)])
+def test_a_call_that_fails_while_it_warms_up_does_not_let_the_others_wait(error):
+    calls = itertools.count()
+
+    def run(images):
+        if next(calls) == 1:
+            raise error
+
+    with pytest.raises(type(error)):
+        throughput(run, np.zeros((1, 2, 2, 3), np.uint8), 3, 0.01)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -12,7 +11,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from clsbench.errors import DataError
 from clsbench.evaluation.judging import Evaluation
 from clsbench.evaluation.metrics.calibration import Reliability
 from clsbench.evaluation.metrics.confusion import ConfusedPairs, Confusion
@@ -31,6 +29,7 @@ from clsbench.evaluation.report.heatmaps import Heatmaps, strips
 from clsbench.evaluation.report.provenance import NO_MANIFEST, provenance, speed
 from clsbench.evaluation.report.sentences import sentences
 from clsbench.evaluation.report.thumbnails import PAIRS, PER_PAIR, Thumbnails
+from clsbench.output_files import whole_file
 from clsbench.predictions.table import PredictionTable
 from clsbench.predictions.values import Absent, Proportion
 from clsbench.text import counted
@@ -106,15 +105,8 @@ def write_report(
         ValueError: if a thumbnail is of another format.
     """
     page = render_report(evaluation, table, thumbnails=thumbnails, heatmaps=heatmaps, title=title)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(page, encoding="utf-8", newline="\n")
-        partial.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise DataError("the report cannot be written", where=path, got=error.strerror or error) from None
+    with whole_file(path, "the report") as unfinished:
+        unfinished.write_text(page, encoding="utf-8", newline="\n")
 
 
 def _sections(

@@ -11,11 +11,30 @@ from clsbench.images.entries import FileEntry
 from clsbench.images.formats import HEAD, SUFFIXES, other_kind
 from clsbench.images.sources.source import OTHER_SUFFIX, Skipped, count_suffixes
 
+#: Folders and files that a system or a program makes beside people's images, in lower case.
+_SYSTEM = frozenset(
+    (
+        *("__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found"),
+        *("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"),
+    )
+)
+
+HIDDEN = "a hidden folder, or one of the system"
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of that name is none of the user's images or classes.
+
+    >>> is_hidden(".DS_Store"), is_hidden("Thumbs.db"), is_hidden("__MACOSX"), is_hidden("cats")
+    (True, True, True, False)
+    """
+    return name.startswith(".") or name.lower() in _SYSTEM
+
 
 class FolderSource:
     """Every image below a folder, sorted by name; a file is an image unless it is certainly something else.
 
-    Hidden files and folders are passed over, links are followed once.
+    Hidden files and folders, and those of the system, are passed over; links are followed once.
 
     Args:
         location: The folder or file.
@@ -38,12 +57,14 @@ class FolderSource:
             raise DataError("there is no such file or folder", where=location)
         wanted = frozenset(suffixes)
         for name in sorted(_walk(location, "", set())):
-            if os.path.splitext(name)[1].lower() in wanted:
+            if name.endswith("/"):
+                self.skipped.append(Skipped(prefix + name, HIDDEN))
+            elif os.path.splitext(name)[1].lower() in wanted:
                 self.entries.append(FileEntry(prefix + name, f"{self.location}/{name}"))
             else:
                 self.skipped.append(Skipped(prefix + name, OTHER_SUFFIX))
         if not self.entries:
-            others = count_suffixes([file.name for file in self.skipped])
+            others = count_suffixes([one.name for one in self.skipped if one.reason == OTHER_SUFFIX])
             raise DataError(
                 "there are no images in the folder",
                 where=location,
@@ -85,6 +106,7 @@ def _instead(kind: str, file: str) -> str | None:
 
 
 def _walk(folder: Path | str, prefix: str, seen: set[tuple[int, int]]) -> Iterator[str]:
+    """Files below a folder, and with a slash at the end the folders that are passed over."""
     try:
         status = os.stat(folder)
         if (status.st_dev, status.st_ino) in seen:
@@ -94,9 +116,10 @@ def _walk(folder: Path | str, prefix: str, seen: set[tuple[int, int]]) -> Iterat
     except OSError as error:
         raise DataError("a folder cannot be read", where=folder, got=error.strerror) from None
     for entry in entries:
-        if entry.name.startswith((".", "__MACOSX")):
-            continue
-        if entry.is_dir():
+        if is_hidden(entry.name):
+            if entry.is_dir():
+                yield f"{prefix}{entry.name}/"
+        elif entry.is_dir():
             yield from _walk(entry.path, f"{prefix}{entry.name}/", seen)
         else:
             yield prefix + entry.name

@@ -1,0 +1,95 @@
+"""Parameters of the commands that open labelled images or build a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clsbench.cli import completion
+from clsbench.cli.parameters import DATA, MODEL
+
+Data = Annotated[
+    Path | None,
+    typer.Argument(metavar="DATA", help="A folder of class folders, or a .csv file. Default: the embedded digits."),
+]
+DatasetName = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset",
+        metavar="NAME",
+        help="Kind of dataset, one of `clsbench datasets`. Default: chosen by DATA.",
+        autocompletion=completion.datasets,
+        rich_help_panel=DATA,
+    ),
+]
+ModelName = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        metavar="NAME",
+        help="Model to use, one of `clsbench models`.",
+        autocompletion=completion.models,
+        rich_help_panel=MODEL,
+    ),
+]
+Pretrained = Annotated[bool, typer.Option("--pretrained", help="Start from published weights.", rich_help_panel=MODEL)]
+Weights = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights",
+        metavar="FILE|RUN",
+        help="Start from a local weights file, or from a run's best weights.",
+        autocompletion=completion.runs,
+        rich_help_panel=MODEL,
+    ),
+]
+Size = Annotated[
+    int | None,
+    typer.Option(
+        metavar="PIXELS",
+        help="Side of the square images that the network takes. Default: the model's own, such as 224.",
+        rich_help_panel=MODEL,
+    ),
+]
+ValFraction = Annotated[
+    float | None,
+    typer.Option(
+        metavar="FRACTION",
+        help="Part of each class to set aside for validation if the data has no validation split. Default: 0.2.",
+        rich_help_panel=DATA,
+    ),
+]
+TestFraction = Annotated[
+    float | None,
+    typer.Option(
+        metavar="FRACTION",
+        help="Part of each class to set aside for a final test. Default: none.",
+        rich_help_panel=DATA,
+    ),
+]
+DataFraction = Annotated[
+    float | None,
+    typer.Option(
+        metavar="FRACTION",
+        help="Part of each class of the train split to train on, for a quick trial. Default: 1.",
+        rich_help_panel=DATA,
+    ),
+]
+StrictData = Annotated[
+    bool,
+    typer.Option("--strict-data", help="Refuse to train if the data check finds anything.", rich_help_panel=DATA),
+]
+Folds = Annotated[
+    int | None,
+    typer.Option(
+        metavar="K",
+        help="Split the training images into K folds, and validate on one of them.",
+        rich_help_panel=DATA,
+    ),
+]
+Fold = Annotated[
+    int | None,
+    typer.Option(metavar="I", help="The fold of --folds to validate on, from 1 to K.", rich_help_panel=DATA),
+]

@@ -1,0 +1,34 @@
+import re
+
+import pytest
+
+COMMANDS = [
+    *("train", "find-lr", "show", "runs", "export", "infer", "evaluate", "compare", "report", "inspect", "bench"),
+    *("doctor", "models", "datasets", "demo"),
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_says_what_a_value_is_rather_than_its_type(cli, command):
+    shown = cli(command, "--help").stdout
+    assert re.findall(r"--?[\w-]+ <(?:str|path|list|int range|float range)[^>]*>", shown) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    {
+        "train": "[DATA]",
+        "show": "[DATA]",
+        "runs": "[DIR]",
+        "export": "[RUN]",
+        "evaluate": "PREDS",
+        "compare": "PREDS...",
+        "report": "PREDS",
+        "inspect": "[FILE]",
+        "bench": "[MODEL]...",
+        "datasets": "[NAME] [DATA]",
+    }.items(),
+)
+def test_a_usage_line_has_brackets_around_what_may_be_left_out(cli, command, words):
+    usage = cli(command, "--help").stdout.strip().splitlines()[0]
+    assert usage == f"Usage: clsbench {command} [OPTIONS] {words}"
