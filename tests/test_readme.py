@@ -36,6 +36,10 @@ NOT_RUN = {
     "make demo": "tests/cli/test_end_to_end.py runs the demo",
     "make test": "runs this test",
     "make PYTHON=python3.12 demo": "needs another interpreter",
+    "source .venv/bin/activate": "for a shell",
+    "pip install .[train]": "takes minutes; make setup does it",
+    "pip install clsbench-0.1.0-py3-none-any.whl[train]": "needs a wheel; CONTRIBUTING says how one is checked",
+    "clsbench --install-completion": "writes to the user's home",
     "clsbench COMMAND --help": "stands for every command; tests/test_startup.py runs them",
     "clsbench train photos/ --model efficientnet-lite0 --pretrained": "long; tests/test_real_photos.py does it",
 }
@@ -43,7 +47,7 @@ NOT_RUN = {
 #: Blocks that are neither commands nor code, by their first line.
 TEXTS = {"clsbench/": "the tree of files"}
 
-PROGRAMS = ("clsbench", "make", "pip", "python", "git")
+PROGRAMS = ("clsbench", "make", "pip", "python", "git", "source")
 
 
 @dataclass(frozen=True)

@@ -62,13 +62,10 @@ def _two(terminal: Terminal, result: ComparedFiles, found: Comparison, top: int)
         for name, a in found.accuracies.items()
     ]  # fmt: skip
     terminal.print(table("Accuracy", ("", "top-1", "95 % interval", "correct", "images/s"), rows))
-    equal = found.equivalence
+    equal, points = found.equivalence, _points(found.flips.difference)
     kappa = "" if found.kappa is None else f", Cohen's kappa {found.kappa:z.3f}"
     lines = [
-        (
-            "difference",
-            f"{_points(found.flips.difference)} points, 95 % interval {_points(found.low)} to {_points(found.high)}",
-        ),
+        ("difference", f"{points} points, 95 % interval {_points(found.low)} to {_points(found.high)}"),
         ("exact McNemar", p_text(found.p_value)),
         ("flips", f"{found.flips.gained} gained, {found.flips.lost} lost"),
         ("agreement", f"{percent(found.agreement)}{kappa}"),

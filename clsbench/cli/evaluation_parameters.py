@@ -28,7 +28,9 @@ Predictions = Annotated[
 ]
 Top = Annotated[
     int,
-    typer.Option(min=1, help="Number of rows of the tables whose first rows matter most, such as confused pairs."),
+    typer.Option(
+        min=1, metavar="N", help="Number of rows of the tables whose first rows matter most, such as confused pairs."
+    ),
 ]
 LabelsFile = Annotated[
     Path | None,

@@ -37,7 +37,9 @@ def find_lr(
     weights: Weights = None,
     size: Size = None,
     options: With = None,
-    steps: Annotated[int, typer.Option(min=20, help="Number of learning rates to try.", rich_help_panel=TEST)] = 100,
+    steps: Annotated[
+        int, typer.Option(min=20, metavar="N", help="Number of learning rates to try.", rich_help_panel=TEST)
+    ] = 100,
     unfrozen: Annotated[
         bool,
         typer.Option(

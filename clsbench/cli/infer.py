@@ -22,12 +22,13 @@ def infer(
         typer.Option(metavar="FILE", help="Where to write the predictions: .csv, .jsonl, .parquet, or - for stdout."),
     ] = None,
     format: Annotated[
-        str | None, typer.Option(help="Format of the predictions. Default: the suffix of --out, csv on stdout.")
+        str | None,
+        typer.Option(metavar="NAME", help="Format of the predictions. Default: the suffix of --out, csv on stdout."),
     ] = None,
     model: ModelFile = None,
     dataset: Annotated[
         str | None,
-        typer.Option(help="Read IMAGES as this kind of dataset, with its labels: regex, csv, …, as train does."),
+        typer.Option(metavar="NAME", help="Read IMAGES as this kind of dataset, with its labels: regex, csv, …"),
     ] = None,
     split: Annotated[
         Literal["train", "val", "test"] | None, typer.Option(help="The split of --dataset. Default: all of it.")

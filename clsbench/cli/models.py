@@ -24,7 +24,7 @@ def models(
         str | None, typer.Option(metavar="TEXT", help="List only names with this text in them, or that match a glob.")
     ] = None,
     num_classes: Annotated[int, typer.Option(metavar="K", min=2, help="Number of classes of NAME.")] = 1000,
-    depth: Annotated[int, typer.Option(min=1, help="How deep to print nested layers of NAME.")] = 3,
+    depth: Annotated[int, typer.Option(min=1, metavar="N", help="How deep to print nested layers of NAME.")] = 3,
     options: With = None,
     json: Json = None,
     quiet: Quiet = False,

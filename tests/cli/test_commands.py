@@ -12,11 +12,12 @@ from clsbench.cli.main import app
 
 ROOT = Path(__file__).parent.parent.parent
 
-#: Nouns of which there may be one.
-PLURALS = re.compile(r"^ (images|pairs|rows|files|labels|epochs|batches|streams|threads|cores|folders|errors)\b")
+#: Nouns of which there may be one; `images/s` is a unit.
+PLURALS = re.compile(r"^ (images|pairs|rows|files|labels|epochs|batches|streams|threads|cores|folders|errors)\b(?!/s)")
 
-#: What stands before such a noun and is no count: the name of a split, a rate, a key of the tuning cache.
-NO_COUNTS = {"split", "limit", "available_cores()"}
+#: What stands before such a noun and is no count, or never 1: the name of a split, a rate, a key of the tuning cache,
+#: constants.
+NO_COUNTS = {"split", "limit", "available_cores()", "BINS * PER_BIN", "2 * PER_BIN", "PER_BIN"}
 
 MEANT = {"val": "evaluate", "test": "evaluate", "fit": "train", "inferr": "infer", "exprot": "export", "Plot": "show"}
 
