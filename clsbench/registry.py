@@ -240,14 +240,14 @@ class Registry:
                     with quiet():  # a generator runs the plugin's code at every step
                         components = iter(implementation.function()) if components is None else components
                         component = next(components, end)
-                    if component is not end and not isinstance(component, Component):
+                    if component is end:
+                        break
+                    if not isinstance(component, Component):
                         raise PluginError(f"{HOOKS[kind]} yielded {component!r}, not a Component")
                 except KeyboardInterrupt:
                     raise
                 except BaseException as error:  # noqa: BLE001  the plugin's fault must not be everyone's
                     plugin.hook_errors[kind] = f"{HOOKS[kind]} failed: {reason(error)}"
-                    break
-                if component is end:
                     break
                 yield component
 
