@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -65,5 +67,11 @@ def _save(state: Mapping[str, Tensor], file: Path) -> None:
     with whole_file(file, "the weights") as unfinished:
         try:
             save_file({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, unfinished)
-        except SafetensorError as error:  # it wraps the system's errors
-            raise OSError(str(error)) from None
+        except SafetensorError as error:
+            raise _of_the_system(error) from None
+
+
+def _of_the_system(error: SafetensorError) -> OSError:
+    """The error of the system that safetensors tells of: ``… No space left on device (os error 28)``."""
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    return OSError(int(found[1]), os.strerror(int(found[1]))) if found else OSError(str(error))

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 
+from clsbench.errors import ClsbenchError
 from clsbench.run_record import RunRecord, RunResult
 from clsbench.runs import Run
 from clsbench.text import counted, some
@@ -77,24 +78,29 @@ class Journal:
     def _interrupted(self, error: BaseException) -> None:
         trainer = self.trainer
         best, done = (trainer.best, len(trainer.history)) if trainer else (None, 0)
-        with suppress(OSError):  # a full disk is no reason to hide what happened
+        kept = False
+        with suppress(OSError, ClsbenchError):  # a full disk is no reason to hide what happened
             record = self.record
             if trainer and best:
                 trainer.interrupt()
                 record = dataclasses.replace(record, result=self._result(trainer, _reason(error)))
             self._write(dataclasses.replace(record, status="interrupted"))
+            kept = True
         if best:
-            kept = f"its best so far, epoch {best.epoch} with {best.val_accuracy:.2%} validation accuracy"
+            found = f"its best so far, epoch {best.epoch} with {best.val_accuracy:.2%} validation accuracy"
             asked = counted(self.record.epochs_asked or 0, "epoch")
-            text = f"the run ended after {done} of {asked}; {self.run.path} keeps {kept}"
-            text += f"\n  next: clsbench export {self.run.path}"
+            text = f"the run ended after {done} of {asked}; "
+            if kept:
+                text += f"{self.run.path} keeps {found}\n  next: clsbench export {self.run.path}"
+            else:
+                text += f"{found}, could not be written to {self.run.path}"
         else:
             text = f"the run ended before its first epoch did; {self.run.path} holds no weights to export"
         if leftovers := self.run.leftovers():
             text += f"\n  unfinished files to delete: {some([str(file) for file in leftovers])}"
         self._observer.warn(text)
         if trainer and trainer.history and trainer.rates:
-            with suppress(OSError):
+            with suppress(OSError, ClsbenchError):
                 save_curves(trainer.history, trainer.rates, self.run.curves, title=self.run.name, config=trainer.config)
 
     def _result(self, trainer: Trainer, stopped: str | None, test_accuracy: float | None = None) -> RunResult | None:

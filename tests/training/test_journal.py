@@ -5,14 +5,15 @@ import signal
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from clsbench.errors import DataError, ModelError
 from clsbench.models.simple_cnn import build
 from clsbench.run_record import RunData, RunModel
 from clsbench.runs import find
+from clsbench.training import checkpoints, loop, training_run
 from clsbench.training import journal as module
-from clsbench.training import loop, training_run
 from clsbench.training.training_run import run_training
 
 
@@ -198,3 +199,16 @@ def test_a_time_limit_between_two_stages_is_a_reason_too(run, observer, configur
     assert record.status == "stopped"
     assert "(--max-time)" in record.result.stopped
     assert record.result.epochs == 1
+
+
+def test_a_disk_that_is_full_is_told_with_what_was_lost(run, observer, configured, monkeypatch):
+    def save(tensors, file):
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(checkpoints, "save_file", save)
+    with pytest.raises(DataError, match=r"(?s)weights cannot be written.*got: No space left.*to do: free some space"):
+        run(configured(epochs=2))
+    (warning,) = observer.warnings
+    assert "the run ended after 1 of 2 epochs; its best so far, epoch 1" in warning
+    assert "could not be written to runs/mine" in warning
+    assert find("mine").leftovers() == []
