@@ -1,4 +1,4 @@
-"""From a run to predictions of the images that it was not trained on: the first half of ``evaluate --run``."""
+"""From a run to predictions of the images that it was not trained on: the first half of ``evaluate RUN``."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def infer_run(run: str | Path | None, split: Literal["test", "val"] | None, obse
             "the run has no test split: its validation split is judged, which also chose the best epoch, so that the "
             "accuracy is somewhat too high"
         )
-    model = found.onnx if found.onnx.is_file() else _exported(found, observer)
+    model = _as_exported(found, observer) if found.onnx.is_file() else _exported(found, observer)
     out = found.path / f"{chosen}.csv"
     infer(dataset=dataset, split=chosen, model=model, out=out, probabilities=True, keep_rows=False, observer=observer)
     return out
@@ -104,6 +104,19 @@ def _held_out(run: Run, split: Literal["test", "val"] | None) -> tuple[Literal["
             hint="bring them back, or infer what is there and evaluate the file",
         )  # fmt: skip
     return chosen, dataset
+
+
+def _as_exported(run: Run, observer: Observer) -> Path:
+    """The exported model; a warning where the run went on training after its export."""
+    from clsbench.model_file import read_card
+
+    result, exported = run.read_record().result, read_card(run.onnx).training.get("best_epoch")
+    if result and exported and exported != result.best_epoch:
+        observer.warn(
+            f"{run.onnx} has the weights of epoch {exported}, and the run's best are now those of epoch "
+            f"{result.best_epoch}: {command('export', run.path)} renews it"
+        )
+    return run.onnx
 
 
 def _exported(run: Run, observer: Observer) -> Path:

@@ -73,6 +73,16 @@ def test_training_names_the_command_and_ends_with_the_scores_of_each_class(cli, 
     assert json.loads(Path("judged.json").read_text())["metrics"]["per_class"] == facts["held_out"]["per_class"]
 
 
+def test_a_model_that_was_exported_before_the_run_went_on_is_told_of(run, cli):
+    cli("export", "mine")
+    record = json.loads(Path("runs/mine/run.json").read_text())
+    record["result"]["best_epoch"] += 1
+    Path("runs/mine/run.json").write_text(json.dumps(record))
+    done = cli("evaluate", "mine")
+    assert done.code == 0, done.stderr
+    assert "clsbench export runs/mine renews it" in done.stderr
+
+
 def test_without_a_test_split_the_validation_split_is_judged_and_that_is_said(cli, photos, without_curves):
     done = cli("train", photos, *TINY, "--run", "mine")
     assert "Per class (validation split)" in done.stdout
