@@ -31,7 +31,7 @@ class ImageExplainer:
     observer: Observer
 
     def stage(self, images: int) -> None:
-        """Tell how much work so many images are."""
+        """Begin the progress of so many images."""
         self.observer.stage("explaining", images * self.explainer.runs)
 
     def __call__(self, entry: Entry, labels: Sequence[str] = ()) -> tuple[Explanation, ...]:

@@ -79,7 +79,7 @@ def check_explain(explain: Method | None, images: str | Path | None) -> None:
         OptionError: saying so.
     """
     if explain and not images:
-        raise OptionError("heatmaps are drawn over the images", where="--explain", hint="add --images ROOT")
+        raise OptionError("heatmaps need the images", where="--explain", hint="add --images ROOT")
 
 
 def write_page(

@@ -88,7 +88,7 @@ class Journal:
             text = f"the run ended after {len(trainer.history)} of {asked}; {self.run.path} keeps {best}"
             text += f"\n  next: clsbench export {self.run.path}"
         else:
-            text = f"the run ended before its first epoch did; {self.run.path} holds no weights to export"
+            text = f"the run ended before its first epoch was done; {self.run.path} holds no weights to export"
         if leftovers := self.run.leftovers():
             text += f"\n  unfinished files to delete: {some([str(file) for file in leftovers])}"
         self._observer.warn(text)
