@@ -92,6 +92,8 @@ class Journal:
         if leftovers := self.run.leftovers():
             text += f"\n  unfinished files to delete: {some([str(file) for file in leftovers])}"
         self._observer.warn(text)
+        if not isinstance(error, Exception):
+            error.__notes__ = []  # they tell of writing that was cut off, and that has been done again by now
         if trainer and trainer.history and trainer.rates:
             with suppress(DataError):
                 save_curves(trainer.history, trainer.rates, self.run.curves, title=self.run.name, config=trainer.config)

@@ -12,8 +12,8 @@ from clsbench.guard import calling
 from clsbench.models.simple_cnn import build
 from clsbench.run_record import RunData, RunModel
 from clsbench.runs import Run, find
+from clsbench.training import checkpoints, loop, training_run
 from clsbench.training import journal as module
-from clsbench.training import loop, training_run
 from clsbench.training.training_run import run_training
 
 
@@ -264,3 +264,20 @@ def test_sigterm_while_a_plugin_works_is_not_its_error(run, at, configured):
     with pytest.raises(Terminated):
         run(configured())
     assert find("mine").read_record().result.stopped == "ended by SIGTERM"
+
+
+def test_what_was_cut_off_and_written_again_is_not_called_unwritten(run, configured, monkeypatch):
+    save, cut = checkpoints.save_file, []
+
+    def once(state, file):
+        if "best" in file.name and not cut:
+            cut.append(file)
+            raise KeyboardInterrupt
+        save(state, file)
+
+    monkeypatch.setattr(checkpoints, "save_file", once)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        run(configured(epochs=3))
+    assert cut
+    assert caught.value.__notes__ == []
+    assert load_file(find("mine").best)
