@@ -1,4 +1,4 @@
-"""What ``clsbench infer`` prints: what each of a few images is, or how many there are of each class; then how fast."""
+"""What ``clsbench infer`` prints: the class of each of a few images, or the images of each class; then the speed."""
 
 from __future__ import annotations
 

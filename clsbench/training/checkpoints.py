@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError
 from safetensors.torch import save_file
@@ -14,6 +15,9 @@ from torch import Tensor
 
 from clsbench.output_files import whole_file
 from clsbench.runs import Run
+
+if TYPE_CHECKING:
+    from clsbench.training.loop import Epoch
 
 #: Seconds between writes: epochs on cached features are shorter than a write.
 INTERVAL = 10.0
@@ -27,13 +31,14 @@ class Checkpoints:
     """
 
     def __init__(self, run: Run) -> None:
-        self._run, self._written, self._unwritten = run, float("-inf"), False
-        self._best: dict[str, Tensor] = {}
+        self._run, self._written = run, float("-inf")
+        # One value, so that no interrupt comes between an epoch and its weights.
+        self._best: tuple[Epoch, dict[str, Tensor]] | None = None
+        self._best_written: Epoch | None = None
 
-    def keep(self, state: Mapping[str, Tensor]) -> None:
+    def keep(self, epoch: Epoch, state: Mapping[str, Tensor]) -> None:
         """Take the weights of an epoch as the best."""
-        self._best = {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
-        self._unwritten = True
+        self._best = epoch, {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
 
     @property
     def due(self) -> bool:
@@ -48,14 +53,20 @@ class Checkpoints:
 
     def write_best(self) -> None:
         """Write the best weights where they are new."""
-        if self._unwritten:
-            _save(self._best, self._run.best)
-            self._unwritten = False
+        if self._best and self._best[0] is not self._best_written:
+            epoch, state = self._best
+            _save(state, self._run.best)
+            self._best_written = epoch
+
+    @property
+    def best_epoch(self) -> Epoch | None:
+        """The epoch whose weights are the best so far."""
+        return self._best[0] if self._best else None
 
     @property
     def best(self) -> dict[str, Tensor]:
         """The best weights so far, on the CPU."""
-        return self._best
+        return self._best[1] if self._best else {}
 
 
 def _save(state: Mapping[str, Tensor], file: Path) -> None:

@@ -116,7 +116,7 @@ def test_a_reader_that_leaves_ends_the_job_quietly(many, tiny_onnx, tmp_path):
     job = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, text=True)
     job.stdout.close()
     _, messages = job.communicate(timeout=60)
-    assert (job.returncode, messages) == (1, "")
+    assert (job.returncode, messages) == (141, "")
 
 
 def test_several_files_folders_and_patterns_are_one_job_with_names_as_given(infer, photos):
