@@ -10,6 +10,8 @@
 Every error is built from facts: what went wrong, where, what was got, what was
 expected, and what to do next. The command line prints them one to a line; nothing
 else decides their wording.
+
+:class:`Terminated` is no error: like KeyboardInterrupt it passes through whatever catches errors.
 """
 
 from __future__ import annotations
@@ -77,3 +79,7 @@ class ModelError(ClsbenchError):
 
 class DeviceError(ClsbenchError):
     """A device was asked for and cannot be used."""
+
+
+class Terminated(SystemExit):
+    """SIGTERM has arrived. The process ends with the shell's code for it, 143."""

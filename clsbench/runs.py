@@ -175,16 +175,16 @@ def find(name: str | None, *, root: Path = ROOT) -> Run:
     Raises:
         ModelError: if there is none.
     """
-    newest = [root / LATEST, *(run.path for run in everything(root=root)[-1:])]  # not everywhere there is a link
-    candidates = newest if name is None else [Path(name), root / name]
-    for path in candidates:
+    for path in (root / LATEST,) if name is None else (Path(name), root / name):
         if (path / "run.json").is_file():
             return Run(path.parent / os.readlink(path) if path.is_symlink() else path)
-    known = sorted(run.name for run in everything(root=root))
+    known = everything(root=root)
+    if name is None and known:  # not every file system has links
+        return known[-1]
     raise ModelError(
         "there is no run yet" if name is None else f"there is no run '{name}'",
         where=root / LATEST if name is None else root,
-        expected=f"one of {', '.join(known[-5:])}" if known and name else None,
+        expected=f"one of {', '.join(sorted(run.name for run in known)[-5:])}" if known else None,
         hint="`clsbench train` makes one",
     )
 

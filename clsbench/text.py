@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 
 #: Characters of a name in a list of names: as many as a file's name has at most.
-LONGEST_NAME = 255
+LISTED = 255
 
 
 def printable(text: str) -> str:
@@ -88,7 +88,7 @@ def some(names: Sequence[str], limit: int = 5) -> str:
     >>> some(["a", "b", "c"], 2)
     'a, b, … (3 in all)'
     """
-    shown = ", ".join(shortened(name, LONGEST_NAME) for name in names[:limit])
+    shown = ", ".join(shortened(name, LISTED) for name in names[:limit])
     return shown if len(names) <= limit else f"{shown}, … ({len(names)} in all)"
 
 

@@ -5,20 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from clsbench.errors import DataError
+from clsbench.file_kinds import HEAD, file_kind
 
-#: First bytes -> what begins with them.
+#: First bytes -> what begins with them, beside the kinds of :mod:`clsbench.file_kinds`.
 _KINDS = {
     b"\x89PNG": "a PNG image",
     b"\xff\xd8\xff": "a JPEG image",
-    b"PK\x03\x04": "a ZIP archive, or a spreadsheet",
-    b"PAR1": "a Parquet file",
-    b"%PDF": "a PDF",
     b"\xff\xfe": "text in UTF-16",
     b"\xfe\xff": "text in UTF-16",
 }
-
-#: Bytes that are looked at.
-_HEAD = 16
 
 
 def check_text(file: Path, what: str) -> None:
@@ -35,8 +30,8 @@ def check_text(file: Path, what: str) -> None:
     if file.is_dir():
         raise DataError(f"{what} is a folder", where=file, expected="a file")
     with file.open("rb") as opened:
-        head = opened.read(_HEAD)
-    kind = next((kind for beginning, kind in _KINDS.items() if head.startswith(beginning)), None)
+        head = opened.read(HEAD)
+    kind = file_kind(head) or next((kind for mark, kind in _KINDS.items() if head.startswith(mark)), None)
     if kind is None and head[:1] < b" " and head[:1] not in b"\t\r\n":  # as ONNX files and compressed ones begin
         kind = "binary data"
     if kind is not None:

@@ -3,25 +3,29 @@
     python docs/images.py ants-and-bees/            # class folders with train/ and val/
 
 Trains the head of efficientnet-lite0 (its weights come by pip), infers the validation images, and writes
-``evaluate.svg`` and ``report.png`` beside this file. Needs the extras ``train`` and ``dev``, the plugin,
+``infer.svg`` and ``report.png`` beside this file. Needs the extras ``train`` and ``dev``, the plugin,
 and a Chromium (the environment variable CHROMIUM, or /usr/bin/chromium).
 """
 
 import argparse
 import contextlib
 import os
+import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
-from rich.console import Console
+from rich.console import CONSOLE_SVG_FORMAT, Console
 from rich.text import Text
 
 import clsbench
 
 HERE = Path(__file__).parent
+
+#: Of the SVG, without the fonts that it would fetch from the web.
+TEMPLATE = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
 
 
 def table(command: list[str], file: Path) -> None:
@@ -31,7 +35,7 @@ def table(command: list[str], file: Path) -> None:
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
         console = Console(record=True, width=80, file=nowhere)
         console.print(Text.from_ansi(done.stdout.rstrip()))
-        console.save_svg(str(file), title=" ".join(command))
+        console.save_svg(str(file), title=" ".join(command[:2]), code_format=TEMPLATE)
 
 
 def screenshot(page_file: Path, file: Path) -> None:
@@ -53,11 +57,13 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="class folders with train/ and val/ above them")
     data = parser.parse_args().data.resolve()
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        Path("val").symlink_to(data / "val")
         trained = clsbench.train(data, model="efficientnet-lite0", pretrained=True, recipe="frozen")
         exported = clsbench.export(trained.run.path)
         clsbench.infer(data / "val", model=exported.file, out="preds.csv", probabilities=True)
         clsbench.evaluate("preds.csv", html="report.html", images=data / "val")
-        table(["clsbench", "evaluate", "preds.csv"], HERE / "evaluate.svg")
+        few = [image for name in ("ants", "bees") for image in sorted(Path("val", name).iterdir())[:4]]
+        table(["clsbench", "infer", *map(str, few), "--model", str(exported.file)], HERE / "infer.svg")
         screenshot(Path("report.html").resolve(), HERE / "report.png")
 
 

@@ -120,3 +120,13 @@ def test_threads_wait_passively_unless_the_user_has_decided(monkeypatch, own):
     wait_passively()
     set_now = os.environ.pop("OMP_WAIT_POLICY", None)
     assert set_now == {None: "PASSIVE", "OMP_WAIT_POLICY": "active"}.get(own)
+
+
+def test_a_user_without_a_home_has_a_cache_among_the_temporary_files(monkeypatch, tmp_path):
+    def home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr("clsbench.machine.Path.home", home)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert cache_folder() == tmp_path / "clsbench"

@@ -9,8 +9,8 @@ from clsbench.text_files import check_text, separator_hint
     [
         (b"\x89PNG\r\n\x1a\n", "a PNG image"),
         (b"\xff\xd8\xff\xe0", "a JPEG image"),
-        (b"PK\x03\x04", "a ZIP archive, or a spreadsheet"),
-        (b"PAR1", "a Parquet file"),
+        (b"PK\x03\x04", "a ZIP archive or a spreadsheet"),
+        (b"PAR1", "a Parquet table"),
         (b"\x08\n\x12\x08clsbench\0", "binary data"),
         ("path,label\n".encode("utf-16"), "text in UTF-16"),
     ],

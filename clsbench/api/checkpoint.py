@@ -47,11 +47,11 @@ class Checkpoint:
     def __post_init__(self) -> None:
         if self.classes is not None and not self.weights:
             raise OptionError(
-                "classes name the outputs of a weights file", where="--classes", expected="--weights FILE"
+                "class names are for the outputs of a weights file", where="--classes", expected="--weights FILE"
             )
         if self.head != "linear" and self.classes is None:
             raise OptionError(
-                "a head belongs to classes of its own", where="--head", got=self.head, expected="--classes FILE"
+                "a head can be chosen only for named classes", where="--head", got=self.head, expected="--classes FILE"
             )
 
     def open(self, observer: Observer) -> tuple[Classifier, ModelCard, str | None]:
@@ -116,7 +116,7 @@ class Checkpoint:
             )  # fmt: skip
         if names is not None and loaded and not loaded.head:
             raise ModelError(
-                "the head of the weights is not one for these classes", where=self.weights, got=loaded.head_reason,
+                "the head in the weights file does not fit these classes", where=self.weights, got=loaded.head_reason,
                 expected=f"a {self.head} head with {len(names)} outputs, one for each name",
                 hint="name each of its classes with --classes, and another kind of head with --head",
             )  # fmt: skip

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clsbench.errors import ModelError
+from clsbench.errors import DataError, ModelError
 from clsbench.json_fields import parse_object, read_fields, write_json
 from clsbench.machine import cache_folder
 
@@ -66,7 +66,7 @@ def names(kind: str) -> list[str]:
 
 
 def run_names() -> list[str]:
-    """The runs below the current folder, and ``latest``."""
+    """The runs below the current folder, ``latest`` among them."""
     from clsbench.runs import ROOT
 
     return [file.parent.name for file in sorted(ROOT.glob("*/run.json"))]
@@ -78,19 +78,17 @@ def remember(kind: str, found: Iterable[Resolved]) -> None:
     for resolved in found:
         if resolved.owner:
             listed.setdefault(resolved.plugin.name, []).append(resolved)
-    plugins = dict(_read().plugins)
+    known = _read().plugins
+    plugins = dict(known)
     for plugin, components in listed.items():
         owner, before = components[0].plugin, plugins.get(plugin)
         same = before is not None and (before.distribution, before.version) == (owner.distribution, owner.version)
         kept = before.names if before and same else {}
         offered = {**kept, kind: tuple(resolved.component.name for resolved in components)}
         plugins[plugin] = _Offer(owner.distribution, owner.version, offered)
-    if plugins != _read().plugins:
-        try:
-            _cache().parent.mkdir(parents=True, exist_ok=True)
+    if plugins != known:
+        with suppress(DataError):  # a cache is a convenience
             write_json(_cache(), asdict(_Offers(plugins)))
-        except OSError:  # a cache is a convenience
-            pass
 
 
 def _installed(offer: _Offer) -> bool:

@@ -97,14 +97,20 @@ def reopen_dataset(run: Run) -> tuple[Dataset, RunRecord]:
         DataError: if the images are not there any more.
     """
     from clsbench.datasets.recorded import SplitRecord, as_recorded
+    from clsbench.datasets.splits import SplitSpec
+    from clsbench.json_fields import read_fields
 
     record = run.read_record()
     data = record.data
     resolved = registry().resolve("dataset", data.dataset)
     built = build_dataset(resolved, Path(data.root) if data.root else None, data.options)
     splits = SplitRecord.from_json(record.splits, where=run.record)
-    share = {k: v for k, v in record.split.items() if k in ("data_fraction", "seed") and isinstance(v, int | float)}
-    return as_recorded(dataclasses.replace(built, notes=()), splits, where=data.root, **share), record  # type: ignore[arg-type]
+    asked = read_fields(SplitSpec, record.split, what="a run", where=run.record)
+    same = as_recorded(
+        dataclasses.replace(built, notes=()), splits, where=data.root,
+        data_fraction=asked.data_fraction, seed=asked.seed,
+    )  # fmt: skip
+    return same, record
 
 
 def build_dataset(resolved: Resolved, root: Path | None, options: Mapping[str, Any]) -> Dataset:

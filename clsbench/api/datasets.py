@@ -103,7 +103,7 @@ def describe_dataset(
     if run:
         refuse_beside_run(run, "NAME", name or data, **splits, **{"with": options})
         dataset, record = reopen_dataset(find(run))
-        model = record.model.name
+        model = record.model.name.removeprefix("clsbench/")
         size: tuple[int, int] | None = record.transform.size
     else:
         name, data = _name_or_data(name, data)

@@ -48,7 +48,7 @@ def evaluate(
         columns: What the file calls our columns, where that differs.
         metrics: Metrics in addition to the built-in ones.
         html: Write a report as one page.
-        images: The folder that the paths are relative to; the report then shows images.
+        images: The folder that the paths are relative to, a run's own if left out; the report then shows images.
         explain, model: Heatmaps in the report, as in :func:`clsbench.report`.
         plots: A folder for confusion.png and reliability.png.
         options: Options of metrics, such as ``{"confusion.min_count": 5}``.
@@ -66,7 +66,8 @@ def evaluate(
         raise OptionError("--images shows images in a report", where="--images", got=images, hint="add --html FILE")
     if explain and not html:
         raise OptionError("--explain draws heatmaps in a report", where="--explain", hint="add --html FILE")
-    check_explain(explain, images)
+    if predictions is not None:  # a run knows where its images are
+        check_explain(explain, images)
     page = Path(html) if html is not None else None
     file = Path(predictions) if predictions is not None else None
     if file is not None and (run is not None or split is not None):
@@ -83,6 +84,10 @@ def evaluate(
     with open_table(file, columns=columns, labels=labels, observer=observer) as table:
         found = judge(table, metrics, options, observer)
         if page:
+            if predictions is None and images is None:
+                images = table.root if table.root and table.root.is_dir() else None
+                if explain and images is None:
+                    observer.warn("no heatmaps: the images of this run are not files in a folder")
             write_page(found, table, page, images, observer, explain=explain, model=model)
     if folder:
         for drawn, reason in save_plots(found, folder):

@@ -1,4 +1,4 @@
-"""From a run to predictions of the images that it was not trained on: the first half of ``evaluate --run``."""
+"""From a run to predictions of the images that it was not trained on: the first half of ``evaluate RUN``."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def infer_run(run: str | Path | None, split: Literal["test", "val"] | None, obse
             "the run has no test split: its validation split is judged, which also chose the best epoch, so that the "
             "accuracy is somewhat too high"
         )
-    model = found.onnx if found.onnx.is_file() else _exported(found, observer)
+    model = _exported(found, observer)
     out = found.path / f"{chosen}.csv"
     infer(dataset=dataset, split=chosen, model=model, out=out, probabilities=True, keep_rows=False, observer=observer)
     return out
@@ -107,13 +107,21 @@ def _held_out(run: Run, split: Literal["test", "val"] | None) -> tuple[Literal["
 
 
 def _exported(run: Run, observer: Observer) -> Path:
+    """The run's model file, exported now if there is none, or only one of an epoch that is not the best any more."""
     from clsbench.api.export import export
+    from clsbench.model_file import read_card
 
-    observer.note("the run has not been exported yet")
-    result = export(run.path, observer=observer)
-    if result.file is None:
+    if not run.onnx.is_file():
+        observer.note("the run has not been exported yet")
+    else:
+        result, epoch = run.read_record().result, read_card(run.onnx).training.get("best_epoch")
+        if result is None or epoch in (None, result.best_epoch):
+            return run.onnx
+        observer.note(f"{run.onnx} has the weights of epoch {epoch}, and epoch {result.best_epoch} is better by now")
+    exported = export(run.path, observer=observer)
+    if exported.file is None:
         raise ModelError(
             "the run cannot be exported: the file disagrees with the trained network", where=run.path,
             hint=f"{command('export', run.path)} says where",
         )  # fmt: skip
-    return result.file
+    return exported.file

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
-from clsbench.api.arguments import check_choice
 from clsbench.api.components import choose
 from clsbench.api.observer import Observer
 from clsbench.errors import OptionError
@@ -35,7 +34,7 @@ class ImageExplainer:
     observer: Observer
 
     def stage(self, images: int) -> None:
-        """Tell how much work so many images are."""
+        """Begin the progress of so many images."""
         self.observer.stage("explaining", images * self.explainer.runs)
 
     def __call__(self, entry: Entry, labels: Sequence[str] = ()) -> tuple[Explanation, ...]:
@@ -69,9 +68,8 @@ def open_explainer(
     from clsbench.api.infer import open_card
     from clsbench.images.loader import ImageLoader
     from clsbench.inference.backend import open_backend
-    from clsbench.inference.explaining import TITLES, Explainer, Method
+    from clsbench.inference.explaining import TITLES, Explainer
 
-    check_choice("method", method, get_args(Method))
     file, card = open_card(model, observer)
     engine = choose({"backend": ["onnxruntime"]}, ())["backend"][0].offered(tune="cached")
     with open_backend(engine.opener(), file, device) as backend:

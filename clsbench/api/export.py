@@ -160,11 +160,14 @@ def _from_run(name: str | Path | None, other_images: bool, observer: Observer) -
     built = resolved.build(len(card.classes), **options)
     classifier = with_head(built, parse_head(head), len(card.classes))
     check_same_preprocessing(classifier, card)
-    if not load_state(classifier, read_state(run.best), head="head", where=run.best) or not _complete(classifier):
+    load_state(classifier, read_state(run.best), head="head", where=run.best)
+    loaded = classifier.loaded
+    if not (loaded and loaded.head and loaded.complete):
         raise ModelError(
-            "the weights' head is not the one that run.json describes",
+            "the weights are not those of the network that run.json describes",
             where=run.best,
-            expected=f"{head}, {len(card.classes)} classes",
+            got="; ".join([loaded.head_reason, *loaded.left_out()]) if loaded else None,
+            expected=f"all of its tensors, and a {head} head for {counted(len(card.classes), 'class')}",
         )
     if other_images:
         return _Trained(trained.name, resolved.owner, classifier, card, (), None, run.onnx)
@@ -182,11 +185,6 @@ def _from_run(name: str | Path | None, other_images: bool, observer: Observer) -
     return _Trained(
         trained.name, resolved.owner, classifier, card, [sample.image for sample in known], labels, run.onnx
     )
-
-
-def _complete(classifier: Classifier) -> bool:
-    """Whether nothing of the weights file is missing from the network's backbone."""
-    return classifier.loaded is not None and classifier.loaded.complete
 
 
 def _as_it_is(checkpoint: Checkpoint, observer: Observer) -> _Trained:

@@ -101,7 +101,7 @@ class Wanted:
             observer.note(note)
         place = dataset.root or name
         splits = [dataset.samples(self.split)] if self.split else list(dataset.splits.values())
-        samples = [sample for some in splits for sample in some]
+        samples = [sample for split in splits for sample in split]
         truth = from_samples(samples, dataset.classes, card.classes, where=place, unknown=self.unknown)
         return ListedSource(place, [sample.image for sample in samples]), truth
 

@@ -146,12 +146,14 @@ class Model:
         """A heatmap of where the evidence for ``label``, or else for the predicted class, lies in one image.
 
         ``method`` is cam, occlusion or rise; auto is CAM where the file allows it, and else occlusion. Raises
-        DataError if the image cannot be read or there is no such class, ModelError if CAM is not possible.
+        OptionError or DataError for an unknown method or class, DataError if the image cannot be read, ModelError
+        if CAM is not possible.
         """
         from clsbench.inference.explaining import Explainer
 
-        if method not in self._explainers:
-            self._explainers[method] = Explainer(self.file, self.card, self._backend, method=method)
+        with self._lock:
+            if method not in self._explainers:
+                self._explainers[method] = Explainer(self.file, self.card, self._backend, method=method)
         entry = self._entry(image, "")
         return self._explainers[method](self._loader(entry), [label] if label else [], name=entry.name)[-1]
 

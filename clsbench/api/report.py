@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +19,6 @@ if TYPE_CHECKING:
     from clsbench.evaluation.judging import Evaluation
     from clsbench.inference.explaining import Method
     from clsbench.predictions.table import PredictionTable
-
-#: Side of a thumbnail, pixels, and its JPEG quality.
-THUMBNAIL, QUALITY = 160, 75
 
 
 @dataclass(frozen=True)
@@ -83,7 +79,7 @@ def check_explain(explain: Method | None, images: str | Path | None) -> None:
         OptionError: saying so.
     """
     if explain and not images:
-        raise OptionError("heatmaps are drawn over the images", where="--explain", hint="add --images ROOT")
+        raise OptionError("heatmaps need the images", where="--explain", hint="add --images ROOT")
 
 
 def write_page(
@@ -111,28 +107,21 @@ def write_page(
 def _thumbnails(root: Path, names: Iterable[str], observer: Observer) -> dict[str, bytes]:
     """Small JPEGs of images below ``root``; those that cannot be read are left out and counted."""
     from clsbench.errors import ClsbenchError, DataError
+    from clsbench.evaluation.report.thumbnails import SIDE, jpeg
     from clsbench.images.loader import ImageLoader
     from clsbench.images.sources.paths import entry_below
     from clsbench.transform import ImageTransform
 
     if not root.is_dir():
         raise DataError("no such folder", where=root, hint="--images names the folder that infer was given")
-    loader = ImageLoader(ImageTransform(size=(THUMBNAIL, THUMBNAIL), resize="letterbox", mean=(1.0, 1.0, 1.0)))
+    loader = ImageLoader(ImageTransform(size=(SIDE, SIDE), resize="letterbox", mean=(1.0, 1.0, 1.0)))
     made: dict[str, bytes] = {}
     missing = []
     for name in names:
         try:
-            made[name] = _jpeg(loader(entry_below(root, name)))
+            made[name] = jpeg(loader(entry_below(root, name)))
         except ClsbenchError:
             missing.append(name)
     if missing:
         observer.warn(f"{counted(len(missing), 'image')} cannot be shown, such as {root / missing[0]}")
     return made
-
-
-def _jpeg(pixels: Any) -> bytes:
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=QUALITY)
-    return buffer.getvalue()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,9 +14,6 @@ if TYPE_CHECKING:
     from clsbench.evaluation.report.heatmaps import Heatmaps
     from clsbench.inference.explaining import Explanation, Method
     from clsbench.predictions.table import PredictionTable
-
-#: Side of a square in a strip of three, pixels, and its JPEG quality.
-SIDE, QUALITY = 160, 75
 
 
 def report_heatmaps(
@@ -65,7 +61,11 @@ def report_heatmaps(
 
 
 def _strip(explained: list[Explanation]) -> bytes:
+    """What the network saw and the heatmaps, side by side, each as large as a thumbnail; JPEG."""
+    import numpy as np
     from PIL import Image
+
+    from clsbench.evaluation.report.thumbnails import SIDE, jpeg
 
     squares = [explained[0].pixels, *overlays(explained)]
     strip = Image.new("RGB", (SIDE * len(squares), SIDE), "white")
@@ -74,6 +74,4 @@ def _strip(explained: list[Explanation]) -> bytes:
         image = image.resize((SIDE, SIDE)) if min(image.size) < SIDE else image
         image.thumbnail((SIDE, SIDE))
         strip.paste(image, (SIDE * position + (SIDE - image.width) // 2, (SIDE - image.height) // 2))
-    buffer = io.BytesIO()
-    strip.save(buffer, "JPEG", quality=QUALITY)
-    return buffer.getvalue()
+    return jpeg(np.asarray(strip))

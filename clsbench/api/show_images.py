@@ -80,7 +80,7 @@ def show_images(
     check_png(file)
     check_at_least("n", n, 1)
     source = open_source(images, choose({"source": source_names(images)}, ())["source"], set(), observer)
-    entries = _some(source.entries, n, seed)
+    entries = _drawn(source.entries, n, seed)
     if len(entries) < len(source.entries):
         observer.note(f"drawing {len(entries)} of {counted(len(source.entries), 'image')}; -n draws more")
     if explain:
@@ -99,7 +99,7 @@ def is_image(path: Path | None) -> bool:
     return path is not None and path.suffix.lower() in SUFFIXES and not path.is_dir()
 
 
-def _some(entries: Sequence[Entry], count: int, seed: int) -> list[Entry]:
+def _drawn(entries: Sequence[Entry], count: int, seed: int) -> list[Entry]:
     """All entries if they are few, or some at random, in their order."""
     import numpy as np
 

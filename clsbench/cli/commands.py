@@ -26,6 +26,7 @@ from clsbench.cli import (  # fmt: skip
     show,
     train,
 )
+from clsbench.cli.failures import BROKEN_PIPE
 from clsbench.cli.usage import PlainCommand
 
 #: What other tools call a command -> ours.
@@ -44,7 +45,18 @@ SYNONYMS = {
 
 
 class Commands(TyperGroup):
-    """Suggests a command for a name that is none."""
+    """Suggests a command for a name that is none, and ends one whose stream nobody reads any more, as ``head`` does."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was named.
+
+        Raises:
+            Exit: in place of BrokenPipeError, of which typer would make exit code 1.
+        """
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise typer.Exit(BROKEN_PIPE) from None
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that a command line names, with the rest of it.

@@ -81,10 +81,9 @@ def _classes(terminal: Terminal, found: Comparison, top: int) -> None:
     from clsbench.text import shortened
 
     changed = sorted((c for c in found.classes if c.lost or c.gained), key=lambda c: (c.p_adjusted, -abs(c.delta or 0)))
-    width = 22 if terminal.limited else 1000
     rows = [
-        (shortened(c.name, width), f"{c.recall_a:.3f}", f"{c.recall_b:.3f}", f"{c.delta or 0:+z.3f}",
-         f"{c.p_adjusted:.3f}", "yes" if c.significant else "no")
+        (shortened(c.name, 22) if terminal.limited else c.name, f"{c.recall_a:.3f}", f"{c.recall_b:.3f}",
+         f"{c.delta or 0:+z.3f}", f"{c.p_adjusted:.3f}", "yes" if c.significant else "no")
         for c in changed[:top]
     ]  # fmt: skip
     if rows:

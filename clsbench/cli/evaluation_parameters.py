@@ -1,4 +1,4 @@
-"""Parameters of the commands that read predictions."""
+"""Parameters of the commands that judge predictions."""
 
 from __future__ import annotations
 

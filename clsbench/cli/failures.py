@@ -33,8 +33,6 @@ def explain(error: BaseException) -> int:
     if any(isinstance(link, KeyboardInterrupt) for link in chain) or isinstance(error, SystemExit):
         _print(["interrupted", *(f"  {note}" for note in notes)])
         return INTERRUPTED
-    if isinstance(error, BrokenPipeError):
-        return BROKEN_PIPE
     if isinstance(error, OSError):
         error = _of_the_system(error)
     elif isinstance(error, MemoryError):

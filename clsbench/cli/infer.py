@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from clsbench.cli import completion
+from clsbench.cli.evaluation_parameters import Metrics
 from clsbench.cli.parameters import AllowFallback, Device, Json, ModelFile, Quiet, With
 from clsbench.text import counted
 
@@ -28,7 +30,11 @@ def infer(
     model: ModelFile = None,
     dataset: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Read IMAGES as this kind of dataset, with its labels: regex, csv, …"),
+        typer.Option(
+            metavar="NAME",
+            help="Read IMAGES as this kind of dataset, with its labels: regex, csv, …",
+            autocompletion=completion.datasets,
+        ),
     ] = None,
     split: Annotated[
         Literal["train", "val", "test"] | None, typer.Option(help="The split of --dataset. Default: all of it.")
@@ -70,9 +76,7 @@ def infer(
     decoders: Annotated[
         list[str] | None, typer.Option("--decoder", metavar="NAME", help="A decoder to try before the built-in ones.")
     ] = None,
-    metrics: Annotated[
-        list[str] | None, typer.Option("--metric", metavar="NAME", help="A metric in addition to the built-in ones.")
-    ] = None,
+    metrics: Metrics = None,
     options: With = None,
     json: Json = None,
     quiet: Quiet = False,
@@ -84,12 +88,11 @@ def infer(
     """
     from clsbench.api.infer import infer as run_job
     from clsbench.cli.infer_report import print_result
-    from clsbench.cli.streaming import reader_may_leave
     from clsbench.cli.terminal import Terminal
 
     terminal = Terminal(json=json, quiet=quiet, streaming=out == "-")
     target = terminal.stream if out == "-" else out
-    with reader_may_leave(terminal), terminal.observer() as observer:
+    with terminal.observer() as observer:
         result = run_job(
             images[0] if images and len(images) == 1 else images, dataset=dataset, split=split, model=model,
             out=target, format=format, labels=labels, unknown_labels=unknown_labels, topk=topk,

@@ -1,4 +1,4 @@
-"""What ``clsbench infer`` prints: what each of a few images is, or how many there are of each class; then how fast."""
+"""What ``clsbench infer`` prints: the class of each of a few images, or the images of each class; then the speed."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ def _answers(result: InferenceResult, terminal: Terminal) -> Table:
             confidence = percent(answer.best[0][1]) if answer.best else ""
             others = ", ".join(f"{name} {percent(value)}" for name, value in answer.best[1:])
             path = shortened_path(answer.path, terminal.out.width // 2) if terminal.limited else answer.path
-            yield (path, *([answer.label or "-"] if labelled else []), said, others, confidence)
+            yield (path, *([answer.label or "-"] if labelled else []), said, confidence, others)
 
-    columns = ("image", *(["label"] if labelled else []), "class", "next best", "confidence")
-    return table("Predictions", columns, rows(), left=len(columns) - 1)
+    columns = ("image", *(["label"] if labelled else []), "class", "confidence", "next best")
+    return table("Predictions", columns, rows(), left=len(columns))
 
 
 def _summary(result: InferenceResult) -> str:

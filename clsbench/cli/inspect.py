@@ -22,12 +22,12 @@ def inspect(
     from clsbench.api.inspect import inspect as read
     from clsbench.cli.tables import facts_table
     from clsbench.cli.terminal import Terminal
-    from clsbench.text import printable
+    from clsbench.text import printable, shortened
 
     terminal = Terminal(json=json, quiet=quiet)
     found = read(file)
     names, values = found.card.classes, found.to_json()
-    shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+    shown = ", ".join(shortened(name, 60) for name in names[:8]) + (", …" if len(names) > 8 else "")
     facts = [
         ("classes", f"{len(names)}: {shown}"),
         ("input", "{name} {dtype} {shape}".format(**values["input"])),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from clsbench.api.observer import Observer
 from clsbench.cli.logged_warnings import LoggedWarnings
-from clsbench.text import counted, formatted
+from clsbench.text import counted
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -96,7 +96,7 @@ class TerminalObserver(Observer):
     def loss(self, epoch: int, loss: float) -> None:
         """Show the running mean."""
         if self._task is not None:
-            self._progress.update(self._task, loss=f"epoch {epoch} loss {formatted(loss, '.4f')}")
+            self._progress.update(self._task, loss=f"epoch {epoch} loss {loss:z.4f}")
 
     def epoch(self, result: Epoch) -> None:
         """A line, above the bar, which shows the validation accuracy."""

@@ -40,14 +40,14 @@ def runs(
     rows = [
         (
             r.run,
-            shortened(r.model.rpartition("/")[2], 10 if narrow else 30 if terminal.limited else 1000),
+            shortened(model, 10 if narrow else 30) if terminal.limited else model,
             *([] if narrow else [r.recipe]),
             str(r.epochs) if r.status == "finished" else f"{r.epochs}/{r.epochs_asked or '?'}",
             percent(r.val_accuracy) + (" *" if r.val_accuracy == best and best is not None else "  "),
             percent(r.test_accuracy),
             *([] if narrow else ["unfinished" if r.seconds is None else f"{r.seconds:.0f}"]),
         )
-        for r in found.runs
+        for r, model in ((r, r.model.rpartition("/")[2]) for r in found.runs)
     ]
     if rows:
         more, last = ([], []) if narrow else (["recipe"], ["seconds"])

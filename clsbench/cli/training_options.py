@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from clsbench.cli.panels import PanelledCommand
+from clsbench.cli.usage import PanelledCommand
 from clsbench.training.config import TrainOption, options
 
 Command = Callable[..., None]

@@ -47,7 +47,7 @@ def _from_json(text: str, file: Path) -> tuple[str, ...]:
         if set(values) != set(positions):
             missing = sorted(set(positions) - set(values), key=int)[:3]
             raise DataError(
-                "the positions of the classes are not whole",
+                "the positions of the classes have gaps",
                 where=file, got=f"{counted(count, 'class')} without position {', '.join(missing)}",
                 expected=f"0 to {count - 1}",
             )  # fmt: skip

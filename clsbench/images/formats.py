@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from clsbench.file_kinds import file_kind
+
 #: Suffixes that mark a file as an image when a folder is listed.
 SUFFIXES = frozenset(
     f".{name}"
@@ -46,19 +48,6 @@ def sniff(data: bytes) -> str:
     return "unknown"
 
 
-#: What files of other kinds begin with, and at which byte.
-_OTHER_MAGIC = (
-    ("a ZIP archive", 0, (b"PK\x03\x04", b"PK\x05\x06")),
-    ("a gzip archive", 0, (b"\x1f\x8b",)),
-    ("an xz archive", 0, (b"\xfd7zXZ\x00",)),
-    ("a bzip2 archive", 0, (b"BZh",)),
-    ("a 7-Zip archive", 0, (b"7z\xbc\xaf\x27\x1c",)),
-    ("a RAR archive", 0, (b"Rar!\x1a\x07",)),
-    ("a tar archive", 257, (b"ustar",)),
-    ("a PDF document", 0, (b"%PDF-",)),
-    ("a Parquet table", 0, (b"PAR1",)),
-)
-
 #: Kind of file -> its suffixes.
 _OTHER_SUFFIXES = {
     "an archive": ("zip", "tar", "tgz", "gz", "xz", "txz", "bz2", "tbz2", "7z", "rar", "zst"),
@@ -69,24 +58,20 @@ _OTHER_SUFFIXES = {
 }
 _KIND_OF = {f".{suffix}": kind for kind, suffixes in _OTHER_SUFFIXES.items() for suffix in suffixes}
 
-#: Bytes that :func:`other_kind` needs to tell every kind by its content.
-HEAD = 262
-
 
 def other_kind(suffix: str, head: bytes = b"") -> str | None:
     """What a file is that is certainly no image, by its content or else by its suffix; None for any other file.
 
     Args:
         suffix: In lower case with its dot.
-        head: The first :data:`HEAD` bytes, or fewer where the file is shorter.
+        head: Its first bytes, as for :func:`clsbench.file_kinds.file_kind`.
 
     >>> other_kind(".zip"), other_kind(".dat", b"%PDF-1.7"), other_kind(".dat")
     ('an archive', 'a PDF document', None)
     >>> other_kind(".csv", bytes.fromhex("ffd8ffe0"))  # a JPEG, whatever its name says
     """
-    for kind, place, beginnings in _OTHER_MAGIC:
-        if head.startswith(beginnings, place):
-            return kind
+    if kind := file_kind(head):
+        return kind
     known = _KIND_OF.get(suffix)
     # A video begins like HEIC, whose suffix is not in the list.
     return None if sniff(head) != "unknown" and known != "a video" else known

@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clsbench.card import ModelCard
-from clsbench.errors import DataError, ModelError
+from clsbench.errors import DataError, ModelError, OptionError
 from clsbench.inference.backend import Backend, classify
 from clsbench.inference.class_activation import ClassActivation
 
@@ -94,12 +94,15 @@ class Explainer:
         runs: Images that the model is run on for each image.
 
     Raises:
+        OptionError: for an unknown method.
         ModelError: if CAM was asked for and the file does not allow it.
     """
 
     def __init__(
         self, file: Path, card: ModelCard, backend: Backend, *, method: Method = "auto", seed: int = 0
     ) -> None:
+        if method not in get_args(Method):
+            raise OptionError("unknown method", where="method", got=method, expected=" or ".join(get_args(Method)))
         self._card, self._backend, self._seed = card, backend, seed
         self._hidden = np.round(np.array(card.transform.mean) * 255).clip(0, 255)
         self._cam: ClassActivation | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -63,18 +64,25 @@ def provider_options(kind: str, index: int) -> list[Any]:
     if kind == "cuda":
         return [cuda, CPU]
     if kind == "tensorrt":
-        engines = cache_folder() / "tensorrt"
-        engines.mkdir(parents=True, exist_ok=True)
-        folder = str(engines)
-        options = {
-            "device_id": str(index),
-            "trt_engine_cache_enable": "1",
-            "trt_engine_cache_path": folder,
-            "trt_timing_cache_enable": "1",
-            "trt_timing_cache_path": folder,
-        }
-        return [(TENSORRT, options), cuda, CPU]
+        return [(TENSORRT, {"device_id": str(index), **_engine_cache()}), cuda, CPU]
     return [CPU]
+
+
+def _engine_cache() -> dict[str, str]:
+    """Where TensorRT keeps its engines; nowhere if there is no folder to write to."""
+    engines = cache_folder() / "tensorrt"
+    try:
+        engines.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return {}
+    if not os.access(engines, os.W_OK):
+        return {}
+    return {
+        "trt_engine_cache_enable": "1",
+        "trt_engine_cache_path": str(engines),
+        "trt_timing_cache_enable": "1",
+        "trt_timing_cache_path": str(engines),
+    }
 
 
 def _prove(session: Any, kind: str, allow_fallback: bool) -> None:

@@ -178,13 +178,13 @@ class Timing:
         reached = self.fraction_of_limit
         if reached is None:
             done = f"{counted(self.images, 'image')} in {self.seconds:.1f} s"
-            needed = f"it takes several batches, and {STEADY:g} s after the first"
-            return f"too short a run to say what limits it: {done}; {needed}"
+            needed = f"that takes several batches, and {STEADY:g} s after the first"
+            return f"the run was too short to tell what limits it: {done}; {needed}"
         bound = self.limit().bound
         advice = f"{BOUNDS[bound]}; {self._remedy(bound)}"
         if reached >= 0.9:
             return advice
-        reason = "the rest went by outside of the stages"
+        reason = "the rest of the time was spent outside of the stages"
         if self.waited_for_cores > 0.1:
             reason = (
                 "threads waited for a core or for Python's lock: the machine has other work, "

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from clsbench.errors import ModelError
+from clsbench.errors import ModelError, Terminated
 from clsbench.transform import ImageTransform
 
 if TYPE_CHECKING:
@@ -130,6 +130,8 @@ def check_outputs(classifier: Classifier, num_classes: int, *, name: str) -> Non
         try:
             features = classifier.features(images)
             logits = classifier.head(features)
+        except Terminated:
+            raise
         except (Exception, SystemExit) as error:
             got = f"{type(error).__name__}: {error}"
             size = "{}×{} pixels".format(*classifier.transform.size)

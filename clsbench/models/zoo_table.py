@@ -7,12 +7,13 @@ itself, which takes seconds, and what it says is kept in the cache folder.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from clsbench.errors import ModelError
+from clsbench.errors import DataError, ModelError
 from clsbench.hookspecs import ModelFacts
 from clsbench.json_fields import parse_object, read_fields, write_json
 from clsbench.machine import cache_folder
@@ -45,11 +46,8 @@ def zoo_table() -> ZooTable:
         if table.torchvision == installed.partition("+")[0]:
             return table
     table = ask_torchvision()
-    try:
-        _cached(installed).parent.mkdir(parents=True, exist_ok=True)
+    with suppress(DataError):  # a cache is a convenience
         write_json(_cached(installed), table.to_json())
-    except OSError:  # a cache is a convenience
-        pass
     return table
 
 

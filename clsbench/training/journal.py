@@ -10,10 +10,12 @@ import dataclasses
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from typing import Any
 
+from clsbench.errors import DataError, Terminated
 from clsbench.run_record import RunRecord, RunResult
 from clsbench.runs import Run
 from clsbench.text import counted, some
@@ -21,10 +23,6 @@ from clsbench.training.loop import Observer, Trainer
 from clsbench.training.plan import describe_rates, plan_stages
 from clsbench.training.plots import save_curves
 from clsbench.training.setup import Setup
-
-
-class Terminated(SystemExit):
-    """SIGTERM has arrived. The process ends with the shell's code for it, 143."""
 
 
 class Journal:
@@ -66,35 +64,43 @@ class Journal:
     @contextmanager
     def interruptions(self) -> Iterator[None]:
         """Within, whatever ends the training leaves a run that keeps its best epoch; SIGTERM is an exception."""
-        with _sigterm_raises():
+        with _on_sigterm(_terminate):
             try:
                 yield
             except BaseException as error:
                 if self.record.status == "running":
-                    self._interrupted(error)
+                    with _on_sigterm(signal.SIG_IGN):  # a process of a group may be sent it twice
+                        self._interrupted(error)
                 raise
 
     def _interrupted(self, error: BaseException) -> None:
-        trainer = self.trainer
-        best, done = (trainer.best, len(trainer.history)) if trainer else (None, 0)
-        with suppress(OSError):  # a full disk is no reason to hide what happened
-            record = self.record
-            if trainer and best:
+        trainer, record = self.trainer, dataclasses.replace(self.record, status="interrupted")
+        # A full disk is no reason to hide what happened.
+        with suppress(DataError):
+            if trainer and trainer.best:
                 trainer.interrupt()
                 record = dataclasses.replace(record, result=self._result(trainer, _reason(error)))
-            self._write(dataclasses.replace(record, status="interrupted"))
-        if best:
-            kept = f"its best so far, epoch {best.epoch} with {best.val_accuracy:.2%} validation accuracy"
+        with suppress(DataError):
+            self._write(record)
+        best = trainer.best if trainer else None
+        if trainer and best:
             asked = counted(self.record.epochs_asked or 0, "epoch")
-            text = f"the run ended after {done} of {asked}; {self.run.path} keeps {kept}"
-            text += f"\n  next: clsbench export {self.run.path}"
+            text = f"the run ended after {len(trainer.history)} of {asked}; "
+            if kept := self.record.result:
+                found = f"epoch {kept.best_epoch} with {kept.val_accuracy:.2%} validation accuracy"
+                text += f"{self.run.path} keeps its best so far, {found}\n  next: clsbench export {self.run.path}"
+            else:
+                found = f"epoch {best.epoch} with {best.val_accuracy:.2%} validation accuracy"
+                text += f"its best so far, {found}, could not be written to {self.run.path}"
         else:
-            text = f"the run ended before its first epoch did; {self.run.path} holds no weights to export"
+            text = f"the run ended before its first epoch was done; {self.run.path} holds no weights to export"
         if leftovers := self.run.leftovers():
             text += f"\n  unfinished files to delete: {some([str(file) for file in leftovers])}"
         self._observer.warn(text)
+        if not isinstance(error, Exception):
+            error.__notes__ = []  # they tell of writing that was cut off, and that has been done again by now
         if trainer and trainer.history and trainer.rates:
-            with suppress(OSError):
+            with suppress(DataError):
                 save_curves(trainer.history, trainer.rates, self.run.curves, title=self.run.name, config=trainer.config)
 
     def _result(self, trainer: Trainer, stopped: str | None, test_accuracy: float | None = None) -> RunResult | None:
@@ -114,8 +120,8 @@ class Journal:
         )
 
     def _write(self, record: RunRecord) -> None:
-        self.record = record
         self.run.write_record(record)
+        self.record = record
 
 
 def _reason(error: BaseException) -> str:
@@ -127,18 +133,19 @@ def _reason(error: BaseException) -> str:
     return f"an error: {str(error).partition(chr(10))[0] or type(error).__name__}"
 
 
+def _terminate(number: int, _: object) -> None:
+    raise Terminated(128 + number)
+
+
 @contextmanager
-def _sigterm_raises() -> Iterator[None]:
-    """Within, SIGTERM raises :class:`Terminated`, unless the program has a handler of its own."""
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+def _on_sigterm(action: Callable[[int, Any], None] | signal.Handlers) -> Iterator[None]:
+    """Within, this is what SIGTERM does, unless the program has a handler of its own."""
+    before = signal.getsignal(signal.SIGTERM)
+    if threading.current_thread() is not threading.main_thread() or before not in (signal.SIG_DFL, _terminate):
         yield
         return
-
-    def terminate(number: int, _: object) -> None:
-        raise Terminated(128 + number)
-
-    signal.signal(signal.SIGTERM, terminate)
+    signal.signal(signal.SIGTERM, action)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, before)

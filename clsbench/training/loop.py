@@ -127,8 +127,11 @@ class Trainer:
         self._weights, self._mix = class_weights, mix
         self._started = time.perf_counter() if started is None else started
         self._checkpoints, self._saved = Checkpoints(run), saved
-        #: The epoch whose weights are the best so far.
-        self.best: Epoch | None = None
+
+    @property
+    def best(self) -> Epoch | None:
+        """The epoch whose weights are the best so far."""
+        return self._checkpoints.best_epoch
 
     def run_stage(self, stage: Stage, train: Batches, val: Batches, *, features: bool = False) -> None:
         """Train for the epochs of a stage.
@@ -211,8 +214,7 @@ class Trainer:
     def _end_epoch(self, result: Epoch, state: dict[str, Tensor]) -> None:
         self.history.append(result)
         if result.best:
-            self._checkpoints.keep(state)
-            self.best = result
+            self._checkpoints.keep(result, state)
         with self.run.log.open("a", newline="", encoding="utf-8") as file:
             log = csv.DictWriter(file, [field.name for field in fields(Epoch)])
             if len(self.history) == 1:

@@ -115,8 +115,8 @@ def configure(recipe: Recipe | None = None, *, pretrained: bool, **asked: object
     _check_views(config, asked="views" in given)
     if "unfreeze_mult" in given and not config.freeze_epochs:
         raise OptionError(
-            "without a stage of the head there is none after it", where="--unfreeze-mult", got=config.unfreeze_mult,
-            expected="--freeze-epochs above 0",
+            "the whole network learns from the start, so there is no stage after the head's", where="--unfreeze-mult",
+            got=config.unfreeze_mult, expected="--freeze-epochs above 0",
         )  # fmt: skip
     return config
 

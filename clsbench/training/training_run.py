@@ -47,7 +47,7 @@ class TrainingResult(Tabular):
         record: The content of its run.json.
         history: One entry an epoch.
         best: The epoch whose weights were kept.
-        test_accuracy: Of the best weights, as a fraction; None without a test split.
+        test_accuracy: Of the best weights, as a fraction; None without a test split, or where a logit is not finite.
         check: What the data check found.
         stopped: Why training ended early, if it did.
         lr_suggestion: What the range test suggested, if it was made.

@@ -111,3 +111,10 @@ def test_a_damaged_cache_completes_what_is_built_in(complete, tmp_path, text):
     cache.parent.mkdir(parents=True)
     cache.write_text(text, encoding="utf-8")
     assert complete("models simp") == ["simple-cnn"]
+
+
+def test_a_cache_that_cannot_be_written_does_not_stop_a_listing(cli, fake_distribution, tmp_path, monkeypatch):
+    fake_distribution("clsbench-acme", PLUGIN)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / ".cache"))
+    (tmp_path / ".cache" / "clsbench" / "names.json").mkdir(parents=True)
+    assert "acme-tiny" in cli("models", "--match", "acme").stdout

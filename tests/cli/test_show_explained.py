@@ -174,7 +174,7 @@ def test_an_image_that_is_gone_has_no_heatmap_in_the_report(cli, predicted):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["report", "preds.csv", "--explain"], ["drawn over the images", "--images ROOT"]),
+        (["report", "preds.csv", "--explain"], ["heatmaps need the images", "--images ROOT"]),
         (["evaluate", "preds.csv", "--explain"], ["--explain", "--html FILE"]),
         (["evaluate", "preds.csv", "--html", "e.html", "--explain-by", "rise"], ["--images ROOT"]),
     ],

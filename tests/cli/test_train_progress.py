@@ -145,7 +145,7 @@ def test_a_run_without_an_epoch_is_not_exported_and_that_is_explained(cli, photo
     monkeypatch.setattr(TerminalObserver, "loss", lambda *_: interrupt())
     done = cli("train", photos, *TINY, "--run", "cut")
     assert done.code == 130
-    assert "the run ended before its first epoch did; runs/cut holds no weights to export" in done.stderr
+    assert "the run ended before its first epoch was done; runs/cut holds no weights to export" in done.stderr
     done = cli("export", "cut")
     assert done.code == 1
     assert "the run was interrupted, before its first epoch had ended" in done.stderr

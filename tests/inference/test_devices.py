@@ -135,6 +135,13 @@ def test_the_cuda_provider_searches_heuristically_in_nhwc():
     assert options == {"device_id": "1", "cudnn_conv_algo_search": "HEURISTIC", "prefer_nhwc": "1"}
 
 
+def test_tensorrt_keeps_nothing_where_nothing_can_be_written(monkeypatch, tmp_path):
+    (tmp_path / "taken").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "taken"))
+    (_, options), *_ = sessions.provider_options("tensorrt", 0)
+    assert options == {"device_id": "0"}
+
+
 def test_tensorrt_keeps_engines_and_timings(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     (name, options), cuda, _ = sessions.provider_options("tensorrt", 0)

@@ -1,5 +1,8 @@
 """Heatmaps of a network that looks at the top left quarter for one class and at the bottom right for the other."""
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import clsbench
 from clsbench.card import METADATA_KEY, ModelCard
+from clsbench.inference import explaining
 from clsbench.inference.backend import Backend, DeviceInfo
 from clsbench.inference.class_activation import ClassActivation
 from clsbench.inference.explaining import MASKS, Explainer, _masks
@@ -229,3 +233,30 @@ def test_logits_that_are_not_finite_are_an_error(pixels):
     backend.__class__ = type("Broken", (Quarters,), {"__call__": lambda self, images: logits_of(images) * np.nan})
     with pytest.raises(clsbench.ModelError, match="not finite"):
         Explainer(Path("x"), CARD, backend, method="occlusion")(pixels)
+
+
+def test_an_unknown_method_is_wrong_usage(pixels):
+    with pytest.raises(clsbench.OptionError, match="unknown method") as refused:
+        Explainer(Path("x"), CARD, Quarters(), method="gradcam")
+    assert refused.value.facts["expected"] == "auto or cam or occlusion or rise"
+
+
+def test_threads_that_begin_at_once_share_one_explainer(tmp_path, pixels, monkeypatch):
+    opened, together = [], threading.Barrier(4)
+
+    class Slow(Explainer):
+        def __init__(self, *arguments, **options):
+            opened.append(1)
+            time.sleep(0.05)
+            super().__init__(*arguments, **options)
+
+    def explained(_):
+        together.wait()
+        return model.explain(pixels).heatmap
+
+    monkeypatch.setattr(explaining, "Explainer", Slow)
+    with clsbench.load(write(tmp_path / "m.onnx", EXACT["Gemm"]), device="cpu") as model, ThreadPoolExecutor(4) as pool:
+        first, *others = pool.map(explained, range(4))
+    assert len(opened) == 1
+    for other in others:
+        np.testing.assert_array_equal(other, first)

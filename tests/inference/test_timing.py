@@ -76,7 +76,7 @@ def test_a_short_run_says_nothing_of_limits_or_locks(given):
         short.clock.wall[stage] *= 4
     assert short.to_json()["fraction_of_limit"] is None
     assert short.limit_text == "not known: the run is too short"
-    assert short.verdict.startswith("too short a run to say what limits it")
+    assert short.verdict.startswith("the run was too short to tell what limits it")
     for word in ("try", "lock", "bound"):
         assert word not in short.verdict
 

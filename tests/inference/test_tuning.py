@@ -147,3 +147,9 @@ def test_a_call_that_fails_while_it_warms_up_does_not_let_the_others_wait(error)
 
     with pytest.raises(type(error)):
         throughput(run, np.zeros((1, 2, 2, 3), np.uint8), 3, 0.01)
+
+
+def test_a_cache_that_cannot_be_written_is_no_error(measured, tiny_onnx, tmp_path, monkeypatch):
+    (tmp_path / "taken").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "taken"))
+    assert plan_for(tiny_onnx, CPU, (8, 8), mode="quick", given=NOTHING).source == "measured"

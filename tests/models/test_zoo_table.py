@@ -68,3 +68,8 @@ def test_a_damaged_table_is_made_anew(other_release, tmp_path, damage):
     assert [component.name for component in components()] == ["newnet"]
     assert other_release == [1]
     assert json.loads(file.read_text(encoding="utf-8"))["torchvision"] == "9.0"
+
+
+def test_a_cache_that_cannot_be_written_is_no_error(other_release, tmp_path):
+    (tmp_path / "clsbench" / "torchvision-9.0+cu999.json").mkdir(parents=True)
+    assert [component.name for component in components()] == ["newnet"]

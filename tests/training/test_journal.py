@@ -5,14 +5,16 @@ import signal
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from clsbench.errors import DataError, ModelError
+from clsbench.errors import DataError, ModelError, Terminated
+from clsbench.guard import calling
 from clsbench.models.simple_cnn import build
 from clsbench.run_record import RunData, RunModel
-from clsbench.runs import find
+from clsbench.runs import Run, find
+from clsbench.training import checkpoints, loop, training_run
 from clsbench.training import journal as module
-from clsbench.training import loop, training_run
 from clsbench.training.training_run import run_training
 
 
@@ -198,3 +200,98 @@ def test_a_time_limit_between_two_stages_is_a_reason_too(run, observer, configur
     assert record.status == "stopped"
     assert "(--max-time)" in record.result.stopped
     assert record.result.epochs == 1
+
+
+def test_a_disk_that_is_full_is_told_with_what_was_lost(run, observer, configured, monkeypatch):
+    def save(tensors, file):
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(checkpoints, "save_file", save)
+    with pytest.raises(DataError, match=r"(?s)weights cannot be written.*got: No space left.*to do: free some space"):
+        run(configured(epochs=2))
+    (warning,) = observer.warnings
+    assert "the run ended after 1 of 2 epochs; its best so far, epoch 1" in warning
+    assert "could not be written to runs/mine" in warning
+    assert find("mine").leftovers() == []
+
+
+def full_disk(monkeypatch, *places):
+    def refuse(*_, **__):
+        raise DataError("the disk is full")
+
+    for place, name in places:
+        monkeypatch.setattr(place, name, refuse)
+
+
+def test_a_full_disk_does_not_hide_what_ended_the_run(run, at, observer, configured, monkeypatch):
+    def fill():
+        full_disk(monkeypatch, (loop.Trainer, "interrupt"), (module, "save_curves"))
+        raise KeyboardInterrupt
+
+    at(3, fill)
+    with pytest.raises(KeyboardInterrupt):
+        run(configured(epochs=5))
+    record = find("mine").read_record()
+    assert (record.status, record.result.epochs) == ("interrupted", 1)  # as it was written last
+    assert f"epoch 1 with {observer.epochs[0].val_accuracy:.2%}" in observer.warnings[0]
+
+
+def test_a_run_whose_last_record_could_not_be_written_is_not_taken_for_finished(run, configured, monkeypatch):
+    """The record in memory is that on disk, so what ends the writing is an interruption like any other."""
+    write, statuses = Run.write_record, []
+
+    def once(self, record):
+        statuses.append(record.status)
+        if record.status == "finished":
+            raise Terminated(143)
+        write(self, record)
+
+    monkeypatch.setattr(Run, "write_record", once)
+    with pytest.raises(Terminated):
+        run(configured())
+    assert statuses[-2:] == ["finished", "interrupted"]
+    assert find("mine").read_record().status == "interrupted"
+
+
+def test_a_second_sigterm_does_not_disturb_the_writing(run, at, configured, monkeypatch):
+    write = Run.write_record
+
+    def terminated_again(self, record):
+        if record.status == "interrupted":
+            terminate()
+        write(self, record)
+
+    monkeypatch.setattr(Run, "write_record", terminated_again)
+    at(1, terminate)
+    with pytest.raises(Terminated):
+        run(configured())
+    assert find("mine").read_record().status == "interrupted"
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_sigterm_while_a_plugin_works_is_not_its_error(run, at, configured):
+    def work():
+        with calling("acme/odd", "distribution clsbench-acme 1.0"):
+            terminate()
+
+    at(1, work)
+    with pytest.raises(Terminated):
+        run(configured())
+    assert find("mine").read_record().result.stopped == "ended by SIGTERM"
+
+
+def test_what_was_cut_off_and_written_again_is_not_called_unwritten(run, configured, monkeypatch):
+    save, cut = checkpoints.save_file, []
+
+    def once(state, file):
+        if "best" in file.name and not cut:
+            cut.append(file)
+            raise KeyboardInterrupt
+        save(state, file)
+
+    monkeypatch.setattr(checkpoints, "save_file", once)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        run(configured(epochs=3))
+    assert cut
+    assert caught.value.__notes__ == []
+    assert load_file(find("mine").best)

@@ -105,7 +105,7 @@ def label_errors(outcomes: Outcomes, *, limit: int = 100, min_accuracy: float = 
 
 def _too_weak(accuracy: Proportion, least: float) -> Absent:
     return Absent(
-        f"the mistakes of a weak model look like label errors, and an accuracy of {least:.0%} or more is not shown "
+        f"the mistakes of a weak model look like label errors, and the accuracy may be below {least:.0%} "
         f"(95 % interval {accuracy.low:.2%} – {accuracy.high:.2%}; the bound is Northcutt's, cleanlab issue 66); "
         "--with label-errors.min_accuracy=0 lists the suspects"
     )

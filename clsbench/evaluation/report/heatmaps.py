@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from clsbench.evaluation.judging import Evaluation
@@ -35,7 +35,7 @@ class Strip:
     name: str
     predicted: str
     label: str
-    picture: Thumbnail
+    image: Thumbnail
 
 
 def wanted_heatmaps(evaluation: Evaluation) -> tuple[TopLoss, ...]:
@@ -48,16 +48,13 @@ def strips(evaluation: Evaluation, heatmaps: Heatmaps | None) -> tuple[Strip, ..
     """The mistakes that have heatmaps.
 
     Raises:
-        ValueError: if a picture is of another format.
+        ValueError: if a strip is of another format.
     """
     if heatmaps is None:
         return ()
-    embedded = Thumbnails(heatmaps.strips)
-    return tuple(_embedded(wanted_heatmaps(evaluation), embedded))
-
-
-def _embedded(mistakes: Iterable[TopLoss], pictures: Thumbnails) -> Iterable[Strip]:
-    for mistake in mistakes:
-        picture = pictures.embed(mistake.name)
-        if picture:
-            yield Strip(name(mistake.name), name(mistake.predicted), name(mistake.label), picture)
+    thumbnails = Thumbnails(heatmaps.strips)
+    return tuple(
+        Strip(name(mistake.name), name(mistake.predicted), name(mistake.label), image)
+        for mistake in wanted_heatmaps(evaluation)
+        if (image := thumbnails.embed(mistake.name))
+    )

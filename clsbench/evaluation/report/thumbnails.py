@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from clsbench.evaluation.judging import Evaluation
 from clsbench.evaluation.metrics.confusion import ConfusedPairs
@@ -19,6 +23,18 @@ LOSSES, LABEL_ERRORS, PAIRS, PER_PAIR = 48, 24, 12, 6
 #: Thumbnails a report asks for, and bytes of thumbnails that it takes.
 WANTED, BYTES = 300, 1_500_000
 
+#: Side of a thumbnail in pixels, and its JPEG quality: some 4 kB.
+SIDE, QUALITY = 160, 75
+
+
+def jpeg(pixels: NDArray[np.uint8]) -> bytes:
+    """A thumbnail, uint8 (H, W, 3), as a JPEG file."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=QUALITY)
+    return buffer.getvalue()
+
 
 def wanted_images(evaluation: Evaluation, table: PredictionTable | None, *, limit: int = WANTED) -> list[str]:
     """Names of the images whose thumbnails a report can use, the most important first.
@@ -32,8 +48,7 @@ def wanted_images(evaluation: Evaluation, table: PredictionTable | None, *, limi
         limit: At most so many.
 
     Returns:
-        Names as in the predictions file, each once. A thumbnail of 160 pixels and
-        some 4 kB serves well.
+        Names as in the predictions file, each once.
     """
     losses, labels = evaluation.find("top_losses", TopLosses), evaluation.find("label_errors", LabelErrors)
     wanted = [image.name for image in losses.rows[:LOSSES]] if isinstance(losses, TopLosses) else []

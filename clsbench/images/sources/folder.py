@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from clsbench.errors import DataError
+from clsbench.file_kinds import HEAD
 from clsbench.images.entries import FileEntry
-from clsbench.images.formats import HEAD, SUFFIXES, other_kind
+from clsbench.images.formats import SUFFIXES, other_kind
 from clsbench.images.sources.source import OTHER_SUFFIX, Skipped, count_suffixes
 
 #: Folders and files that a system or a program makes beside people's images, in lower case.

@@ -65,11 +65,11 @@ def open_paths(locations: Iterable[str], *, suffixes: Collection[str] = SUFFIXES
     """
     paths: dict[str, None] = {}
     skipped: dict[str, Skipped] = {}
-    given = list(locations)
+    given, wanted = list(locations), frozenset(suffixes)
     if repeated := [location for location, times in Counter(given).items() if times > 1]:
         raise DataError("a path is listed twice", got=repeated[0])
     for location in given:
-        found, others = _expanded(location, frozenset(suffixes))
+        found, others = _expanded(location, wanted)
         paths |= dict.fromkeys(found)
         skipped |= {one.name: one for one in others}
     place = "/" if paths and all(map(os.path.isabs, paths)) else "."

@@ -128,7 +128,7 @@ def test_a_tile_of_a_top_loss_has_its_file_its_loss_and_both_probabilities(birds
 def test_few_images_fill_few_bins_and_the_page_says_why(judge, birds, parse):
     few = parse(render(judge(["a", "b"], [(f"{k}", "a", {"a": 0.7, "b": 0.3}) for k in range(30)]))).text
     assert "from 1 bin: 2 need 40 images, 15 need 300 images." in few
-    assert "More bins would show chance" in few
+    assert "More bins would show noise" in few
     assert "More bins" not in parse(render(birds)).text
 
 
