@@ -71,6 +71,15 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + ('es' if noun.endswith('s') else 's')}"
 
 
+def file_size(size: int) -> str:
+    """Bytes in a unit that leaves a number to look at.
+
+    >>> file_size(740), file_size(48_366), file_size(13_456_566)
+    ('1 kB', '48 kB', '13.5 MB')
+    """
+    return f"{size / 1e6:.1f} MB" if size >= 999_500 else f"{max(1, round(size / 1e3))} kB"
+
+
 def formatted(value: float, spec: str = "") -> str:
     """A number as :func:`format` writes it, but never a negative zero.
 

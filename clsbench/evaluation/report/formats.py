@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 from itertools import takewhile
 
-from clsbench.text import formatted
+from clsbench.text import formatted, shortened_path
 
 #: Characters of a name before it is cut.
 NAME = 300
@@ -64,6 +64,15 @@ def _harmless(character: str) -> bool:
 def name(text: object) -> str:
     """The name of a class or an image, of bounded length."""
     return shown(str(text), NAME)
+
+
+def file_name(path: str) -> str:
+    """The name of a file, whole so that it can be found, without its folders.
+
+    >>> file_name("photos/ants/2024/seventeen big ants.jpg")
+    '…/seventeen big ants.jpg'
+    """
+    return shortened_path(path, 28)
 
 
 def number(value: object) -> float | None:
