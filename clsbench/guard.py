@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from clsbench.errors import ClsbenchError, PluginError
+from clsbench.errors import ClsbenchError, PluginError, Terminated
 from clsbench.options import OptionValue
 
 HINT = "report it to the plugin's authors; CLSBENCH_DEBUG=1 shows the traceback"
@@ -48,11 +48,11 @@ def calling(name: str, owner: str | None, *, tolerant: bool = False) -> Iterator
         tolerant: Let plain exceptions pass too, but not MemoryError.
 
     Raises:
-        PluginError: for every exception that is neither a ClsbenchError nor an interrupt.
+        PluginError: for every exception that is neither a ClsbenchError nor an interrupt, by Ctrl-C or SIGTERM.
     """
     try:
         yield
-    except (ClsbenchError, KeyboardInterrupt):
+    except (ClsbenchError, KeyboardInterrupt, Terminated):
         raise
     except BaseException as error:
         plain = isinstance(error, Exception) and not isinstance(error, MemoryError)
@@ -74,7 +74,7 @@ def staying(name: str, owner: str | None) -> Iterator[None]:
     try:
         yield
     except SystemExit as error:
-        if owner is None or type(error) is not SystemExit:  # ours, such as one for a signal, are of other types
+        if owner is None or isinstance(error, Terminated):
             raise
         raise PluginError(f"{name} ended the program", where=owner, got=reason(error), hint=HINT) from error
 

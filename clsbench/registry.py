@@ -20,7 +20,7 @@ from typing import Any
 import pluggy
 
 from clsbench import hookspecs
-from clsbench.errors import OptionError, PluginError
+from clsbench.errors import OptionError, PluginError, Terminated
 from clsbench.guard import Opener, quiet, reason
 from clsbench.hookspecs import HOOKS, PROJECT, Component
 from clsbench.options import OptionValue
@@ -135,7 +135,7 @@ class Registry:
                     self._manager.register(module, plugin.name)
                 plugin.module = module
                 self._check_hooks(plugin)
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, Terminated):
                 raise
             except BaseException as error:  # noqa: BLE001  a plugin may even call sys.exit
                 plugin.error = reason(error)
@@ -242,7 +242,7 @@ class Registry:
                         component = next(components, end)
                     if component is not end and not isinstance(component, Component):
                         raise PluginError(f"{HOOKS[kind]} yielded {component!r}, not a Component")
-                except KeyboardInterrupt:
+                except (KeyboardInterrupt, Terminated):
                     raise
                 except BaseException as error:  # noqa: BLE001  the plugin's fault must not be everyone's
                     plugin.hook_errors[kind] = f"{HOOKS[kind]} failed: {reason(error)}"

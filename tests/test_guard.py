@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from clsbench.errors import DataError, PluginError
+from clsbench.errors import DataError, PluginError, Terminated
 from clsbench.guard import Guarded, Opener, calling, fault, staying
 
 OWNER = "distribution clsbench-acme 1.0"
@@ -31,7 +31,7 @@ def test_whatever_third_party_code_raises_names_its_distribution(error):
     assert caught.value.__cause__ is error
 
 
-@pytest.mark.parametrize("error", [DataError("mine"), KeyboardInterrupt()])
+@pytest.mark.parametrize("error", [DataError("mine"), KeyboardInterrupt(), Terminated(143)])
 def test_explained_errors_and_interrupts_pass(error):
     with pytest.raises(type(error)) as caught, calling("acme/odd", OWNER):
         raise error
@@ -193,9 +193,6 @@ def test_the_guard_leaves_the_standard_output_as_it_was():
 def test_a_network_of_a_plugin_does_not_end_the_program_but_a_signal_does():
     with pytest.raises(PluginError, match="acme/odd ended the program"), staying("acme/odd", OWNER):
         raise SystemExit(0)
-
-    class Terminated(SystemExit):
-        pass
 
     for error, owner in ((Terminated(143), OWNER), (SystemExit(3), None)):
         with pytest.raises(type(error)) as caught, staying("acme/odd", owner):

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 
+from clsbench.errors import Terminated
 from clsbench.run_record import RunRecord, RunResult
 from clsbench.runs import Run
 from clsbench.text import counted, some
@@ -21,10 +22,6 @@ from clsbench.training.loop import Observer, Trainer
 from clsbench.training.plan import describe_rates, plan_stages
 from clsbench.training.plots import save_curves
 from clsbench.training.setup import Setup
-
-
-class Terminated(SystemExit):
-    """SIGTERM has arrived. The process ends with the shell's code for it, 143."""
 
 
 class Journal:

@@ -228,7 +228,8 @@ def test_export_without_the_runs_pictures_asks_for_others(cli, photos, run):
     assert cli("export", "--onnx", "--images", photos / "val").code == 0
 
 
-def test_an_interrupt_ends_with_code_130_and_leaves_no_file_that_looks_whole(tmp_path, tiny_onnx):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_ends_with_its_code_and_leaves_no_file_that_looks_whole(tmp_path, tiny_onnx, number, code):
     folder = tmp_path / "many"
     folder.mkdir()
     Image.new("RGB", (2000, 2000)).save(folder / "0.png")
@@ -247,9 +248,10 @@ def test_an_interrupt_ends_with_code_130_and_leaves_no_file_that_looks_whole(tmp
     partial = tmp_path / "preds.csv.partial"
     while job.poll() is None and not partial.exists():
         time.sleep(0.02)
-    job.send_signal(signal.SIGINT)
+    job.send_signal(number)
     _, messages = job.communicate(timeout=60)
-    assert job.returncode == 130
+    assert job.returncode == code
     assert messages.splitlines()[-2:] == ["interrupted", f"  {out} was not written"]
     assert "Traceback" not in messages
     assert not out.exists()
+    assert not partial.exists()
