@@ -17,7 +17,7 @@ from dataclasses import asdict
 from clsbench.errors import Terminated
 from clsbench.run_record import RunRecord, RunResult
 from clsbench.runs import Run
-from clsbench.text import counted, some
+from clsbench.text import command, counted, some
 from clsbench.training.loop import Observer, Trainer
 from clsbench.training.plan import describe_rates, plan_stages
 from clsbench.training.plots import save_curves
@@ -84,7 +84,7 @@ class Journal:
             kept = f"its best so far, epoch {best.epoch} with {best.val_accuracy:.2%} validation accuracy"
             asked = counted(self.record.epochs_asked or 0, "epoch")
             text = f"the run ended after {done} of {asked}; {self.run.path} keeps {kept}"
-            text += f"\n  next: clsbench export {self.run.path}"
+            text += f"\n  next: {command('export', self.run.path)}"
         else:
             text = f"the run ended before its first epoch did; {self.run.path} holds no weights to export"
         if leftovers := self.run.leftovers():
