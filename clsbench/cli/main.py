@@ -58,7 +58,14 @@ def run() -> None:
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     # A damaged image is a row with a reason; Pillow's warnings would only clutter the screen.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    sys.exit(delivered(execute(sys.argv[1:])))
+    code = delivered(execute(sys.argv[1:]))
+    if code in (INTERRUPTED, TERMINATED):
+        # Threads of a library may be at work still: they are not waited for, and would abort an interpreter that
+        # is taken down around them. Python takes one for ended whose join was interrupted (python/cpython#90882).
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _terminate(number: int, _: object) -> None:
