@@ -142,8 +142,9 @@ def check_name(name: str | None, *, root: Path = ROOT) -> None:
     """
     if name is None:
         return
-    if name in ("", ".", "..", LATEST) or "/" in name or os.sep in name or not name.isprintable():
-        raise OptionError("a run needs a plain name", where="--run", got=name, expected="no / and not `latest`")
+    if name in ("", ".", "..", LATEST) or name.startswith("-") or {"/", os.sep} & set(name) or not name.isprintable():
+        expected = "no /, no - at its beginning, and not `latest`"
+        raise OptionError("a run needs a plain name", where="--run", got=name, expected=expected)
     if (size := len(os.fsencode(name))) > LONGEST_NAME:
         raise OptionError(
             "the run's name is too long",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from clsbench.cli.evaluation_tables import print_metrics
 from clsbench.cli.tables import facts_table, first_rows, percent, table
 from clsbench.inference.timing import STAGES, Timing
-from clsbench.text import counted, shortened_path
+from clsbench.text import counted, on_one_line, shortened_path
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -57,7 +57,8 @@ def _answers(result: InferenceResult, terminal: Terminal) -> Table:
             said = answer.best[0][0] if answer.best else f"not classified: {answer.error}"
             confidence = percent(answer.best[0][1]) if answer.best else ""
             others = ", ".join(f"{name} {percent(value)}" for name, value in answer.best[1:])
-            path = shortened_path(answer.path, terminal.out.width // 2) if terminal.limited else answer.path
+            path = on_one_line(answer.path)
+            path = shortened_path(path, terminal.out.width // 2) if terminal.limited else path
             yield (path, *([answer.label or "-"] if labelled else []), said, confidence, others)
 
     columns = ("image", *(["label"] if labelled else []), "class", "confidence", "next best")

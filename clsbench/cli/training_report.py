@@ -29,7 +29,8 @@ def report_training(terminal: Terminal, result: TrainingResult) -> None:
         split = {"test": "test", "val": "validation"}[result.held_out.split]
         for display in result.held_out.metrics.shown("infer", "table"):
             terminal.print(display_table(display, terminal, title=f"{display.title} ({split} split)"))
-    terminal.next("evaluate", result.run.path, why="exports it, then judges its test split")
+    judged = "test" if result.test_accuracy is not None else "validation"
+    terminal.next("evaluate", result.run.path, why=f"exports it, then judges its {judged} split")
     terminal.next("export", result.run.path)
 
 

@@ -25,6 +25,9 @@ LIMIT = 14.0
 #: Points of a title's letters, inches of a line of it, and inches for the title of the grid.
 LETTERS, LINE, HEAD = 7, 0.125, 0.4
 
+#: Letters of a title that are looked at: more than fit into the widest grid.
+LONGEST = 1000
+
 
 @dataclass(frozen=True)
 class Tile:
@@ -102,6 +105,8 @@ def fitted_line(text: str, inches: float) -> str:
 
     What differs in paths and class names is at their ends, and a title begins with what it is about.
     """
+    if len(text) > LONGEST:  # measured letter by letter, a text of megabytes would take minutes
+        text = _cut(text, LONGEST)
     if _width(text) <= inches:
         return text
     least, most = 0, len(text)

@@ -148,9 +148,11 @@ def test_what_cannot_be_images_among_several_is_left_out_and_told(infer, photos)
     assert "left out: 1 .txt" in done.stderr
 
 
-@pytest.mark.parametrize("pattern", ["nothing/*.png", "photos/*.gif"])
-def test_a_pattern_that_matches_nothing_is_an_error(refused, photos, tiny_onnx, pattern):
-    refused(1, ["no file matches", pattern], "infer", pattern, "--model", tiny_onnx)
+@pytest.mark.parametrize(
+    ("pattern", "more"), [("nothing/*.png", ""), ("photos/*.gif", ""), ("photos[1]/*.png", "is written [[]")]
+)
+def test_a_pattern_that_matches_nothing_is_an_error(refused, photos, tiny_onnx, pattern, more):
+    refused(1, ["no file matches", pattern, more], "infer", pattern, "--model", tiny_onnx)
 
 
 @pytest.mark.parametrize(

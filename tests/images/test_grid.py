@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from clsbench.images import grid
 from clsbench.images.grid import Tile, fitted_line, save_grid
 from clsbench.text import printable
 
@@ -109,6 +110,13 @@ def test_a_title_keeps_its_beginning_and_its_end():
     assert short.startswith("wrong: ")
     assert short.endswith(" 97.3%")
     assert "…" in short
+
+
+def test_a_title_of_megabytes_is_not_measured_letter_by_letter(monkeypatch):
+    measured, width = [], grid._width
+    monkeypatch.setattr(grid, "_width", lambda text: measured.append(len(text)) or width(text))
+    assert fitted_line("a" + "B" * 1_000_000 + "c", 1.6).replace("B", "") == "a…c"
+    assert max(measured) <= grid.LONGEST + 1
 
 
 @given(st.text(max_size=60))
