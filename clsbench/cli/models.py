@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def models(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="The model to print layer by layer.", autocompletion=completion.models),
+        typer.Argument(metavar="NAME", help="The model to print layer by layer.", autocompletion=completion.models),
     ] = None,
     match: Annotated[
         str | None, typer.Option(metavar="TEXT", help="List only names with this text in them, or that match a glob.")
