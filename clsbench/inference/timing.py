@@ -33,6 +33,9 @@ BOUNDS = {
 #: Seconds after the first batch that a run needs to say what limits it.
 STEADY = 1.0
 
+#: Seconds of a core for an image below which Python itself may be what threads wait for.
+SMALL = 0.001
+
 Mark = tuple[float, float]
 
 
@@ -186,10 +189,9 @@ class Timing:
             return advice
         reason = "the rest of the time was spent outside of the stages"
         if self.waited_for_cores > 0.1:
-            reason = (
-                "threads waited for a core or for Python's lock: the machine has other work, "
-                "or the images are so small that Python itself is the limit"
-            )
+            reason = "threads waited for a core: the machine has other work"
+            if sum(self.core_seconds().values()) < SMALL:
+                reason += ", or the images are so small that Python itself is the limit"
         return f"{advice}. The run reached {reached:.0%} of its limit: {reason}"
 
     def _remedy(self, bound: str) -> str:

@@ -32,7 +32,7 @@ def save_plots(trainer: Trainer, outcomes: Outcomes | None) -> None:
         return
     save_curves(trainer.history, trainer.rates, run.curves, title=run.name, config=trainer.config)
     if outcomes is not None:
-        save_confusion(Confusion.of(outcomes), run.confusion)
+        save_confusion(Confusion.of(outcomes), run.confusion, of="validation split")
         save_reliability(reliability(outcomes.confidence, outcomes.predicted == outcomes.labels), run.reliability)
 
 

@@ -127,3 +127,10 @@ def test_a_fitted_text_is_made_of_the_ends_of_the_whole_one(text):
         assert whole.startswith(start)
         assert whole.endswith(end)
         assert cut or start == whole
+
+
+def test_a_path_loses_folders_before_the_name_of_its_file():
+    assert fitted_line("validation/bees/2709775832_85b4b50a57.jpg", 1.6).endswith("/2709775832_85b4b50a57.jpg")
+    assert fitted_line("val/1.jpg", 1.6) == "val/1.jpg"
+    short = fitted_line("wrong: a cat/dog of a very long name indeed 97.3%", 1.6)
+    assert short.startswith("wrong: ")

@@ -58,16 +58,17 @@ def save_plots(evaluation: Evaluation, folder: Path) -> Iterator[tuple[Path, str
     yield folder / "reliability.png", reliability.reason if isinstance(reliability, Absent) else None
 
 
-def save_confusion(confusion: Confusion, file: Path) -> None:
+def save_confusion(confusion: Confusion, file: Path, *, of: str = "") -> None:
     """Draw the confusion matrix; with more than :data:`SQUARE` classes its largest mistakes as bars.
 
     Args:
         confusion: From :func:`clsbench.evaluation.metrics.confusion.confusion`.
         file: The PNG; folders above it are made.
+        of: Which images it is of, for the title.
     """
     classes = [shown(name, NAME) for name in confusion.classes]
     draw = _square if len(classes) <= SQUARE else _bars
-    draw(confusion, classes, file)
+    draw(confusion, classes, file, f", {of}" if of else "")
 
 
 def save_reliability(reliability: Reliability, file: Path) -> None:
@@ -163,7 +164,7 @@ def _figure(file: Path, width: float, height: float) -> Iterator[Figure]:
     save_figure(figure, file, dpi=120)
 
 
-def _square(confusion: Confusion, classes: list[str], file: Path) -> None:
+def _square(confusion: Confusion, classes: list[str], file: Path, of: str) -> None:
     """Counts where they fit, and for few classes percentages of the row; blue is right, orange a mistake."""
     count, cells, support = len(classes), confusion.cells.tolist(), confusion.support.tolist()
     few = count <= PERCENTAGES
@@ -193,16 +194,16 @@ def _square(confusion: Confusion, classes: list[str], file: Path) -> None:
             axes.set_yticks(np.arange(count) - 0.5, minor=True)
             axes.grid(which="minor", color="#e4e4e4", linewidth=0.5)
             axes.tick_params(which="minor", length=0)
-        axes.set_title(_title(confusion, "confusion matrix"), fontsize=11)
+        axes.set_title(_title(confusion, f"confusion matrix{of}"), fontsize=11)
 
 
-def _bars(confusion: Confusion, classes: list[str], file: Path) -> None:
+def _bars(confusion: Confusion, classes: list[str], file: Path, of: str) -> None:
     """The largest mistakes, most frequent on top."""
     wrong, left_out = _frequent(confusion)
     support = confusion.support.tolist()
     with _figure(file, 8.5, 1.4 + 0.24 * max(4, len(wrong))) as figure:
         axes = figure.subplots()
-        axes.set_title(_title(confusion, f"largest confusions of {len(classes):,} classes"), fontsize=11)
+        axes.set_title(_title(confusion, f"largest confusions of {len(classes):,} classes{of}"), fontsize=11)
         if not len(wrong):
             axes.set_axis_off()
             axes.text(0.5, 0.5, left_out or "no mistakes", ha="center", va="center")
