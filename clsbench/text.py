@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 #: Characters of a name in a list of names: as many as a file's name has at most.
 LISTED = 255
@@ -44,6 +45,18 @@ def shortened_path(path: str, width: int) -> str:
     if room < 6:
         return f"…/{name}"
     return f"{folder[: room // 2]}…{folder[room // 2 - room :]}/{name}"
+
+
+def distinct_names(files: Sequence[Path]) -> list[str]:
+    """The names of files, with their folder or the whole path where those are the same.
+
+    >>> distinct_names([Path("runs/a/model.onnx"), Path("runs/b/model.onnx")])
+    ['a/model.onnx', 'b/model.onnx']
+    """
+    for names in ([file.name for file in files], [f"{file.resolve().parent.name}/{file.name}" for file in files]):
+        if len(set(names)) == len(names):
+            return names
+    return [str(file) for file in files]
 
 
 def abridged(text: str, width: int = 1000) -> str:
