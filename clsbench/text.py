@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 #: Characters of a name in a list of names: as many as a file's name has at most.
 LISTED = 255
@@ -56,6 +56,18 @@ def shortened_path(path: str, width: int) -> str:
     return f"{folder[: room // 2]}…{folder[room // 2 - room :]}/{name}"
 
 
+def distinct_names(files: Sequence[Path]) -> list[str]:
+    """The names of files, with their folder or the whole path where those are the same.
+
+    >>> distinct_names([Path("runs/a/model.onnx"), Path("runs/b/model.onnx")])
+    ['a/model.onnx', 'b/model.onnx']
+    """
+    for names in ([file.name for file in files], [f"{file.resolve().parent.name}/{file.name}" for file in files]):
+        if len(set(names)) == len(names):
+            return names
+    return [str(file) for file in files]
+
+
 def abridged(text: str, width: int = 1000) -> str:
     """A text without the middle of any line that is longer than ``width`` characters.
 
@@ -79,6 +91,15 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
     ('1 image', '2,000 images', '2 classes', '2 batches')
     """
     return f"{number:,} {noun if number == 1 else plural or noun + ('es' if noun.endswith('s') else 's')}"
+
+
+def file_size(size: int) -> str:
+    """Bytes in a unit that leaves a number to look at.
+
+    >>> file_size(740), file_size(48_366), file_size(13_456_566)
+    ('1 kB', '48 kB', '13.5 MB')
+    """
+    return f"{size / 1e6:.1f} MB" if size >= 999_500 else f"{max(1, round(size / 1e3))} kB"
 
 
 def formatted(value: float, spec: str = "") -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from clsbench.api.outputs import check_output
 from clsbench.api.predictions import Columns, open_table
 from clsbench.errors import DataError, OptionError
 from clsbench.tabular import Tabular
+from clsbench.text import distinct_names
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -88,7 +89,9 @@ def compare(
         raise OptionError("a margin is for two files", where="--margin", got=margin)
     chart = Path(plot) if plot is not None else None
     check_output(chart, "--plot", ".png", files, what="the plot")
-    names = _names(files)
+    names = distinct_names([file.with_suffix("") for file in files])
+    if len(set(names)) < len(names):
+        names = [str(file) for file in files]
     with ExitStack() as stack:
         tables = [
             stack.enter_context(open_table(file, columns=columns, labels=labels, observer=observer)) for file in files
@@ -112,18 +115,6 @@ def compare(
         throughput=speeds,
         found=found,
     )
-
-
-def _names(files: Sequence[Path]) -> list[str]:
-    """File names without suffix, or as much of the paths as tells them apart."""
-    for candidates in (
-        [f.stem for f in files],
-        [f"{f.resolve().parent.name}/{f.stem}" for f in files],
-        [str(f) for f in files],
-    ):
-        if len(set(candidates)) == len(candidates):
-            return candidates
-    return [str(f) for f in files]
 
 
 def _draw(found: Comparison | Ranking, speeds: Mapping[str, float | None], file: Path, observer: Observer) -> None:

@@ -14,6 +14,9 @@ from clsbench.errors import OptionError
 from clsbench.text import counted
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from clsbench.images.entries import Entry
     from clsbench.images.grid import Tile
     from clsbench.images.loader import ImageLoader
@@ -101,16 +104,21 @@ def model_of(table: PredictionTable, model: str | Path | None, observer: Observe
     return file
 
 
-def explained_tiles(found: Sequence[Explanation], title: str, colour: str) -> list[Tile]:
+def explained_tiles(found: Sequence[Explanation], path: str, title: str, colour: str) -> list[Tile]:
     """What the network saw, and beside it a heatmap for each class with its probability and the method."""
     from clsbench.images.grid import Tile
+
+    titles = [f"{one.label} {percent(one.probability)}\nby {one.title}" for one in found]
+    maps = [Tile(picture, text) for picture, text in zip(overlays(found), titles, strict=True)]
+    return [Tile(found[0].pixels, title, colour, path), *maps]
+
+
+def overlays(found: Sequence[Explanation]) -> list[NDArray[np.uint8]]:
+    """The heatmaps of one image, uint8 (h, w, 3) each, on one scale: dark red is the strongest evidence in any."""
     from clsbench.images.heatmaps import overlay
 
-    maps = [
-        Tile(overlay(one.pixels, one.heatmap), f"{one.label} {percent(one.probability)}\nby {one.title}")
-        for one in found
-    ]
-    return [Tile(found[0].pixels, title, colour), *maps]
+    peak = max(float(one.heatmap.max()) for one in found)
+    return [overlay(one.pixels, one.heatmap, peak=peak) for one in found]
 
 
 def percent(probability: float) -> str:

@@ -15,6 +15,7 @@ from clsbench.api.labelled import Wanted
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import check_output
 from clsbench.api.sources import Images
+from clsbench.api.trained_on import trained_on
 from clsbench.errors import OptionError
 
 if TYPE_CHECKING:
@@ -132,6 +133,9 @@ def infer(
     readers = tuple(c.opener() for c in picked["decoder"])
     suffixes = {f".{name}" for opener in readers for name in formats_of(opener())}
     source, truth = wanted.open(picked, card, suffixes, observer)
+    names = (entry.name for entry in source.entries)
+    if truth.source is not None and (note := trained_on(file, source.location, names)):
+        observer.warn(note)
     mode = "cached" if tune == "quick" and len(source.entries) < WORTH_TUNING else tune
     engine = picked["backend"][0].asked(streams=streams, threads=threads, allow_fallback=allow_fallback)
     spec = JobSpec(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,7 +35,8 @@ def open_table(
 
 
 def judge(table: PredictionTable, metrics: Sequence[str], options: Options, observer: Observer) -> Evaluation:
-    """All metrics of a table."""
+    """All metrics of a table; it is noted where the model was trained on its images."""
+    from clsbench.api.trained_on import trained_on
     from clsbench.evaluation.judging import judge as judge_table
 
     chosen = choose({"metric": [*metric_names("evaluate"), *metrics]}, options)["metric"]
@@ -42,6 +44,10 @@ def judge(table: PredictionTable, metrics: Sequence[str], options: Options, obse
     found = judge_table(table, [(c.name, c.build()) for c in chosen])
     for name, reason in found.metrics.errors.items():
         observer.warn(f"metric {name} failed: {reason}")
+    model = table.manifest.model
+    if note := trained_on(model.file if model else None, table.root, table.names):
+        observer.warn(note)
+        found = dataclasses.replace(found, notes=(*found.notes, note))
     return found
 
 

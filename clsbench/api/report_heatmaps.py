@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clsbench.api.explain import model_of, open_explainer
+from clsbench.api.explain import model_of, open_explainer, overlays
 from clsbench.api.observer import Observer
 from clsbench.errors import ClsbenchError, PluginError
 
@@ -66,9 +66,8 @@ def _strip(explained: list[Explanation]) -> bytes:
     from PIL import Image
 
     from clsbench.evaluation.report.thumbnails import SIDE, jpeg
-    from clsbench.images.heatmaps import overlay
 
-    squares = [explained[0].pixels, *(overlay(one.pixels, one.heatmap) for one in explained)]
+    squares = [explained[0].pixels, *overlays(explained)]
     strip = Image.new("RGB", (SIDE * len(squares), SIDE), "white")
     for position, pixels in enumerate(squares):
         image = Image.fromarray(pixels)

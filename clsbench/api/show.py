@@ -159,7 +159,7 @@ def _tile(images: Dataset, sample: Sample) -> Tile:
     except PluginError:
         raise
     except ClsbenchError as error:
-        return Tile(None, f"{_label(images, sample)}\n{sample.name}\n{error.what}", "red")
+        return Tile(None, f"{_label(images, sample)}\n{error.what}", "red", sample.name)
 
 
 def _label(images: Dataset, sample: Sample) -> str:
@@ -182,7 +182,7 @@ def _rows(
         label = _label(images, sample)
         try:
             row = [
-                Tile(loader.pixels(sample.image), f"{label}\n{sample.name}"),
+                Tile(loader.pixels(sample.image), label, path=sample.name),
                 Tile(loader(sample.image), "validation"),
             ]
             if versions:
@@ -195,7 +195,7 @@ def _rows(
         except PluginError:
             raise
         except ClsbenchError as error:
-            row = [Tile(None, f"{label}\n{sample.name}\n{error.what}", "red")]
+            row = [Tile(None, f"{label}\n{error.what}", "red", sample.name)]
             row += [Tile(None, "")] * (1 + versions)
         tiles += row
     return tiles, 2 + versions

@@ -119,10 +119,10 @@ def _explained(entries: Sequence[Entry], explainer: ImageExplainer) -> tuple[lis
         except PluginError:
             raise
         except ClsbenchError as error:
-            tiles += [Tile(None, f"{entry.name}\n{error.what}", "red"), Tile(None, "")]
+            tiles += [Tile(None, error.what, "red", entry.name), Tile(None, "")]
             continue
         explained += found
-        tiles += explained_tiles(found, entry.name, "black")
+        tiles += explained_tiles(found, entry.name, "", "black")
     return tiles, tuple(explained)
 
 
@@ -142,8 +142,9 @@ def _classified(entries: Sequence[Entry], model: str | Path | None, device: str)
             except PluginError:
                 raise
             except ClsbenchError as error:
-                tiles.append(Tile(None, f"{entry.name}\n{error.what}", "red"))
+                tiles.append(Tile(None, error.what, "red", entry.name))
                 continue
             found = opened.predict(content)
-            tiles.append(Tile(pixels, f"{entry.name}\n{found.error or f'{found.label} {percent(found.confidence)}'}"))
+            said = found.error or f"{found.label} {percent(found.confidence)}"
+            tiles.append(Tile(pixels, said, path=entry.name))
     return tiles

@@ -152,9 +152,9 @@ def _picked(table: PredictionTable, pick: str, count: int, seed: int) -> list[in
 
 
 def tile_title(table: PredictionTable, row: int) -> tuple[str, str]:
-    """What a tile says of an image, and in which colour.
+    """What a tile says of an image below its path, and in which colour.
 
-    The file, whether it is right or wrong, the predicted class and the actual one with their probabilities, and
+    Whether it is right or wrong, the predicted class and the actual one with their probabilities, and
     the loss, -ln p(actual class) in nats; what is not known is left out.
     """
     from clsbench.predictions.table import HALF_DIGIT
@@ -162,9 +162,9 @@ def tile_title(table: PredictionTable, row: int) -> tuple[str, str]:
     label, predicted = int(table.labels[row]), int(table.predicted[row])
     if predicted < 0:
         said = ["not classified"] if label < 0 else ["not classified", f"is {table.classes[label]}"]
-        return "\n".join([table.names[row], *said]), UNKNOWN if label < 0 else WRONG
+        return "\n".join(said), UNKNOWN if label < 0 else WRONG
     verdict = "" if label < 0 else "right: " if label == predicted else "wrong: "
-    lines = [table.names[row], f"{verdict}{table.classes[predicted]}{_percent(table.confidence[row])}"]
+    lines = [f"{verdict}{table.classes[predicted]}{_percent(table.confidence[row])}"]
     sure = float(table.label_confidence[row])
     if label >= 0 and label != predicted:
         lines.append(f"is {table.classes[label]}{_percent(sure)}")
@@ -185,9 +185,9 @@ def _tile(table: PredictionTable, row: int, root: Path) -> Tile:
 
     title, colour = tile_title(table, row)
     try:
-        return Tile(ImageLoader(AS_IT_IS)(entry_below(root, table.names[row])), title, colour)
+        return Tile(ImageLoader(AS_IT_IS)(entry_below(root, table.names[row])), title, colour, table.names[row])
     except ClsbenchError:
-        return Tile(None, title, colour)
+        return Tile(None, title, colour, table.names[row])
 
 
 def _explained(
@@ -208,10 +208,10 @@ def _explained(
         except PluginError:
             raise
         except ClsbenchError as error:
-            groups.append([Tile(None, f"{title}\n{error.what}", colour)])
+            groups.append([Tile(None, f"{title}\n{error.what}", colour, table.names[row])])
             continue
         explained += found
-        groups.append(explained_tiles(found, title, colour))
+        groups.append(explained_tiles(found, table.names[row], title, colour))
     width = max(map(len, groups))
     tiles = [tile for group in groups for tile in [*group, *[Tile(None, "")] * (width - len(group))]]
     return width, tiles, tuple(explained)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -48,6 +48,7 @@ def bench(
     """Measure models; a figure counts only when three windows agree within 10 %."""
     from clsbench.api.bench import bench as measure
     from clsbench.cli.terminal import Terminal
+    from clsbench.text import distinct_names
 
     terminal, sizes = Terminal(json=json, quiet=quiet), _sizes(batch_size)
     with terminal.observer() as observer:
@@ -55,7 +56,10 @@ def bench(
             *(models or ()), images=images, batch_sizes=sizes, device=device, allow_fallback=allow_fallback,
             scenario=scenario, window=window, observer=observer,
         )  # fmt: skip
-    terminal.print(_rates(found.benchmarks, scenario), _latencies(found.benchmarks))
+    files = list(dict.fromkeys(Path(b.model) for b in found.benchmarks))
+    short = [name.removesuffix("/model.onnx") for name in distinct_names(files)]  # the name of a run tells its model
+    names = dict(zip(map(str, files), short, strict=True))
+    terminal.print(_rates(found.benchmarks, names, scenario), _latencies(found.benchmarks, names))
     terminal.print(LIMIT)
     if not found.stable:
         terminal.print("~ unstable: no three windows in a row agreed within 10 %; do not rely on it")
@@ -71,14 +75,14 @@ def _sizes(text: str | None) -> list[int]:
     return [int(size) for size in sizes]
 
 
-def _rates(benchmarks: Sequence[Benchmark], scenario: str) -> Table:
+def _rates(benchmarks: Sequence[Benchmark], names: Mapping[str, str], scenario: str) -> Table:
     from clsbench.cli.tables import table
 
     def rate(figure: Figure) -> str:
         return f"{figure.value:.1f}{'' if figure.stable else ' ~'}"
 
     rows = [
-        (Path(b.model).name, str(b.batch_size), rate(b.model_only), rate(b.decode_only), rate(b.end_to_end),
+        (names[b.model], str(b.batch_size), rate(b.model_only), rate(b.decode_only), rate(b.end_to_end),
          f"{b.limit:.1f}", f"{b.fraction:.0%}{'' if b.stable else ' ~'}")
         for b in benchmarks
     ]  # fmt: skip
@@ -86,11 +90,11 @@ def _rates(benchmarks: Sequence[Benchmark], scenario: str) -> Table:
     return table(f"Images a second, {scenario}", columns, rows)
 
 
-def _latencies(benchmarks: Sequence[Benchmark]) -> Table:
+def _latencies(benchmarks: Sequence[Benchmark], names: Mapping[str, str]) -> Table:
     from clsbench.cli.tables import table
 
     rows = [
-        (Path(b.model).name, str(b.batch_size), *(f"{b.percentile(p):.1f}" for p in (50, 90, 99)),
+        (names[b.model], str(b.batch_size), *(f"{b.percentile(p):.1f}" for p in (50, 90, 99)),
          *(f"{1000 * seconds:.0f}" for seconds in b.warm_up))
         for b in benchmarks
     ]  # fmt: skip

@@ -74,7 +74,7 @@ def evaluate(
         )  # fmt: skip
     if html:
         terminal.print(written(html))
-    for sentence in sentences(found)[:3]:
+    for sentence in sentences(found)[:4]:
         terminal.print(sentence)
     print_evaluation(terminal, found, top)
     terminal.write_json(found.to_json())

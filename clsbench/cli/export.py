@@ -61,7 +61,7 @@ def export(
     from clsbench.api.export import export as run_export
     from clsbench.cli.tables import table
     from clsbench.cli.terminal import Terminal
-    from clsbench.text import command
+    from clsbench.text import command, file_size
 
     terminal = Terminal(json=json, quiet=quiet)
     with terminal.observer() as observer:
@@ -84,7 +84,7 @@ def export(
             f"  expected: the same top-1 everywhere{tolerance}"
         )
         raise typer.Exit(3)
-    terminal.print(f"written: {result.file} ({result.file.stat().st_size / 1e6:.1f} MB)")
+    terminal.print(f"written: {result.file} ({file_size(result.file.stat().st_size)})")
     if model is None:
         terminal.next("evaluate", run or result.card.training["run"])
     words = ["infer", "FOLDER", "--model", result.file, "--out", "preds.csv"]

@@ -59,4 +59,6 @@ def report(
 
 def written(file: Path) -> str:
     """Where a page is and how large."""
-    return f"report: {file} ({file.stat().st_size / 1e6:.1f} MB)"
+    from clsbench.text import file_size
+
+    return f"report: {file} ({file_size(file.stat().st_size)})"

@@ -24,7 +24,7 @@ def report_training(terminal: Terminal, result: TrainingResult) -> None:
         f"best: {best.val_accuracy:.2%} validation accuracy in epoch {best.epoch}, written to {result.run.path}"
     )
     if result.test_accuracy is not None:
-        terminal.print(f"test: {result.test_accuracy:.2%} with these weights")
+        terminal.print(f"test: {result.test_accuracy:.2%} with these weights{_interval(result)}")
     if result.held_out:
         split = {"test": "test", "val": "validation"}[result.held_out.split]
         for display in result.held_out.metrics.shown("infer", "table"):
@@ -33,6 +33,19 @@ def report_training(terminal: Terminal, result: TrainingResult) -> None:
     judged = "validation" if result.test_accuracy is None else "test"
     terminal.next("evaluate", result.run.path, why=f"exports it, then judges its {judged} split")
     terminal.next("export", result.run.path)
+
+
+def _interval(result: TrainingResult) -> str:
+    """How far the accuracy of the test split can be relied on."""
+    from clsbench.evaluation.metrics.per_class import PerClass
+    from clsbench.predictions.values import Proportion
+
+    scores = result.held_out.metrics.find("per_class", PerClass) if result.held_out else None
+    if not isinstance(scores, PerClass) or result.test_accuracy is None:
+        return ""
+    total = sum(row.support for row in scores.present)
+    share = Proportion.of(round(result.test_accuracy * total), total)
+    return f" ({share.correct:,} of {total:,}, 95 % interval {share.low:.2%} – {share.high:.2%})"
 
 
 def _table(result: TrainingResult) -> Table:

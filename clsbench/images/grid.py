@@ -43,11 +43,19 @@ class Tile:
         pixels: uint8 (H, W, 3); None leaves the cell empty but for its title.
         title: Above it, in lines; each is shortened where it is too wide. Shown as it is, never as markup.
         colour: The title's, as matplotlib names it.
+        path: Of the image, above the title: without its folders where they are too wide, and then in two lines,
+            so that the file can be found.
     """
 
     pixels: NDArray[np.uint8] | None
     title: str
     colour: str = "black"
+    path: str = ""
+
+    def lines(self, inches: float) -> list[str]:
+        """What stands above an image of that width."""
+        named = _path_lines(printable(self.path), inches) if self.path else []
+        return named + [fitted_line(line, inches) for line in printable(self.title).split("\n") if self.title]
 
 
 @dataclass(frozen=True)
@@ -81,8 +89,7 @@ def save_grid(tiles: Sequence[Tile], file: Path, *, group: int | None = None, ti
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    texts = [printable(tile.title).split("\n") if tile.title else [] for tile in tiles]
-    layout = _arranged(len(tiles), group, LINE * max(1, *map(len, texts)) + 0.04)
+    layout, texts = _fitted(tiles, group)
     width, height, side = layout.width, layout.height, layout.side
     # Placed by hand: matplotlib's own layouts take minutes for some hundred images.
     figure = Figure(figsize=(width, height))
@@ -95,15 +102,40 @@ def save_grid(tiles: Sequence[Tile], file: Path, *, group: int | None = None, ti
             axes = figure.add_axes((left / width, bottom / height, side / width, side / height))
             axes.imshow(tile.pixels)
             axes.set_axis_off()
-        fitted = "\n".join(fitted_line(line, side) for line in lines)
+            axes.set_anchor("N")  # below its title
         middle, above = (left + side / 2) / width, (bottom + side + 0.04) / height
         figure.text(
-            middle, above, fitted, fontsize=LETTERS, color=tile.colour, ha="center", va="bottom", parse_math=False
-        )
+            middle, above, "\n".join(lines), fontsize=LETTERS, color=tile.colour, ha="center", va="bottom",
+            parse_math=False,
+        )  # fmt: skip
     if title:
         short = fitted_line(printable(title).replace("\n", " "), (width - 2 * GAP) * LETTERS / 10)
         figure.suptitle(short, fontsize=10, y=1 - 0.12 / height, va="top", parse_math=False)
     save_figure(figure, file, dpi=DPI)
+
+
+def _fitted(tiles: Sequence[Tile], group: int | None) -> tuple[_Layout, list[list[str]]]:
+    """The layout of a grid, and the lines above each of its tiles."""
+    high = 1
+    while True:
+        layout = _arranged(len(tiles), group, LINE * high + 0.04)
+        texts = [tile.lines(layout.side) for tile in tiles]
+        most = max(map(len, texts))
+        if most <= high:
+            return layout, texts
+        high = most  # smaller images, above which no path has more than two lines
+
+
+def _path_lines(path: str, inches: float) -> list[str]:
+    """A path in one line, without folders if need be, or its file's name in two."""
+    name = path.replace("\n", " ").rpartition("/")[2]
+    for text in (path.replace("\n", " "), f"…/{name}", name):
+        if _width(text) <= inches:
+            return [text]
+    kept = next((k for k in range(len(name) - 1, 0, -1) if _width(name[:k]) <= inches), 1)
+    spaced = name.rfind(" ", kept // 2, kept + 1)
+    kept = spaced if spaced > 0 else kept
+    return [name[:kept], fitted_line(name[kept:].lstrip(), inches)]
 
 
 def fitted_line(text: str, inches: float) -> str:
@@ -141,7 +173,8 @@ def _width(text: str) -> float:
     # Other letters may not be in the font that measures: they count as an m, as few are wider.
     narrow = "".join(letter if letter.isascii() else "m" for letter in text if letter not in wide)
     points = TextToPath().get_text_width_height_descent(narrow, FontProperties(size=LETTERS), ismath=False)[0]
-    return (float(points) + len(wide) * 1.15 * LETTERS) / 72  # drawn letters are rounded to whole pixels
+    # Drawn letters are rounded to whole pixels: some are wider than that.
+    return (1.04 * float(points) + len(wide) * 1.15 * LETTERS) / 72
 
 
 def _arranged(count: int, group: int | None, titles: float) -> _Layout:

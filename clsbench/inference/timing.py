@@ -33,7 +33,7 @@ BOUNDS = {
 #: Seconds after the first batch that a run needs to say what limits it.
 STEADY = 1.0
 
-#: Seconds of a core for an image below which Python itself may be what threads wait for.
+#: Seconds of a core that an image takes outside of the network, below which Python's own work may be the limit.
 SMALL = 0.001
 
 Mark = tuple[float, float]
@@ -190,7 +190,7 @@ class Timing:
         reason = "the rest of the time was spent outside of the stages"
         if self.waited_for_cores > 0.1:
             reason = "threads waited for a core: the machine has other work"
-            if sum(self.core_seconds().values()) < SMALL:
+            if sum(self.clock.busy[stage] for stage in HOST_STAGES) < SMALL * self.images:
                 reason += ", or the images are so small that Python itself is the limit"
         return f"{advice}. The run reached {reached:.0%} of its limit: {reason}"
 

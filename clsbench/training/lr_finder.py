@@ -175,12 +175,12 @@ def save_range_test(test: RangeTest, file: Path) -> None:
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     axes.plot(test.lrs, test.losses, color="tab:blue")
-    for name, meaning, rate, color in (
-        ("valley", "two thirds down the longest descent", test.valley, "tab:orange"),
-        ("steep", "where the loss falls fastest", test.steep, "tab:green"),
-    ):
+    for name, meaning, rate, color, side in (
+        ("valley", "halfway along the longest descent", test.valley, "tab:orange", 10),
+        ("steep", "where the loss falls fastest", test.steep, "tab:green", 6),
+    ):  # one is larger: they may be the same
         loss = np.interp(rate, test.lrs, test.losses)
-        axes.plot(rate, loss, "o", color=color, label=f"{name} {rate:.2g}: {meaning}")
+        axes.plot(rate, loss, "o", color=color, markersize=side, label=f"{name} {rate:.2g}: {meaning}")
     axes.set(xscale="log", xlabel="learning rate of the head", ylabel="smoothed loss (nats)")
     axes.set_title(f"learning-rate range test, {test.stage}", fontsize=11)
     # A label at each power of ten or, where there are few, at 1, 2 and 5.

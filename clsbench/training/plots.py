@@ -12,7 +12,7 @@ from clsbench.evaluation.metrics.confusion import Confusion
 from clsbench.evaluation.report.plots import save_confusion, save_reliability
 from clsbench.images.figures import save_figure
 from clsbench.predictions.outcomes import Outcomes
-from clsbench.text import printable
+from clsbench.text import printable, shortened
 from clsbench.training.config import TrainConfig
 from clsbench.training.loop import Epoch, Trainer
 
@@ -32,8 +32,9 @@ def save_plots(trainer: Trainer, outcomes: Outcomes | None) -> None:
         return
     save_curves(trainer.history, trainer.rates, run.curves, title=run.name, config=trainer.config)
     if outcomes is not None:
-        save_confusion(Confusion.of(outcomes), run.confusion, of="validation split")
-        save_reliability(reliability(outcomes.confidence, outcomes.predicted == outcomes.labels), run.reliability)
+        save_confusion(Confusion.of(outcomes), run.confusion, kind="validation image")
+        found = reliability(outcomes.confidence, outcomes.predicted == outcomes.labels)
+        save_reliability(found, run.reliability, kind="validation image")
 
 
 def save_curves(
@@ -42,7 +43,8 @@ def save_curves(
     """Draw losses (nats), accuracies (%) and the learning rate into a PNG.
 
     Every panel has the same axis: epoch e reaches from e - 1/2 to e + 1/2, its losses and accuracies stand at e,
-    and a dotted line divides it from the first epoch of a new stage.
+    and a dotted line divides it from the first epoch of a new stage. The stages are named below, where short ones
+    do not overlap.
 
     Args:
         history: One entry an epoch, at least one.
@@ -53,6 +55,7 @@ def save_curves(
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
     figure = Figure(figsize=(11, 3.8), layout="constrained")
     FigureCanvasAgg(figure)
@@ -68,10 +71,14 @@ def save_curves(
     rate.set(ylabel="learning rate of the head", title=f"{config.optimizer}, {config.schedule}")
     for axes in (losses, accuracy, rate):
         _divide(axes, history)
+    stages = [history[0].stage, *(after.stage for before, after in pairwise(history) if before.stage != after.stage)]
+    handles, _ = accuracy.get_legend_handles_labels()
+    if len(stages) > 1:
+        handles.append(Line2D([], [], color="grey", linestyle=":", label=f"stages: {', '.join(stages)}"))
     # Below, where it covers no curve.
-    figure.legend(*accuracy.get_legend_handles_labels(), loc="outside lower left", fontsize=8, ncols=2, frameon=False)
+    figure.legend(handles=handles, loc="outside lower left", fontsize=8, ncols=3, frameon=False)
     accuracy.set_ylim(top=min(accuracy.get_ylim()[1], 102))
-    figure.suptitle(printable(title), parse_math=False)
+    figure.suptitle(shortened(printable(title), 100), parse_math=False)
     save_figure(figure, file, dpi=120)
 
 
@@ -85,7 +92,7 @@ def _legends(config: TrainConfig) -> tuple[str, str]:
 
 
 def _divide(axes: Axes, history: Sequence[Epoch]) -> None:
-    """Epochs along the axis, and where stages begin, with their names above."""
+    """Epochs along the axis, and where stages begin."""
     from matplotlib.ticker import MaxNLocator
 
     axes.grid(alpha=0.3)
@@ -93,10 +100,6 @@ def _divide(axes: Axes, history: Sequence[Epoch]) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
     # Neither an offset nor a power of ten, which would stand in the title.
     axes.ticklabel_format(axis="y", style="plain", useOffset=False)
-    axes.set_title(axes.get_title(), pad=16)
     for before, after in pairwise(history):
         if before.stage != after.stage:
-            border, place = before.epoch + 0.5, axes.get_xaxis_transform()
-            axes.axvline(border, color="grey", linestyle=":")
-            axes.text(border, 1.01, f"{before.stage} ", transform=place, fontsize=8, color="dimgrey", ha="right")
-            axes.text(border, 1.01, f" {after.stage}", transform=place, fontsize=8, color="dimgrey")
+            axes.axvline(before.epoch + 0.5, color="grey", linestyle=":")

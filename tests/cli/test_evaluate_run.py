@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import clsbench
+from clsbench.api.trained_on import trained_on
 from clsbench.errors import DataError, OptionError
 
 TINY = ("--epochs", 2, "--batch-size", 8, "--device", "cpu", "--with", "model.size=16", "--with", "model.channels=4",
@@ -44,6 +45,25 @@ def test_a_run_is_exported_and_judged_on_its_own_test_images(run, evaluated):
     assert facts["metrics"]["top1"]["value"] == pytest.approx(run["result"]["test_accuracy"])
     lines = Path("runs/mine/test.csv").read_text().splitlines()[1:]
     assert sorted(line.split(",")[0] for line in lines) == sorted(run["splits"]["test"])
+
+
+def test_images_that_the_model_was_trained_on_are_told_apart(run, photos, cli, evaluated):
+    """The figures of all of a run's images look better than those of the images that it has not seen."""
+    evaluated("mine")
+    seen = 30 - len(run["splits"]["val"]) - len(run["splits"]["test"])
+    words = f"the model was trained on {seen} of 30 images here"
+    assert words in cli("infer", photos, "--model", "runs/mine/model.onnx", "--out", "all.csv").stderr
+    assert evaluated("all.csv")["predictions"] == "all.csv"
+    assert words in cli("evaluate", "all.csv", "--html", "all.html").stderr
+    assert words in Path("all.html").read_text(encoding="utf-8")
+    red = [f"{k}.png" for k in range(10)]
+    held_out = [name for name in (*run["splits"]["val"], *run["splits"]["test"]) if name.startswith("red/")]
+    assert f"on {10 - len(held_out)} of 10 images" in trained_on("runs/mine/model.onnx", photos / "red", red)
+    assert trained_on("runs/mine/model.onnx", photos / "red", [Path(name).name for name in held_out]) is None
+    assert trained_on("runs/mine/model.onnx", photos.parent, red) is None
+    assert "trained on" not in cli("evaluate", "mine").stderr
+    shutil.move("runs/mine/model.onnx", "alone.onnx")
+    assert "trained on" not in cli("infer", photos, "--model", "alone.onnx").stderr
 
 
 def test_a_model_file_of_an_earlier_epoch_is_not_judged_in_place_of_the_best(run, cli, evaluated):

@@ -1,6 +1,7 @@
 """``clsbench report``: one page about a predictions file, with images that come from one folder only."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,11 @@ def test_the_page_stands_beside_the_predictions_and_json_tells_where(written):
     assert EMBEDDED not in page
     facts = json.loads(Path("facts.json").read_text())
     assert (facts["report"], facts["counts"]["judged"]) == ("preds.html", 1)
+
+
+def test_a_small_page_is_not_of_no_size(cli):
+    Path("preds.csv").write_text("path,label,predicted,confidence\n0.png,ant,bee,0.9\n", encoding="utf-8")
+    assert re.search(r"^report: preds\.html \([1-9]\d* kB\)$", cli("report", "preds.csv").stdout, re.MULTILINE)
 
 
 def test_with_images_it_shows_thumbnails(written, pictures):

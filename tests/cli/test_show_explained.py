@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from clsbench.api.explain import overlays
 from clsbench.api.observer import Observer
 from clsbench.api.predictions import open_table
 from clsbench.api.show_predictions import RIGHT, UNKNOWN, WRONG, tile_title
+from clsbench.inference.explaining import Explanation
 
 
 @pytest.fixture
@@ -192,12 +194,27 @@ def test_a_tile_says_right_or_wrong_and_both_probabilities(tmp_path):
     with open_table(file, observer=Observer()) as table:
         titles = [tile_title(table, row) for row in range(5)]
     assert titles == [
-        ("a.png\nright: ant 90.0%\nloss 0.11", RIGHT),
-        ("b.png\nwrong: bee 98.0%\nis ant 2.0%\nloss 3.91", WRONG),
-        ("c.png\nbee 70.0%", UNKNOWN),
-        ("d.png\nnot classified\nis bee", WRONG),
-        ("e.png\nwrong: ant 100.0%\nis bee <0.1%\nloss 9.21", WRONG),
+        ("right: ant 90.0%\nloss 0.11", RIGHT),
+        ("wrong: bee 98.0%\nis ant 2.0%\nloss 3.91", WRONG),
+        ("bee 70.0%", UNKNOWN),
+        ("not classified\nis bee", WRONG),
+        ("wrong: ant 100.0%\nis bee <0.1%\nloss 9.21", WRONG),
     ]
+
+
+def test_the_maps_of_an_image_have_one_scale():
+    """A trace of evidence for the other class is not as red as all that of the predicted one."""
+    pixels, strong = np.full((4, 4, 3), 128, np.uint8), np.eye(4, dtype=np.float32)
+
+    def made(label, heatmap):
+        return Explanation(
+            name="a.png", label=label, probability=0.5, method="cam", heatmap=heatmap, pixels=pixels, runs=1
+        )
+
+    of_ant, of_bee, of_none = overlays([made("ant", strong), made("bee", strong / 100), made("cat", -strong)])
+    assert np.ptp(of_ant[0, 0]) > 60
+    assert np.ptp(of_bee[0, 0]) < 25
+    assert (of_none == 128).all()
 
 
 def test_plain_tiles_of_a_dataset_carry_their_class_alone(facts, photos, monkeypatch):

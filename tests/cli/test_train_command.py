@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 pytestmark = pytest.mark.usefixtures("without_curves")
 
@@ -330,6 +331,15 @@ def test_later_commands_see_the_split_of_the_run(trained, cli, forms, form, tmp_
     assert {split: sum(count[split] for count in counts) for split in facts["counts"]} == facts["counts"]
     assert cli("datasets", "--run", "../runs/mine", "--split", "val", "--write", "val").code == 0
     assert len([file for file in Path("val").rglob("*.*") if file.is_file()]) == facts["counts"]["val"]
+
+
+def test_the_accuracy_of_a_few_test_images_has_its_interval(cli, photos):
+    done = cli("train", photos, *TINY, "--test-fraction", 0.34, "--epochs", 1, "--json", "facts.json")
+    facts = read("facts.json")
+    total, right = facts["counts"]["test"], round(facts["result"]["test_accuracy"] * facts["counts"]["test"])
+    found = binomtest(right, total).proportion_ci(method="wilson")
+    low, high = f"{found.low:.2%}", f"{found.high:.2%}"
+    assert f"({right} of {total}, 95 % interval {low} – {high})" in done.stdout
 
 
 @pytest.mark.parametrize("how", [("--val-fraction", 0.5), ("--folds", 2, "--fold", 1)], ids=["fraction", "folds"])

@@ -119,6 +119,38 @@ def test_a_title_of_megabytes_is_not_measured_letter_by_letter(monkeypatch):
     assert max(measured) <= grid.LONGEST + 1
 
 
+@pytest.mark.parametrize(
+    ("path", "lines"),
+    [
+        ("ants/1.jpg", ["ants/1.jpg"]),
+        ("Bienen & Hummeln äöü/Urlaub 2024 Österreich/892676922.jpg", ["…/892676922.jpg"]),
+        ("Bienen & Hummeln/WhatsApp Image 2024-05-07 at 10.02.jpeg", ["WhatsApp Image 2024-05-07", "at 10.02.jpeg"]),
+    ],
+)
+def test_the_file_of_a_tile_can_be_found(path, lines):
+    assert Tile(RED, "ant", path=path).lines(1.6) == [*lines, "ant"]
+
+
+@pytest.mark.parametrize("group", [None, 3])
+def test_paths_of_two_lines_have_room_above_their_images(tmp_path, group):
+    """The red of the second row begins below what is written above it, also where images are small."""
+    path = "photos/" + "9" * 40 + ".jpg"
+    for count in (2, 36):
+        image = draw(tmp_path, [Tile(RED, "one\ntwo\nthree", "#00aa00", path)] * count, group=group).astype(int)
+        green = ((image[..., 1] - image[..., 0] > 100) & (image[..., 1] > 150)).any(axis=1)
+        red = (np.abs(image - [250, 10, 10]).max(axis=2) <= 3).any(axis=1)
+        assert green.sum() > 20
+        assert not (green & red).any()
+
+
+def test_an_image_stands_right_below_its_title(tmp_path):
+    wide = np.full((20, 100, 3), (250, 10, 10), np.uint8)
+    image = draw(tmp_path, [Tile(wide, "x", "#00aa00")]).astype(int)
+    text = np.flatnonzero((image[..., 1] - image[..., 0] > 100).any(axis=1))
+    red = np.flatnonzero((np.abs(image - [250, 10, 10]).max(axis=2) <= 3).any(axis=1))
+    assert 0 < red.min() - text.max() < 12
+
+
 @given(st.text(max_size=60))
 def test_a_fitted_text_is_made_of_the_ends_of_the_whole_one(text):
     for line in text.split("\n"):  # as save_grid does

@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 
 import pytest
 
@@ -31,12 +32,16 @@ def test_the_limit_of_shared_cores_is_both_stages_in_series():
 
 
 def test_bench_prints_one_table_of_several_models(cli, tiny_onnx, photos, tmp_path):
+    models = [tmp_path / run / "model.onnx" for run in ("first", "second")]
+    for model in models:
+        model.parent.mkdir()
+        shutil.copy(tiny_onnx, model)
     done = cli(
-        "bench", tiny_onnx, tiny_onnx, "--images", photos, "--batch-size", "1,4", "--window", "0.05",
+        "bench", *models, "--images", photos, "--batch-size", "1,4", "--window", "0.05",
         "--device", "cpu", "--json", tmp_path / "b.json",
     )  # fmt: skip
     assert done.code == 0
-    assert done.stdout.count("tiny.onnx") == 8
+    assert [done.stdout.count(f" {run} ") for run in ("first", "second")] == [4, 4]
     assert max(map(len, done.stdout.splitlines())) <= 80
     reached = re.findall(r" (\d+)%(?: ~)? *$", done.stdout, re.MULTILINE)
     assert len(reached) == 4

@@ -56,6 +56,16 @@ def test_the_verdict_says_so_where_threads_had_no_core():
     assert "the machine has other work" in slow.to_json()["verdict"]
 
 
+@pytest.mark.parametrize(("decode", "small"), [(0.1, True), (4.0, False)])
+def test_pythons_lock_is_suspected_with_small_images_only(decode, small):
+    ms = dict.fromkeys(MS, 0.1) | {"inference": 3.0, "decode": decode}
+    slow = timing(ms=ms, seconds=20.0)
+    for stage in ms:
+        slow.clock.wall[stage] *= 4
+    assert "waited for a core" in slow.verdict
+    assert ("lock" in slow.verdict) == small
+
+
 def test_an_empty_run_has_no_rates():
     facts = Timing(0.0, 0, StageClock(), 0.0, 0, workers=1).to_json()
     assert (facts["images_per_second"], facts["limit"], facts["fraction_of_limit"]) == (0.0, 0.0, None)

@@ -1,4 +1,5 @@
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -185,7 +186,7 @@ def test_what_torch_tells_about_a_download_is_no_result(capsys):
         url = "https://example.org/weights.pth"
 
         def get_state_dict(self, **options):
-            print("Downloading: weights.pth")
+            sys.stdout.write("Downloading: weights.pth\n")
             raise OSError("no network")
 
     with pytest.raises(ModelError, match="cannot be downloaded"):

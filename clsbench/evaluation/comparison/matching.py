@@ -72,6 +72,10 @@ def match(tables: Sequence[tuple[str, PredictionTable]]) -> Matched:
         Answers(name, _mapped(table.predicted[row[kept]], to))
         for (name, table), to, row in zip(tables, maps, rows, strict=True)
     )
+    for answer in answers:
+        if failed := int((answer.predicted < 0).sum()):
+            images = f"{counted(failed, 'image')} that {answer.name} could not classify"
+            notes.append(f"counted as wrong, where evaluate leaves them out: {images}")
     return Matched(first.names.take(kept), first.classes, labels[judged], answers, tuple(notes))
 
 

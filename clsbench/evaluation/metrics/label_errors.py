@@ -9,6 +9,10 @@ the probabilities have to be nearer to the truth than to the thresholds (theorem
 own mistakes. Northcutt asks for an accuracy above 60 % where labels are right (cleanlab issue 66); where people
 checked what is found by good models, in ten well-known test sets, half of it was wrong labels (C. G. Northcutt,
 A. Athalye and J. Mueller, Pervasive label errors in test sets, NeurIPS 2021, arXiv:2103.14749).
+
+Beyond cleanlab, no image is suspected to be of a class with too few images. The threshold of a class is its mean
+probability over the images labelled with it: with one or two of them, which the model got wrong, it is close to 0,
+and every mistake that goes to such a class would be a suspect.
 """
 
 from __future__ import annotations
@@ -31,6 +35,9 @@ SLACK = 1e-6
 
 #: The accuracy from which on suspects are named; it has to be shown, by the lower end of its 95 % interval.
 MIN_ACCURACY = 0.6
+
+#: The images of a class from which on others may be suspected to be of it.
+MIN_IMAGES = 5
 
 
 @dataclass(frozen=True)
@@ -58,24 +65,29 @@ class LabelErrors(Value):
     images: tuple[LabelError, ...]
 
 
-def build(*, limit: int = 100, min_accuracy: float = MIN_ACCURACY) -> ShownMetric:
+def build(*, limit: int = 100, min_accuracy: float = MIN_ACCURACY, min_images: int = MIN_IMAGES) -> ShownMetric:
     """The metric; see :func:`label_errors`.
 
     Raises:
-        OptionError: if the accuracy is no fraction.
+        OptionError: if the accuracy is no fraction, or a class needs no image.
     """
+    if min_images < 1:
+        raise OptionError("a class needs images", where="min_images", got=min_images, expected="1 or more")
     if not 0 <= min_accuracy <= 1:
         raise OptionError("an accuracy is a fraction", where="min_accuracy", got=min_accuracy, expected="0 to 1")
-    return ShownMetric(partial(label_errors, limit=limit, min_accuracy=min_accuracy), SHOWN)
+    return ShownMetric(partial(label_errors, limit=limit, min_accuracy=min_accuracy, min_images=min_images), SHOWN)
 
 
-def label_errors(outcomes: Outcomes, *, limit: int = 100, min_accuracy: float = MIN_ACCURACY) -> dict[str, Value]:
+def label_errors(
+    outcomes: Outcomes, *, limit: int = 100, min_accuracy: float = MIN_ACCURACY, min_images: int = MIN_IMAGES
+) -> dict[str, Value]:
     """Suspected label errors, the least probable label first.
 
     Args:
         outcomes: To judge.
         limit: At most so many images.
         min_accuracy: Below this accuracy nothing is suspected; 0 for always.
+        min_images: No image is suspected to be of a class with fewer images; 1 for cleanlab's rule.
 
     Returns:
         ``label_errors``: :class:`LabelErrors`.
@@ -87,7 +99,9 @@ def label_errors(outcomes: Outcomes, *, limit: int = 100, min_accuracy: float = 
     accuracy = Proportion.of(int(np.count_nonzero(outcomes.predicted == outcomes.labels)), len(outcomes.labels))
     if accuracy.low < min_accuracy:
         return {"label_errors": _too_weak(accuracy, min_accuracy)}
-    rows, suggested = suspects(outcomes)
+    if np.bincount(outcomes.labels).max() < min_images:
+        return {"label_errors": _too_few(min_images)}
+    rows, suggested = suspects(outcomes, min_images=min_images)
     found, total = len(rows), len(outcomes.labels)
     images = tuple(
         LabelError(
@@ -111,10 +125,17 @@ def _too_weak(accuracy: Proportion, least: float) -> Absent:
     )
 
 
-def suspects(outcomes: Outcomes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _too_few(least: int) -> Absent:
+    return Absent(
+        f"no class has {counted(least, 'image')} or more, which tell how sure the model is of a class; "
+        "--with label-errors.min_images=1 lists the suspects"
+    )
+
+
+def suspects(outcomes: Outcomes, *, min_images: int = 1) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows of suspected label errors and the class each probably belongs to, int64 (S,) both."""
     assert outcomes.probabilities is not None
-    thresholds = _thresholds(outcomes)[:, None] - SLACK
+    thresholds = _thresholds(outcomes, min_images)[:, None] - SLACK
     found, guesses = [], []
     for columns, part in parts(outcomes.probabilities.T):
         labels, index = outcomes.labels[columns], np.arange(part.shape[1])
@@ -132,12 +153,12 @@ def suspects(outcomes: Outcomes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return rows[order], suggested[order]
 
 
-def _thresholds(outcomes: Outcomes) -> NDArray[np.float64]:
-    """float64 (K,): the mean probability of each class over the images labelled with it; 2, out of reach, without."""
+def _thresholds(outcomes: Outcomes, min_images: int) -> NDArray[np.float64]:
+    """float64 (K,): the mean probability of each class over its images; 2, out of reach, with too few of them."""
     count = len(outcomes.classes)
     times = np.bincount(outcomes.labels, minlength=count)
     sums = np.bincount(outcomes.labels, weights=outcomes.label_confidence, minlength=count)
-    means = np.where(times > 0, sums / np.maximum(times, 1), 2.0)
+    means = np.where(times >= min_images, sums / np.maximum(times, 1), 2.0)
     return np.maximum(means, 2 * SLACK)
 
 

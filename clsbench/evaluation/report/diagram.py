@@ -64,11 +64,16 @@ def first_confidence(reliability: Reliability) -> float:
 
 
 def remaining(reliability: Reliability, start: float) -> list[tuple[float, float]]:
-    """Confidences from ``start`` on, and the share of the images that have at least so much."""
+    """Confidences from ``start`` on, and the share of the images that have at least so much.
+
+    Within a bin half of its images are taken to be below its mean: a straight line through the one bin of a few
+    images would say that they are spread evenly, where most are near 1.
+    """
     total = left = reliability.total
     points = [(start, 1.0)]
     for row in reliability.rows:
         points.append((row.start, left / total))
+        points.append((row.confidence, (left - row.count / 2) / total))
         left -= row.count
         points.append((row.end, left / total))
     return points
@@ -79,10 +84,10 @@ def bins_text(reliability: Reliability) -> str:
     bins = counted(len(reliability.rows), "bin")
     if not reliability.has_few_bins:
         return bins
-    more = f"{BINS} from {BINS * PER_BIN} images on"
+    more = f"{BINS} need {BINS * PER_BIN} images"
     if reliability.total < 2 * PER_BIN:
-        return f"{bins}; 2 from {2 * PER_BIN} images on, {more}"
-    return f"{bins} of {PER_BIN} images or more; {more}"
+        return f"{bins}: 2 need {2 * PER_BIN} images, {more}"
+    return f"{bins} of {PER_BIN} images or more: {more}"
 
 
 def diagram(reliability: Reliability) -> Diagram:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from collections.abc import Sequence
+from itertools import takewhile
 
-from clsbench.text import formatted
+from clsbench.text import formatted, shortened_path
 
 #: Characters of a name before it is cut.
 NAME = 300
@@ -35,6 +37,26 @@ def shown(text: str, limit: int | None = None) -> str:
     return f"{text[: limit - half - 1]}…{text[-half:]}"
 
 
+def told_apart(names: Sequence[str], limit: int) -> list[str]:
+    """Names as :func:`shown`, but those that look the same once they are cut lose what they begin with in common.
+
+    >>> told_apart(["a very long name 1 of all", "a very long name 2 of all", "short"], 12)
+    ['…ame 1…f all', '…ame 2…f all', 'short']
+    """
+    found = [shown(name, limit) for name in names]
+    alike: dict[str, list[int]] = {}
+    for position, text in enumerate(found):
+        alike.setdefault(text, []).append(position)
+    for positions in alike.values():
+        group = [names[k] for k in positions]
+        common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(min(group), max(group), strict=False)))
+        if len(group) > 1 and common > 4:
+            rest = told_apart([name[common - 4 :] for name in group], limit - 1)
+            for position, text in zip(positions, rest, strict=True):
+                found[position] = f"…{text}"
+    return found
+
+
 def _harmless(character: str) -> bool:
     return character.isprintable() or character in JOINERS or unicodedata.category(character) == "Zs"
 
@@ -42,6 +64,15 @@ def _harmless(character: str) -> bool:
 def name(text: object) -> str:
     """The name of a class or an image, of bounded length."""
     return shown(str(text), NAME)
+
+
+def file_name(path: str) -> str:
+    """The name of a file, whole so that it can be found, without its folders.
+
+    >>> file_name("photos/ants/2024/seventeen big ants.jpg")
+    '…/seventeen big ants.jpg'
+    """
+    return shortened_path(path, 28)
 
 
 def number(value: object) -> float | None:

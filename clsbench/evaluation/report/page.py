@@ -180,6 +180,7 @@ def _environment() -> Environment:
         formats.figure,
         formats.count,
         formats.name,
+        formats.file_name,
         counted,
     ):
         environment.filters[written.__name__] = written

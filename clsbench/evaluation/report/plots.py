@@ -19,7 +19,7 @@ from clsbench.evaluation.metrics.calibration import Reliability
 from clsbench.evaluation.metrics.confusion import DENSE, Confusion
 from clsbench.evaluation.report.diagram import bins_text, first_confidence, remaining
 from clsbench.evaluation.report.formats import figure as written
-from clsbench.evaluation.report.formats import percent, shown
+from clsbench.evaluation.report.formats import percent, shown, told_apart
 from clsbench.images.figures import save_figure
 from clsbench.predictions.values import Absent
 from clsbench.text import counted
@@ -58,25 +58,26 @@ def save_plots(evaluation: Evaluation, folder: Path) -> Iterator[tuple[Path, str
     yield folder / "reliability.png", reliability.reason if isinstance(reliability, Absent) else None
 
 
-def save_confusion(confusion: Confusion, file: Path, *, of: str = "") -> None:
+def save_confusion(confusion: Confusion, file: Path, *, kind: str = "image") -> None:
     """Draw the confusion matrix; with more than :data:`SQUARE` classes its largest mistakes as bars.
 
     Args:
         confusion: From :func:`clsbench.evaluation.metrics.confusion.confusion`.
         file: The PNG; folders above it are made.
-        of: Which images it is of, for the title.
+        kind: What the images are, in the title: ``"validation image"`` of a run.
     """
-    classes = [shown(name, NAME) for name in confusion.classes]
+    classes = told_apart(confusion.classes, NAME)
     draw = _square if len(classes) <= SQUARE else _bars
-    draw(confusion, classes, file, f", {of}" if of else "")
+    draw(confusion, classes, counted(int(confusion.support.sum()), kind), file)
 
 
-def save_reliability(reliability: Reliability, file: Path) -> None:
+def save_reliability(reliability: Reliability, file: Path, *, kind: str = "image") -> None:
     """Draw the reliability diagram: the accuracy of each bin over its mean confidence, with its interval.
 
     Args:
         reliability: From :func:`clsbench.evaluation.metrics.calibration.reliability`.
         file: The PNG; folders above it are made.
+        kind: What the images are, in the title.
     """
     rows, start = reliability.rows, first_confidence(reliability)
     with _figure(file, 5.2, 6.6) as figure:
@@ -90,7 +91,7 @@ def save_reliability(reliability: Reliability, file: Path) -> None:
         )  # fmt: skip
         above.set(ylabel="accuracy", xlim=(start, 1.01), ylim=(start, 1.01), aspect="equal")
         above.legend(fontsize=8, loc="best")
-        title = f"reliability: ECE {written(reliability.ece)}, {counted(reliability.total, 'image')}"
+        title = f"reliability: ECE {written(reliability.ece)}, {counted(reliability.total, kind)}"
         above.set_title(f"{title}\n{bins_text(reliability)}", fontsize=10)
         borders, shares = zip(*remaining(reliability, start), strict=True)
         left = [100 * share for share in shares]
@@ -113,6 +114,8 @@ def save_accuracy_throughput(points: Sequence[tuple[str, float, float, float, fl
     """
     if not points:
         raise DataError("no model has a known throughput", where=file)
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     best, speeds = _unbeaten(points), [speed for *_, speed in points]
     with _figure(file, 7, 5.2) as figure:
         axes = figure.subplots()
@@ -131,6 +134,9 @@ def save_accuracy_throughput(points: Sequence[tuple[str, float, float, float, fl
             )  # fmt: skip
         if 0 < 8 * min(speeds) < max(speeds):
             axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=12))
+            axes.xaxis.set_major_formatter(lambda speed, _: f"{speed:,.4g}")
+            axes.xaxis.set_minor_formatter(NullFormatter())
         axes.margins(x=0.25, y=0.15)
         axes.set(xlabel="images/s of infer, end to end", ylabel="top-1 (%), with 95 % interval")
         axes.set_title("accuracy and throughput", fontsize=11)
@@ -144,10 +150,10 @@ def _explain(figure: Figure, *, filled: bool, hollow: bool) -> None:
 
     dots = []
     if filled:
-        words = "no other model is both as accurate and as fast"
+        words = "measured: no other is both as accurate and as fast"
         dots.append(Line2D([], [], color=RIGHT, marker="o", linestyle="--", linewidth=1, label=words))
     if hollow:
-        words = "another is as accurate and as fast, or better"
+        words = "measured: another is as accurate and as fast, or better"
         dots.append(Line2D([], [], color=RIGHT, marker="o", mfc="white", linestyle="", label=words))
     figure.legend(handles=dots, loc="outside lower center", fontsize=8, ncols=2, frameon=False)
 
@@ -164,7 +170,7 @@ def _figure(file: Path, width: float, height: float) -> Iterator[Figure]:
     save_figure(figure, file, dpi=120)
 
 
-def _square(confusion: Confusion, classes: list[str], file: Path, of: str) -> None:
+def _square(confusion: Confusion, classes: list[str], images: str, file: Path) -> None:
     """Counts where they fit, and for few classes percentages of the row; blue is right, orange a mistake."""
     count, cells, support = len(classes), confusion.cells.tolist(), confusion.support.tolist()
     few = count <= PERCENTAGES
@@ -194,16 +200,16 @@ def _square(confusion: Confusion, classes: list[str], file: Path, of: str) -> No
             axes.set_yticks(np.arange(count) - 0.5, minor=True)
             axes.grid(which="minor", color="#e4e4e4", linewidth=0.5)
             axes.tick_params(which="minor", length=0)
-        axes.set_title(_title(confusion, f"confusion matrix{of}"), fontsize=11)
+        axes.set_title(_title(confusion, f"confusion matrix of {images}"), fontsize=11)
 
 
-def _bars(confusion: Confusion, classes: list[str], file: Path, of: str) -> None:
+def _bars(confusion: Confusion, classes: list[str], images: str, file: Path) -> None:
     """The largest mistakes, most frequent on top."""
     wrong, left_out = _frequent(confusion)
     support = confusion.support.tolist()
     with _figure(file, 8.5, 1.4 + 0.24 * max(4, len(wrong))) as figure:
         axes = figure.subplots()
-        axes.set_title(_title(confusion, f"largest confusions of {len(classes):,} classes{of}"), fontsize=11)
+        axes.set_title(_title(confusion, f"largest confusions of {len(classes):,} classes, {images}"), fontsize=11)
         if not len(wrong):
             axes.set_axis_off()
             axes.text(0.5, 0.5, left_out or "no mistakes", ha="center", va="center")
@@ -214,16 +220,16 @@ def _bars(confusion: Confusion, classes: list[str], file: Path, of: str) -> None
         axes.set_yticks(places, labels=names, fontsize=8, parse_math=False)
         for place, (label, _, times) in zip(places.tolist(), wrong.tolist(), strict=True):
             axes.annotate(
-                f"{times:,} ({percent(times / support[label])})",
+                f"{times:,} of {support[label]:,}",
                 (times, place),
                 (3, 0),
                 textcoords="offset points",
                 va="center",
                 fontsize=8,
             )
-        axes.margins(x=0.15)
+        axes.margins(x=0.25)
         axes.set_ylim(max(4, len(wrong)) - 0.4, -0.6)  # the first on top
-        axes.set(xlabel="images (% of the true class)" + (f"\nand {left_out}" if left_out else ""))
+        axes.set(xlabel="images, of those of the true class" + (f"\nleft out: {left_out}" if left_out else ""))
         axes.set(ylabel="true → predicted")
         _whole_numbers(axes)
 

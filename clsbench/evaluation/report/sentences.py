@@ -28,7 +28,7 @@ def sentences(evaluation: Evaluation) -> list[str]:
     Returns:
         A few sentences of plain text; names of classes in “ ”.
     """
-    parts = (_accuracy, _left_out, _weakest, _confused, _calibration, _automation, _labels)
+    parts = (_accuracy, _baseline, _left_out, _weakest, _confused, _calibration, _automation, _labels)
     return [sentence for part in parts for sentence in part(evaluation)]
 
 
@@ -43,6 +43,19 @@ def _accuracy(evaluation: Evaluation) -> Iterator[str]:
     )
     if top1.high - top1.low > WIDE:
         yield "That is a wide range because there are few images: four times as many would halve it."
+
+
+def _baseline(evaluation: Evaluation) -> Iterator[str]:
+    found, top1 = evaluation.find("per_class", PerClass), evaluation.find("top1", Proportion)
+    if isinstance(found, Absent) or isinstance(top1, Absent) or len(found.present) < 2:
+        return
+    row = max(found.present, key=lambda row: row.support)
+    share = row.support / sum(row.support for row in found.present)
+    if top1.low <= share:
+        yield (
+            f"It is not shown to be better than always answering “{name(row.name)}”, which is right for "
+            f"{percent(share)} of them."
+        )
 
 
 def _left_out(evaluation: Evaluation) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,6 +14,9 @@ from clsbench.text import on_one_line
 
 #: Why a file of another type is skipped.
 OTHER_SUFFIX = "not an image by its suffix"
+
+#: Suffixes of photos of phones and cameras, which need a decoder of a plugin: with one, they are not skipped.
+UNREAD_PHOTOS = (".heic", ".heif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".jxl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ def count_suffixes(names: Sequence[str]) -> str:
 
 
 def skipped_notes(skipped: Sequence[Skipped]) -> list[str]:
-    """A line for each reason, for the user to read.
+    """A line for each reason, for the user to read; photos of a format that nothing reads here have their own.
 
     >>> skipped_notes([Skipped("a.txt", OTHER_SUFFIX), Skipped("a.jpg", "encrypted")])
     ['not images by their suffix, left out: 1 .txt', '1 left out: encrypted, such as a.jpg']
@@ -94,8 +97,19 @@ def skipped_notes(skipped: Sequence[Skipped]) -> list[str]:
     for one in skipped:
         by_reason.setdefault(one.reason, []).append(one.name)
     return [
-        f"not images by their suffix, left out: {count_suffixes(names)}"
-        if reason == OTHER_SUFFIX
-        else f"{len(names)} left out: {reason}, such as {on_one_line(names[0])}"
+        note
         for reason, names in by_reason.items()
+        for note in (
+            _other_suffixes(names)
+            if reason == OTHER_SUFFIX
+            else [f"{len(names)} left out: {reason}, such as {on_one_line(names[0])}"]
+        )
     ]
+
+
+def _other_suffixes(names: Sequence[str]) -> Iterator[str]:
+    photos = [name for name in names if name.lower().endswith(UNREAD_PHOTOS)]
+    if photos:
+        yield f"photos of a format that is not read, left out: {count_suffixes(photos)} (convert them to JPEG)"
+    if others := [name for name in names if not name.lower().endswith(UNREAD_PHOTOS)]:
+        yield f"not images by their suffix, left out: {count_suffixes(others)}"

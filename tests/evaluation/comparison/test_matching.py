@@ -92,6 +92,12 @@ def test_images_without_a_label_are_left_out_and_counted(table):
     assert matched.notes == ("left out: 2 images without a label",)
 
 
+def test_images_without_an_answer_are_told_to_be_mistakes(table):
+    """``evaluate`` leaves them out, so that its accuracy is another."""
+    matched = match([table("a", ROWS), table("b", ROWS | {"1.png": (ROWS["1.png"][0], "")})])
+    assert matched.notes == ("counted as wrong, where evaluate leaves them out: 1 image that b could not classify",)
+
+
 def test_an_image_that_a_model_could_not_classify_stays_and_has_no_answer(table):
     matched = match([table("a", ROWS), table("b", ROWS | {"1.png": ("bee", "")})])
     assert matched.answers[1].predicted.tolist() == [0, -1, 1, 2]

@@ -114,12 +114,28 @@ def test_few_images_do_not_show_that_a_model_is_good(outcomes_of):
     for count, known in ((5, False), (6, True)):
         labels = np.array([0, 1, 0, 1, 1, 0][:count])
         chances = np.vstack([probabilities, [[0.9, 0.1]]]).astype(np.float32)[:count]
-        assert ("found" in label_errors(outcomes_of(labels, chances))["label_errors"]) is known
+        assert ("found" in label_errors(outcomes_of(labels, chances), min_images=1)["label_errors"]) is known
+
+
+def test_mistakes_that_go_to_classes_of_few_images_are_no_label_errors(outcomes_of):
+    """All labels are right, and a fifth of the answers are wrong; there are 1,000 classes of one or two images."""
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 1000, 1500)
+    logits = random.normal(size=(1500, 1000))
+    logits[np.arange(1500), labels] += random.normal(5, 2, 1500)
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    outcomes = outcomes_of(labels, probabilities.astype(np.float32))
+    assert label_errors(outcomes, min_images=1)["label_errors"]["found"] > 200
+    assert label_errors(outcomes)["label_errors"]["found"] < 15
+    few = outcomes_of(np.arange(8), np.eye(8, dtype=np.float32) * 0.9 + 0.01)
+    assert "no class has 5 images or more" in label_errors(few)["label_errors"]["reason"]
 
 
 def test_an_accuracy_that_is_no_fraction_is_refused():
     with pytest.raises(OptionError, match="a fraction"):
         module.build(min_accuracy=60)
+    with pytest.raises(OptionError, match="needs images"):
+        module.build(min_images=0)
 
 
 def test_without_probabilities_or_names_there_is_a_reason(bare, case, outcomes_of):

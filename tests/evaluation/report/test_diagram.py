@@ -37,7 +37,7 @@ def test_bins_stand_where_their_numbers_say():
         "confidence 0.500 to 0.700, 0.600 on average; accuracy 0.600 (0.550 to 0.650); 25 images of 100"
     )
     heights = [(BARS + HEIGHT - y) / HEIGHT for _, y in plot.remaining]
-    assert heights == pytest.approx([1, 1, 0.75, 0.75, 0])
+    assert heights == pytest.approx([1, 1, 0.875, 0.75, 0.75, 0.375, 0])
 
 
 def test_degenerate_bins_stay_inside(outcomes, evaluation_of):

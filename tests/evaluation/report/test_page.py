@@ -125,9 +125,16 @@ def test_a_tile_of_a_top_loss_has_its_file_its_loss_and_both_probabilities(birds
     assert "\n".join(tile) in text
 
 
+def test_a_tile_keeps_the_whole_name_of_its_file(judge, parse, thumbnail):
+    name = "a folder/of a long name/WhatsApp Image 2024-05-07 at 10.02.33.jpeg"
+    judged = judge(["a", "b"], [(name, "a", {"a": 0.1, "b": 0.9}), ("b.jpg", "b", {"a": 0.1, "b": 0.9})])
+    text = parse(render(judged, thumbnails={name: thumbnail()})).text
+    assert "\n…/WhatsApp Image 2024-05-07 at 10.02.33.jpeg\n" in text
+
+
 def test_few_images_fill_few_bins_and_the_page_says_why(judge, birds, parse):
     few = parse(render(judge(["a", "b"], [(f"{k}", "a", {"a": 0.7, "b": 0.3}) for k in range(30)]))).text
-    assert "from 1 bin; 2 from 40 images on, 15 from 300 images on." in few
+    assert "from 1 bin: 2 need 40 images, 15 need 300 images." in few
     assert "More bins would show noise" in few
     assert "More bins" not in parse(render(birds)).text
 

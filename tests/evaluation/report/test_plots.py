@@ -53,9 +53,9 @@ def test_few_classes_are_a_square_with_counts_and_percentages(tmp_path, drawn):
     assert texts(axes) == ["3\n75.00%", "1\n25.00%", "1\n100.00%"]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["cat", "dog"]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted", "true")
-    assert axes.get_title() == "confusion matrix; top-1 80.00%"
+    assert axes.get_title() == "confusion matrix of 5 images; top-1 80.00%"
     assert [text.get_position() for text in axes.texts] == [(0, 0), (1, 0), (1, 1)]
-    save_confusion(confusion(["cat", "dog"], [0, 1], [0, 1]), file, of="validation split")
+    save_confusion(confusion(["cat", "dog"], [0, 1], [0, 1]), file, kind="validation image")
     assert drawn[1].axes[0].get_title() == "confusion matrix, validation split; top-1 100.00%"
 
 
@@ -117,9 +117,9 @@ def test_a_thousand_classes_show_their_largest_confusions(tmp_path, drawn):
     (axes,) = drawn[0].axes
     names = [label.get_text() for label in axes.get_yticklabels()]
     assert names == ["class 3 → class 7", "class 4 → class 999"]
-    assert texts(axes) == ["9 (81.82%)", "5 (55.56%)"]
+    assert texts(axes) == ["9 of 11", "5 of 9"]
     assert axes.yaxis_inverted()
-    assert axes.get_title().startswith("largest confusions of 1,000 classes; top-1 98.")
+    assert axes.get_title().startswith("largest confusions of 1,000 classes, 1,018 images; top-1 98.")
     assert max(size(file)) < 1500
 
 
@@ -137,7 +137,28 @@ def test_mistakes_that_are_as_frequent_are_no_bars(tmp_path, drawn):
     assert texts(once) == ["1,000 pairs of classes confused once"]
     assert not once.patches
     assert [label.get_text() for label in few.get_yticklabels()] == ["c5 → c7"]
-    assert few.get_xlabel().endswith("\nand 1,000 pairs of classes confused 2 times")
+    assert few.get_xlabel().endswith("\nleft out: 1,000 pairs of classes confused 2 times")
+
+
+@pytest.mark.parametrize("count", [12, 60])
+def test_long_names_that_differ_in_their_middle_are_told_apart(tmp_path, drawn, count):
+    classes = [f"class number {k} with a rather long and boring name of its own" for k in range(count)]
+    every = np.repeat(np.arange(count), 5)
+    predicted = np.where((np.arange(len(every)) % 5 < 3) & (every < 20), (every + 1) % count, every)
+    save_confusion(confusion(classes, every, predicted), tmp_path / "c.png")
+    (axes,) = drawn[0].axes
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert len(set(names)) == len(names)
+    assert any("ber 11 with" in name for name in names)
+    assert (boxes(axes.texts, drawn[0]).max(axis=0)[2:] <= axes.get_window_extent().max).all()
+
+
+def test_a_fast_and_a_slow_model_have_plain_numbers_below_them(tmp_path, drawn):
+    points = [("slow", 0.9, 0.8, 0.95, 40.0), ("fast", 0.7, 0.6, 0.8, 2000.0)]
+    save_accuracy_throughput(points, tmp_path / "a.png")
+    (axes,) = drawn[0].axes
+    drawn[0].canvas.draw()
+    assert {"50", "1,000"} <= {label.get_text() for label in axes.get_xticklabels()}
 
 
 @pytest.mark.parametrize("count", [3, 60])
@@ -172,9 +193,9 @@ def test_the_reliability_diagram_holds_the_bins(tmp_path, drawn):
 @pytest.mark.parametrize(
     ("images", "words"),
     [
-        (1, "1 bin; 2 from 40 images on, 15 from 300 images on"),
-        (39, "1 bin; 2 from 40 images on, 15 from 300 images on"),
-        (100, "5 bins of 20 images or more; 15 from 300 images on"),
+        (1, "1 bin: 2 need 40 images, 15 need 300 images"),
+        (39, "1 bin: 2 need 40 images, 15 need 300 images"),
+        (100, "5 bins of 20 images or more: 15 need 300 images"),
         (300, "15 bins"),
     ],
 )
@@ -224,7 +245,10 @@ def test_accuracy_and_throughput_join_the_models_that_nothing_beats(tmp_path, dr
     assert axes.get_xscale() == "log"
     assert [container[0].get_markerfacecolor() for container in axes.containers].count("white") == 1
     said = [text.get_text() for text in drawn[0].legends[0].get_texts()]
-    assert said == ["no other model is both as accurate and as fast", "another is as accurate and as fast, or better"]
+    assert said == [
+        "measured: no other is both as accurate and as fast",
+        "measured: another is as accurate and as fast, or better",
+    ]
     save_accuracy_throughput([("one", 1.0, 0.9, 1.0, 0.0)], file)
     assert drawn[1].axes[0].get_xscale() == "linear"
     assert len(drawn[1].legends[0].get_texts()) == 1

@@ -29,6 +29,15 @@ def test_they_begin_with_the_accuracy_and_warn_of_few_images(said):
     assert said({"top1": Proportion.of(1, 1)}).startswith("1 of 1 image is classified correctly.")
 
 
+def test_a_model_no_better_than_the_most_frequent_class_is_told_so(judge):
+    def words(right):
+        rows = [(f"{k}.jpg", "ab"[k % 3 == 0], {"ab"[(k % 3 == 0) ^ (k >= right)]: 1}) for k in range(60)]
+        return " ".join(sentences(judge(["a", "b"], rows).evaluation))
+
+    assert "not shown to be better than always answering “a”, which is right for 66.67% of them." in words(44)
+    assert "always answering" not in words(55)
+
+
 def test_they_count_what_is_left_out(said):
     some = said({}, counts=ImageCounts(total=1200, ok=1199, errors=1, labelled=1000, judged=999))
     assert "1 image could not be classified and is not counted" in some
