@@ -16,6 +16,7 @@ from typing import Any
 
 from clsbench.errors import ModelError
 from clsbench.json_fields import Scalar, parse_object, read_fields
+from clsbench.text import some
 from clsbench.transform import ImageTransform
 
 #: The ONNX metadata key, and the version of the JSON under it.
@@ -168,8 +169,12 @@ class ModelCard:
         }
 
     def dumps(self) -> str:
-        """The text stored under :data:`METADATA_KEY`."""
-        return json.dumps(self.to_json(), ensure_ascii=False)
+        """The text stored under :data:`METADATA_KEY`.
+
+        Bytes of a path that are not UTF-8, such as one in the model's options, become escapes, which JSON allows.
+        """
+        text = json.dumps(self.to_json(), ensure_ascii=False)
+        return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any], *, where: object = None) -> ModelCard:
@@ -208,10 +213,11 @@ class ModelCard:
 
 
 def check_class_names(classes: Sequence[str]) -> None:
-    """Refuse class names that cannot tell classes apart.
+    """Refuse class names that cannot tell classes apart, or that no model file can hold.
 
     Raises:
-        ModelError: if there are fewer than two, or a name is empty or stands twice.
+        ModelError: if there are fewer than two, or a name is empty, stands twice or is not text: a folder's name in
+            another encoding than UTF-8, such as an old archive leaves.
     """
     repeated = [name for name, times in Counter(classes).items() if times > 1]
     if repeated or "" in classes:
@@ -220,5 +226,16 @@ def check_class_names(classes: Sequence[str]) -> None:
             got=", ".join(repr(name) for name in repeated) + " more than once" if repeated else "an empty name",
             hint="rename one of them",
         )
+    if odd := [name for name in classes if not _is_text(name)]:
+        raise ModelError(
+            "class names must be text in UTF-8",
+            got=some([ascii(name) for name in odd]),
+            expected="names that a model file can hold: rename the class, or its folder",
+        )
     if len(classes) < 2:
         raise ModelError("a classifier needs at least two classes", got=list(classes))
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name is Unicode text; Python keeps other bytes of a path as half surrogate pairs."""
+    return not any("\ud800" <= character <= "\udfff" for character in name)

@@ -6,6 +6,7 @@
     ├── DataError            images, labels or datasets are not as required
     ├── ModelError           a model, checkpoint or .onnx file is not as required
     └── DeviceError          a device was asked for and cannot be used
+    Terminated               SIGTERM, which is nobody's failure; exit code 143
 
 Every error is built from facts: what went wrong, where, what was got, what was
 expected, and what to do next. The command line prints them one to a line; nothing
@@ -82,4 +83,4 @@ class DeviceError(ClsbenchError):
 
 
 class Terminated(SystemExit):
-    """SIGTERM has arrived. The process ends with the shell's code for it, 143."""
+    """SIGTERM has arrived: no error, and no failure of whatever code it met. The process ends with code 143."""

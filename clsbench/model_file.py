@@ -22,7 +22,10 @@ def read_card(file: Path) -> ModelCard:
         ModelError: if there is no such file, it is not ONNX, or it carries no card.
     """
     if not file.is_file():
-        raise ModelError("there is no such model file", where=file)
+        raise ModelError(
+            "there is no such model file", where=file, expected="an .onnx file, or a run that has been exported",
+            hint="`clsbench export` makes one, of a run or with --model NAME --pretrained",
+        )  # fmt: skip
     status = file.stat()
     return _read_card(file, status.st_mtime_ns, status.st_size)
 

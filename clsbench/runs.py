@@ -27,6 +27,7 @@ from clsbench.errors import ModelError, OptionError
 from clsbench.json_fields import Scalar, parse_object, write_json
 from clsbench.output_files import make_folder
 from clsbench.run_record import RunRecord
+from clsbench.text import command, some
 
 ROOT = Path("runs")
 LATEST = "latest"
@@ -142,8 +143,9 @@ def check_name(name: str | None, *, root: Path = ROOT) -> None:
     """
     if name is None:
         return
-    if name in ("", ".", "..", LATEST) or "/" in name or os.sep in name or not name.isprintable():
-        raise OptionError("a run needs a plain name", where="--run", got=name, expected="no / and not `latest`")
+    if name in ("", ".", "..", LATEST) or name.startswith("-") or {"/", os.sep} & set(name) or not name.isprintable():
+        expected = "no /, no - at its beginning, and not `latest`"
+        raise OptionError("a run needs a plain name", where="--run", got=name, expected=expected)
     if (size := len(os.fsencode(name))) > LONGEST_NAME:
         raise OptionError(
             "the run's name is too long",
@@ -181,12 +183,34 @@ def find(name: str | None, *, root: Path = ROOT) -> Run:
     known = everything(root=root)
     if name is None and known:  # not every file system has links
         return known[-1]
+    names = [run.name for run in reversed(known)]
     raise ModelError(
         "there is no run yet" if name is None else f"there is no run '{name}'",
         where=root / LATEST if name is None else root,
-        expected=f"one of {', '.join(sorted(run.name for run in known)[-5:])}" if known else None,
+        expected=f"one of {some(names)}" if names else None,
         hint="`clsbench train` makes one",
     )
+
+
+def is_run(name: str | Path, *, root: Path = ROOT) -> bool:
+    """Whether this is the directory of a run, or a name under ``root``."""
+    return any((folder / "run.json").is_file() for folder in (Path(name), root / name))
+
+
+def find_onnx(model: str | Path | None, *, root: Path = ROOT) -> Path:
+    """The model file a user means: a file, the export of a run, or the latest export.
+
+    Raises:
+        ModelError: if the run has not been exported, or nothing has; a file need not exist.
+    """
+    if model is None:
+        return latest_onnx(root=root)
+    if Path(model).is_file() or not is_run(model, root=root):
+        return Path(model)
+    run = find(str(model), root=root)
+    if not run.onnx.is_file():
+        raise ModelError("the run has not been exported yet", where=run.path, hint=command("export", run.path))
+    return run.onnx
 
 
 def latest_onnx(*, root: Path = ROOT) -> Path:

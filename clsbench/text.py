@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 #: Characters of a name in a list of names: as many as a file's name has at most.
 LISTED = 255
@@ -17,6 +17,15 @@ def printable(text: str) -> str:
     'ants?[31m'
     """
     return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
+
+
+def on_one_line(name: str) -> str:
+    """A name with a question mark for each line break, so that it cannot pass for a message of ours.
+
+    >>> on_one_line("a.jpg\\nnext: rm -r photos")
+    'a.jpg?next: rm -r photos'
+    """
+    return name.replace("\n", "?")
 
 
 def shortened(text: str, width: int) -> str:
@@ -110,14 +119,21 @@ def some(names: Sequence[str], limit: int = 5) -> str:
     >>> some(["a", "b", "c"], 2)
     'a, b, … (3 in all)'
     """
-    shown = ", ".join(shortened(name, LISTED) for name in names[:limit])
+    shown = ", ".join(shortened(on_one_line(name), LISTED) for name in names[:limit])
     return shown if len(names) <= limit else f"{shown}, … ({len(names)} in all)"
 
 
 def command(*words: object) -> str:
-    """A command line of clsbench as it can be typed.
+    """A command line of clsbench as it can be typed or pasted, whatever is in a file's name.
 
     >>> command("evaluate", "my preds.csv", "--top", 20)
     "clsbench evaluate 'my preds.csv' --top 20"
+    >>> command("show", PurePath("-a.csv"))
+    'clsbench show ./-a.csv'
     """
-    return shlex.join(["clsbench", *map(str, words)])
+    return shlex.join(["clsbench", *(_word(word) for word in words)])
+
+
+def _word(word: object) -> str:
+    """A word of a command line; a path never looks like an option."""
+    return f"./{word}" if isinstance(word, PurePath) and str(word).startswith("-") else str(word)

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import pytest
@@ -31,6 +32,12 @@ def without(name):
 
 def test_a_card_survives_the_metadata_of_a_file():
     assert ModelCard.from_metadata({METADATA_KEY: CARD.dumps(), "other": "x"}) == CARD
+
+
+def test_bytes_of_a_path_that_are_not_utf8_survive_in_the_options():
+    card = dataclasses.replace(CARD, model=ModelSource("x", options={"weights": "caf\udce9.pth"}))
+    assert card.dumps().encode()
+    assert ModelCard.from_metadata({METADATA_KEY: card.dumps()}) == card
 
 
 @given(

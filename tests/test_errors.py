@@ -1,7 +1,7 @@
 import pytest
 
 from clsbench import errors
-from clsbench.errors import ClsbenchError, DataError, DeviceError, ModelError, OptionError, PluginError
+from clsbench.errors import ClsbenchError, DataError, DeviceError, ModelError, OptionError, PluginError, Terminated
 
 
 def test_an_error_prints_each_known_fact_on_its_own_line():
@@ -37,15 +37,16 @@ def test_the_tree_in_the_docstring_is_complete():
     assert all(name in errors.__doc__ for name in kinds)
 
 
-def test_an_interrupt_behind_another_error_is_an_interrupt(monkeypatch, capsys):
+@pytest.mark.parametrize(("interrupt", "code"), [(KeyboardInterrupt(), 130), (Terminated(143), 143)])
+def test_an_interrupt_behind_another_error_is_an_interrupt(monkeypatch, capsys, interrupt, code):
     from clsbench.cli import main
 
     def wraps(*_, **__):
         try:
-            raise KeyboardInterrupt
-        except KeyboardInterrupt as error:
+            raise interrupt
+        except BaseException as error:
             raise RuntimeError("cannot schedule new futures after shutdown") from error
 
     monkeypatch.setattr(main, "app", wraps)
-    assert main.execute(["infer"]) == 130
+    assert main.execute(["infer"]) == code
     assert capsys.readouterr().err == "interrupted\n"

@@ -118,6 +118,19 @@ def test_a_broken_plugin_is_skipped_and_quoted_when_a_name_is_unknown(
     assert reason in caught.value.facts["got"]
 
 
+@pytest.mark.parametrize(
+    "place", ["", "@clsbench.hookimpl\ndef register_models():\n    yield "], ids=["import", "hook"]
+)
+@pytest.mark.parametrize("interrupt", ["KeyboardInterrupt", "Terminated"])
+def test_an_interrupt_while_a_plugin_loads_is_none_of_its_faults(fake_distribution, registry, interrupt, place):
+    raised = f"(_ for _ in ()).throw({interrupt}(143))"
+    fake_distribution(
+        "clsbench-slow", f"import clsbench\nfrom clsbench.errors import Terminated\n{place}next({raised})"
+    )
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        registry.resolve("model", "slow/tiny")
+
+
 def test_a_broken_plugin_named_directly_is_the_error(fake_distribution, registry):
     fake_distribution("clsbench-broken", "import surely_not_installed")
     with pytest.raises(PluginError, match=r"clsbench-broken 1\.0.* cannot be used") as caught:

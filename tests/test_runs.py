@@ -292,3 +292,25 @@ def test_a_run_from_before_there_was_a_status_has_one(result, status):
 def test_an_unknown_status_is_a_model_error():
     with pytest.raises(ModelError, match="cannot be read"):
         RunRecord.from_json({**RECORD.to_json(), "status": "asleep"})
+
+
+def test_a_model_is_a_file_a_run_or_the_latest_export(root):
+    first, second = finished("first", root), finished("second", root)
+    with pytest.raises(ModelError) as error:
+        runs.find_onnx("first", root=root)
+    assert f"clsbench export {first.path}" in str(error.value)
+    for age, run in ((0, first), (-100, second)):
+        run.onnx.touch()
+        os.utime(run.onnx, (time.time() + age,) * 2)
+    assert runs.find_onnx("second", root=root) == second.onnx
+    assert runs.find_onnx(second.path, root=root) == second.onnx
+    assert runs.find_onnx(None, root=root) == first.onnx
+    assert runs.find_onnx("no.onnx", root=root) == Path("no.onnx")
+
+
+def test_an_unknown_run_is_told_the_newest_and_how_many_there_are(root):
+    for k in range(7):
+        os.utime(finished(f"r{k}", root).record, (1000 + k, 1000 + k))
+    with pytest.raises(ModelError) as error:
+        runs.find("nowhere", root=root)
+    assert error.value.facts["expected"] == "one of r6, r5, r4, r3, r2, … (7 in all)"

@@ -80,7 +80,7 @@ def bench(
     if any(size < 1 for size in batch_sizes):
         raise OptionError("batch sizes start at 1", where="--batch-size", got=", ".join(map(str, batch_sizes)))
     sizes: Sequence[int | None] = batch_sizes or ([1] if scenario == "single-stream" else [None])
-    files = [Path(file) for file in models] or [runs.latest_onnx()]
+    files = [runs.find_onnx(file) for file in models or [None]]
     (engine,) = choose({"backend": [backend]}, options)["backend"]
     engine = engine.asked(allow_fallback=allow_fallback)
     entries = FolderSource(Path(images) if images else _embedded_photos()).entries

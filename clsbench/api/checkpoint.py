@@ -149,5 +149,6 @@ def class_names(classes: Classes) -> tuple[str, ...]:
         check_class_names(names)
     except ModelError as error:
         where = classes if isinstance(classes, str | Path) else "classes"
-        raise DataError(error.what, where=where, got=error.facts["got"]) from None
+        got, expected = error.facts["got"], error.facts["expected"]
+        raise DataError(error.what, where=where, got=got, expected=expected) from None
     return names

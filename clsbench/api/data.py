@@ -12,6 +12,8 @@ from clsbench.api.observer import Observer
 from clsbench.errors import OptionError, PluginError
 from clsbench.guard import HINT, calling, guarded_entry
 from clsbench.options import Use, option_types
+from clsbench.runs import is_run
+from clsbench.text import counted
 
 if TYPE_CHECKING:
     from clsbench.datasets.dataset import Dataset
@@ -25,10 +27,15 @@ def dataset_for(data: Path | None) -> str:
     """The dataset component that fits a path: ``digits`` without one, ``csv`` or ``folder``.
 
     Raises:
-        OptionError: if there is no such path, and a dataset of that name.
+        OptionError: if there is no such path, and a dataset of that name, or if it is a run.
     """
     if data is None:
         return "digits"
+    if (data / "run.json").is_file() or (not data.exists() and is_run(data)):
+        raise OptionError(
+            "this is a run, not a folder of images", where="DATA", got=data,
+            hint=f"where a command has it, --run {data} takes the run's images, and --weights {data} its weights",
+        )  # fmt: skip
     if not data.exists() and str(data) in [found.component.name for found in registry().components("dataset")]:
         raise OptionError("no such file or folder", where="DATA", got=data, hint=f"did you mean --dataset {data}?")
     return "csv" if data.suffix.lower() == ".csv" else "folder"
@@ -139,8 +146,8 @@ def build_dataset(resolved: Resolved, root: Path | None, options: Mapping[str, A
 
 def note_dataset(dataset: Dataset, name: str, observer: Observer) -> None:
     """Tell how many classes and images there are, and what was assumed."""
-    counts = ", ".join(f"{len(samples)} {split}" for split, samples in dataset.splits.items())
-    observer.note(f"{name}: {len(dataset.classes)} classes, {counts}")
+    counts = ", ".join(f"{len(samples):,} {split}" for split, samples in dataset.splits.items())
+    observer.note(f"{name}: {counted(len(dataset.classes), 'class')}, {counts}")
     for note in dataset.notes:
         observer.note(f"  {note}")
 

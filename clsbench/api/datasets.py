@@ -12,6 +12,7 @@ from clsbench.api.components import Chosen, Options, registry
 from clsbench.api.data import choose_dataset, dataset_for, open_dataset, refuse_beside_run, reopen_dataset
 from clsbench.api.observer import Observer
 from clsbench.errors import OptionError
+from clsbench.runs import is_run
 
 if TYPE_CHECKING:
     from clsbench.datasets.dataset import Dataset
@@ -127,12 +128,17 @@ def describe_dataset(
 
 def _name_or_data(name: str | None, data: str | Path | None) -> tuple[str | None, str | Path | None]:
     """A path that no dataset is called by is the data."""
-    if name is None or data is not None or not Path(name).exists():
+    if name is None or data is not None:
         return name, data
     try:
         registry().resolve("dataset", name)
-    except OptionError:
-        return None, name
+    except OptionError as error:
+        if Path(name).exists() or is_run(name):
+            return None, name
+        facts, neither = error.facts, "no folder or file has this name either"
+        raise OptionError(
+            error.what, got=facts["got"], expected=facts["expected"], hint=f"{facts['to do']}; {neither}"
+        ) from None
     return name, data
 
 

@@ -86,11 +86,12 @@ def model_of(table: PredictionTable, model: str | Path | None, observer: Observe
     Raises:
         OptionError: if neither is there.
     """
+    from clsbench import runs
     from clsbench.model_file import model_hash
 
     made_by = table.manifest.model
     known = made_by.file if made_by else None
-    file = Path(model) if model is not None else Path(known) if known else None
+    file = runs.find_onnx(model) if model is not None else Path(known) if known else None
     if file is None or (model is None and not file.is_file()):
         raise OptionError(
             "heatmaps need the model",

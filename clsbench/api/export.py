@@ -100,6 +100,10 @@ def export(
         )
 
 
+#: Preprocessing that differs between those who train.
+SHOWN = ("size", "resize", "crop_fraction", "mean", "std")
+
+
 @dataclass(frozen=True)
 class _Trained:
     """A network to export.
@@ -192,5 +196,8 @@ def _as_it_is(checkpoint: Checkpoint, observer: Observer) -> _Trained:
     from clsbench.exporting.gate_images import embedded_photos
 
     classifier, card, owner = checkpoint.open(observer)
+    if checkpoint.weights:
+        how = ", ".join(f"{key} {value}" for key, value in card.transform.to_json().items() if key in SHOWN)
+        observer.note(f"preprocessing, which the weights do not say: {how}; change it with --transform KEY=VALUE")
     out = Path(f"{checkpoint.model.replace('/', '-')}.onnx")
     return _Trained(checkpoint.model, owner, classifier, card, embedded_photos(), None, out)

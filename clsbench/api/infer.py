@@ -191,7 +191,7 @@ def open_card(model: str | Path | None, observer: Observer) -> tuple[Path, Model
     from clsbench import runs
     from clsbench.model_file import read_card
 
-    file = Path(model) if model is not None else runs.latest_onnx()
+    file = runs.find_onnx(model)
     if model is None:
         observer.note(f"using the latest exported model: {file}")
     return file, read_card(file)

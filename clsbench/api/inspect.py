@@ -34,5 +34,5 @@ def inspect(file: str | Path | None = None) -> Inspection:
     from clsbench import runs
     from clsbench.model_file import read_card
 
-    found = Path(file) if file is not None else runs.latest_onnx()
+    found = runs.find_onnx(file)
     return Inspection(found, read_card(found))

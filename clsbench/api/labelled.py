@@ -117,8 +117,8 @@ class Wanted:
         return Path(locations[0]) if locations else None
 
     def _found(self, source: Source, card: ModelCard) -> Labels:
+        from clsbench.datasets.file_name_labels import PATTERN, pattern_for
         from clsbench.datasets.labels import Labels, from_csv, from_folders
-        from clsbench.datasets.regex import PATTERN, pattern_for
 
         names = [entry.name for entry in source.entries]
         if self.labels == "none":

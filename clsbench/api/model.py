@@ -269,7 +269,7 @@ def load(
     from clsbench import runs
 
     picked = choose({"backend": [backend], "decoder": decoders}, options)
-    file = Path(model) if model is not None else runs.latest_onnx()
+    file = runs.find_onnx(model)
     card = read_card(file)
     chosen, cores = picked["backend"][0], available_cores()
     opened = chosen.offered(tune="cached").build(file, device)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from clsbench import runs
 from clsbench.api.components import Chosen
-from clsbench.errors import OptionError
+from clsbench.errors import ModelError, OptionError
 from clsbench.run_record import RunRecord
 from clsbench.runs import Run
 from clsbench.text import some
@@ -80,10 +80,16 @@ def find_weights(weights: str | Path) -> StartingWeights:
     """What a user means by ``--weights``: a file, or the name or directory of a run for its best weights.
 
     Raises:
-        ModelError: if a run.json beside the file cannot be read.
+        ModelError: if there is neither, or a run.json beside the file cannot be read.
     """
     file = Path(weights)
-    if not file.is_file() and any((folder / "run.json").is_file() for folder in (file, runs.ROOT / file)):
+    if not file.exists() or file.is_dir():
+        if not runs.is_run(file):
+            known = [run.name for run in reversed(runs.everything())]
+            raise ModelError(
+                "the weights file does not exist", where=file,
+                expected=f"a file, or a run: {some(known)}" if known else "a .safetensors or torch file, or a run",
+            )  # fmt: skip
         file = runs.find(str(weights)).best
     run = Run(file.parent.resolve())
     if file.name in (run.best.name, run.last.name) and run.record.is_file():

@@ -25,7 +25,7 @@ LIMIT = (
 
 def bench(
     models: Annotated[
-        list[Path] | None, typer.Argument(metavar="MODEL", help="Exported .onnx files; the latest if left out.")
+        list[Path] | None, typer.Argument(metavar="MODEL", help="Exported .onnx files or runs; the latest if left out.")
     ] = None,
     images: Annotated[
         Path | None, typer.Option(metavar="DIR", help="A folder of images; two embedded photos if left out.")

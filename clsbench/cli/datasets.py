@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from clsbench.api.datasets import DatasetSummary
     from clsbench.cli.terminal import Terminal
 
+#: Classes of which `show` lists the images.
+FEW_CLASSES = 20
+
 
 def datasets(
     name: Annotated[
@@ -101,6 +104,14 @@ def counts_table(title: str, classes: Sequence[str], counts: Mapping[str, Mappin
     from clsbench.cli.tables import table
 
     splits = list(counts[classes[0]])
-    rows = [(name, *(str(counts[name][split]) for split in splits)) for name in classes]
-    rows.append(("all", *(str(sum(counts[name][split] for name in classes)) for split in splits)))
+    rows = [(name, *(f"{counts[name][split]:,}" for split in splits)) for name in classes]
+    rows.append(("all", *(f"{sum(counts[name][split] for name in classes):,}" for split in splits)))
     return table(title, ("class", *splits), rows)
+
+
+def counts_shown(title: str, classes: Sequence[str], counts: Mapping[str, Mapping[str, int]]) -> Table | str:
+    """The same, or one line where the table would push what was asked for off the screen."""
+    if len(classes) <= FEW_CLASSES:
+        return counts_table(title, classes, counts)
+    sums = (f"{sum(counts[name][split] for name in classes):,} {split}" for split in counts[classes[0]])
+    return f"{title}: {', '.join([counted(len(classes), 'class'), *sums])}"

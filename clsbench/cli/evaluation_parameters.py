@@ -19,9 +19,7 @@ ExplainBy = Annotated[
 ]
 ExplainModel = Annotated[
     Path | None,
-    typer.Option(
-        "--model", metavar="FILE.onnx", help="Model of --explain. Default: the one that made the predictions."
-    ),
+    typer.Option("--model", metavar="FILE|RUN", help="Model of --explain. Default: the one that made the predictions."),
 ]
 Predictions = Annotated[
     Path, typer.Argument(metavar="PREDS", help="Predictions as infer writes them: .csv, .jsonl or .parquet.")

@@ -51,7 +51,7 @@ def _proportion(display: Display) -> tuple[str, ...]:
     if not isinstance(found, Proportion):
         return display.title, "-", _text(display), ""
     interval = f"{percent(found.low)} – {percent(found.high)}"
-    return display.title, percent(found.value), interval, f"{found.correct} of {found.total}"
+    return display.title, percent(found.value), interval, f"{found.correct:,} of {found.total:,}"
 
 
 def _text(display: Display) -> str:
@@ -77,10 +77,14 @@ def display_table(display: Display, terminal: Terminal, *, title: str | None = N
 
 
 def _fitted(rows: Sequence[Sequence[str]], columns: Sequence[Column], width: int) -> list[Sequence[str]]:
-    """Texts shortened to the width of their column; paths to what the other columns leave, at least that."""
-    short = [[shortened(cell, column.width) if column.width and not column.path else cell
-              for cell, column in zip(row, columns, strict=True)] for row in rows]  # fmt: skip
-    others = [k for k, column in enumerate(columns) if not column.path]
-    taken = sum(max(map(len, (columns[k].title, *(row[k] for row in short)))) + GAP for k in others)
-    return [[shortened_path(cell, max(column.width, width - taken - GAP)) if column.path else cell
-             for cell, column in zip(row, columns, strict=True)] for row in short]  # fmt: skip
+    """Texts shortened so that a row fits, none below the width of its column; paths get the room first."""
+    whole = [max(map(len, (column.title, *(row[k] for row in rows)))) for k, column in enumerate(columns)]
+    room = [min(most, max(column.width, len(column.title))) if column.width else most
+            for most, column in zip(whole, columns, strict=True)]  # fmt: skip
+    left = width - sum(room) - GAP * len(columns)
+    wanting = sorted((not column.path, whole[k] - room[k], k) for k, column in enumerate(columns) if column.width)
+    for position, (label, more, k) in enumerate(wanting):
+        given = max(0, min(more, left // (len(wanting) - position) if label else left))
+        room[k], left = room[k] + given, left - given
+    return [[(shortened_path if column.path else shortened)(cell, most) if column.width else cell
+             for cell, column, most in zip(row, columns, room, strict=True)] for row in rows]  # fmt: skip

@@ -9,7 +9,7 @@ import sys
 import typer
 
 from clsbench.cli import streams
-from clsbench.errors import ClsbenchError, DataError
+from clsbench.errors import ClsbenchError, DataError, Terminated
 from clsbench.text import abridged, printable
 
 INTERRUPTED, TERMINATED = 130, 143
@@ -30,9 +30,9 @@ def explain(error: BaseException) -> int:
     """
     chain = _chain(error)
     notes = [note for link in chain for note in getattr(link, "__notes__", ())]
-    if any(isinstance(link, KeyboardInterrupt) for link in chain) or isinstance(error, SystemExit):
+    if any(isinstance(link, KeyboardInterrupt | Terminated) for link in chain) or isinstance(error, SystemExit):
         _print(["interrupted", *(f"  {note}" for note in notes)])
-        return INTERRUPTED
+        return TERMINATED if any(isinstance(link, Terminated) for link in chain) else INTERRUPTED
     if isinstance(error, OSError):
         error = _of_the_system(error)
     elif isinstance(error, MemoryError):

@@ -58,7 +58,7 @@ def find_lr(
 ) -> None:
     """Find a learning rate: raise it step by step, draw the loss, suggest two rates."""
     from clsbench.api.train import find_lr as run_test
-    from clsbench.cli.tables import facts_table
+    from clsbench.cli.tables import table
     from clsbench.cli.terminal import Terminal
 
     terminal = Terminal(json=json, quiet=quiet)
@@ -68,15 +68,21 @@ def find_lr(
             val_fraction=val_fraction, test_fraction=test_fraction, data_fraction=data_fraction, steps=steps,
             unfrozen=unfrozen, out=out, options=options or (), observer=observer, **(training or {}),
         )  # fmt: skip
-    rates = [("valley", f"{test.valley:.2e}"), ("steep", f"{test.steep:.2e}")]
-    terminal.print(facts_table(f"Learning rates for {model} ({test.stage})", rates), f"curve: {out}")
+    rates = [
+        ("valley", f"{test.valley:.2e}", "two thirds down the longest descent; what --lr auto takes"),
+        ("steep", f"{test.steep:.2e}", "where the loss falls fastest"),
+    ]
+    suggested = table(f"Learning rates for {model} ({test.stage})", ("", "rate", "is"), rates, left=3)
+    terminal.print(suggested, f"curve: {out}")
     given = [("--dataset", dataset), ("--model", model), ("--weights", weights), ("--size", size),
              ("--val-fraction", val_fraction), ("--test-fraction", test_fraction), ("--data-fraction", data_fraction),
              *(("--with", option) for option in options or ())]  # fmt: skip
     words = [word for flag, value in given if value is not None for word in (flag, value)]
-    rate = f"{test.valley:.1e}"
+    rate, asked = f"{test.valley:.1e}", dict(training or {})
     if unfrozen and test.lr_mult < 1:  # the rates of the first layer group and of the head
         rate = f"{test.valley * test.lr_mult:.1e},{rate}"
+    if unfrozen and weights and asked.get("recipe") != "scratch":  # the head that was tested is trained already
+        words += ["--freeze-epochs", "0"]
     terminal.next("train", *([data] if data else []), *words, *(["--pretrained"] if pretrained else []),
-                  *typed(training or {}), "--lr", rate)  # fmt: skip
+                  *typed(asked), "--lr", rate)  # fmt: skip
     terminal.write_json({**test.to_json(), "curve": str(out)})

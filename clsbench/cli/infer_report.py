@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from clsbench.cli.evaluation_tables import print_metrics
+from clsbench.cli.evaluation_tables import GAP, print_metrics
 from clsbench.cli.tables import facts_table, first_rows, percent, table
 from clsbench.inference.timing import STAGES, Timing
-from clsbench.text import counted, shortened_path
+from clsbench.text import counted, on_one_line, shortened_path
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from clsbench.cli.terminal import Terminal
     from clsbench.inference.result import InferenceResult
+    from clsbench.predictions.answers import Answer
 
 #: Classes listed by their number of images.
 CLASSES = 10
+
+#: Characters of an image's path at least, and of a column that is folded.
+LEAST, FOLDED = 20, 32
 
 
 def print_result(terminal: Terminal, result: InferenceResult, *, saved: bool, asked: bool) -> None:
@@ -52,16 +55,19 @@ def _answers(result: InferenceResult, terminal: Terminal) -> Table:
     """A row for each image."""
     labelled = any(answer.label is not None for answer in result.answers)
 
-    def rows() -> Iterator[tuple[str, ...]]:
-        for answer in result.answers:
-            said = answer.best[0][0] if answer.best else f"not classified: {answer.error}"
-            confidence = percent(answer.best[0][1]) if answer.best else ""
-            others = ", ".join(f"{name} {percent(value)}" for name, value in answer.best[1:])
-            path = shortened_path(answer.path, terminal.out.width // 2) if terminal.limited else answer.path
-            yield (path, *([answer.label or "-"] if labelled else []), said, confidence, others)
+    def row(answer: Answer) -> tuple[str, ...]:
+        said = answer.best[0][0] if answer.best else f"not classified: {answer.error}"
+        confidence = percent(answer.best[0][1]) if answer.best else ""
+        others = ", ".join(f"{name} {percent(value)}" for name, value in answer.best[1:])
+        return (on_one_line(answer.path), *([answer.label or "-"] if labelled else []), said, confidence, others)
 
     columns = ("image", *(["label"] if labelled else []), "class", "confidence", "next best")
-    return table("Predictions", columns, rows(), left=len(columns))
+    rows = [row(answer) for answer in result.answers]
+    if terminal.limited:  # paths get what the other columns leave, of which long ones are folded
+        taken = sum(min(FOLDED, max(map(len, cells))) + GAP for cells in list(zip(columns, *rows, strict=True))[1:])
+        room = max(LEAST, terminal.out.width - taken - GAP)
+        rows = [(shortened_path(path, room), *others) for path, *others in rows]
+    return table("Predictions", columns, rows, left=len(columns))
 
 
 def _summary(result: InferenceResult) -> str:

@@ -12,7 +12,8 @@ from clsbench.cli.parameters import Json, Quiet
 
 def inspect(
     file: Annotated[
-        Path | None, typer.Argument(metavar="FILE", help="An .onnx file; the latest export if left out.")
+        Path | None,
+        typer.Argument(metavar="FILE", help="An .onnx file or an exported run; the latest export if left out."),
     ] = None,
     classes: Annotated[bool, typer.Option("--classes", help="List every class.")] = False,
     json: Json = None,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import warnings
 from typing import Annotated
@@ -20,6 +21,7 @@ from clsbench.cli import streams
 from clsbench.cli.command_line import refuse_taken
 from clsbench.cli.commands import Commands, add_commands
 from clsbench.cli.failures import INTERRUPTED, TERMINATED, delivered, explain
+from clsbench.errors import Terminated
 
 app = typer.Typer(
     name="clsbench",
@@ -50,11 +52,24 @@ def main(
 def run() -> None:
     """The console script."""
     streams.prepare()
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _terminate)  # so that no unfinished file stays behind
     # Without a home that can be written to it uses a temporary folder, which is no news to its users.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     # A damaged image is a row with a reason; Pillow's warnings would only clutter the screen.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    sys.exit(delivered(execute(sys.argv[1:])))
+    code = delivered(execute(sys.argv[1:]))
+    if code in (INTERRUPTED, TERMINATED):
+        # Threads of a library may be at work still: they are not waited for, and would abort an interpreter that
+        # is taken down around them. Python takes one for ended whose join was interrupted (python/cpython#90882).
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+def _terminate(number: int, _: object) -> None:
+    raise Terminated(128 + number)
 
 
 def execute(arguments: list[str]) -> int:

@@ -44,5 +44,6 @@ AllowFallback = Annotated[
     bool, typer.Option("--allow-fallback", help="Let parts of the network run on the CPU when a GPU was asked for.")
 ]
 ModelFile = Annotated[
-    Path | None, typer.Option("--model", metavar="FILE", help="An exported .onnx file. Default: the latest export.")
+    Path | None,
+    typer.Option("--model", metavar="FILE|RUN", help="An .onnx file, or an exported run. Default: the latest export."),
 ]

@@ -103,7 +103,7 @@ class TerminalObserver(Observer):
         number = f"{result.epoch:>{len(str(self._epochs))}}/{self._epochs}"
         self.note(
             f"epoch {number} {result.stage:<10}  loss {result.train_loss:z.4f}  "
-            f"val {result.val_loss:z.4f} {result.val_accuracy:7.2%}  lr {result.lr:.1e}  {result.seconds:.1f} s"
+            f"val loss {result.val_loss:z.4f}  accuracy {result.val_accuracy:7.2%}  {result.seconds:.1f} s"
             + (" *" if result.best else "")
         )
         if self._task is not None:

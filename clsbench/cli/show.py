@@ -27,7 +27,11 @@ def show(
     n: Annotated[
         int | None,
         typer.Option(
-            "-n", min=1, max=400, metavar="N", help="Images to draw. Default: 8 of a dataset, 25 of predictions, or 9."
+            "-n",
+            min=1,
+            max=400,
+            metavar="N",
+            help="Images to draw. Default: 8 of a dataset, 25 of predictions, 9 of DATA with --model.",
         ),
     ] = None,
     out: Annotated[Path, typer.Option(metavar="FILE.png", help="Where to write the grid.")] = Path("images.png"),
@@ -38,7 +42,7 @@ def show(
     images: Images = None,
     model: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.onnx", help="Title DATA, an image or a folder, with what this model says of it."),
+        typer.Option(metavar="FILE|RUN", help="Title DATA, an image or a folder, with what this model says of it."),
     ] = None,
     explain: Explain = False,
     explain_by: ExplainBy = None,
@@ -67,7 +71,7 @@ def show(
     from clsbench.api.show import show as draw
     from clsbench.api.show_images import is_image, show_images
     from clsbench.api.show_predictions import is_predictions, show_predictions
-    from clsbench.cli.datasets import counts_table
+    from clsbench.cli.datasets import counts_shown
     from clsbench.cli.terminal import Terminal
     from clsbench.errors import DataError, OptionError
 
@@ -103,6 +107,6 @@ def show(
             val_fraction=val_fraction, test_fraction=test_fraction, folds=folds, fold=fold, seed=seed,
             options=options or (), observer=observer,
         )  # fmt: skip
-    terminal.print(counts_table(found.name, found.classes, found.counts))
+    terminal.print(counts_shown(found.name, found.classes, found.counts))
     terminal.print(f"drawn: {counted(len(found.drawn), 'image')} of {split} in {out}")
     terminal.write_json(found.to_json())

@@ -43,7 +43,7 @@ def first_rows(title: str, shown: int, total: int, option: str | None) -> str:
     """
     if shown >= total:
         return title
-    return f"{title}: {shown} of {total}" + (f"; {option} {total} shows all" if option else "")
+    return f"{title}: {shown:,} of {total:,}" + (f"; {option} {total} shows all" if option else "")
 
 
 def facts_table(title: str, facts: Iterable[tuple[str, str]]) -> Table:

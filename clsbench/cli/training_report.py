@@ -28,8 +28,10 @@ def report_training(terminal: Terminal, result: TrainingResult) -> None:
     if result.held_out:
         split = {"test": "test", "val": "validation"}[result.held_out.split]
         for display in result.held_out.metrics.shown("infer", "table"):
-            terminal.print(display_table(display, terminal, title=f"{display.title} ({split} split)"))
-    terminal.next("evaluate", result.run.path, why="exports it, then judges its test split")
+            name, colon, many = display.title.partition(":")
+            terminal.print(display_table(display, terminal, title=f"{name} ({split} split){colon}{many}"))
+    judged = "validation" if result.test_accuracy is None else "test"
+    terminal.next("evaluate", result.run.path, why=f"exports it, then judges its {judged} split")
     terminal.next("export", result.run.path)
 
 

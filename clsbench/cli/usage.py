@@ -1,37 +1,50 @@
-"""Help as everybody writes it: ``IMAGES`` has to be given, ``[DATA]`` may be left out; options stand under headings.
+"""Help as everybody writes it: ``IMAGES`` has to be given, ``[DATA]`` may be left out; no types, no cut sentences.
 
-rich, which would draw it in boxes, is not loaded.
+Many options stand under headings; rich, which would draw them in boxes, is not loaded.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from typer.core import TyperCommand
 
-#: The heading of options that name none.
-OTHERS = "Options"
-
 
 class PlainCommand(TyperCommand):
-    """A command whose usage line has no braces around what has to be given."""
+    """A command whose usage line has no braces around what has to be given, and whose arguments have no types."""
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """The words of the usage line."""
         return [piece.replace("{", "").replace("}", "") for piece in super().collect_usage_pieces(ctx)]
 
-
-class PanelledCommand(PlainCommand):
-    """A command whose ``--help`` lists its options by ``rich_help_panel``, in the order in which they appear."""
+    def get_short_help_str(self, limit: int = 45) -> str:
+        """The first sentence of the help; of one that is too long, as many of its clauses as fit."""
+        sentence = " ".join((self.help or "").split("\n\n")[0].split()).removesuffix(".")
+        fitting = [end.start() for end in re.finditer(r"[.,:;] |$", sentence) if end.start() <= limit]
+        return sentence[: fitting[-1]] if fitting else super().get_short_help_str(limit)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the arguments, then one section a panel."""
+        """Write the sections of the help, in the order in which their first parameters appear."""
         sections: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             if record := parameter.get_help_record(ctx):
                 argument = parameter.param_type_name == "argument"
-                panel = "Arguments" if argument else getattr(parameter, "rich_help_panel", None) or OTHERS
-                sections.setdefault(panel, []).append(record)
-        for panel, records in sections.items():
-            with formatter.section(panel):
+                name = record[0].partition(" <")[0] if argument else record[0]
+                section = "Arguments" if argument else self.section(parameter)
+                sections.setdefault(section, []).append((name, record[1]))
+        for section, records in sections.items():
+            with formatter.section(section):
                 formatter.write_dl(records)
+
+    def section(self, parameter: Any) -> str:
+        """The heading of an option."""
+        return "Options"
+
+
+class PanelledCommand(PlainCommand):
+    """A command whose ``--help`` lists its options by ``rich_help_panel``."""
+
+    def section(self, parameter: Any) -> str:
+        """The heading of an option; ``Options`` where it names none."""
+        return getattr(parameter, "rich_help_panel", None) or super().section(parameter)

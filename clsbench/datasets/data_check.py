@@ -13,7 +13,7 @@ from typing import Any, Literal
 from clsbench.datasets.dataset import Dataset, Sample
 from clsbench.datasets.similar_names import similar_names, told_apart
 from clsbench.errors import DataError
-from clsbench.text import counted
+from clsbench.text import counted, on_one_line
 
 #: A class with fewer training images than this is tiny.
 FEW = 5
@@ -109,7 +109,7 @@ def _unreadable(unreadable: Mapping[str, str]) -> Iterator[Finding]:
     if unreadable:
         name, reason = next(iter(unreadable.items()))
         count = counted(len(unreadable), "unreadable image")
-        yield Finding("unreadable", f"{count}, such as {name}: {reason}", tuple(unreadable))
+        yield Finding("unreadable", f"{count}, such as {on_one_line(name)}: {reason}", tuple(unreadable))
 
 
 def _duplicates(groups: Sequence[Group]) -> Iterator[Finding]:

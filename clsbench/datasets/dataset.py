@@ -64,7 +64,8 @@ class Dataset:
         try:
             check_class_names(self.classes)
         except ClsbenchError as error:
-            raise DataError(error.what, where=self.root, got=error.facts["got"]) from None
+            got, expected = error.facts["got"], error.facts["expected"]
+            raise DataError(error.what, where=self.root, got=got, expected=expected) from None
         seen: set[str] = set()
         for split, samples in self.splits.items():
             for sample in samples:

@@ -9,17 +9,19 @@ photos/colour/0/1.jpg …  photos/shape/0/1.jpg …      one attribute of severa
 from __future__ import annotations
 
 import os
+import shlex
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
 from clsbench.datasets.dataset import Dataset, Sample
+from clsbench.datasets.file_name_labels import PATTERN, likely_labels
 from clsbench.datasets.splits import SPLIT_WORDS, check_known_classes
 from clsbench.errors import DataError
 from clsbench.images.entries import FileEntry
 from clsbench.images.sources.folder import FolderSource, is_hidden
 from clsbench.images.sources.source import skipped_notes
-from clsbench.text import counted
+from clsbench.text import counted, some
 
 #: An image, and its path below the folder of its split: ``cat/1.jpg``.
 Labelled = tuple[FileEntry, str]
@@ -42,6 +44,8 @@ def build(root: Path | None, *, attribute: str | None = None) -> Dataset:
     for split, folder in folders.items():
         labelled[split], more = _labelled(root, folder)
         notes += more
+    if not labelled["train"]:
+        raise _unlabelled(folders["train"])
     classes, more = _classes(folders["train"], labelled["train"])
     notes += more if attribute is None else []
     splits = {split: _samples(folder, labelled[split], classes) for split, folder in folders.items()}
@@ -151,6 +155,20 @@ def _labelled(root: Path, folder: Path) -> tuple[list[Labelled], list[str]]:
     return labelled, [f"{prefix}: {note}" if prefix else note for note in notes]
 
 
+def _unlabelled(folder: Path) -> DataError:
+    """No image is in a class folder; where the file names look like labels, how to use them."""
+    names, hint = [entry.name for entry in FolderSource(folder).entries], None
+    if found := likely_labels(names):
+        pattern, labels = found
+        option = "" if pattern == PATTERN else f" {shlex.join(['--with', f'data.pattern={pattern}'])}"
+        hint = f"if the file names hold the labels ({some(labels, 3)}), add --dataset regex{option}"
+    return DataError(
+        "training needs at least two classes", where=folder,
+        got=f"{counted(len(names), 'image')} in no class folder" if names else "no images",
+        expected="one folder a class, with its images inside", hint=hint,
+    )  # fmt: skip
+
+
 def _classes(folder: Path, labelled: Sequence[Labelled]) -> tuple[tuple[str, ...], list[str]]:
     """Classes (sorted by name), and a note where images lie deeper, or the folders look like attributes."""
     below: dict[str, set[str]] = defaultdict(set)
@@ -158,14 +176,14 @@ def _classes(folder: Path, labelled: Sequence[Labelled]) -> tuple[tuple[str, ...
         top, _, rest = path.partition("/")
         below[top].add(rest.partition("/")[0] if "/" in rest else "")  # "" for an image directly in it
     classes = tuple(sorted(below))
-    first = below[classes[0]] if classes else set()
+    first = below[classes[0]]
     nested = "" not in first and len(first) >= 2 and all(below[name] == first for name in classes)
     option = f"--with data.attribute={classes[0]}" if nested else ""
     if len(classes) < 2:
         raise DataError(
             "training needs at least two classes",
             where=folder,
-            got=f"one class folder with images: {classes[0]}" if classes else "no class folder with images",
+            got=f"one class folder with images: {classes[0]}",
             expected="one folder a class, with its images inside",
             hint=f"if the classes are the folders in {classes[0]}/, add {option}" if nested else None,
         )

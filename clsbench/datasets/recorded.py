@@ -110,7 +110,7 @@ def as_recorded(
     splits["train"] = [sample for name, sample in samples.items() if name not in kept_out]
     if data_fraction is not None:
         splits["train"] = share(splits["train"], data_fraction, seed=seed)
-    counts = ", ".join(f"{len(some)} {split}" for split, some in splits.items() if some)
+    counts = ", ".join(f"{len(some):,} {split}" for split, some in splits.items() if some)
     notes = [f"the splits are those of the run: {counts}", *notes, *_train_note(splits["train"], record)]
     kept = {split: some for split, some in splits.items() if some or split != "test"}
     return dataclasses.replace(dataset, splits=kept, notes=(*dataset.notes, *notes))

@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 from clsbench.datasets.dataset import Dataset, Sample
+from clsbench.datasets.file_name_labels import PATTERN
 from clsbench.datasets.folder import existing_folder
 from clsbench.errors import DataError, OptionError
 from clsbench.images.sources.folder import FolderSource
 from clsbench.images.sources.source import skipped_notes
 from clsbench.text import counted, some
-
-#: Names that are looked at to find a pattern, at most.
-LOOKED_AT = 10_000
-
-#: What comes before the last number of a file name.
-PATTERN = r"/([^/]+)_\d+\.[^.]+$"
-
-#: What comes before the numbers and signs at the end: ``cat`` of ``cat.12.jpg``, ``cat12.jpg``, ``cat (12).jpg``.
-LOOSE_PATTERN = r"/([^/]*[^\W\d_])(?:[^\w/]|[\d_])*\.[^.]+$"
 
 
 def build(root: Path | None, *, pattern: str = PATTERN) -> Dataset:
@@ -56,28 +47,6 @@ def build(root: Path | None, *, pattern: str = PATTERN) -> Dataset:
         count = counted(len(without), "image")
         notes.insert(0, f"{count} left out because the pattern does not match: {some(without, 3)}")
     return Dataset(classes=classes, splits={"train": samples}, notes=tuple(notes), root=str(root))
-
-
-def pattern_for(names: Sequence[str], classes: Sequence[str]) -> str | None:
-    """A pattern by which most of some names are labelled with known classes, two of them or more; None without one.
-
-    Args:
-        names: Relative paths.
-        classes: The known ones.
-
-    >>> pattern_for(["cat_1.jpg", "dog_1.jpg"], ["cat", "dog"]) == PATTERN
-    True
-    >>> pattern_for(["cat.1.jpg", "dog.1.jpg"], ["cat", "dog"]) == LOOSE_PATTERN
-    True
-    >>> pattern_for(["IMG_1.jpg", "IMG_2.jpg"], ["cat", "dog"])
-    """
-    known, some_names = set(classes), names[:: len(names) // LOOKED_AT + 1]
-    for pattern in (PATTERN, LOOSE_PATTERN):
-        found = (re.search(pattern, f"/{name}") for name in some_names)
-        labels = [match[1] for match in found if match and match[1] in known]
-        if len(set(labels)) > 1 and 2 * len(labels) > len(some_names):
-            return pattern
-    return None
 
 
 def _compile(pattern: str) -> tuple[re.Pattern[str], str | int]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,13 @@ LIMIT = 14.0
 
 #: Points of a title's letters, inches of a line of it, and inches for the title of the grid.
 LETTERS, LINE, HEAD = 7, 0.125, 0.4
+
+#: Letters of a title that are looked at: more than fit into the widest grid.
+LONGEST = 1000
+
+
+#: The name of a file: it ends in a suffix.
+FILE = re.compile(r".*\.\w{2,5}")
 
 
 @dataclass(frozen=True)
@@ -132,10 +141,17 @@ def _path_lines(path: str, inches: float) -> list[str]:
 def fitted_line(text: str, inches: float) -> str:
     """A line that is no wider than that in :data:`LETTERS` points; a long one loses its middle.
 
-    What differs in paths and class names is at their ends, and a title begins with what it is about.
+    What differs in paths and class names is at their ends, and a title begins with what it is about. A path loses
+    folders first, so that the file's own name stays whole where there is room for it.
     """
+    if len(text) > LONGEST:  # measured letter by letter, a text of megabytes would take minutes
+        text = _cut(text, LONGEST)
     if _width(text) <= inches:
         return text
+    folders, slash, name = text.rpartition("/")
+    if slash and FILE.fullmatch(name) and _width(f"…/{name}") <= inches:
+        left_out = bisect_left(range(len(folders)), True, key=lambda k: _width(f"…{folders[k:]}/{name}") <= inches)
+        return f"…{folders[left_out:]}/{name}"
     least, most = 0, len(text)
     while most - least > 1:
         kept = (least + most) // 2

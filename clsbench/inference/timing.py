@@ -191,7 +191,7 @@ class Timing:
         if self.waited_for_cores > 0.1:
             reason = "threads waited for a core: the machine has other work"
             if sum(self.clock.busy[stage] for stage in HOST_STAGES) < SMALL * self.images:
-                reason += ", or the images are so small that Python's lock is the limit"
+                reason += ", or the images are so small that Python itself is the limit"
         return f"{advice}. The run reached {reached:.0%} of its limit: {reason}"
 
     def _remedy(self, bound: str) -> str:

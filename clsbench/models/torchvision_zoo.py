@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import sys
 from collections.abc import Iterator, Mapping
+from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,7 +97,7 @@ def build(
                 "the weights are for another number of classes",
                 where=weights,
                 got=classifier.loaded.head_reason if classifier.loaded else None,
-                hint="name them with `clsbench export --classes FILE`",
+                hint="name the classes that they are for with `clsbench export --classes FILE`",
             )
     return classifier
 
@@ -151,7 +153,8 @@ def _transform(name: str, published: Any, size: int | None) -> ImageTransform:
 def _download(published: Any) -> dict[str, Any]:
     """torchvision's published weights, checked by the hash in their name."""
     try:
-        state: dict[str, Any] = published.get_state_dict(progress=False, check_hash=True, weights_only=True)
+        with redirect_stdout(sys.stderr):  # what torch tells about the download is no result
+            state: dict[str, Any] = published.get_state_dict(progress=False, check_hash=True, weights_only=True)
         return state
     except (OSError, RuntimeError) as error:
         raise ModelError(

@@ -29,7 +29,17 @@ def read_state(file: Path) -> dict[str, Tensor]:
         ModelError: if the file is missing, damaged, has objects in it that could run code, or has no state dict.
     """
     if not file.is_file():
-        raise ModelError("the weights file does not exist", where=file)
+        there = file.is_dir()
+        raise ModelError(
+            f"the weights file {'is a folder' if there else 'does not exist'}", where=file,
+            expected="a weights file, or the folder of a run" if there else None,
+        )  # fmt: skip
+    if file.suffix.lower() == ".onnx":
+        raise ModelError(
+            "an ONNX file has no weights that can be trained or exported again", where=file,
+            expected="a .safetensors file, or a torch file with a state dict of tensors",
+            hint="name the run it comes from; `clsbench infer --model` uses the file as it is",
+        )  # fmt: skip
     try:
         content = _load(file)
     except Exception as error:  # noqa: BLE001  on arbitrary bytes the readers raise almost anything

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from clsbench.errors import DataError, OptionError
 from clsbench.predictions.columns import PREFIX, Kind, class_columns
+from clsbench.text import command
 from clsbench.text_files import check_text
 
 if TYPE_CHECKING:
@@ -50,9 +51,16 @@ def open_file(file: Path) -> TableFile:
     formats: dict[str, Callable[[Path], TableFile]]
     formats = {".csv": CsvFile, ".jsonl": JsonlFile, ".parquet": ParquetFile}
     if file.is_dir():
-        raise DataError("this is a folder, not a predictions file", where=file, expected="a file that `infer` wrote")
+        judged = f"{command('evaluate', file, '--html', 'report.html')} judges this run"
+        raise DataError(
+            "this is a folder, not a predictions file", where=file, expected="a file that `infer` wrote",
+            hint=judged if (file / "run.json").is_file() else None,
+        )  # fmt: skip
     if file.suffix.lower() not in formats:
-        raise OptionError("unknown suffix of a predictions file", got=file, expected=" or ".join(SUFFIXES))
+        raise OptionError(
+            "unknown suffix of a predictions file", got=file, expected=" or ".join(SUFFIXES),
+            hint="`clsbench infer IMAGES --out preds.csv` makes one; a model is named by --model FILE there",
+        )  # fmt: skip
     try:
         if file.stat().st_size == 0:
             raise DataError("the predictions file is empty", where=file)

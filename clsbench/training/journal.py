@@ -18,7 +18,7 @@ from typing import Any
 from clsbench.errors import DataError, Terminated
 from clsbench.run_record import RunRecord, RunResult
 from clsbench.runs import Run
-from clsbench.text import counted, some
+from clsbench.text import command, counted, some
 from clsbench.training.loop import Observer, Trainer
 from clsbench.training.plan import describe_rates, plan_stages
 from clsbench.training.plots import save_curves
@@ -88,7 +88,7 @@ class Journal:
             text = f"the run ended after {len(trainer.history)} of {asked}; "
             if kept := self.record.result:
                 found = f"epoch {kept.best_epoch} with {kept.val_accuracy:.2%} validation accuracy"
-                text += f"{self.run.path} keeps its best so far, {found}\n  next: clsbench export {self.run.path}"
+                text += f"{self.run.path} keeps its best so far, {found}\n  next: {command('export', self.run.path)}"
             else:
                 found = f"epoch {best.epoch} with {best.val_accuracy:.2%} validation accuracy"
                 text += f"its best so far, {found}, could not be written to {self.run.path}"

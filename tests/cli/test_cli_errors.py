@@ -253,3 +253,29 @@ def test_no_command_or_an_unknown_one_is_wrong_usage(refused, arguments):
 def test_the_demo_never_empties_a_folder_that_is_not_its_own(refused, photos):
     refused(2, ["photos"], "demo", "--folder", photos)
     assert (photos / "val").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("code", "arguments", "words"),
+    [
+        (2, ["show", "mine"], ["a run", "--run mine"]),
+        (2, ["train", "runs/mine"], ["a run", "--weights runs/mine"]),
+        (2, ["datasets", "mine"], ["a run", "--run mine"]),
+        (1, ["report", "runs/mine"], ["clsbench evaluate runs/mine --html report.html"]),
+        (2, ["evaluate", "model.onnx"], ["predictions file", "clsbench infer IMAGES --out preds.csv"]),
+        (1, ["train", "--weights", "nowhere"], ["does not exist", "a run: mine"]),
+        (2, ["datasets", "nowhere"], ["unknown dataset", "digits", "no folder or file has this name either"]),
+        (1, ["inspect", "mine"], ["not been exported", "clsbench export runs/mine"]),
+    ],
+)
+def test_a_run_in_the_place_of_something_else_is_told_where_it_belongs(refused, tmp_path, code, arguments, words):
+    (tmp_path / "runs/mine").mkdir(parents=True)
+    (tmp_path / "runs/mine/run.json").touch()
+    (tmp_path / "model.onnx").touch()
+    refused(code, words, *arguments)
+
+
+def test_a_folder_of_images_may_have_the_name_of_a_run(cli, paint, tmp_path):
+    (tmp_path / "runs/photos").mkdir(parents=True)
+    (tmp_path / "runs/photos/run.json").touch()
+    assert cli("datasets", paint("photos/{colour}/{k}.png", 2).name).code == 0

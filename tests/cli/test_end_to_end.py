@@ -228,7 +228,24 @@ def test_export_without_the_runs_pictures_asks_for_others(cli, photos, run):
     assert cli("export", "--onnx", "--images", photos / "val").code == 0
 
 
-def test_an_interrupt_ends_with_code_130_and_leaves_no_file_that_looks_whole(tmp_path, tiny_onnx):
+@pytest.mark.parametrize(("code", "seconds"), [(130, 60), (143, 60), (1, 0)])
+def test_after_an_interrupt_no_thread_is_waited_for(code, seconds):
+    program = f"""
+import threading, time
+from clsbench.cli import main
+def execute(arguments):
+    print("interrupted")
+    threading.Thread(target=time.sleep, args=({seconds},)).start()
+    return {code}
+main.execute = execute
+main.run()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (code, "interrupted\n", "")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_ends_with_its_code_and_leaves_no_file_that_looks_whole(tmp_path, tiny_onnx, number, code):
     folder = tmp_path / "many"
     folder.mkdir()
     Image.new("RGB", (2000, 2000)).save(folder / "0.png")
@@ -247,9 +264,10 @@ def test_an_interrupt_ends_with_code_130_and_leaves_no_file_that_looks_whole(tmp
     partial = tmp_path / "preds.csv.partial"
     while job.poll() is None and not partial.exists():
         time.sleep(0.02)
-    job.send_signal(signal.SIGINT)
+    job.send_signal(number)
     _, messages = job.communicate(timeout=60)
-    assert job.returncode == 130
+    assert job.returncode == code
     assert messages.splitlines()[-2:] == ["interrupted", f"  {out} was not written"]
     assert "Traceback" not in messages
     assert not out.exists()
+    assert not partial.exists()

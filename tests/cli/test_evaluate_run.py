@@ -98,6 +98,7 @@ def test_a_page_and_the_next_commands(run, cli):
 def test_training_names_the_command_and_ends_with_the_scores_of_each_class(cli, photos, without_curves):
     done = cli("train", photos, *TINY, "--test-fraction", 0.2, "--run", "mine", "--json", "facts.json")
     assert "Per class (test split)" in done.stdout
+    assert "then judges its test split" in done.stderr
     facts = json.loads(Path("facts.json").read_text())
     assert facts["held_out"]["split"] == "test"
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("next: clsbench evaluate")]
@@ -109,6 +110,7 @@ def test_training_names_the_command_and_ends_with_the_scores_of_each_class(cli, 
 def test_without_a_test_split_the_validation_split_is_judged_and_that_is_said(cli, photos, without_curves):
     done = cli("train", photos, *TINY, "--run", "mine")
     assert "Per class (validation split)" in done.stdout
+    assert "then judges its validation split" in done.stderr
     done = cli("evaluate", "mine")
     assert done.code == 0
     assert "somewhat too high" in done.stderr

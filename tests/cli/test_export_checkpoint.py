@@ -52,6 +52,7 @@ def test_the_file_says_what_their_network_says_and_where_it_came_from(cli, their
     done = cli("export", *SMALL, *arguments, "--out", "theirs.onnx", "--json", "export.json")
     assert done.code == 0, done.stderr
     assert "4 of the backbone's 4 tensors (theirs.ckpt, under 'net.')" in done.stderr
+    assert "preprocessing, which the weights do not say: size [8, 8], " in done.stderr
     assert "PASSED" in done.stdout
     with clsbench.load("theirs.onnx", device="cpu") as model:
         assert model.classes == ("ants", "bees", "wasps")

@@ -33,7 +33,7 @@ def test_it_prints_two_rates_draws_the_curve_and_leaves_no_run(cli, photos, tmp_
     done = cli("find-lr", photos, *TINY, "--out", "plots/lr.png", "--json", "lr.json")
     assert done.code == 0, done.stderr
     facts = read("lr.json")
-    printed = dict(words for line in done.stdout.splitlines() if len(words := line.split()) == 2)
+    printed = dict(words[:2] for line in done.stdout.splitlines() if len(words := line.split()) > 2)
     for name in ("valley", "steep"):
         assert float(printed[name]) == pytest.approx(facts[name], rel=0.01)
     assert "curve: plots/lr.png" in done.stdout
@@ -115,3 +115,11 @@ def test_the_curve_is_where_the_output_says(cli, photos):
         assert Path(read("lr.json")["curve"]).is_file()
     else:
         assert "--out" in done.stderr
+
+
+def test_after_the_unfrozen_network_of_a_run_the_head_is_not_trained_alone_again(cli, photos, trained, without_curves):
+    trained(photos, *TINY[:-2], "--epochs", 1, "--run", "stage-1")
+    done = cli("find-lr", photos, *TINY[-2:], "--weights", "stage-1", "--unfrozen")
+    assert done.code == 0, done.stderr
+    assert " --freeze-epochs 0 --lr " in done.stderr
+    assert "--freeze-epochs" not in cli("find-lr", photos, *TINY).stderr

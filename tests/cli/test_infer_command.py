@@ -148,9 +148,11 @@ def test_what_cannot_be_images_among_several_is_left_out_and_told(infer, photos)
     assert "left out: 1 .txt" in done.stderr
 
 
-@pytest.mark.parametrize("pattern", ["nothing/*.png", "photos/*.gif"])
-def test_a_pattern_that_matches_nothing_is_an_error(refused, photos, tiny_onnx, pattern):
-    refused(1, ["no file matches", pattern], "infer", pattern, "--model", tiny_onnx)
+@pytest.mark.parametrize(
+    ("pattern", "more"), [("nothing/*.png", ""), ("photos/*.gif", ""), ("photos[1]/*.png", "is written [[]")]
+)
+def test_a_pattern_that_matches_nothing_is_an_error(refused, photos, tiny_onnx, pattern, more):
+    refused(1, ["no file matches", pattern, more], "infer", pattern, "--model", tiny_onnx)
 
 
 @pytest.mark.parametrize(
@@ -247,3 +249,12 @@ def test_a_dataset_object_is_taken_in_python(many, tiny_onnx, cli):
     assert (result.counts.labelled, result.labels.source) == (30, "the dataset")
     with pytest.raises(DataError, match="no val images"):
         clsbench.infer(dataset=build(many), split="val", model=tiny_onnx, device="cpu")
+
+
+def test_a_path_is_shortened_to_what_the_other_columns_leave(infer, paint, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    folder = paint("a folder with a rather long name/{colour}/photo_180_{k}.png", 1)
+    done = infer(*sorted(folder.glob("*/*.png")))
+    names = [f"photo_180_0.png   {colour}" for colour in COLOURS]
+    assert [name for name in names if name not in done.stdout] == []
+    assert max(map(len, done.stdout.splitlines())) <= 80

@@ -107,3 +107,13 @@ def test_next_is_a_command_that_a_shell_reads_back(capsys):
     assert capsys.readouterr().err == "next: clsbench evaluate 'it'\"'\"'s mine.csv'  # why not\n"
     Terminal(quiet=True).next("evaluate")
     assert capsys.readouterr().err == ""
+
+
+def test_a_name_is_shortened_only_where_there_is_no_room_for_it(cli, monkeypatch):
+    long, longer = "american_pit_bull_terrier", "staffordshire_bull_terrier"
+    rows = [f"{k}.jpg,{long},{longer if k < 3 else long},0.9" for k in range(6)]
+    Path("p.csv").write_text("\n".join(["path,label,predicted,confidence", *rows]))
+    for columns, whole in (("100", True), ("60", False)):
+        monkeypatch.setenv("COLUMNS", columns)
+        shown = cli("evaluate", "p.csv").stdout.partition("Top losses")[2]
+        assert (long in shown and longer in shown) == whole

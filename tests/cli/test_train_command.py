@@ -420,7 +420,7 @@ def test_a_datasets_folder_is_described_with_its_lengths_and_shapes(cli, given, 
 
 def test_a_run_says_what_its_own_network_gets(cli, trained, given):
     trained(given, *TINY, "--epochs", 1, "--run", "mine")
-    assert "clsbench/simple-cnn gets: uint8 (N, 8, 8, 3)" in cli("datasets", "--run", "mine").stdout
+    assert "\nsimple-cnn gets: uint8 (N, 8, 8, 3)" in cli("datasets", "--run", "mine").stdout
 
 
 def test_a_dataset_is_preferred_to_a_folder_of_its_name(cli, paint):

@@ -64,8 +64,8 @@ def test_every_epoch_is_a_line_on_stderr_with_all_its_figures(cli, photos, drawi
     assert len(lines) == 12
     for line, epoch in zip(lines, history, strict=True):
         words = (
-            rf"epoch +{epoch['epoch']}/12 everything  loss {epoch['train_loss']:.4f}  val {epoch['val_loss']:.4f} "
-            rf" *{epoch['val_accuracy']:.2%}  lr {re.escape(format(epoch['lr'], '.1e'))}  {epoch['seconds']:.1f} s"
+            rf"epoch +{epoch['epoch']}/12 everything  loss {epoch['train_loss']:.4f}  "
+            rf"val loss {epoch['val_loss']:.4f}  accuracy +{epoch['val_accuracy']:.2%}  {epoch['seconds']:.1f} s"
         )
         assert re.fullmatch(words + (r" \*" if epoch["best"] else ""), line)
         assert len(line) <= 80

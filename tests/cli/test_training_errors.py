@@ -131,6 +131,7 @@ def test_a_pattern_that_cannot_be_used_is_wrong_usage(refused, paint, pattern, w
         (["--clip-grad", "-1"], ["--clip-grad", "at least 0"]),
         (["--patience", "-1"], ["--patience", "at least 0"]),
         (["--run", "latest"], ["plain name", "--run", "latest"]),
+        (["--run=-dash"], ["plain name", "--run", "-dash"]),
         (["--run", "a/b"], ["plain name", "--run", "a/b"]),
     ],
     ids=lambda value: " ".join(value) if value[0].startswith("--") else "",

@@ -33,3 +33,14 @@ def test_help_says_what_a_value_is_rather_than_its_type(cli, command):
 def test_a_usage_line_has_brackets_around_what_may_be_left_out(cli, command, words):
     usage = cli(command, "--help").stdout.strip().splitlines()[0]
     assert usage == f"Usage: clsbench {command} [OPTIONS] {words}"
+
+
+def test_the_list_of_commands_cuts_no_sentence(cli):
+    shown = cli("--help").stdout.partition("Commands:")[2]
+    assert len(shown.strip().splitlines()) > 14
+    assert "..." not in shown
+
+
+def test_arguments_have_no_types(cli):
+    assert "  IMAGES  Folders" in cli("infer", "--help").stdout
+    assert "Usage: clsbench models [OPTIONS] [NAME]\n" in cli("models", "--help").stdout

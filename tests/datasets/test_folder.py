@@ -219,3 +219,14 @@ def test_images_in_folders_of_a_class_folder_are_its_images_and_a_note_says_so(p
     found = build(root)
     assert found.classes == ("blue", "green", "red")
     assert found.notes == ("1 image in deeper folders has the class of the topmost one, such as red/dark/0.png",)
+
+
+def test_a_flat_folder_whose_names_look_like_labels_says_how_to_use_them(paint):
+    for pattern, option in (("a/{colour}_{k}.png", "--dataset regex"), ("b/{colour}.{k}.png", "--with 'data.pattern=")):
+        with pytest.raises(DataError) as error:
+            build(paint(pattern, 3))
+        assert option in error.value.facts["to do"]
+        assert "blue, green, red" in error.value.facts["to do"]
+    with pytest.raises(DataError) as error:
+        build(paint("c/IMG_{k}{colour}.png", 1))
+    assert error.value.facts["to do"] is None

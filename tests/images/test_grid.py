@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from clsbench.images import grid
 from clsbench.images.grid import Tile, fitted_line, save_grid
 from clsbench.text import printable
 
@@ -111,6 +112,13 @@ def test_a_title_keeps_its_beginning_and_its_end():
     assert "…" in short
 
 
+def test_a_title_of_megabytes_is_not_measured_letter_by_letter(monkeypatch):
+    measured, width = [], grid._width
+    monkeypatch.setattr(grid, "_width", lambda text: measured.append(len(text)) or width(text))
+    assert fitted_line("a" + "B" * 1_000_000 + "c", 1.6).replace("B", "") == "a…c"
+    assert max(measured) <= grid.LONGEST + 1
+
+
 @pytest.mark.parametrize(
     ("path", "lines"),
     [
@@ -151,3 +159,10 @@ def test_a_fitted_text_is_made_of_the_ends_of_the_whole_one(text):
         assert whole.startswith(start)
         assert whole.endswith(end)
         assert cut or start == whole
+
+
+def test_a_path_loses_folders_before_the_name_of_its_file():
+    assert fitted_line("validation/bees/2709775832_85b4b50a57.jpg", 1.6).endswith("/2709775832_85b4b50a57.jpg")
+    assert fitted_line("val/1.jpg", 1.6) == "val/1.jpg"
+    short = fitted_line("wrong: a cat/dog of a very long name indeed 97.3%", 1.6)
+    assert short.startswith("wrong: ")

@@ -116,3 +116,12 @@ def test_fast_decode_helps_with_large_jpegs_only(tmp_path):
 
 def test_every_stage_stands_in_the_json():
     assert {f"{stage}_ms_per_image" for stage in STAGES} <= timing().to_json().keys()
+
+
+@pytest.mark.parametrize(("images", "blamed"), [(1000, False), (100_000, True)])
+def test_python_is_a_suspect_only_where_an_image_takes_next_to_nothing(images, blamed):
+    slow = timing(seconds=40.0, images=images, ms={stage: 10_000 / len(MS) / images for stage in MS})
+    for stage in MS:
+        slow.clock.wall[stage] *= 4
+    assert "other work" in slow.verdict
+    assert ("Python" in slow.verdict) == blamed

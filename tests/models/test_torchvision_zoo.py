@@ -1,4 +1,5 @@
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from torchvision.transforms import Normalize
 from clsbench.errors import ModelError
 from clsbench.images.entries import PixelsEntry
 from clsbench.images.loader import ImageLoader
+from clsbench.models import torchvision_zoo
 from clsbench.models.classifier import Classifier
 from clsbench.models.imagenet import imagenet_classes, qualified
 from clsbench.models.torchvision_zoo import build
@@ -177,3 +179,16 @@ def test_imagenets_class_names_are_unique():
     usual = [{134: "crane", 517: "crane", 638: "maillot", 639: "maillot"}.get(k, str(k)) for k in range(1000)]
     assert len(set(qualified(usual))) == 1000
     assert (qualified(usual)[134], qualified(usual)[517]) == ("crane", "crane (n03126707)")
+
+
+def test_what_torch_tells_about_a_download_is_no_result(capsys):
+    class Published:
+        url = "https://example.org/weights.pth"
+
+        def get_state_dict(self, **options):
+            sys.stdout.write("Downloading: weights.pth\n")
+            raise OSError("no network")
+
+    with pytest.raises(ModelError, match="cannot be downloaded"):
+        torchvision_zoo._download(Published())
+    assert capsys.readouterr() == ("", "Downloading: weights.pth\n")

@@ -94,6 +94,13 @@ def test_a_missing_file_is_named(tmp_path):
         read_state(tmp_path / "nowhere.pth")
 
 
+def test_a_folder_and_an_onnx_file_are_told_from_weights(tmp_path):
+    (tmp_path / "model.onnx").write_bytes(b"\x08\x08")
+    for path, words in ((tmp_path, "is a folder"), (tmp_path / "model.onnx", "an ONNX file has no weights")):
+        with pytest.raises(ModelError, match=words):
+            read_state(path)
+
+
 def test_truncated_files_are_refused(tmp_path, state):
     torch.save(state, tmp_path / "w.pth")
     save_file(state, tmp_path / "w.safetensors")

@@ -117,7 +117,8 @@ SHOWN = (
     Shown(
         "confused_pairs", "table", "Most confused", places=TERMINAL, rows=lambda found: found.pairs,
         columns=(
-            Column("label", width=24), Column("taken for", width=24), Column("images"), Column("of its class", ".2%")
+            Column("label", width=24), Column("taken for", width=24), Column("images", ","),
+            Column("of its class", ".2%"),
         ),
         heading=lambda found: f"Most confused (pairs of at least {counted(found.min_count, 'image')})",
         total=lambda found: found.found,

@@ -136,7 +136,7 @@ _CLASS, _PRECISION, _RECALL, _F1 = Column("class", width=22), *(Column(n, ".3f")
 SHOWN = (
     Shown(
         "per_class", "table", "Per class", places=("evaluate",), rows=_by_f1,
-        columns=(_CLASS, _PRECISION, _RECALL, Column("95 % interval"), _F1, Column("support")),
+        columns=(_CLASS, _PRECISION, _RECALL, Column("95 % interval"), _F1, Column("support", ",")),
         heading=_heading(
             "Per class, worst F1 first",
             f"Per class: the {WORST} worst and {BEST} best of {{}} by F1 (all: --json, --html)",
@@ -144,8 +144,8 @@ SHOWN = (
     ),
     Shown(
         "per_class", "table", "Per class", places=("infer",), rows=_in_order,
-        columns=(_CLASS, _PRECISION, _RECALL, _F1, Column("support")),
-        heading=_heading("Per class", f"Per class: the {SHOWN_CLASSES} worst by F1; all of them in the JSON"),
+        columns=(_CLASS, _PRECISION, _RECALL, _F1, Column("support", ",")),
+        heading=_heading("Per class", f"Per class: the {SHOWN_CLASSES} worst of {{}} by F1 (all: --json)"),
     ),
     Shown("macro", "section", "Macro", "every class counts the same", places=REPORT),
 )  # fmt: skip

@@ -86,7 +86,10 @@ def _expanded(location: str, suffixes: frozenset[str]) -> tuple[list[str], list[
     if is_pattern(location):
         matches = sorted(glob.glob(location, recursive=True))
         if not matches:
-            raise DataError("no file matches the pattern", where=location, hint="check the path, and its quotes")
+            bracket = "; a [ that is part of a name is written [[]" if "[" in location else ""
+            raise DataError(
+                "no file matches the pattern", where=location, hint=f"check the path, and its quotes{bracket}"
+            )
         parts = [_expanded(match, suffixes) for match in matches if "**" not in location or not os.path.isdir(match)]
         return [path for found, _ in parts for path in found], [one for _, others in parts for one in others]
     name = Path(location).as_posix()

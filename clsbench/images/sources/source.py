@@ -10,6 +10,7 @@ from typing import Protocol
 
 from clsbench.guard import Guarded
 from clsbench.images.entries import Entry
+from clsbench.text import on_one_line
 
 #: Why a file of another type is skipped.
 OTHER_SUFFIX = "not an image by its suffix"
@@ -101,7 +102,7 @@ def skipped_notes(skipped: Sequence[Skipped]) -> list[str]:
         for note in (
             _other_suffixes(names)
             if reason == OTHER_SUFFIX
-            else [f"{len(names)} left out: {reason}, such as {names[0]}"]
+            else [f"{len(names)} left out: {reason}, such as {on_one_line(names[0])}"]
         )
     ]
 
