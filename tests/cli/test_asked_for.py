@@ -1,6 +1,7 @@
 """What a user asks for is used or refused, and one failure costs nobody else anything."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -30,8 +31,10 @@ PLUGIN = """
 
 @pytest.mark.parametrize("command", [("train",), ("export", "--out", "m.onnx")])
 @pytest.mark.parametrize("flag", [("--pretrained",), ("--weights", "w.safetensors")])
-def test_a_model_that_takes_no_weights_refuses_them(cli, fake_distribution, command, flag):
+def test_a_model_that_takes_no_weights_refuses_them(cli, fake_distribution, tmp_path, monkeypatch, command, flag):
     fake_distribution("clsbench-acme", PLUGIN)
+    monkeypatch.chdir(tmp_path)
+    Path("w.safetensors").touch()
     done = cli(*command, "--model", "acme/bare", *flag)
     assert done.code == 2
     assert f"has no option '{flag[0][2:]}'" in done.stderr

@@ -162,7 +162,7 @@ def test_a_fitted_text_is_made_of_the_ends_of_the_whole_one(text):
 
 
 def test_a_path_loses_folders_before_the_name_of_its_file():
-    assert fitted_line("validation/bees/2709775832_85b4b50a57.jpg", 1.6).endswith("/2709775832_85b4b50a57.jpg")
+    assert fitted_line("validation/bees/709775832_85b4b50.jpg", 1.6).endswith("/709775832_85b4b50.jpg")
     assert fitted_line("val/1.jpg", 1.6) == "val/1.jpg"
     short = fitted_line("wrong: a cat/dog of a very long name indeed 97.3%", 1.6)
     assert short.startswith("wrong: ")

@@ -57,13 +57,13 @@ def test_the_verdict_says_so_where_threads_had_no_core():
 
 
 @pytest.mark.parametrize(("decode", "small"), [(0.1, True), (4.0, False)])
-def test_pythons_lock_is_suspected_with_small_images_only(decode, small):
+def test_python_itself_is_suspected_with_small_images_only(decode, small):
     ms = dict.fromkeys(MS, 0.1) | {"inference": 3.0, "decode": decode}
     slow = timing(ms=ms, seconds=20.0)
     for stage in ms:
         slow.clock.wall[stage] *= 4
     assert "waited for a core" in slow.verdict
-    assert ("lock" in slow.verdict) == small
+    assert ("Python itself" in slow.verdict) == small
 
 
 def test_an_empty_run_has_no_rates():
@@ -80,14 +80,14 @@ def test_never_more_than_the_limit_is_reached():
 @pytest.mark.parametrize(
     "given", [{"images": 1, "seconds": 0.04, "first_batch": 0.04, "first_batch_images": 1}, {"seconds": 1.0}]
 )
-def test_a_short_run_says_nothing_of_limits_or_locks(given):
+def test_a_short_run_says_nothing_of_limits_or_causes(given):
     short = timing(**given)
     for stage in MS:
         short.clock.wall[stage] *= 4
     assert short.to_json()["fraction_of_limit"] is None
     assert short.limit_text == "not known: the run is too short"
     assert short.verdict.startswith("the run was too short to tell what limits it")
-    for word in ("try", "lock", "bound"):
+    for word in ("try", "Python", "bound"):
         assert word not in short.verdict
 
 

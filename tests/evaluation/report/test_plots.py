@@ -56,7 +56,7 @@ def test_few_classes_are_a_square_with_counts_and_percentages(tmp_path, drawn):
     assert axes.get_title() == "confusion matrix of 5 images; top-1 80.00%"
     assert [text.get_position() for text in axes.texts] == [(0, 0), (1, 0), (1, 1)]
     save_confusion(confusion(["cat", "dog"], [0, 1], [0, 1]), file, kind="validation image")
-    assert drawn[1].axes[0].get_title() == "confusion matrix, validation split; top-1 100.00%"
+    assert drawn[1].axes[0].get_title() == "confusion matrix of 2 validation images; top-1 100.00%"
 
 
 def test_fifty_classes_are_a_square_and_more_are_bars(tmp_path, drawn):
