@@ -4,6 +4,7 @@
     ├── OptionError          wrong usage of an option or argument; exit code 2
     ├── PluginError          a plugin is missing, ambiguous or broken
     ├── DataError            images, labels or datasets are not as required
+    │   └── ImageError       one image cannot be classified; its reason code is a row's
     ├── ModelError           a model, checkpoint or .onnx file is not as required
     └── DeviceError          a device was asked for and cannot be used
     Terminated               SIGTERM, which is nobody's failure; exit code 143
@@ -16,6 +17,18 @@ else decides their wording.
 """
 
 from __future__ import annotations
+
+#: Why an image has no prediction: code -> what it means.
+REASONS = {
+    "missing": "there is no such file",
+    "unreadable": "the system, or a plugin, cannot read it",
+    "empty": "it has no bytes",
+    "not_an_image": "its content is no image",
+    "truncated": "it is an image, cut off or damaged",
+    "too_large": "it has more bytes or pixels than are allowed",
+    "unsupported": "it is an image of a kind that nothing reads here",
+    "not_finite": "the model returned numbers that are not finite",
+}
 
 
 class ClsbenchError(Exception):
@@ -72,6 +85,30 @@ class PluginError(ClsbenchError):
 
 class DataError(ClsbenchError):
     """Images, labels or a dataset are not as required."""
+
+
+class ImageError(DataError):
+    """One image cannot be classified.
+
+    Args:
+        reason: A code of :data:`REASONS`; the others as for :class:`ClsbenchError`.
+
+    >>> ImageError("empty", "the file is empty (0 bytes)").reason
+    'empty'
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        what: str,
+        *,
+        where: object = None,
+        got: object = None,
+        expected: object = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(what, where=where, got=got, expected=expected, hint=hint)
+        self.reason = reason
 
 
 class ModelError(ClsbenchError):

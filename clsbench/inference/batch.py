@@ -24,6 +24,7 @@ class Batch:
         images: uint8 (N, h, w, 3), used again and again.
         entries: Up to N images, one a slot.
         errors: For each of them why it has no pixels, or None.
+        reasons: The same as codes.
         logits: float32 (n, K) once the model has run.
         number: Of this batch in the job.
         claimed, decoded: How many entries a worker has taken, and has done.
@@ -32,6 +33,7 @@ class Batch:
     images: NDArray[np.uint8]
     entries: Sequence[Entry] = ()
     errors: list[str | None] = field(default_factory=list)
+    reasons: list[str | None] = field(default_factory=list)
     logits: NDArray[np.float32] | None = None
     number: int = 0
     claimed: int = 0
@@ -39,7 +41,8 @@ class Batch:
 
     def fill(self, entries: Sequence[Entry], number: int) -> None:
         """Begin again with other entries."""
-        self.entries, self.errors, self.logits = entries, [None] * len(entries), None
+        self.entries, self.logits = entries, None
+        self.errors, self.reasons = [None] * len(entries), [None] * len(entries)
         self.number, self.claimed, self.decoded = number, 0, 0
 
     def load(self, row: int, loader: ImageLoader, clock: StageClock) -> None:
@@ -53,9 +56,9 @@ class Batch:
         except PluginError:
             raise
         except ClsbenchError as error:
-            self.errors[row] = error.one_line()
+            self.errors[row], self.reasons[row] = error.one_line(), getattr(error, "reason", "unreadable")
         except Exception as error:  # noqa: BLE001  one image never ends the job
-            self.errors[row] = f"{type(error).__name__}: {error}"
+            self.errors[row], self.reasons[row] = f"{type(error).__name__}: {error}", "unreadable"
 
     def run(self, backend: Backend, classes: int, clock: StageClock) -> None:
         """Run the model, unless no image of the batch could be read.
@@ -81,14 +84,16 @@ def predictions(batches: Sequence[Batch], temperature: float, clock: StageClock)
     mark = clock.mark()
     logits = np.concatenate([batch.logits for batch in batches if batch.logits is not None])
     errors = [error for batch in batches for error in batch.errors]
+    reasons = [reason for batch in batches for reason in batch.reasons]
     finite = np.isfinite(logits).all(axis=1).tolist()
     for row, error in enumerate(errors):
         if error is not None:
             logits[row] = np.nan
         elif not finite[row]:
-            errors[row], logits[row] = "the model returned logits that are not finite", np.nan
+            errors[row], reasons[row] = "the model returned logits that are not finite", "not_finite"
+            logits[row] = np.nan
     names = [entry.name for batch in batches for entry in batch.entries]
-    found = Predictions(names, logits, errors, temperature=temperature)
+    found = Predictions(names, logits, errors, temperature=temperature, reasons=reasons)
     found.probabilities  # noqa: B018
     clock.lap("post", mark)
     return found

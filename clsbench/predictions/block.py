@@ -21,6 +21,8 @@ class Predictions:
         errors: N reasons, None where the image was classified.
         labels: int64 (N,), indices of the true classes, -1 where unknown; all -1 by default.
         temperature: Divides the logits before softmax.
+        reasons: N codes of :data:`clsbench.errors.REASONS`, None where the image was classified; ``unreadable`` where
+            none was given.
 
     Raises:
         ValueError: if they are not of one length.
@@ -31,13 +33,17 @@ class Predictions:
     errors: list[str | None]
     labels: NDArray[np.int64] = cast("NDArray[np.int64]", None)  # noqa: RUF009  filled in below
     temperature: float = 1.0
+    reasons: list[str | None] = cast("list[str | None]", None)  # noqa: RUF009  filled in below
 
     def __post_init__(self) -> None:
+        if self.reasons is None:
+            codes = [None if error is None else "unreadable" for error in self.errors]
+            object.__setattr__(self, "reasons", codes)
         if self.labels is None:
             object.__setattr__(self, "labels", np.full(len(self.names), -1, np.int64))
-        lengths = len(self.names), len(self.logits), len(self.errors), len(self.labels)
+        lengths = len(self.names), len(self.logits), len(self.errors), len(self.labels), len(self.reasons)
         if len(set(lengths)) > 1:
-            raise ValueError("{} names, {} rows of logits, {} errors and {} labels".format(*lengths))
+            raise ValueError("{} names, {} rows of logits, {} errors, {} labels and {} reasons".format(*lengths))
 
     def labelled(self, labels: NDArray[np.int64]) -> Predictions:
         """The same with labels: int64 (N,), -1 where unknown."""

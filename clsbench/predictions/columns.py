@@ -1,6 +1,6 @@
 """The columns of a predictions file: names, order, types and values. Writers and reader follow this one list.
 
-    path, label, predicted, confidence, label_confidence, correct, error[, top1, p1 … topK, pK]
+    path, label, predicted, confidence, label_confidence, correct, error, reason[, top1, p1 … topK, pK]
 
 Confidences are probabilities, rounded to six places. A column ``p:<class>`` for each class may follow.
 """
@@ -42,6 +42,7 @@ COLUMNS = (
     Column("label_confidence", "double", "number"),
     Column("correct", "bool", None),
     Column("error", "string", "bytes"),
+    Column("reason", "string", None),
 )
 
 
@@ -68,18 +69,18 @@ def rows(predictions: Predictions, classes: tuple[str, ...], topk: int) -> Itera
     values = np.take_along_axis(probabilities, ranked, axis=1).astype(float).round(6).tolist()
     label_values = probabilities[index, predictions.labels].astype(float).round(6).tolist()
     batch = zip(
-        predictions.names, predictions.labels.tolist(), predictions.errors,
+        predictions.names, predictions.labels.tolist(), predictions.errors, predictions.reasons,
         ranked.tolist(), values, label_values, strict=True,
     )  # fmt: skip
-    for name, label, error, best, best_values, label_value in batch:
+    for name, label, error, reason, best, best_values, label_value in batch:
         truth = classes[label] if label >= 0 else None
         if error is not None:
-            yield [name, truth, None, None, None, None, error, *[None] * (2 * topk)]
+            yield [name, truth, None, None, None, None, error, reason, *[None] * (2 * topk)]
             continue
         known = label >= 0
         row: Row = [
             name, truth, classes[best[0]], best_values[0],
-            label_value if known else None, best[0] == label if known else None, None,
+            label_value if known else None, best[0] == label if known else None, None, None,
         ]  # fmt: skip
         for k in range(topk):
             row += [classes[best[k]], best_values[k]]

@@ -15,12 +15,13 @@ from clsbench.testing import check_writer, installed
 from clsbench.transform import ImageTransform
 
 FORMATS = ("csv", "jsonl", "parquet")
-COLUMNS = ["path", "label", "predicted", "confidence", "label_confidence", "correct", "error"]
+COLUMNS = ["path", "label", "predicted", "confidence", "label_confidence", "correct", "error", "reason"]
 CARD = ModelCard(classes=("cat", "big, bad wolf", 'dog "Rex"'), transform=ImageTransform(size=(2, 2)))
 LOGITS = np.array([[3, 1, 0], [0, 2, 1], [np.nan] * 3, [0, 1, 4]], np.float32)
 BATCH = Predictions(
-    ["a.png", "b.png", "c.png", "d.png"], LOGITS, [None, None, "damaged,\nbeyond repair", None], np.array([0, 2, 1, -1])
-)
+    ["a.png", "b.png", "c.png", "d.png"], LOGITS, [None, None, "damaged,\nbeyond repair", None], np.array([0, 2, 1, -1]),
+    reasons=[None, None, "truncated", None],
+)  # fmt: skip
 PROBABILITIES = softmax(LOGITS.astype(float), axis=1)
 
 
@@ -75,9 +76,16 @@ def test_values_are_the_probabilities_and_names(file):
     first, second, broken, unlabelled = read(file)
     p = PROBABILITIES.round(6)
     best = ["cat", p[0, 0], "big, bad wolf", p[0, 1]]
-    assert list(first.values()) == ["a.png", "cat", "cat", p[0, 0], p[0, 0], True, None, *best]
+    assert list(first.values()) == ["a.png", "cat", "cat", p[0, 0], p[0, 0], True, None, None, *best]
     assert list(second.values())[:7] == ["b.png", 'dog "Rex"', "big, bad wolf", p[1, 1], p[1, 2], False, None]
-    assert list(broken.values()) == ["c.png", "big, bad wolf", *[None] * 4, "damaged,\nbeyond repair", *[None] * 4]
+    assert list(broken.values()) == [
+        "c.png",
+        "big, bad wolf",
+        *[None] * 4,
+        "damaged,\nbeyond repair",
+        "truncated",
+        *[None] * 4,
+    ]
     assert list(unlabelled.values())[:7] == ["d.png", None, 'dog "Rex"', p[3, 2], None, None, None]
 
 
