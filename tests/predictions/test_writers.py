@@ -19,9 +19,12 @@ COLUMNS = ["path", "label", "predicted", "confidence", "label_confidence", "corr
 CARD = ModelCard(classes=("cat", "big, bad wolf", 'dog "Rex"'), transform=ImageTransform(size=(2, 2)))
 LOGITS = np.array([[3, 1, 0], [0, 2, 1], [np.nan] * 3, [0, 1, 4]], np.float32)
 BATCH = Predictions(
-    ["a.png", "b.png", "c.png", "d.png"], LOGITS, [None, None, "damaged,\nbeyond repair", None], np.array([0, 2, 1, -1]),
+    ["a.png", "b.png", "c.png", "d.png"],
+    LOGITS,
+    [None, None, "damaged,\nbeyond repair", None],
+    np.array([0, 2, 1, -1]),
     reasons=[None, None, "truncated", None],
-)  # fmt: skip
+)
 PROBABILITIES = softmax(LOGITS.astype(float), axis=1)
 
 
