@@ -5,7 +5,7 @@ import stat
 import pytest
 
 from clsbench.errors import DataError
-from clsbench.output_files import check_folder, check_writable, whole_file
+from clsbench.output_files import WholeFile, check_folder, check_writable, commit_together, whole_file
 
 
 def mode(file):
@@ -55,7 +55,7 @@ def test_an_interrupt_says_what_became_of_the_file(tmp_path, before, note):
     with pytest.raises(KeyboardInterrupt) as interrupt, whole_file(file, "the text"):
         raise KeyboardInterrupt
     assert interrupt.value.__notes__ == [f"{file} {note}"]
-    assert not (tmp_path / "a.txt.partial").exists()
+    assert not list(tmp_path.glob("*.partial"))
 
 
 def test_a_new_file_has_the_permissions_of_the_umask_whatever_wrote_it(tmp_path, umask):
@@ -125,3 +125,58 @@ def test_asking_leaves_nothing_behind(tmp_path):
     check_writable(tmp_path / "new" / "a", "a file")
     check_folder(tmp_path / "new", "the run")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_being_written_has_a_name_that_nobody_else_has(tmp_path):
+    precious = tmp_path / "precious.txt"
+    precious.write_text("precious")
+    (tmp_path / "a.txt.partial").symlink_to(precious)
+    with whole_file(tmp_path / "a.txt", "a file") as first, whole_file(tmp_path / "a.txt", "a file") as second:
+        first.write_text("first")
+        second.write_text("second")
+    assert (tmp_path / "a.txt").read_text() == "first"  # the one that ended last
+    assert precious.read_text() == "precious"
+
+
+@pytest.mark.parametrize("name", ["a" * 251 + ".txt", "ä" * 127])
+def test_a_name_as_long_as_names_may_be(tmp_path, name):
+    with whole_file(tmp_path / name, "a file") as path:
+        path.write_text("long")
+    assert [one.name for one in tmp_path.iterdir()] == [name]
+
+
+def begun(file, text, **options):
+    whole = WholeFile(file, f"the {file.stem}", **options)
+    whole.begin()
+    whole.path.write_text(text)
+    return whole
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_files_that_belong_together_appear_together(tmp_path, before):
+    rows, facts = tmp_path / "rows", tmp_path / "facts"
+    if before:
+        rows.write_text("old")
+        facts.write_text("old")
+    commit_together([begun(rows, "new"), begun(facts, "new")])
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {"rows": "new", "facts": "new"}
+
+
+def no_links(source, target):
+    os.stat(source)
+    raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("before", [{"rows": "old", "facts": "old"}, {"rows": "old"}, {}])
+@pytest.mark.parametrize("broken", ["rows", "facts"])
+def test_when_one_cannot_be_finished_all_are_as_before(tmp_path, monkeypatch, before, broken, links):
+    for name, text in before.items():
+        (tmp_path / name).write_text(text)
+    files = [begun(tmp_path / name, "new") for name in ("rows", "facts")]
+    monkeypatch.setattr(files[broken == "facts"], "_rename", full)
+    if not links:
+        monkeypatch.setattr(os, "link", no_links)
+    with pytest.raises(DataError, match=f"(?s)the {broken} cannot be written.*No space"):
+        commit_together(files)
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == before

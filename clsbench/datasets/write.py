@@ -39,7 +39,7 @@ def write_class_folders(dataset: Dataset, split: str, folder: Path) -> int:
         if target.exists():  # also where a file system takes A.png for a.png
             raise DataError("two images would be written to one file", where=target)
         content = read(sample.image)
-        with whole_file(target, "the image") as unfinished:
+        with whole_file(target, "the image", synced=False) as unfinished:
             if isinstance(content, bytes):
                 unfinished.write_bytes(content)
             else:
