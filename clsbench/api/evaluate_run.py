@@ -55,7 +55,10 @@ def infer_run(run: str | Path | None, split: Literal["test", "val"] | None, obse
         )
     model = _exported(found, observer)
     out = found.path / f"{chosen}.csv"
-    infer(dataset=dataset, split=chosen, model=model, out=out, probabilities=True, keep_rows=False, observer=observer)
+    infer(
+        dataset=dataset, split=chosen, model=model, out=out, probabilities=True, keep_rows=False,
+        restart=True, overwrite=True, observer=observer,
+    )  # fmt: skip
     return out
 
 

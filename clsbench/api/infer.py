@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing, nullcontext
-from datetime import UTC, datetime
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from clsbench.api.arguments import check_at_least, check_choice
 from clsbench.api.components import Options, choose, metric_names, option_texts
+from clsbench.api.inference_run import InferenceRun, identify
 from clsbench.api.labelled import Wanted
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import check_output
 from clsbench.api.sources import Images
 from clsbench.api.trained_on import trained_on
+from clsbench.api.unfinished import Rerun, find_finished
 from clsbench.errors import OptionError
+from clsbench.output_lock import exclusive, remove_leftovers
+from clsbench.text import counted
 
 if TYPE_CHECKING:
     from clsbench.card import ModelCard
     from clsbench.datasets.dataset import Dataset, Split
-    from clsbench.datasets.labels import Labels
-    from clsbench.images.sources.source import Source
-    from clsbench.inference.job import Executor, JobSpec
-    from clsbench.inference.result import InferenceResult, Tally
+    from clsbench.inference.result import InferenceResult
 
 #: Jobs of fewer images use a measured plan only if there is one: measuring takes a second or two.
 WORTH_TUNING = 1000
@@ -58,6 +56,9 @@ def infer(
     metrics: Sequence[str] = (),
     options: Options = (),
     keep_rows: bool = True,
+    resume: bool = False,
+    restart: bool = False,
+    overwrite: bool = False,
     observer: Observer | None = None,
 ) -> InferenceResult:
     """Classify images; each gets a row, readable or not.
@@ -85,11 +86,15 @@ def infer(
         metrics: Metrics in addition to the built-in ones.
         options: Options of the components, such as ``{"writer.key": value}``.
         keep_rows: Whether the result keeps the rows, for ``to_arrow()``.
+        resume: Continue the job that was writing ``out`` when it was killed; a finished one is recognised.
+        restart: Begin an unfinished job anew.
+        overwrite: Replace a file that is there already.
         observer: Hears notes, warnings and progress.
 
     Raises:
         OptionError: for unknown names or options, or options that contradict each other.
-        DataError: if there are no images, or labels do not match the classes.
+        DataError: if there are no images, labels do not match the classes, another job is writing ``out``, or
+            something would be lost: an earlier file, or rows of an unfinished job.
         ModelError: if the model file cannot be used.
         DeviceError: if the device cannot be used.
         PluginError: if a plugin is broken.
@@ -97,11 +102,9 @@ def infer(
     """
     from clsbench.images.decoders import formats_of
     from clsbench.inference.job import JobSpec
-    from clsbench.inference.result import InferenceResult, Tally
     from clsbench.machine import available_cores
     from clsbench.predictions.arrow import ArrowCollector
-    from clsbench.predictions.manifest import LabelOrigin, write_manifest
-    from clsbench.predictions.metric import run_metrics
+    from clsbench.predictions.manifest import manifest_path
 
     observer = observer or Observer()
     target = Path(out) if isinstance(out, str | Path) else out
@@ -110,6 +113,7 @@ def infer(
     check_choice("tune", tune, ("off", "quick", "full"))
     check_choice("unknown_labels", unknown_labels, ("error", "ignore"))
     check_at_least("topk", topk, 0)
+    rerun = Rerun(resume, restart, overwrite)
     for name, value in {"batch_size": batch_size, "streams": streams, "threads": threads}.items():
         check_at_least(name, value, 1)
     if probabilities and target is None and not keep_rows:
@@ -148,42 +152,29 @@ def infer(
         decode_threads=available_cores(),
         fast_decode=fast_decode,
     )
-    writers = [c.asked(probabilities=probabilities, topk=topk or None) for c in picked["writer"]]
-    sinks: list[Callable[[], Any]] = [partial(w.build, target, card) for w in writers]
-    rows = ArrowCollector(card.classes, topk=topk, probabilities=probabilities) if keep_rows else None
-    tally, started = Tally(card.classes), datetime.now(UTC)
-    metered = [(c.name, c.build()) for c in picked["metric"]]  # what cannot be built is known before the work
-    runner: Executor = picked["executor"][0].build()
-    _consume(runner, spec, source, truth, [*sinks, *([partial(nullcontext, rows)] if rows else [])], tally, observer)
-    outcomes = tally.outcomes()
-    measured = run_metrics(outcomes, metered)
-    for name, reason in measured.errors.items():
-        observer.warn(f"metric {name} failed: {reason}")
-    assert runner.execution is not None
-    result = InferenceResult(
-        model=file,
-        card=card,
-        images=source.location,
-        out=file_out,
-        started=started,
-        execution=runner.execution,
-        executor=picked["executor"][0].name,
-        topk=topk,
-        fast_decode=fast_decode,
-        options=tuple(option_texts(options)),
-        labels=LabelOrigin(truth.source, truth.notes),
-        counts=tally.counts(),
-        predicted=tally.predicted(),
-        answers=tuple(tally.answers),
-        split=split,
-        first_error=tally.first_error,
-        metrics=measured,
-        rows=rows.table() if rows else None,
+    run = InferenceRun(
+        spec=spec,
+        source=source,
+        truth=truth,
+        out=target,
+        writers=[c.asked(probabilities=probabilities, topk=topk or None) for c in picked["writer"]],
+        executor=picked["executor"][0],
+        metrics=[(c.name, c.build()) for c in picked["metric"]],  # what cannot be built is known before the work
+        rows=ArrowCollector(card.classes, topk=topk, probabilities=probabilities) if keep_rows else None,
+        asked={"topk": topk, "fast_decode": fast_decode, "options": tuple(option_texts(options)), "split": split},
+        observer=observer,
     )
-    if file_out is not None:
-        write_manifest(file_out, result.manifest)
-        observer.note(f"written: {file_out} and {file_out.name}.json")
-    return result
+    if file_out is None:
+        return run.run()
+    asked = {"batch_size": batch_size, "streams": streams, "threads": threads, "fast_decode": fast_decode or None}
+    job = identify(run, engine, picked["decoder"], overwrite=overwrite, device=device, **asked)
+    with exclusive(file_out, "the predictions"):
+        for written in (file_out, manifest_path(file_out)):
+            remove_leftovers(written)
+        if resume and (finished := find_finished(file_out, job, source.entries)):
+            observer.note(f"finished already: {counted(job.images, 'row')} in {file_out}")
+            return run.recorded(file_out, finished)
+        return run.run(job, rerun.find_ledger(file_out, job, source.entries, card, observer))
 
 
 def open_card(model: str | Path | None, observer: Observer) -> tuple[Path, ModelCard]:
@@ -208,35 +199,3 @@ def _writer_name(out: Path | BinaryIO | None, format: str | None) -> list[str]:
     if not format and not out.suffix:
         raise OptionError("the suffix of --out chooses the format", got=out, expected=".csv, .jsonl or .parquet")
     return [format or out.suffix[1:].lower()]
-
-
-def _consume(
-    executor: Executor,
-    spec: JobSpec,
-    source: Source,
-    truth: Labels,
-    sinks: Sequence[Callable[[], Any]],
-    tally: Tally,
-    observer: Observer,
-) -> None:
-    """Run a job, and hand every block to the sinks, which are opened once the model is."""
-    observer.stage("images", len(source.entries))
-    import numpy as np
-
-    from clsbench.inference.job import Execution, run_job
-
-    labels = np.array(truth.index, np.int64)
-    opened: list[Any] | None = None
-    with ExitStack() as stack:
-        blocks = stack.enter_context(closing(run_job(executor, spec, source.entries)))
-        for block in blocks:
-            if opened is None:
-                begun = getattr(executor, "execution", None)
-                if isinstance(begun, Execution) and (reason := begun.device.reason):
-                    observer.note(f"running on the CPU: {reason}")
-                opened = [stack.enter_context(make()) for make in sinks]
-            block = block.labelled(labels[tally.total : tally.total + len(block.names)])
-            for sink in opened:
-                sink.write(block)
-            wrong = tally.add(block)
-            observer.advance(len(block.names), wrong)

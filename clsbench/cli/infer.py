@@ -77,6 +77,9 @@ def infer(
         list[str] | None, typer.Option("--decoder", metavar="NAME", help="A decoder to try before the built-in ones.")
     ] = None,
     metrics: Metrics = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the job that was writing --out.")] = False,
+    restart: Annotated[bool, typer.Option("--restart", help="Begin the unfinished job of --out anew.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --out if it is there already.")] = False,
     options: With = None,
     json: Json = None,
     quiet: Quiet = False,
@@ -99,7 +102,7 @@ def infer(
             probabilities=probabilities, device=device, allow_fallback=allow_fallback, backend=backend,
             executor=executor, batch_size=batch_size, streams=streams, threads=threads, tune=tune,
             fast_decode=fast_decode, decoders=decoders or (), metrics=metrics or (), options=options or (),
-            keep_rows=False, observer=observer,
+            keep_rows=False, resume=resume, restart=restart, overwrite=overwrite, observer=observer,
         )  # fmt: skip
     print_result(terminal, result, saved=out is not None, asked=bool(metrics))
     terminal.write_json(result.to_json())

@@ -91,12 +91,13 @@ def _classes(result: InferenceResult) -> Table:
 def _throughput(result: InferenceResult, timing: Timing) -> Table:
     counts, device, plan = result.counts, result.execution.device, result.execution.plan
     count = max(timing.images, 1)
+    done = f", {result.resumed:,} of them done before" if result.resumed else ""
     errors = f", {counts.errors} with errors" if counts.errors else ""
     stages = " · ".join(f"{stage} {1000 * timing.clock.wall[stage] / count:.2f}" for stage in STAGES)
     where = device.device + "".join(f" {index}" for index in device.indices)
     steady = f"{timing.steady_images_per_second:.1f} in steady state"
     rows = [
-        ("images", f"{counts.total}{errors} in {timing.seconds:.1f} s"),
+        ("images", f"{counts.total}{errors} in {timing.seconds:.1f} s{done}"),
         ("images/s", f"{timing.images_per_second:.1f} overall, {steady}"),
         ("limit", timing.limit_text),
         ("ms an image", stages),

@@ -15,6 +15,9 @@ from clsbench.errors import DataError
 #: What an entry holds: an encoded image, or pixels, uint8 (H, W, 3).
 Content = bytes | NDArray[np.uint8]
 
+#: Bytes of a file, and its modification time in nanoseconds.
+Stamp = tuple[int, int]
+
 
 class Entry(Protocol):
     """One image. Picklable, and readable from any thread.
@@ -55,6 +58,14 @@ class FileEntry:
         except (OSError, ValueError) as error:  # ValueError: a NUL in the path
             raise DataError(f"the file cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
+    def stamp(self) -> Stamp | None:
+        """Size and modification time of the file; None where it cannot be asked."""
+        try:
+            status = os.stat(self.path)
+        except (OSError, ValueError):
+            return None
+        return status.st_size, status.st_mtime_ns
+
 
 @dataclass(frozen=True, slots=True)
 class BytesEntry:
@@ -93,3 +104,9 @@ def in_memory(name: str, content: Content) -> BytesEntry | PixelsEntry:
 def missing_files(entries: Iterable[Entry]) -> list[str]:
     """Names of the entries whose files do not exist; those in memory always do."""
     return [entry.name for entry in entries if isinstance(entry, FileEntry) and not os.path.isfile(entry.path)]
+
+
+def stamp_of(entry: Entry) -> Stamp | None:
+    """By what a change of an image would show; None where there is nothing to ask, or no file."""
+    stamp = getattr(entry, "stamp", None)
+    return None if stamp is None else stamp()

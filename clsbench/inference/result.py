@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from clsbench.machine import available_cores
 from clsbench.model_file import model_hash
 from clsbench.predictions.answers import Answer, answers
 from clsbench.predictions.block import Predictions
+from clsbench.predictions.job import JobIdentity
 from clsbench.predictions.manifest import Counts, Json, LabelOrigin, Manifest, ModelIdentity, Throughput
 from clsbench.predictions.metric import Metrics
 from clsbench.predictions.outcomes import OutcomeCollector, Outcomes
@@ -94,6 +95,9 @@ class InferenceResult(Tabular):
         first_error: The first reason why an image was not classified.
         metrics: Of the labelled images; empty without any.
         rows: One row an image, as in the predictions file; None where they were not kept.
+        job: What decided the predictions; None where nothing was written.
+        resumed: How many images an earlier run of the job had done.
+        recorded: The manifest of a job that was found finished; None of one that has run.
     """
 
     model: Path
@@ -114,6 +118,9 @@ class InferenceResult(Tabular):
     first_error: str | None
     metrics: Metrics
     rows: pa.Table | None = field(default=None, repr=False)
+    job: JobIdentity | None = None
+    resumed: int = 0
+    recorded: Manifest | None = field(default=None, repr=False)
 
     def to_arrow(self) -> pa.Table:
         """One row an image, with the columns of the predictions file.
@@ -130,6 +137,8 @@ class InferenceResult(Tabular):
     @property
     def manifest(self) -> Manifest:
         """The manifest that is written next to the predictions file."""
+        if self.recorded:
+            return self.recorded
         timing = self.execution.timing
         return Manifest(
             clsbench=__version__,
@@ -156,6 +165,8 @@ class InferenceResult(Tabular):
                 "platform": platform.platform(),
                 "python": platform.python_version(),
             },
+            job=asdict(self.job) if self.job else None,
+            resumed=self.resumed or None,
         )
 
     def to_json(self) -> dict[str, Json]:

@@ -112,6 +112,8 @@ class Manifest:
         metric_errors: Metric -> why it failed.
         throughput: Images per second, and where the time went.
         machine: Cores, platform and Python version, as JSON.
+        job: What decided the predictions: :class:`clsbench.predictions.job.JobIdentity` as JSON.
+        resumed: How many rows an earlier run of the job had done, which was interrupted.
     """
 
     clsbench: str | None = None
@@ -127,6 +129,8 @@ class Manifest:
     metric_errors: JsonObject | None = None
     throughput: Throughput | None = None
     machine: JsonObject | None = None
+    job: JsonObject | None = None
+    resumed: int | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:

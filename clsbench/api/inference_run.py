@@ -1,0 +1,270 @@
+"""InferenceRun: an inference job under way, from its images to the predictions file, its manifest and the result."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from clsbench.api.components import Chosen
+from clsbench.api.observer import Observer
+from clsbench.errors import DataError
+from clsbench.output_files import whole_file
+
+if TYPE_CHECKING:
+    from clsbench.datasets.labels import Labels
+    from clsbench.images.sources.source import Source
+    from clsbench.inference.job import Execution, Executor, JobSpec
+    from clsbench.inference.result import InferenceResult, Tally
+    from clsbench.predictions.arrow import ArrowCollector
+    from clsbench.predictions.block import Predictions
+    from clsbench.predictions.job import JobIdentity
+    from clsbench.predictions.ledger import Ledger
+    from clsbench.predictions.manifest import Manifest
+    from clsbench.predictions.metric import Metric, Metrics
+    from clsbench.predictions.outcomes import Outcomes
+
+
+@dataclass(kw_only=True)
+class InferenceRun:
+    """A job that is ready to run.
+
+    Args:
+        spec: Everything about it but its images.
+        source: Its images.
+        truth: Their labels.
+        out: The predictions file, or an open stream; None to write nothing.
+        writers: What writes it; empty without ``out``.
+        executor: What runs it.
+        metrics: Name and metric, of the labelled images.
+        rows: Keeps the rows for the result; None to let them go.
+        asked: Fields of the result that say what was asked for.
+        observer: Hears notes, warnings and progress.
+    """
+
+    spec: JobSpec
+    source: Source
+    truth: Labels
+    out: Path | BinaryIO | None
+    writers: Sequence[Chosen]
+    executor: Chosen
+    metrics: Sequence[tuple[str, Metric]]
+    rows: ArrowCollector | None
+    asked: Mapping[str, Any]
+    observer: Observer
+
+    def run(self, job: JobIdentity | None = None, ledger: Ledger | None = None) -> InferenceResult:
+        """Run the job; the predictions and their manifest appear together, and the ledger goes.
+
+        Args:
+            job: What the job is; None where no file is written.
+            ledger: Takes the blocks, and gives those that are done already.
+
+        Raises:
+            ClsbenchError: as :func:`clsbench.infer` says.
+        """
+        from clsbench.inference.result import Tally
+        from clsbench.json_fields import dumps
+
+        self._started, tally = datetime.now(UTC), Tally(self.spec.card.classes)
+        if ledger and ledger.job:
+            self._go_on(ledger.job)
+        runner: Executor = self.executor.build()
+        with ExitStack() as outputs:
+            manifest = outputs.enter_context(self._manifest_file())
+            files = outputs.enter_context(ExitStack())
+            if ledger:  # last, so that it is complete before the predictions get their name
+                outputs.enter_context(ledger)
+            resumed = self._consume(runner, tally, files, job, ledger)
+            result = self._result(runner.execution, tally, job=job, resumed=resumed)
+            if manifest is not None:
+                manifest.write_text(dumps(result.manifest.to_json()), encoding="utf-8")
+        if ledger:
+            ledger.remove()
+        if isinstance(self.out, Path):
+            self.observer.note(f"written: {self.out} and {self.out.name}.json")
+        return result
+
+    def recorded(self, out: Path, manifest: Manifest) -> InferenceResult:
+        """The result of a job that was found finished: what its files say.
+
+        Args:
+            out: The predictions file.
+            manifest: The one beside it.
+
+        Raises:
+            ClsbenchError: if they cannot be read.
+        """
+        from clsbench.inference.backend import DeviceInfo, Plan
+        from clsbench.inference.job import Execution
+        from clsbench.inference.result import Tally
+        from clsbench.json_fields import read_fields
+        from clsbench.predictions.reading import read_predictions
+
+        what, options = "the manifest", manifest.options or {}
+        device = read_fields(DeviceInfo, manifest.device or {}, what=what, where=out)
+        plan = read_fields(Plan, {**options, "source": options.get("plan")}, what=what, where=out)
+        with read_predictions(out) as table:
+            measured = self._measure(table.outcomes())
+        self._started = datetime.now(UTC)
+        found = self._result(Execution(device, plan), Tally(self.spec.card.classes), metrics=measured)
+        predicted = {str(name): int(str(count)) for name, count in (manifest.predicted or {}).items()}
+        counts = manifest.counts or found.counts
+        return dataclasses.replace(found, counts=counts, predicted=predicted, rows=None, recorded=manifest)
+
+    @contextmanager
+    def _manifest_file(self) -> Iterator[Path | None]:
+        """Where to write the manifest, which appears when this ends."""
+        from clsbench.predictions.manifest import manifest_path
+
+        if not isinstance(self.out, Path):
+            yield None
+            return
+        with whole_file(manifest_path(self.out), "the manifest") as unfinished:
+            yield unfinished
+
+    def _go_on(self, job: JobIdentity) -> None:
+        """Call the model as the interrupted run did: another size of a batch may change the last digit."""
+        from clsbench.options import option_types
+
+        opener, plan = self.spec.backend, job.plan
+        taken = {name: value for name, value in plan.items() if name in option_types(opener.build)}
+        opener = dataclasses.replace(opener, options={**opener.options, **taken})
+        self.spec = dataclasses.replace(self.spec, backend=opener, batch_size=plan.get("batch_size"))
+
+    def _consume(
+        self, runner: Executor, tally: Tally, files: ExitStack, job: JobIdentity | None, ledger: Ledger | None
+    ) -> int:
+        """Hand every block to whoever wants it; returns how many images were done before."""
+        from clsbench.inference.job import run_job
+
+        entries = self.source.entries
+        self.observer.stage("images", len(entries))
+        take = self._taker(tally, files)
+        done = 0
+        if ledger and ledger.rows:
+            for block in ledger.blocks():
+                take(block)
+            done = ledger.rows
+        with closing(run_job(runner, self.spec, entries[done:])) as blocks:
+            for number, block in enumerate(blocks):
+                if number == 0:
+                    self._begun(runner, job, ledger)
+                if ledger:
+                    ledger.append(block)
+                take(block)
+        return done
+
+    def _begun(self, runner: Executor, job: JobIdentity | None, ledger: Ledger | None) -> None:
+        """The model is open: say on what it runs, and begin to record."""
+        from clsbench.inference.job import Execution
+
+        execution = getattr(runner, "execution", None)
+        if not isinstance(execution, Execution):
+            return
+        if reason := execution.device.reason:
+            self.observer.note(f"running on the CPU: {reason}")
+        if ledger and job:
+            plan = {name: getattr(execution.plan, name) for name in ("batch_size", "streams", "threads")}
+            now = dataclasses.replace(job, device=execution.device.device, plan=plan)
+            if ledger.job and (changes := ledger.job.differences(now)):
+                raise DataError(
+                    "the job cannot be continued: something has changed", where=ledger.file, got="; ".join(changes),
+                    hint="begin anew with --restart",
+                )  # fmt: skip
+            ledger.begin(now)
+
+    def _taker(self, tally: Tally, files: ExitStack) -> Callable[[Predictions], None]:
+        """What takes a block: gives it its labels, and hands it on; files are opened for the first one."""
+        import numpy as np
+
+        labels = np.array(self.truth.index, np.int64)
+        opened: list[Any] = []
+
+        def take(block: Predictions) -> None:
+            if not tally.total:
+                opened.extend(files.enter_context(w.build(self.out, self.spec.card)) for w in self.writers)
+                opened.extend([self.rows] if self.rows else [])
+            block = block.labelled(labels[tally.total : tally.total + len(block.names)])
+            for sink in opened:
+                sink.write(block)
+            self.observer.advance(len(block.names), tally.add(block))
+
+        return take
+
+    def _measure(self, outcomes: Outcomes | None) -> Metrics:
+        from clsbench.predictions.metric import run_metrics
+
+        measured = run_metrics(outcomes, self.metrics)
+        for name, reason in measured.errors.items():
+            self.observer.warn(f"metric {name} failed: {reason}")
+        return measured
+
+    def _result(
+        self,
+        execution: Execution | None,
+        tally: Tally,
+        *,
+        job: JobIdentity | None = None,
+        resumed: int = 0,
+        metrics: Metrics | None = None,
+    ) -> InferenceResult:
+        from clsbench.inference.result import InferenceResult
+        from clsbench.predictions.manifest import LabelOrigin
+
+        assert execution is not None
+        return InferenceResult(
+            model=self.spec.model,
+            card=self.spec.card,
+            images=self.source.location,
+            out=self.out if isinstance(self.out, Path) else None,
+            started=self._started,
+            execution=execution,
+            executor=self.executor.name,
+            labels=LabelOrigin(self.truth.source, self.truth.notes),
+            counts=tally.counts(),
+            predicted=tally.predicted(),
+            answers=tuple(tally.answers),
+            first_error=tally.first_error,
+            metrics=self._measure(tally.outcomes()) if metrics is None else metrics,
+            rows=self.rows.table() if self.rows else None,
+            job=self._finished(job),
+            resumed=resumed,
+            **self.asked,
+        )
+
+    def _finished(self, job: JobIdentity | None) -> JobIdentity | None:
+        from clsbench.predictions.job import hash_stamps
+
+        return dataclasses.replace(job, stamps=hash_stamps(self.source.entries)) if job else None
+
+
+def identify(
+    run: InferenceRun, backend: Chosen, decoders: Sequence[Chosen], *, overwrite: bool, **asked: object
+) -> JobIdentity:
+    """What decides the predictions of a job.
+
+    Args:
+        run: The job.
+        backend, decoders: Of it, with their options.
+        overwrite: Whether an earlier file is to be replaced.
+        asked: Options of the task that may change predictions; None where one was not given.
+    """
+    from clsbench.model_file import model_hash
+    from clsbench.predictions.job import JobIdentity, hash_names
+
+    parts = {"backend": backend, **{f"decoder {one.name}": one for one in decoders}}
+    components = {name: f"{one.name} {dict(sorted(one.options.items()))}" for name, one in parts.items()}
+    given = {name.replace("_", "-"): str(value) for name, value in asked.items() if value is not None}
+    entries = run.source.entries
+    return JobIdentity(
+        model=model_hash(run.spec.model),
+        images=len(entries),
+        names=hash_names(entry.name for entry in entries),
+        options=components | given,
+        overwrite=overwrite,
+    )

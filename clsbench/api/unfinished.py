@@ -1,0 +1,125 @@
+"""What is there already of the output of an inference job: nothing, an unfinished job, or a finished one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clsbench.api.observer import Observer
+from clsbench.errors import DataError, OptionError
+from clsbench.text import counted
+
+if TYPE_CHECKING:
+    from clsbench.card import ModelCard
+    from clsbench.images.entries import Entry
+    from clsbench.predictions.job import JobIdentity
+    from clsbench.predictions.ledger import Ledger
+    from clsbench.predictions.manifest import Manifest
+
+#: A job of so many images keeps a ledger; a smaller one only where ``resume`` is given.
+WORTH_A_LEDGER = 2000
+
+
+@dataclass(frozen=True)
+class Rerun:
+    """What a user says about an output that is there already.
+
+    Args:
+        resume: Continue the job that was writing it.
+        restart: Begin that job anew.
+        overwrite: Replace a finished file.
+
+    Raises:
+        OptionError: if they contradict each other.
+    """
+
+    resume: bool = False
+    restart: bool = False
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if self.resume and self.restart:
+            raise OptionError("either continue the job or begin it anew", where="--resume", got="--resume --restart")
+
+    def find_ledger(
+        self, out: Path, job: JobIdentity, entries: Sequence[Entry], card: ModelCard, observer: Observer
+    ) -> Ledger | None:
+        """The ledger to go on with, empty for a job that begins; None for one that is too small to need one.
+
+        Args:
+            out: The predictions file.
+            job: That is to be run.
+            entries: Its images.
+            card: Of its model.
+            observer: Hears what is continued.
+
+        Raises:
+            DataError: if something would be lost or mixed: another job's rows, or an earlier file.
+        """
+        from clsbench.predictions.ledger import Ledger, ledger_path
+
+        file = ledger_path(out)
+        if self.restart:
+            file.unlink(missing_ok=True)
+        there = os.path.lexists(file)
+        ledger = Ledger(file, entries, classes=len(card.classes), temperature=card.temperature)
+        if there:
+            self._check(out, job, ledger)
+            observer.note(f"continuing: {ledger.rows:,} of {counted(len(entries), 'image')} are done")
+            return ledger
+        if out.exists() and not self.overwrite:
+            raise DataError("the file is there already", where=out, hint="choose another path, or add --overwrite")
+        if self.resume:
+            observer.note(f"nothing to continue: there is no unfinished job of {out}")
+        return ledger if self.resume or len(entries) >= WORTH_A_LEDGER else None
+
+    def _check(self, out: Path, job: JobIdentity, ledger: Ledger) -> None:
+        if ledger.job is None:  # it was killed before its first record was whole
+            return
+        done = f"{ledger.rows:,} of {counted(ledger.job.images, 'image')}"
+        if not self.resume:
+            raise DataError(
+                "an unfinished job was writing this file", where=out, got=f"{done} are done",
+                hint="--resume continues it, --restart begins anew",
+            )  # fmt: skip
+        if changes := ledger.job.differences(job) or ledger.changes():
+            raise DataError(
+                "the job cannot be continued: something has changed", where=out, got="; ".join(changes),
+                expected=f"what it was when {done} were done", hint="undo the change, or begin anew with --restart",
+            )  # fmt: skip
+        if out.exists() and not (self.overwrite or ledger.job.overwrite or ledger.rows == job.images):
+            raise DataError(
+                "the file is there already, and was not when the job began", where=out,
+                hint="move it, or add --overwrite",
+            )  # fmt: skip
+
+
+def find_finished(out: Path, job: JobIdentity, entries: Sequence[Entry]) -> Manifest | None:
+    """The manifest of a finished predictions file of the same job; None where there is no file, or a job unfinished.
+
+    Raises:
+        DataError: if the file is of another job, saying what differs.
+    """
+    from clsbench.json_fields import read_fields
+    from clsbench.predictions.job import JobIdentity, hash_stamps
+    from clsbench.predictions.ledger import ledger_path
+    from clsbench.predictions.manifest import read_manifest
+
+    if not out.exists() or os.path.lexists(ledger_path(out)):
+        return None
+    manifest, _ = read_manifest(out)
+    if manifest.job is None:
+        raise DataError(
+            "the file is there already, and no job that could be continued", where=out,
+            hint="choose another path, or replace it with --overwrite",
+        )  # fmt: skip
+    then = read_fields(JobIdentity, manifest.job, what="the description of a job", where=out)
+    if changes := then.differences(replace(job, stamps=hash_stamps(entries))):
+        raise DataError(
+            "the file is finished, and something has changed since", where=out, got="; ".join(changes),
+            hint="choose another path, or replace it with --overwrite",
+        )  # fmt: skip
+    return manifest

@@ -1,0 +1,85 @@
+"""JobIdentity: what decides the predictions of a job, so that only the same job is continued."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from clsbench.images.entries import Entry, stamp_of
+from clsbench.json_fields import parse_object, read_fields
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobIdentity:
+    """What decides the rows of a predictions file, apart from labels and columns.
+
+    Args:
+        model: SHA-256 of the model file, in hex.
+        images: Number of images.
+        names: SHA-256 of their names, in order.
+        options: What else decides the predictions, such as the backend and its options: name -> text.
+        device: What the model runs on, as it is known once the job runs.
+        plan: How the model is called, likewise: ``batch_size``, ``streams``, ``threads``. A continued job is called in
+            the same way: another size of a batch may change the last digit.
+        overwrite: Whether an earlier file of that name is to be replaced.
+        stamps: SHA-256 of the sizes and modification times of all images; of a finished job only.
+    """
+
+    model: str
+    images: int
+    names: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    device: str | None = None
+    plan: Mapping[str, int] = field(default_factory=dict)
+    overwrite: bool = False
+    stamps: str | None = None
+
+    def to_text(self) -> bytes:
+        """One line of JSON."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True).encode()
+
+    @classmethod
+    def from_text(cls, text: bytes, where: object) -> JobIdentity:
+        """The inverse of :meth:`to_text`.
+
+        Raises:
+            ModelError: if it is damaged.
+        """
+        what = "the description of a job"
+        return read_fields(cls, parse_object(text, what=what, where=where), what=what, where=where)
+
+    def differences(self, now: JobIdentity) -> list[str]:
+        """What has changed, in words."""
+        found = ["the model file"] if self.model != now.model else []
+        for name in sorted({*self.options, *now.options}):
+            then, given = self.options.get(name), now.options.get(name)
+            if then != given:
+                found.append(f"{name} {given or 'not given'}, was {then or 'not given'}")
+        if self.device and now.device and self.device != now.device:
+            found.append(f"it runs on {now.device}, ran on {self.device}")
+        if self.images != now.images:
+            found.append(f"{now.images:,} images, were {self.images:,}")
+        elif self.names != now.names:
+            found.append("the names of the images, or their order")
+        if self.stamps and now.stamps and self.stamps != now.stamps:
+            found.append("the size or modification time of an image")
+        return found
+
+
+def hash_names(names: Iterable[str]) -> str:
+    """SHA-256 of names in their order, in hex; they need not be UTF-8."""
+    digest = hashlib.sha256()
+    for name in names:
+        digest.update(name.encode("utf-8", "surrogatepass") + b"\0")
+    return digest.hexdigest()
+
+
+def hash_stamps(entries: Iterable[Entry]) -> str:
+    """SHA-256 of the stamps of images in their order, in hex."""
+    digest = hashlib.sha256()
+    for entry in entries:
+        digest.update(repr(stamp_of(entry)).encode())
+    return digest.hexdigest()
