@@ -109,7 +109,7 @@ class InferenceRun:
         device = read_fields(DeviceInfo, manifest.device or {}, what=what, where=out)
         plan = read_fields(Plan, {**options, "source": options.get("plan")}, what=what, where=out)
         with read_predictions(out) as table:
-            measured = self._measure(table.outcomes())
+            measured = self._measure(table.outcomes() if (table.labels >= 0).any() else None)
         self._started = datetime.now(UTC)
         found = self._result(Execution(device, plan), Tally(self.spec.card.classes), metrics=measured)
         predicted = {str(name): int(str(count)) for name, count in (manifest.predicted or {}).items()}
