@@ -56,6 +56,8 @@ def infer(
     metrics: Sequence[str] = (),
     options: Options = (),
     keep_rows: bool = True,
+    on_error: Literal["row", "fail"] = "row",
+    max_failure_rate: float | None = None,
     resume: bool = False,
     restart: bool = False,
     overwrite: bool = False,
@@ -86,6 +88,8 @@ def infer(
         metrics: Metrics in addition to the built-in ones.
         options: Options of the components, such as ``{"writer.key": value}``.
         keep_rows: Whether the result keeps the rows, for ``to_arrow()``.
+        on_error: What to do with an image that cannot be classified: give it a ``row`` with the reason, or ``fail``.
+        max_failure_rate: The share of such images, 0 to 1, above which the result is not ``within_budget``.
         resume: Continue the job that was writing ``out`` when it was killed; a finished one is recognised.
         restart: Begin an unfinished job anew.
         overwrite: Replace a file that is there already.
@@ -112,6 +116,9 @@ def infer(
     wanted = Wanted(images, dataset=dataset, split=split, labels=labels, unknown=unknown_labels)
     check_choice("tune", tune, ("off", "quick", "full"))
     check_choice("unknown_labels", unknown_labels, ("error", "ignore"))
+    check_choice("on_error", on_error, ("row", "fail"))
+    if max_failure_rate is not None and not 0 <= max_failure_rate <= 1:
+        raise OptionError("the failure rate is a share", got=max_failure_rate, expected="a number from 0 to 1")
     check_at_least("topk", topk, 0)
     rerun = Rerun(resume, restart, overwrite)
     for name, value in {"batch_size": batch_size, "streams": streams, "threads": threads}.items():
@@ -161,7 +168,14 @@ def infer(
         executor=picked["executor"][0],
         metrics=[(c.name, c.build()) for c in picked["metric"]],  # what cannot be built is known before the work
         rows=ArrowCollector(card.classes, topk=topk, probabilities=probabilities) if keep_rows else None,
-        asked={"topk": topk, "fast_decode": fast_decode, "options": tuple(option_texts(options)), "split": split},
+        asked={
+            "topk": topk,
+            "fast_decode": fast_decode,
+            "options": tuple(option_texts(options)),
+            "split": split,
+            "max_failure_rate": max_failure_rate,
+        },
+        on_error=on_error,
         observer=observer,
     )
     if file_out is None:

@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from clsbench.api.components import Chosen
 from clsbench.api.observer import Observer
@@ -43,6 +43,7 @@ class InferenceRun:
         metrics: Name and metric, of the labelled images.
         rows: Keeps the rows for the result; None to let them go.
         asked: Fields of the result that say what was asked for.
+        on_error: What an image that cannot be classified is: a ``row``, or the end of the job (``fail``).
         observer: Hears notes, warnings and progress.
     """
 
@@ -55,6 +56,7 @@ class InferenceRun:
     metrics: Sequence[tuple[str, Metric]]
     rows: ArrowCollector | None
     asked: Mapping[str, Any]
+    on_error: Literal["row", "fail"] = "row"
     observer: Observer
 
     def run(self, job: JobIdentity | None = None, ledger: Ledger | None = None) -> InferenceResult:
@@ -143,21 +145,33 @@ class InferenceRun:
         from clsbench.inference.job import run_job
 
         entries = self.source.entries
-        self.observer.stage("images", len(entries))
         take = self._taker(tally, files)
-        done = 0
-        if ledger and ledger.rows:
+        done = ledger.rows if ledger else 0
+        if ledger and done:
+            self.observer.stage("reading what is done", done)
             for block in ledger.blocks():
-                take(block)
-            done = ledger.rows
+                self._check(block)
+                self.observer.advance(len(block.names), take(block))
+        self.observer.stage("images", len(entries) - done)
         with closing(run_job(runner, self.spec, entries[done:])) as blocks:
             for number, block in enumerate(blocks):
                 if number == 0:
                     self._begun(runner, job, ledger)
+                self._check(block)
                 if ledger:
                     ledger.append(block)
-                take(block)
+                self.observer.advance(len(block.names), take(block))
         return done
+
+    def _check(self, block: Predictions) -> None:
+        """End the job at an image that cannot be classified, where that was asked for."""
+        if self.on_error == "row" or block.ok.all():
+            return
+        row = int(block.ok.argmin())
+        raise DataError(
+            "an image cannot be classified", where=block.names[row], got=block.errors[row],
+            hint="mend or remove it, or leave out --on-error fail: then it is a row with a reason",
+        )  # fmt: skip
 
     def _begun(self, runner: Executor, job: JobIdentity | None, ledger: Ledger | None) -> None:
         """The model is open: say on what it runs, and begin to record."""
@@ -178,21 +192,24 @@ class InferenceRun:
                 )  # fmt: skip
             ledger.begin(now)
 
-    def _taker(self, tally: Tally, files: ExitStack) -> Callable[[Predictions], None]:
-        """What takes a block: gives it its labels, and hands it on; files are opened for the first one."""
+    def _taker(self, tally: Tally, files: ExitStack) -> Callable[[Predictions], int]:
+        """What takes a block, gives it its labels and hands it on; returns how many images failed.
+
+        Files are opened for the first block: the model is then known to run.
+        """
         import numpy as np
 
         labels = np.array(self.truth.index, np.int64)
         opened: list[Any] = []
 
-        def take(block: Predictions) -> None:
+        def take(block: Predictions) -> int:
             if not tally.total:
                 opened.extend(files.enter_context(w.build(self.out, self.spec.card)) for w in self.writers)
                 opened.extend([self.rows] if self.rows else [])
             block = block.labelled(labels[tally.total : tally.total + len(block.names)])
             for sink in opened:
                 sink.write(block)
-            self.observer.advance(len(block.names), tally.add(block))
+            return tally.add(block)
 
         return take
 
@@ -229,7 +246,7 @@ class InferenceRun:
             counts=tally.counts(),
             predicted=tally.predicted(),
             answers=tuple(tally.answers),
-            first_error=tally.first_error,
+            failures=tally.failures,
             metrics=self._measure(tally.outcomes()) if metrics is None else metrics,
             rows=self.rows.table() if self.rows else None,
             job=self._finished(job),

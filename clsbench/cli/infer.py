@@ -2,84 +2,63 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-
 import typer
 
-from clsbench.cli import completion
 from clsbench.cli.evaluation_parameters import Metrics
+from clsbench.cli.inference_parameters import (
+    BackendName,
+    BatchSize,
+    DatasetName,
+    Decoders,
+    ExecutorName,
+    FastDecode,
+    Format,
+    Images,
+    LabelFile,
+    MaxFailureRate,
+    OnError,
+    Out,
+    Overwrite,
+    Probabilities,
+    Restart,
+    Resume,
+    SplitName,
+    Streams,
+    Threads,
+    TopK,
+    Tune,
+    UnknownLabels,
+)
 from clsbench.cli.parameters import AllowFallback, Device, Json, ModelFile, Quiet, With
-from clsbench.text import counted
 
 
 def infer(
-    images: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="IMAGES", help="Folders, images and quoted patterns such as 'photos/*.jpg', or a list (.txt)."
-        ),
-    ] = None,
-    out: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Where to write the predictions: .csv, .jsonl, .parquet, or - for stdout."),
-    ] = None,
-    format: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Format of the predictions. Default: the suffix of --out, csv on stdout."),
-    ] = None,
+    images: Images = None,
+    out: Out = None,
+    format: Format = None,
     model: ModelFile = None,
-    dataset: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Read IMAGES as this kind of dataset, with its labels: regex, csv, …",
-            autocompletion=completion.datasets,
-        ),
-    ] = None,
-    split: Annotated[
-        Literal["train", "val", "test"] | None, typer.Option(help="The split of --dataset. Default: all of it.")
-    ] = None,
-    labels: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE.csv", help="File of labels (path,label), or `none` for no labels. Default: the class folders."
-        ),
-    ] = None,
-    unknown_labels: Annotated[
-        Literal["error", "ignore"], typer.Option(help="What to do with labels the model does not know.")
-    ] = "error",
-    topk: Annotated[int, typer.Option(min=0, metavar="K", help="Write columns for the K best classes.")] = 0,
-    probabilities: Annotated[
-        bool, typer.Option("--probabilities", help="Write a column p:CLASS for every class, for evaluate.")
-    ] = False,
+    dataset: DatasetName = None,
+    split: SplitName = None,
+    labels: LabelFile = None,
+    unknown_labels: UnknownLabels = "error",
+    topk: TopK = 0,
+    probabilities: Probabilities = False,
     device: Device = "auto",
     allow_fallback: AllowFallback = False,
-    backend: Annotated[str, typer.Option(metavar="NAME", help="The inference engine.")] = "onnxruntime",
-    executor: Annotated[
-        str, typer.Option(metavar="NAME", help="The executor that runs the job: threads, serial or one of a plugin.")
-    ] = "threads",
-    batch_size: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Number of images per call. Default: chosen by --tune.")
-    ] = None,
-    streams: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Number of concurrent calls. Default: chosen by --tune.")
-    ] = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Number of threads per call. Default: chosen by --tune.")
-    ] = None,
-    tune: Annotated[
-        Literal["off", "quick", "full"], typer.Option(help="Measure how to run the model; kept for later runs.")
-    ] = "quick",
-    fast_decode: Annotated[
-        bool, typer.Option("--fast-decode", help="Decode large JPEGs at reduced size: faster, not the same pixels.")
-    ] = False,
-    decoders: Annotated[
-        list[str] | None, typer.Option("--decoder", metavar="NAME", help="A decoder to try before the built-in ones.")
-    ] = None,
+    backend: BackendName = "onnxruntime",
+    executor: ExecutorName = "threads",
+    batch_size: BatchSize = None,
+    streams: Streams = None,
+    threads: Threads = None,
+    tune: Tune = "quick",
+    fast_decode: FastDecode = False,
+    decoders: Decoders = None,
     metrics: Metrics = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the job that was writing --out.")] = False,
-    restart: Annotated[bool, typer.Option("--restart", help="Begin the unfinished job of --out anew.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --out if it is there already.")] = False,
+    on_error: OnError = "row",
+    max_failure_rate: MaxFailureRate = None,
+    resume: Resume = False,
+    restart: Restart = False,
+    overwrite: Overwrite = False,
     options: With = None,
     json: Json = None,
     quiet: Quiet = False,
@@ -90,7 +69,7 @@ def infer(
     path as it was given. Names are unique, and labels and reports find the images by them.
     """
     from clsbench.api.infer import infer as run_job
-    from clsbench.cli.infer_report import print_result
+    from clsbench.cli.infer_report import over_budget, print_result
     from clsbench.cli.terminal import Terminal
 
     terminal = Terminal(json=json, quiet=quiet, streaming=out == "-")
@@ -102,11 +81,11 @@ def infer(
             probabilities=probabilities, device=device, allow_fallback=allow_fallback, backend=backend,
             executor=executor, batch_size=batch_size, streams=streams, threads=threads, tune=tune,
             fast_decode=fast_decode, decoders=decoders or (), metrics=metrics or (), options=options or (),
-            keep_rows=False, resume=resume, restart=restart, overwrite=overwrite, observer=observer,
+            keep_rows=False, on_error=on_error, max_failure_rate=max_failure_rate,
+            resume=resume, restart=restart, overwrite=overwrite, observer=observer,
         )  # fmt: skip
     print_result(terminal, result, saved=out is not None, asked=bool(metrics))
     terminal.write_json(result.to_json())
-    counts = result.counts
-    if counts.errors == counts.total:
-        terminal.warn(f"none of {counted(counts.total or 0, 'image')} could be classified: {result.first_error}")
+    if not result.within_budget:
+        terminal.warn(over_budget(result))
         raise typer.Exit(3)

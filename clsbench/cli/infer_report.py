@@ -43,6 +43,8 @@ def print_result(terminal: Terminal, result: InferenceResult, *, saved: bool, as
         print_metrics(terminal, result.metrics, "infer")
         if result.execution.timing:
             terminal.print(_throughput(result, result.execution.timing))
+    if result.failures and not result.answers:
+        terminal.print(_failures(result))
     if not saved:
         terminal.note("nothing was saved: add --out preds.csv to keep the predictions")
     elif result.out and result.counts.labelled:
@@ -86,6 +88,26 @@ def _classes(result: InferenceResult) -> Table:
     rows = [(name, f"{count:,}", percent(count / classified)) for name, count in result.predicted.items()]
     title = first_rows("Predicted classes", min(CLASSES, len(rows)), len(rows), None)
     return table(title, ("class", "images", "share"), rows[:CLASSES])
+
+
+def _failures(result: InferenceResult) -> Table:
+    """The images that were not classified, by reason, with examples."""
+    rows = []
+    for reason, failure in result.failures.items():
+        first, count = reason, f"{failure.count:,}"
+        for name, error in failure.examples:
+            rows.append((first, on_one_line(name), error, count))
+            first = count = ""
+    return table("Not classified", ("reason", "such as", "because", "images"), rows, left=3)
+
+
+def over_budget(result: InferenceResult) -> str:
+    """Why a job does not count as done well."""
+    errors, total = result.counts.errors or 0, result.counts.total or 0
+    if errors == total:
+        first = next((error for failure in result.failures.values() for _, error in failure.examples), "")
+        return f"none of {counted(total, 'image')} could be classified: {first}"
+    return f"{errors:,} of {counted(total, 'image')} could not be classified, more than {result.max_failure_rate:.2%}"
 
 
 def _throughput(result: InferenceResult, timing: Timing) -> Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from clsbench.api.observer import Observer
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from clsbench.training.plan import Plan
     from clsbench.training.steps import BatchLoss
 
-#: Seconds between two updates of the bar.
-INTERVAL = 0.1
+#: Seconds between two updates of the bar, and between two lines where there is no bar.
+INTERVAL, LINES = 0.1, 5.0
 
 
 class TerminalObserver(Observer):
@@ -37,6 +38,7 @@ class TerminalObserver(Observer):
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
+            TextColumn("{task.fields[speed]}"),
             TextColumn("{task.fields[loss]}"),
             TextColumn("{task.fields[result]}"),
             TimeRemainingColumn(compact=True, elapsed_when_finished=True),
@@ -44,8 +46,9 @@ class TerminalObserver(Observer):
             disable=not terminal.draws_progress,
         )
         self._task: TaskID | None = None
+        self._name, self._total = "", 0
         self._done = self._errors = self._epochs = 0
-        self._shown = 0.0
+        self._shown = self._told = self._began = 0.0
         self._heard = LoggedWarnings(terminal)
 
     def __enter__(self) -> TerminalObserver:
@@ -70,15 +73,21 @@ class TerminalObserver(Observer):
         """A new bar in place of the old one."""
         if self._task is not None:
             self._progress.remove_task(self._task)
-        self._task = self._progress.add_task(name, total=total, loss="", result="")
+        self._task = self._progress.add_task(name, total=total, loss="", result="", speed="")
+        self._name, self._total = name, total or 0
         self._done = self._errors = 0
+        self._began = self._told = time.monotonic()
 
     def advance(self, count: int, errors: int = 0) -> None:
         """Count, and draw now and then."""
         self._done += count
         self._errors += errors
-        if time.monotonic() - self._shown > INTERVAL:
+        now = time.monotonic()
+        if now - self._shown > INTERVAL:
             self._update()
+        if now - self._told > LINES and not self._terminal.draws_progress and not self._epochs:
+            self._told = now
+            self.note(self._line(now))
 
     def planned(self, plan: Plan) -> None:
         """Print everything that was decided."""
@@ -109,9 +118,24 @@ class TerminalObserver(Observer):
         if self._task is not None:
             self._progress.update(self._task, result=f"val {result.val_accuracy:.2%}")
 
+    def _line(self, now: float) -> str:
+        """The progress as text, for a log."""
+        rate = self._done / (now - self._began)
+        parts = [f"{self._name}: {self._done:,}"]
+        if self._total:
+            parts[0] += f" of {self._total:,} ({self._done / self._total:.1%})"
+        parts.append(f"{rate:,.1f}/s")
+        if self._errors:
+            parts.append(counted(self._errors, "error"))
+        if self._total and rate:
+            parts.append(f"{timedelta(seconds=round((self._total - self._done) / rate))} left")
+        return ", ".join(parts)
+
     def _update(self) -> None:
         self._shown = time.monotonic()
         if self._task is not None:
-            self._progress.update(self._task, completed=self._done)
+            rate = self._done / max(self._shown - self._began, INTERVAL)
+            speed = f"{rate:,.1f}/s" if self._done and not self._epochs else ""
+            self._progress.update(self._task, completed=self._done, speed=speed)
             if self._errors:
                 self._progress.update(self._task, result=counted(self._errors, "error"))

@@ -18,6 +18,7 @@ from clsbench.machine import available_cores
 from clsbench.model_file import model_hash
 from clsbench.predictions.answers import Answer, answers
 from clsbench.predictions.block import Predictions
+from clsbench.predictions.failures import Failures
 from clsbench.predictions.job import JobIdentity
 from clsbench.predictions.manifest import Counts, Json, LabelOrigin, Manifest, ModelIdentity, Throughput
 from clsbench.predictions.metric import Metrics
@@ -41,7 +42,8 @@ class Tally:
 
     def __init__(self, classes: tuple[str, ...]) -> None:
         self.total = self.errors = self.labelled = 0
-        self.first_error: str | None = None
+        #: The images that were not classified.
+        self.failures = Failures()
         #: Of the images, while there are not more than a few.
         self.answers: list[Answer] = []
         self._classes, self._collector = classes, OutcomeCollector(classes)
@@ -49,16 +51,15 @@ class Tally:
 
     def add(self, block: Predictions) -> int:
         """Take a block with its labels; returns how many of its images failed."""
-        wrong = [error for error in block.errors if error is not None]
-        self.first_error = self.first_error or next(iter(wrong), None)
+        wrong = self.failures.add(block)
         self.total += len(block.names)
-        self.errors += len(wrong)
+        self.errors += wrong
         self.labelled += int((block.labels >= 0).sum())
         self._collector.add(block)
         self._predicted += np.bincount(block.top(1)[block.ok, 0], minlength=len(self._classes))
         few = self.total <= FEW_IMAGES
         self.answers = [*self.answers, *answers(block, self._classes)] if few else []
-        return len(wrong)
+        return wrong
 
     def predicted(self) -> dict[str, int]:
         """How many images were given each class, the most frequent first, without those that none was given."""
@@ -92,7 +93,8 @@ class InferenceResult(Tabular):
         predicted: Class -> how many images were given it, the most frequent first.
         answers: What each image is, of a job of at most :data:`FEW_IMAGES`; else empty.
         split: Of a dataset, where only one was classified.
-        first_error: The first reason why an image was not classified.
+        failures: The images that were not classified, by reason.
+        max_failure_rate: The share of them that the user allows; None for any but all of them.
         metrics: Of the labelled images; empty without any.
         rows: One row an image, as in the predictions file; None where they were not kept.
         job: What decided the predictions; None where nothing was written.
@@ -115,7 +117,8 @@ class InferenceResult(Tabular):
     predicted: Mapping[str, int]
     answers: tuple[Answer, ...]
     split: str | None = None
-    first_error: str | None
+    failures: Failures
+    max_failure_rate: float | None = None
     metrics: Metrics
     rows: pa.Table | None = field(default=None, repr=False)
     job: JobIdentity | None = None
@@ -133,6 +136,14 @@ class InferenceResult(Tabular):
         if self.rows is None:
             raise DataError("the rows of this job were not kept", where=self.out, hint="infer with keep_rows=True")
         return self.rows
+
+    @property
+    def within_budget(self) -> bool:
+        """Whether not more images failed than the user allows; if all failed, never."""
+        total, errors = self.counts.total or 0, self.counts.errors or 0
+        if self.max_failure_rate is None:
+            return errors < total or not total
+        return errors <= self.max_failure_rate * total
 
     @property
     def manifest(self) -> Manifest:
@@ -156,6 +167,7 @@ class InferenceResult(Tabular):
             },
             labels=self.labels,
             counts=self.counts,
+            failures=self.failures.to_json() or None,
             predicted=dict(self.predicted),
             metrics=self.metrics.to_json(),
             metric_errors=dict(self.metrics.errors),

@@ -107,6 +107,7 @@ class Manifest:
         options: Batch size and whatever else was chosen, as JSON.
         labels: Where the labels came from.
         counts: Numbers of images.
+        failures: Reason -> images that were not classified, as JSON.
         predicted: Class -> how many images were given it, as JSON.
         metrics: Name -> value, as JSON.
         metric_errors: Metric -> why it failed.
@@ -124,6 +125,7 @@ class Manifest:
     options: JsonObject | None = None
     labels: LabelOrigin | None = None
     counts: Counts | None = None
+    failures: JsonObject | None = None
     predicted: JsonObject | None = None
     metrics: JsonObject | None = None
     metric_errors: JsonObject | None = None

@@ -1,0 +1,83 @@
+"""Parameters of ``infer``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from clsbench.cli import completion
+
+Images = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="IMAGES", help="Folders, images and quoted patterns such as 'photos/*.jpg', or a list (.txt)."
+    ),
+]
+Out = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="Where to write the predictions: .csv, .jsonl, .parquet, or - for stdout."),
+]
+Format = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Format of the predictions. Default: the suffix of --out, csv on stdout."),
+]
+DatasetName = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Read IMAGES as this kind of dataset, with its labels: regex, csv, …",
+        autocompletion=completion.datasets,
+    ),
+]
+SplitName = Annotated[
+    Literal["train", "val", "test"] | None, typer.Option(help="The split of --dataset. Default: all of it.")
+]
+LabelFile = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE.csv", help="File of labels (path,label), or `none` for no labels. Default: the class folders."
+    ),
+]
+UnknownLabels = Annotated[
+    Literal["error", "ignore"], typer.Option(help="What to do with labels the model does not know.")
+]
+TopK = Annotated[int, typer.Option(min=0, metavar="K", help="Write columns for the K best classes.")]
+Probabilities = Annotated[
+    bool, typer.Option("--probabilities", help="Write a column p:CLASS for every class, for evaluate.")
+]
+BackendName = Annotated[str, typer.Option(metavar="NAME", help="The inference engine.")]
+ExecutorName = Annotated[
+    str, typer.Option(metavar="NAME", help="The executor that runs the job: threads, serial or one of a plugin.")
+]
+BatchSize = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Number of images per call. Default: chosen by --tune.")
+]
+Streams = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Number of concurrent calls. Default: chosen by --tune.")
+]
+Threads = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Number of threads per call. Default: chosen by --tune.")
+]
+Tune = Annotated[
+    Literal["off", "quick", "full"], typer.Option(help="Measure how to run the model; kept for later runs.")
+]
+FastDecode = Annotated[
+    bool, typer.Option("--fast-decode", help="Decode large JPEGs at reduced size: faster, not the same pixels.")
+]
+Decoders = Annotated[
+    list[str] | None, typer.Option("--decoder", metavar="NAME", help="A decoder to try before the built-in ones.")
+]
+OnError = Annotated[
+    Literal["row", "fail"],
+    typer.Option(help="An image that cannot be classified is a row with the reason, or ends the job."),
+]
+MaxFailureRate = Annotated[
+    float | None,
+    typer.Option(
+        min=0, max=1, metavar="SHARE", help="Exit with 3 if more images than this share cannot be classified: 0.01."
+    ),
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue the job that was writing --out.")]
+Restart = Annotated[bool, typer.Option("--restart", help="Begin the unfinished job of --out anew.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace --out if it is there already.")]
