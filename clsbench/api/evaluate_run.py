@@ -26,6 +26,16 @@ def names_run(target: str) -> bool:
     return not path.is_file() and (there or path.is_dir() or not path.suffix)
 
 
+def run_files(run: str | Path | None) -> list[Path]:
+    """The files that training left in a run, which nothing else may overwrite; none where there is no such run."""
+    from clsbench import runs
+
+    try:
+        return runs.find(str(run) if run is not None else None).files
+    except ModelError:
+        return []
+
+
 def infer_run(run: str | Path | None, split: Literal["test", "val"] | None, observer: Observer) -> Path:
     """Classify a split of a run with its own model, exporting that first where it is not; ``RUN/SPLIT.csv``.
 
@@ -55,7 +65,10 @@ def infer_run(run: str | Path | None, split: Literal["test", "val"] | None, obse
         )
     model = _exported(found, observer)
     out = found.path / f"{chosen}.csv"
-    infer(dataset=dataset, split=chosen, model=model, out=out, probabilities=True, keep_rows=False, observer=observer)
+    infer(
+        dataset=dataset, split=chosen, model=model, out=out, overwrite=True, probabilities=True, keep_rows=False,
+        observer=observer,
+    )  # fmt: skip
     return out
 
 

@@ -13,10 +13,10 @@ from clsbench.api.arguments import check_at_least, check_choice
 from clsbench.api.components import Options, choose, metric_names, option_texts
 from clsbench.api.labelled import Wanted
 from clsbench.api.observer import Observer
-from clsbench.api.outputs import check_output
+from clsbench.api.outputs import Outputs
 from clsbench.api.sources import Images
 from clsbench.api.trained_on import trained_on
-from clsbench.errors import OptionError
+from clsbench.errors import DataError, OptionError
 
 if TYPE_CHECKING:
     from clsbench.card import ModelCard
@@ -41,6 +41,7 @@ def infer(
     model: str | Path | None = None,
     out: str | Path | BinaryIO | None = None,
     format: str | None = None,
+    overwrite: bool = False,
     labels: str | Path | None = None,
     unknown_labels: Literal["error", "ignore"] = "error",
     topk: int = 0,
@@ -70,6 +71,7 @@ def infer(
         model: An exported .onnx file; the latest export if left out.
         out: The predictions file, or an open binary stream, which stays open and gets no manifest.
         format: ``csv``, ``jsonl``, ``parquet`` or a plugin's; if left out the suffix of the file, ``csv`` of a stream.
+        overwrite: Replace a predictions file that is there; otherwise that is an error.
         labels: A CSV file with the columns path and label; class folders if left out; ``"none"`` for no labels.
         unknown_labels: What to do with labels the model does not know.
         topk: Columns for so many of the best classes.
@@ -127,12 +129,15 @@ def infer(
         options,
     )
     file, card = open_card(model, observer)
-    if file_out and not (picked["writer"][0].resolved.owner and file_out.is_dir()):  # a plugin's may be one
-        table = [Path(labels)] if labels and labels != "none" else []
-        check_output(file_out, "--out", None, [file, *table], what="the predictions")
+    outputs = Outputs(observer)
+    if file_out:
+        _add_predictions(outputs, file_out, overwrite=overwrite, may_be_folder=bool(picked["writer"][0].resolved.owner))
+    outputs.refuse(file, None if labels == "none" else labels)
     readers = tuple(c.opener() for c in picked["decoder"])
     suffixes = {f".{name}" for opener in readers for name in formats_of(opener())}
     source, truth = wanted.open(picked, card, suffixes, observer)
+    outputs.refuse(source.location)
+    outputs.refuse_images(source.entries)
     names = (entry.name for entry in source.entries)
     if truth.source is not None and (note := trained_on(file, source.location, names)):
         observer.warn(note)
@@ -184,6 +189,22 @@ def infer(
         write_manifest(file_out, result.manifest)
         observer.note(f"written: {file_out} and {file_out.name}.json")
     return result
+
+
+def _add_predictions(outputs: Outputs, out: Path, *, overwrite: bool, may_be_folder: bool) -> None:
+    """Name the predictions file and its manifest as outputs; neither may be there, unless ``overwrite``."""
+    from clsbench.predictions.manifest import manifest_path
+
+    manifest = manifest_path(out)
+    there = [file for file in (out, manifest) if file.is_file() or (file.is_dir() and any(file.iterdir()))]
+    if not (may_be_folder and out.is_dir()):  # a plugin's may be one
+        outputs.add(out, "--out", "the predictions")
+    outputs.add(manifest, "--out", "the manifest")
+    if there and not overwrite:
+        raise DataError(
+            "the output is there already", where="--out", got=there[0],
+            hint="replace it with --overwrite, or choose another path",
+        )  # fmt: skip
 
 
 def open_card(model: str | Path | None, observer: Observer) -> tuple[Path, ModelCard]:

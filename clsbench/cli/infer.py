@@ -27,6 +27,9 @@ def infer(
         str | None,
         typer.Option(metavar="NAME", help="Format of the predictions. Default: the suffix of --out, csv on stdout."),
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the file of --out, if it is there already.")
+    ] = False,
     model: ModelFile = None,
     dataset: Annotated[
         str | None,
@@ -95,7 +98,7 @@ def infer(
     with terminal.observer() as observer:
         result = run_job(
             images[0] if images and len(images) == 1 else images, dataset=dataset, split=split, model=model,
-            out=target, format=format, labels=labels, unknown_labels=unknown_labels, topk=topk,
+            out=target, format=format, overwrite=overwrite, labels=labels, unknown_labels=unknown_labels, topk=topk,
             probabilities=probabilities, device=device, allow_fallback=allow_fallback, backend=backend,
             executor=executor, batch_size=batch_size, streams=streams, threads=threads, tune=tune,
             fast_decode=fast_decode, decoders=decoders or (), metrics=metrics or (), options=options or (),

@@ -223,7 +223,7 @@ def test_an_executor_runs_the_job(infer, refused, photos, tiny_onnx):
     assert found["options"]["executor"] == "acme/backwards"
     assert found["options"]["plan"] == "acme"
     assert "throughput" in found
-    assert infer(photos / "val", "--executor", "serial", "--out", "p.csv").code == 0
+    assert infer(photos / "val", "--executor", "serial", "--out", "p.csv", "--overwrite").code == 0
     assert rows() == plain
     assert facts()["options"]["executor"] == "clsbench/serial"
     refused(2, ["backwards has no option 'blok'", "did you mean executor.block?"], "infer", photos, "--model",
@@ -247,7 +247,7 @@ def test_a_writer_is_chosen_by_its_suffix(infer, refused, photos, tiny_onnx):
     refused(2, ["unknown writer 'acm'", "did you mean acme"],
             "infer", photos, "--model", tiny_onnx, "--out", "preds.acm")  # fmt: skip
     refused(2, ["acme/acme has no option 'probabilities'"],
-            "infer", photos, "--model", tiny_onnx, "--out", "preds.acme", "--probabilities")  # fmt: skip
+            "infer", photos, "--model", tiny_onnx, "--out", "preds.acme", "--overwrite", "--probabilities")  # fmt: skip
 
 
 def test_a_metric_is_measured_and_shown(cli, infer, refused, photos, tiny_onnx):
