@@ -92,6 +92,12 @@ class Run:
         """The run's record, JSON."""
         return self.path / "run.json"
 
+    @property
+    def files(self) -> list[Path]:
+        """The files that training and export write here, whether they are there or not."""
+        drawn = (self.curves, self.confusion, self.reliability)
+        return [self.record, self.best, self.last, self.log, self.onnx, *drawn]
+
     def leftovers(self) -> list[Path]:
         """Files that were being written when the run was killed; nothing reads them."""
         return sorted(self.path.glob("*.partial"))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from clsbench.api.arguments import check_at_least, check_choice
 from clsbench.api.components import Options, choose
 from clsbench.api.observer import Observer
+from clsbench.api.outputs import Outputs
 from clsbench.errors import OptionError
 
 if TYPE_CHECKING:
@@ -83,7 +84,10 @@ def bench(
     files = [runs.find_onnx(file) for file in models or [None]]
     (engine,) = choose({"backend": [backend]}, options)["backend"]
     engine = engine.asked(allow_fallback=allow_fallback)
-    entries = FolderSource(Path(images) if images else _embedded_photos()).entries
+    source = FolderSource(Path(images) if images else _embedded_photos())
+    entries, outputs = source.entries, Outputs(observer)
+    outputs.refuse(*files)
+    outputs.refuse_images(entries)
     made = []
     for file in files:
         card = read_card(file)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clsbench.api.observer import Observer
-from clsbench.api.outputs import check_output
+from clsbench.api.outputs import Outputs
 from clsbench.api.predictions import Columns, open_table
 from clsbench.errors import DataError, OptionError
 from clsbench.tabular import Tabular
@@ -81,6 +81,7 @@ def compare(
     from clsbench.evaluation.comparison.matching import match
     from clsbench.evaluation.comparison.pairwise import compare as compare_two
     from clsbench.evaluation.comparison.ranking import rank
+    from clsbench.predictions.manifest import manifest_path
 
     observer, files = observer or Observer(), [Path(file) for file in predictions]
     if len(files) < 2 or len({file.resolve() for file in files}) < len(files):
@@ -88,13 +89,16 @@ def compare(
     if margin is not None and len(files) > 2:
         raise OptionError("a margin is for two files", where="--margin", got=margin)
     chart = Path(plot) if plot is not None else None
-    check_output(chart, "--plot", ".png", files, what="the plot")
+    outputs = Outputs(observer)
+    outputs.add(chart, "--plot", "the plot", ".png")
+    outputs.refuse(*files, *map(manifest_path, files))
     names = distinct_names([file.with_suffix("") for file in files])
     if len(set(names)) < len(names):
         names = [str(file) for file in files]
     with ExitStack() as stack:
         tables = [
-            stack.enter_context(open_table(file, columns=columns, labels=labels, observer=observer)) for file in files
+            stack.enter_context(open_table(file, columns=columns, labels=labels, outputs=outputs, observer=observer))
+            for file in files
         ]
         matched = match(list(zip(names, tables, strict=True)))
         speeds = {name: table.manifest.images_per_second for name, table in zip(names, tables, strict=True)}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from clsbench.api.components import Chosen, Options, choose, registry
 from clsbench.api.observer import Observer
+from clsbench.api.outputs import Outputs
 from clsbench.errors import OptionError, PluginError
 from clsbench.guard import HINT, calling, guarded_entry
 from clsbench.options import Use, option_types
@@ -39,6 +40,17 @@ def dataset_for(data: Path | None) -> str:
     if not data.exists() and str(data) in [found.component.name for found in registry().components("dataset")]:
         raise OptionError("no such file or folder", where="DATA", got=data, hint=f"did you mean --dataset {data}?")
     return "csv" if data.suffix.lower() == ".csv" else "folder"
+
+
+def refuse_dataset(outputs: Outputs, dataset: Dataset, data: str | Path | None) -> None:
+    """Refuse outputs that would overwrite an image or the file of a dataset, or be one of its images next time.
+
+    Raises:
+        DataError: saying which.
+    """
+    outputs.refuse(data, dataset.root)
+    images = (sample.image for samples in dataset.splits.values() for sample in samples)
+    outputs.refuse_images(images, dataset.root)
 
 
 class DatasetUse(Use):

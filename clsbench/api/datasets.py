@@ -9,8 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clsbench.api.components import Chosen, Options, registry
-from clsbench.api.data import choose_dataset, dataset_for, open_dataset, refuse_beside_run, reopen_dataset
+from clsbench.api.data import (
+    choose_dataset,
+    dataset_for,
+    open_dataset,
+    refuse_beside_run,
+    refuse_dataset,
+    reopen_dataset,
+)
 from clsbench.api.observer import Observer
+from clsbench.api.outputs import Outputs
 from clsbench.errors import OptionError
 from clsbench.runs import is_run
 
@@ -112,6 +120,7 @@ def describe_dataset(
         chosen, spec, picked = choose_dataset(name, root, options, {"model": [model]}, **splits, seed=seed)
         size = _input_size(picked["model"][0])
         dataset = open_dataset(chosen, root, spec)
+    refuse_dataset(Outputs(observer), dataset, data)
     for note in dataset.notes:
         observer.note(note)
     written = write_class_folders(dataset, split, Path(write)) if write else None

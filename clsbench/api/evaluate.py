@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Literal
 
 from clsbench.api.components import Options
 from clsbench.api.data import refuse_beside_run
-from clsbench.api.evaluate_run import infer_run
+from clsbench.api.evaluate_run import infer_run, run_files
 from clsbench.api.observer import Observer
-from clsbench.api.outputs import check_output
+from clsbench.api.outputs import Outputs
 from clsbench.api.predictions import Columns, judge, open_table
 from clsbench.api.report import check_explain, write_page
-from clsbench.errors import DataError, OptionError
-from clsbench.output_files import check_folder
+from clsbench.errors import OptionError
 
 if TYPE_CHECKING:
     from clsbench.evaluation.judging import Evaluation
@@ -59,7 +58,7 @@ def evaluate(
         ModelError: if there is no such run, or it cannot be exported.
         DataError: if the file cannot be read or has nothing to judge, or an output cannot be written.
     """
-    from clsbench.evaluation.report.plots import save_plots
+    from clsbench.evaluation.report.plots import PLOTS, save_plots
 
     observer = observer or Observer()
     if images and not html:
@@ -72,16 +71,16 @@ def evaluate(
     file = Path(predictions) if predictions is not None else None
     if file is not None and (run is not None or split is not None):
         raise OptionError("either a predictions file or a run", got=f"{file} and {'--split' if run is None else run}")
-    check_output(page, "--html", ".html", [file] if file else [], what="the report")
     folder = Path(plots) if plots is not None else None
-    if folder and folder.exists() and not folder.is_dir():
-        raise DataError("the plots need a folder", where="--plots", got=f"{folder} is a file")
-    if folder:
-        check_folder(folder, "the plots")
+    outputs = Outputs(observer)
+    outputs.add(page, "--html", "the report", ".html")
+    outputs.add_folder(folder, "--plots", "the plots", PLOTS)
+    outputs.refuse(file, model)
     if file is None:
+        outputs.refuse(*run_files(run))
         refuse_beside_run(str(run or "the latest run"), "", None, labels=labels, columns=columns)
         file = infer_run(run, split, observer)
-    with open_table(file, columns=columns, labels=labels, observer=observer) as table:
+    with open_table(file, columns=columns, labels=labels, outputs=outputs, observer=observer) as table:
         found = judge(table, metrics, options, observer)
         if page:
             if predictions is None and images is None:

@@ -26,6 +26,16 @@ def names_run(target: str) -> bool:
     return not path.is_file() and (there or path.is_dir() or not path.suffix)
 
 
+def run_files(run: str | Path | None) -> list[Path]:
+    """The files that training left in a run, which nothing else may overwrite; none where there is no such run."""
+    from clsbench import runs
+
+    try:
+        return runs.find(str(run) if run is not None else None).files
+    except ModelError:
+        return []
+
+
 def infer_run(run: str | Path | None, split: Literal["test", "val"] | None, observer: Observer) -> Path:
     """Classify a split of a run with its own model, exporting that first where it is not; ``RUN/SPLIT.csv``.
 

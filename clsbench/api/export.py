@@ -11,7 +11,7 @@ from clsbench.api.checkpoint import Checkpoint, Classes
 from clsbench.api.components import Options, registry
 from clsbench.api.data import reopen_dataset
 from clsbench.api.observer import Observer
-from clsbench.api.outputs import check_output
+from clsbench.api.outputs import Outputs
 from clsbench.errors import DataError, ModelError, OptionError
 from clsbench.guard import staying
 from clsbench.text import counted, some
@@ -86,10 +86,13 @@ def export(
     else:
         trained = _from_run(run, images is not None, observer)
     file = Path(out) if out is not None else trained.out
-    check_output(file, "--out", ".onnx", [Path(weights)] if weights else (), what="the model")
+    outputs = Outputs(observer)
+    outputs.add(file, "--out", "the model", ".onnx")
+    outputs.refuse(weights, classes if isinstance(classes, str | Path) else None, *trained.files)
     entries, labels = trained.entries, trained.labels
     if images is not None:
         entries, labels = FolderSource(Path(images)).entries, None
+    outputs.refuse_images(entries)
     shown = load_evenly(ImageLoader(trained.classifier.transform), entries, labels)
     observer.note(f"exporting {trained.name}, then comparing it on {counted(len(shown), 'image')}")
     observer.stage("exporting")
@@ -115,6 +118,7 @@ class _Trained:
         entries: Images for the gate.
         labels: Of these, where they are known.
         out: Where to write it by default.
+        files: Those of the run, which the file must not replace, but for an earlier export.
     """
 
     name: str
@@ -124,6 +128,7 @@ class _Trained:
     entries: Sequence[Entry]
     labels: Sequence[int] | None
     out: Path
+    files: Sequence[Path] = ()
 
 
 def _from_run(name: str | Path | None, other_images: bool, observer: Observer) -> _Trained:
@@ -173,8 +178,9 @@ def _from_run(name: str | Path | None, other_images: bool, observer: Observer) -
             got="; ".join([loaded.head_reason, *loaded.left_out()]) if loaded else None,
             expected=f"all of its tensors, and a {head} head for {counted(len(card.classes), 'class')}",
         )
+    files = [file for file in run.files if file != run.onnx]
     if other_images:
-        return _Trained(trained.name, resolved.owner, classifier, card, (), None, run.onnx)
+        return _Trained(trained.name, resolved.owner, classifier, card, (), None, run.onnx, files)
     try:
         samples = reopen_dataset(run)[0].samples("val")
     except DataError as error:
@@ -187,7 +193,7 @@ def _from_run(name: str | Path | None, other_images: bool, observer: Observer) -
     known = [sample for sample in samples if sample.label is not None]
     labels = [sample.label for sample in known if sample.label is not None]
     return _Trained(
-        trained.name, resolved.owner, classifier, card, [sample.image for sample in known], labels, run.onnx
+        trained.name, resolved.owner, classifier, card, [sample.image for sample in known], labels, run.onnx, files
     )
 
 

@@ -11,7 +11,7 @@ from clsbench.api.components import Options, choose, metric_names, option_texts
 from clsbench.api.inference_run import InferenceRun, identify
 from clsbench.api.labelled import Wanted
 from clsbench.api.observer import Observer
-from clsbench.api.outputs import check_output
+from clsbench.api.outputs import Outputs
 from clsbench.api.sources import Images
 from clsbench.api.trained_on import trained_on
 from clsbench.api.unfinished import Rerun, find_finished
@@ -138,12 +138,17 @@ def infer(
         options,
     )
     file, card = open_card(model, observer)
-    if file_out and not (picked["writer"][0].resolved.owner and file_out.is_dir()):  # a plugin's may be one
-        table = [Path(labels)] if labels and labels != "none" else []
-        check_output(file_out, "--out", None, [file, *table], what="the predictions")
+    outputs = Outputs(observer)
+    if file_out:
+        _add_predictions(outputs, file_out, may_be_folder=bool(picked["writer"][0].resolved.owner))
+        if not resume:
+            rerun.check(file_out)
+    outputs.refuse(file, None if labels == "none" else labels)
     readers = tuple(c.opener() for c in picked["decoder"])
     suffixes = {f".{name}" for opener in readers for name in formats_of(opener())}
     source, truth = wanted.open(picked, card, suffixes, observer)
+    outputs.refuse(source.location)
+    outputs.refuse_images(source.entries)
     names = (entry.name for entry in source.entries)
     if truth.source is not None and (note := trained_on(file, source.location, names)):
         observer.warn(note)
@@ -189,6 +194,15 @@ def infer(
             observer.note(f"finished already: {counted(job.images, 'row')} in {file_out}")
             return run.recorded(file_out, finished)
         return run.run(job, rerun.find_ledger(file_out, job, source.entries, card, observer))
+
+
+def _add_predictions(outputs: Outputs, out: Path, *, may_be_folder: bool) -> None:
+    """Name the predictions file and its manifest as outputs."""
+    from clsbench.predictions.manifest import manifest_path
+
+    if not (may_be_folder and out.is_dir()):  # a plugin's may be one
+        outputs.add(out, "--out", "the predictions")
+    outputs.add(manifest_path(out), "--out", "the manifest")
 
 
 def open_card(model: str | Path | None, observer: Observer) -> tuple[Path, ModelCard]:

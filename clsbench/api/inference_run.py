@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from clsbench.api.components import Chosen
 from clsbench.api.observer import Observer
-from clsbench.errors import DataError
+from clsbench.errors import DataError, PluginError
 from clsbench.output_files import whole_file
+from clsbench.text import counted
 
 if TYPE_CHECKING:
     from clsbench.datasets.labels import Labels
@@ -71,25 +72,39 @@ class InferenceRun:
         """
         from clsbench.inference.result import Tally
         from clsbench.json_fields import dumps
+        from clsbench.predictions.manifest import manifest_path
 
         self._started, tally = datetime.now(UTC), Tally(self.spec.card.classes)
         if ledger and ledger.job:
             self._go_on(ledger.job)
         runner: Executor = self.executor.build()
-        with ExitStack() as outputs:
-            manifest = outputs.enter_context(self._manifest_file())
-            files = outputs.enter_context(ExitStack())
-            if ledger:  # last, so that it is complete before the predictions get their name
-                outputs.enter_context(ledger)
+        # Ended in this order: the ledger is complete, the predictions get their name, the manifest gets its name.
+        with ExitStack() as beside, ExitStack() as files, self._recording(ledger):
             resumed = self._consume(runner, tally, files, job, ledger)
-            result = self._result(runner.execution, tally, job=job, resumed=resumed)
-            if manifest is not None:
+            measured, failure = self._measure(tally.outcomes())
+            result = self._result(runner.execution, tally, measured, job=job, resumed=resumed)
+            if isinstance(self.out, Path):
+                manifest = beside.enter_context(whole_file(manifest_path(self.out), "the manifest"))
                 manifest.write_text(dumps(result.manifest.to_json()), encoding="utf-8")
         if ledger:
             ledger.remove()
         if isinstance(self.out, Path):
             self.observer.note(f"written: {self.out} and {self.out.name}.json")
+        if failure:
+            raise failure
         return result
+
+    @contextmanager
+    def _recording(self, ledger: Ledger | None) -> Iterator[None]:
+        """Keep the ledger open; whatever ends the job says how to go on with it."""
+        try:
+            with ledger or nullcontext():
+                yield
+        except BaseException as error:
+            if ledger and ledger.rows:
+                done = f"{ledger.rows:,} of {counted(len(self.source.entries), 'image')}"
+                error.add_note(f"{done} are done and kept: --resume goes on with the job")
+            raise
 
     def recorded(self, out: Path, manifest: Manifest) -> InferenceResult:
         """The result of a job that was found finished: what its files say.
@@ -111,23 +126,14 @@ class InferenceRun:
         device = read_fields(DeviceInfo, manifest.device or {}, what=what, where=out)
         plan = read_fields(Plan, {**options, "source": options.get("plan")}, what=what, where=out)
         with read_predictions(out) as table:
-            measured = self._measure(table.outcomes() if (table.labels >= 0).any() else None)
+            measured, failure = self._measure(table.outcomes() if (table.labels >= 0).any() else None)
+        if failure:
+            raise failure
         self._started = datetime.now(UTC)
-        found = self._result(Execution(device, plan), Tally(self.spec.card.classes), metrics=measured)
+        found = self._result(Execution(device, plan), Tally(self.spec.card.classes), measured)
         predicted = {str(name): int(str(count)) for name, count in (manifest.predicted or {}).items()}
         counts = manifest.counts or found.counts
         return dataclasses.replace(found, counts=counts, predicted=predicted, rows=None, recorded=manifest)
-
-    @contextmanager
-    def _manifest_file(self) -> Iterator[Path | None]:
-        """Where to write the manifest, which appears when this ends."""
-        from clsbench.predictions.manifest import manifest_path
-
-        if not isinstance(self.out, Path):
-            yield None
-            return
-        with whole_file(manifest_path(self.out), "the manifest") as unfinished:
-            yield unfinished
 
     def _go_on(self, job: JobIdentity) -> None:
         """Call the model as the interrupted run did: another size of a batch may change the last digit."""
@@ -213,22 +219,26 @@ class InferenceRun:
 
         return take
 
-    def _measure(self, outcomes: Outcomes | None) -> Metrics:
-        from clsbench.predictions.metric import run_metrics
+    def _measure(self, outcomes: Outcomes | None) -> tuple[Metrics, PluginError | None]:
+        """The metrics, and what ended a plugin's so that the job has to end too, once its files are complete."""
+        from clsbench.predictions.metric import Metrics, run_metrics
 
-        measured = run_metrics(outcomes, self.metrics)
+        try:
+            measured = run_metrics(outcomes, self.metrics)
+        except PluginError as error:
+            return Metrics(), error
         for name, reason in measured.errors.items():
             self.observer.warn(f"metric {name} failed: {reason}")
-        return measured
+        return measured, None
 
     def _result(
         self,
         execution: Execution | None,
         tally: Tally,
+        metrics: Metrics,
         *,
         job: JobIdentity | None = None,
         resumed: int = 0,
-        metrics: Metrics | None = None,
     ) -> InferenceResult:
         from clsbench.inference.result import InferenceResult
         from clsbench.predictions.manifest import LabelOrigin
@@ -247,7 +257,7 @@ class InferenceRun:
             predicted=tally.predicted(),
             answers=tuple(tally.answers),
             failures=tally.failures,
-            metrics=self._measure(tally.outcomes()) if metrics is None else metrics,
+            metrics=metrics,
             rows=self.rows.table() if self.rows else None,
             job=self._finished(job),
             resumed=resumed,
@@ -257,7 +267,7 @@ class InferenceRun:
     def _finished(self, job: JobIdentity | None) -> JobIdentity | None:
         from clsbench.predictions.job import hash_stamps
 
-        return dataclasses.replace(job, stamps=hash_stamps(self.source.entries)) if job else None
+        return dataclasses.replace(job, stamps=hash_stamps(self.source.entries), overwrite=False) if job else None
 
 
 def identify(

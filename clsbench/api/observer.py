@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,6 +22,9 @@ class Observer:
 
     Notes and warnings go to the logger ``clsbench`` (levels INFO and WARNING); the rest is dropped.
     """
+
+    #: Files that the caller writes when the task is done, by their options: the task refuses to read them.
+    outputs: Sequence[tuple[str, Path]] = ()
 
     def note(self, text: str) -> None:
         """Something was assumed or done that the user should be able to read."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from clsbench.api.components import Options, choose, metric_names
 from clsbench.api.observer import Observer
+from clsbench.api.outputs import Outputs
 from clsbench.errors import OptionError
 
 if TYPE_CHECKING:
@@ -22,15 +24,31 @@ Columns = str | Mapping[str, str] | None
 
 @contextmanager
 def open_table(
-    file: Path, *, columns: Columns = None, labels: str | Path | None = None, observer: Observer
+    file: Path,
+    *,
+    columns: Columns = None,
+    labels: str | Path | None = None,
+    outputs: Outputs | None = None,
+    observer: Observer,
 ) -> Iterator[PredictionTable]:
-    """A predictions file in memory; its notes are reported."""
+    """A predictions file in memory; its notes are reported.
+
+    Args:
+        file, columns, labels, observer: As in :func:`clsbench.evaluate`.
+        outputs: What the task writes: none of it may be a file that is read here, or an image of the table.
+    """
+    from clsbench.predictions.manifest import manifest_path
     from clsbench.predictions.reading import read_predictions
 
+    outputs = outputs or Outputs(observer)
+    outputs.refuse(file, manifest_path(file), labels)
     observer.stage(f"reading {file}")
     with read_predictions(file, columns=parse_columns(columns), labels=Path(labels) if labels else None) as table:
         for note in table.notes:
             observer.note(note)
+        outputs.refuse(table.manifest.model.file if table.manifest.model else None)
+        if outputs.draws and (root := table.root):
+            outputs.refuse_images(os.path.join(root, name) for name in table.names)
         yield table
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from clsbench.api.components import Options
 from clsbench.api.observer import Observer
-from clsbench.api.outputs import check_output
+from clsbench.api.outputs import Outputs
 from clsbench.api.predictions import Columns, judge, open_table
 from clsbench.api.report_heatmaps import report_heatmaps
 from clsbench.errors import OptionError
@@ -64,9 +64,11 @@ def report(
     """
     observer, file = observer or Observer(), Path(predictions)
     page = Path(out) if out is not None else file.with_suffix(".html")
-    check_output(page, "--out", ".html", [file], what="the report")
+    outputs = Outputs(observer)
+    outputs.add(page, "--out", "the report", ".html")
+    outputs.refuse(file, model)
     check_explain(explain, images)
-    with open_table(file, columns=columns, labels=labels, observer=observer) as table:
+    with open_table(file, columns=columns, labels=labels, outputs=outputs, observer=observer) as table:
         found = judge(table, metrics, options, observer)
         write_page(found, table, page, images, observer, explain=explain, model=model)
     return Report(page, found)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from clsbench.api.arguments import check_choice
 from clsbench.api.observer import Observer
+from clsbench.api.outputs import Outputs
 from clsbench.errors import ClsbenchError, DataError
 from clsbench.tabular import Tabular
 
@@ -79,7 +80,9 @@ def list_runs(
     if Path(folder).is_file():
         raise DataError("this is a file, not a folder of runs", where=folder)
     observer, found = observer or Observer(), []
+    outputs = Outputs(observer)
     for run in everything(root=Path(folder)):
+        outputs.refuse(*run.files)
         try:
             found.append(_summary(run))
         except ClsbenchError as error:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from clsbench.api.arguments import check_at_least
 from clsbench.api.components import Options
-from clsbench.api.data import choose_dataset, open_dataset, refuse_beside_run, reopen_dataset
+from clsbench.api.data import choose_dataset, open_dataset, refuse_beside_run, refuse_dataset, reopen_dataset
 from clsbench.api.datasets import count_classes
 from clsbench.api.observer import Observer
+from clsbench.api.outputs import Outputs
 from clsbench.errors import ClsbenchError, PluginError
 from clsbench.transform import ImageTransform
 
@@ -98,11 +99,12 @@ def show(
         OptionError: if options contradict each other.
         DataError: if there are no such images.
     """
-    from clsbench.images.grid import check_png, save_grid
+    from clsbench.images.grid import save_grid
     from clsbench.runs import find
 
     observer, file = observer or Observer(), Path(out)
-    check_png(file)
+    outputs = Outputs(observer)
+    outputs.add(file, "--out", "the image", ".png")
     check_at_least("n", n, 1)
     check_at_least("size", size, 1)
     splits = {"val_fraction": val_fraction, "test_fraction": test_fraction, "folds": folds, "fold": fold}
@@ -117,6 +119,7 @@ def show(
         images = open_dataset(chosen, root, spec)
         transform, policy = ImageTransform(size=(size, size), crop_fraction=0.875), augment
         name = chosen.resolved.component.name
+    refuse_dataset(outputs, images, data)
     for note in images.notes:
         observer.note(note)
     drawn = _spread(images.samples(split), n, seed)

@@ -10,6 +10,7 @@ from clsbench.api.arguments import check_at_least
 from clsbench.api.components import choose
 from clsbench.api.explain import ImageExplainer, explained_tiles, open_explainer, percent
 from clsbench.api.observer import Observer
+from clsbench.api.outputs import Outputs
 from clsbench.api.sources import Images, open_source, source_names
 from clsbench.errors import ClsbenchError, PluginError
 from clsbench.text import counted
@@ -74,12 +75,15 @@ def show_images(
         DataError: if there are no images.
         ModelError: if the model file cannot be used, or does not allow CAM and that was asked for.
     """
-    from clsbench.images.grid import check_png, save_grid
+    from clsbench.images.grid import save_grid
 
     observer, file = observer or Observer(), Path(out)
-    check_png(file)
+    outputs = Outputs(observer)
+    outputs.add(file, "--out", "the image", ".png")
     check_at_least("n", n, 1)
     source = open_source(images, choose({"source": source_names(images)}, ())["source"], set(), observer)
+    outputs.refuse(model)
+    outputs.refuse_images(source.entries, source.location)
     entries = _drawn(source.entries, n, seed)
     if len(entries) < len(source.entries):
         observer.note(f"drawing {len(entries)} of {counted(len(source.entries), 'image')}; -n draws more")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from clsbench.api.arguments import check_at_least
 from clsbench.api.explain import ImageExplainer, explained_tiles, model_of, open_explainer, percent
 from clsbench.api.observer import Observer
+from clsbench.api.outputs import Outputs
 from clsbench.api.predictions import open_table
 from clsbench.api.show import AS_IT_IS
 from clsbench.errors import ClsbenchError, DataError, OptionError, PluginError
@@ -100,15 +102,18 @@ def show_predictions(
         DataError: if there is nothing to draw.
         ModelError: if the model file cannot be used, or does not allow CAM and that was asked for.
     """
-    from clsbench.images.grid import check_png, save_grid
+    from clsbench.images.grid import save_grid
 
     observer, file, grid = observer or Observer(), Path(predictions), Path(out)
-    check_png(grid)
+    outputs = Outputs(observer)
+    outputs.add(grid, "--out", "the image", ".png")
+    outputs.refuse(model)
     check_at_least("n", n, 1)
-    with open_table(file, observer=observer) as table:
+    with open_table(file, outputs=outputs, observer=observer) as table:
         root = Path(images) if images is not None else table.root
         if root is None or not root.is_dir():
             raise DataError("the images are not there", where=root, hint="name their folder with --images ROOT")
+        outputs.refuse_images(os.path.join(root, name) for name in table.names)
         rows = _picked(table, pick, n, seed)
         if not rows and pick == "wrong" and ((table.labels >= 0) & (table.predicted >= 0)).any():
             return DrawnPredictions(predictions=file, pick=pick, drawn=(), file=None)

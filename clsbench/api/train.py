@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from clsbench.api.arguments import check_at_least, check_training_packages
 from clsbench.api.components import Chosen, Options
-from clsbench.api.data import choose_dataset, note_dataset, open_dataset
+from clsbench.api.data import choose_dataset, note_dataset, open_dataset, refuse_dataset
 from clsbench.api.observer import Observer
+from clsbench.api.outputs import Outputs
 from clsbench.api.starting_weights import StartingWeights, find_weights
 from clsbench.errors import OptionError
 from clsbench.guard import staying
@@ -92,6 +93,9 @@ def train(
     splits = {"val_fraction": val_fraction, "test_fraction": test_fraction, "folds": folds, "fold": fold}
     splits["data_fraction"] = data_fraction
     inputs = _open(data, dataset, model, pretrained, weights, size, splits, options, observer, training)
+    outputs = Outputs(observer)
+    outputs.refuse(inputs.start.file if inputs.start else None)
+    refuse_dataset(outputs, inputs.images, data)
     from clsbench.training.training_run import run_training
 
     config, auto = inputs.configure(training), training.get("lr") == AUTO
@@ -141,16 +145,16 @@ def find_lr(
     Raises:
         ClsbenchError: as :func:`train`.
     """
-    from clsbench.images.grid import check_png
-
     observer, curve = observer or Observer(), Path(out) if out is not None else None
     wait_passively()
-    if curve:
-        check_png(curve)
+    outputs = Outputs(observer)
+    outputs.add(curve, "--out", "the image", ".png")
     check_at_least("steps", steps, 20)
     read_options(training)
     splits = {"val_fraction": val_fraction, "test_fraction": test_fraction, "data_fraction": data_fraction}
     inputs = _open(data, dataset, model, pretrained, weights, size, splits, options, observer, training)
+    outputs.refuse(inputs.start.file if inputs.start else None)
+    refuse_dataset(outputs, inputs.images, data)
     from clsbench.training.lr_finder import range_test, save_range_test
     from clsbench.training.setup import build_classifier, set_up
 

@@ -44,6 +44,22 @@ class Rerun:
         if self.resume and self.restart:
             raise OptionError("either continue the job or begin it anew", where="--resume", got="--resume --restart")
 
+    def check(self, out: Path) -> None:
+        """Refuse to replace a predictions file or a manifest that is there already, unless ``overwrite``.
+
+        Raises:
+            DataError: if there is one.
+        """
+        from clsbench.predictions.manifest import manifest_path
+
+        files = (out, manifest_path(out))
+        there = [file for file in files if file.is_file() or (file.is_dir() and any(file.iterdir()))]
+        if there and not self.overwrite:
+            raise DataError(
+                "the output is there already", where="--out", got=there[0],
+                hint="replace it with --overwrite, or choose another path",
+            )  # fmt: skip
+
     def find_ledger(
         self, out: Path, job: JobIdentity, entries: Sequence[Entry], card: ModelCard, observer: Observer
     ) -> Ledger | None:
@@ -70,8 +86,7 @@ class Rerun:
             self._check(out, job, ledger)
             observer.note(f"continuing: {ledger.rows:,} of {counted(len(entries), 'image')} are done")
             return ledger
-        if out.exists() and not self.overwrite:
-            raise DataError("the file is there already", where=out, hint="choose another path, or add --overwrite")
+        self.check(out)
         if self.resume:
             observer.note(f"nothing to continue: there is no unfinished job of {out}")
         return ledger if self.resume or len(entries) >= WORTH_A_LEDGER else None
@@ -92,7 +107,7 @@ class Rerun:
             )  # fmt: skip
         if out.exists() and not (self.overwrite or ledger.job.overwrite or ledger.rows == job.images):
             raise DataError(
-                "the file is there already, and was not when the job began", where=out,
+                "the output is there already, and was not when the job began", where="--out", got=out,
                 hint="move it, or add --overwrite",
             )  # fmt: skip
 
@@ -113,13 +128,13 @@ def find_finished(out: Path, job: JobIdentity, entries: Sequence[Entry]) -> Mani
     manifest, _ = read_manifest(out)
     if manifest.job is None:
         raise DataError(
-            "the file is there already, and no job that could be continued", where=out,
-            hint="choose another path, or replace it with --overwrite",
+            "the output is there already, and there is no job that could be continued", where="--out", got=out,
+            hint="replace it with --overwrite, or choose another path",
         )  # fmt: skip
     then = read_fields(JobIdentity, manifest.job, what="the description of a job", where=out)
     if changes := then.differences(replace(job, stamps=hash_stamps(entries))):
         raise DataError(
             "the file is finished, and something has changed since", where=out, got="; ".join(changes),
-            hint="choose another path, or replace it with --overwrite",
+            hint="replace it with --overwrite, or choose another path",
         )  # fmt: skip
     return manifest

@@ -26,7 +26,7 @@ def inspect(
     from clsbench.text import printable, shortened
 
     terminal = Terminal(json=json, quiet=quiet)
-    found = read(file)
+    found = read(file, observer=terminal.observer())
     names, values = found.card.classes, found.to_json()
     shown = ", ".join(shortened(name, 60) for name in names[:8]) + (", …" if len(names) > 8 else "")
     facts = [

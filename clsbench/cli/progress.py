@@ -34,6 +34,7 @@ class TerminalObserver(Observer):
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         self._terminal = terminal
+        self.outputs = terminal.outputs
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),

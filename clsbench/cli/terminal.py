@@ -12,9 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from clsbench.api.outputs import check_output
 from clsbench.errors import OptionError
 from clsbench.json_fields import dumps, write_json
-from clsbench.output_files import check_writable
 from clsbench.text import abridged, command, printable
 
 if TYPE_CHECKING:
@@ -42,8 +42,10 @@ class Terminal:
         self._stdout = sys.stdout
         if json == "-" or streaming:
             sys.stdout = sys.stderr  # restored by cli.main.execute
-        if json and json != "-":
-            check_writable(Path(json), "the JSON")
+        #: What is written at the end, by its option; see :attr:`clsbench.Observer.outputs`.
+        self.outputs = [("--json", Path(json))] if json and json != "-" else []
+        for option, file in self.outputs:
+            check_output(file, option, None, what="the JSON")
 
     @property
     def stream(self) -> BinaryIO:

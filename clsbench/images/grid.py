@@ -13,9 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from clsbench.errors import OptionError
 from clsbench.images.figures import save_figure
-from clsbench.output_files import check_writable
 from clsbench.text import printable
 
 #: Pixels of an inch; inches of an image as long as there is room, and at least; of the gap between two.
@@ -194,15 +192,3 @@ def _sized(columns: int, rows: int, titles: float) -> _Layout:
     """With images as large as the limit allows, and never smaller than the smallest."""
     fits = min((LIMIT - GAP) / columns - GAP, (LIMIT - GAP - HEAD) / rows - titles - GAP)
     return _Layout(columns, rows, min(SIDE, max(SMALLEST, fits)), titles)
-
-
-def check_png(file: Path) -> None:
-    """Refuse a path that no image can be written to, before the work is done.
-
-    Raises:
-        OptionError: if it does not end in .png.
-        DataError: if it cannot be written.
-    """
-    if file.suffix.lower() != ".png":
-        raise OptionError("the image is written as PNG", where="--out", got=file, expected="a path that ends in .png")
-    check_writable(file, "the image")

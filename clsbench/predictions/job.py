@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from clsbench.images.entries import Entry, stamp_of
 from clsbench.json_fields import parse_object, read_fields
+from clsbench.text import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +62,7 @@ class JobIdentity:
         if self.device and now.device and self.device != now.device:
             found.append(f"it runs on {now.device}, ran on {self.device}")
         if self.images != now.images:
-            found.append(f"{now.images:,} images, were {self.images:,}")
+            found.append(f"{counted(now.images, 'image')}, were {self.images:,}")
         elif self.names != now.names:
             found.append("the names of the images, or their order")
         if self.stamps and now.stamps and self.stamps != now.stamps:

@@ -197,7 +197,7 @@ def test_infer_writes_the_file_of_the_command_line(ears, facts_of):
     assert ears.notes[-1] == "written: py.csv and py.csv.json"
     same(result, json.loads(Path("py.csv.json").read_text(encoding="utf-8")))
     facts = facts_of("infer", "photos", "--model", "runs/first/model.onnx", "--device", "cpu", "--out", "py.csv",
-                     "--probabilities", "--metric", "averages")  # fmt: skip
+                     "--overwrite", "--probabilities", "--metric", "averages")  # fmt: skip
     same(result, facts)
     assert Path("py.csv").read_bytes() == written
 

@@ -61,7 +61,7 @@ def classify(network, folder):
 
 
 def infer(cli, folder, suffix="csv", *more):
-    done = cli("infer", folder, "--out", f"preds.{suffix}", "--json", "facts.json", *more)
+    done = cli("infer", folder, "--out", f"preds.{suffix}", "--overwrite", "--json", "facts.json", *more)
     assert done.code == 0, done.stderr
     with open("facts.json", encoding="utf-8") as file:
         return rows(f"preds.{suffix}"), json.load(file)

@@ -205,7 +205,7 @@ def test_labels_from_a_table_as_train_takes_them(infer, flat):
     Path("table.csv").write_text("\n".join(["path,label,split", *lines]))
     assert infer("table.csv", "--dataset", "csv", "--out", "p.csv").code == 0
     assert [row["correct"] for row in rows(Path("p.csv").read_text())] == ["true"] * 6
-    assert infer("table.csv", "--dataset", "csv", "--split", "val", "--out", "p.csv").code == 0
+    assert infer("table.csv", "--dataset", "csv", "--split", "val", "--out", "p.csv", "--overwrite").code == 0
     assert [row["path"] for row in rows(Path("p.csv").read_text())] == [f"flat/{colour}_1.png" for colour in COLOURS]
     assert json.loads(Path("p.csv.json").read_text())["options"]["split"] == "val"
 

@@ -223,7 +223,7 @@ def test_an_executor_runs_the_job(infer, refused, photos, tiny_onnx):
     assert found["options"]["executor"] == "acme/backwards"
     assert found["options"]["plan"] == "acme"
     assert "throughput" in found
-    assert infer(photos / "val", "--executor", "serial", "--out", "p.csv").code == 0
+    assert infer(photos / "val", "--executor", "serial", "--out", "p.csv", "--overwrite").code == 0
     assert rows() == plain
     assert facts()["options"]["executor"] == "clsbench/serial"
     refused(2, ["backwards has no option 'blok'", "did you mean executor.block?"], "infer", photos, "--model",
@@ -247,7 +247,7 @@ def test_a_writer_is_chosen_by_its_suffix(infer, refused, photos, tiny_onnx):
     refused(2, ["unknown writer 'acm'", "did you mean acme"],
             "infer", photos, "--model", tiny_onnx, "--out", "preds.acm")  # fmt: skip
     refused(2, ["acme/acme has no option 'probabilities'"],
-            "infer", photos, "--model", tiny_onnx, "--out", "preds.acme", "--probabilities")  # fmt: skip
+            "infer", photos, "--model", tiny_onnx, "--out", "preds.acme", "--overwrite", "--probabilities")  # fmt: skip
 
 
 def test_a_metric_is_measured_and_shown(cli, infer, refused, photos, tiny_onnx):
@@ -295,8 +295,8 @@ def test_whatever_ends_a_process_is_the_plugins_failure(infer, name, place, kind
     assert OWNER in done.stderr
     assert "fault of clsbench" not in done.stderr
     assert not Path("facts.json").exists()
-    assert not Path("preds.acme.json").exists()
-    assert Path("preds.acme").exists() == (name == "cost" and place != "build")  # it was written before
+    written = name == "cost" and place != "build"  # then both files are complete
+    assert [Path(file).exists() for file in ("preds.acme", "preds.acme.json")] == [written] * 2
 
 
 @pytest.mark.parametrize("executor", ["threads", "serial"])

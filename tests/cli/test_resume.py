@@ -173,7 +173,7 @@ def test_what_is_there_is_replaced_only_when_asked(job, tmp_path):
     out = Path(job["out"])
     out.write_text("precious")
     for options in ({"resume": False}, {}):
-        with pytest.raises(DataError, match="the file is there already"):
+        with pytest.raises(DataError, match="the output is there already"):
             infer(**{**job, **options})
         assert out.read_text() == "precious"
     infer(**{**job, "resume": False, "overwrite": True})

@@ -38,6 +38,10 @@ BARS, NAME = 30, 28
 RIGHT, WRONG = "#0b62b0", "#b5470b"
 
 
+#: The files that :func:`save_plots` draws.
+PLOTS = ("confusion.png", "reliability.png")
+
+
 def save_plots(evaluation: Evaluation, folder: Path) -> Iterator[tuple[Path, str | None]]:
     """Draw ``confusion.png`` and ``reliability.png``.
 
