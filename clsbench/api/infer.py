@@ -105,6 +105,7 @@ def infer(
         BrokenPipeError: if nobody reads the stream any more.
     """
     from clsbench.images.decoders import formats_of
+    from clsbench.images.entries import stamps_of
     from clsbench.inference.job import JobSpec
     from clsbench.machine import available_cores
     from clsbench.predictions.arrow import ArrowCollector
@@ -186,14 +187,15 @@ def infer(
     if file_out is None:
         return run.run()
     asked = {"batch_size": batch_size, "streams": streams, "threads": threads, "fast_decode": fast_decode or None}
-    job = identify(run, engine, picked["decoder"], overwrite=overwrite, device=device, **asked)
+    stamps = stamps_of(source.entries)
+    job = identify(run, stamps, engine, picked["decoder"], overwrite=overwrite, device=device, **asked)
     with exclusive(file_out, "the predictions"):
         for written in (file_out, manifest_path(file_out)):
             remove_leftovers(written)
-        if resume and (finished := find_finished(file_out, job, source.entries)):
+        if resume and (finished := find_finished(file_out, job)):
             observer.note(f"finished already: {counted(job.images, 'row')} in {file_out}")
             return run.recorded(file_out, finished)
-        return run.run(job, rerun.find_ledger(file_out, job, source.entries, card, observer))
+        return run.run(job, rerun.find_ledger(file_out, job, source.entries, stamps, card, observer))
 
 
 def _add_predictions(outputs: Outputs, out: Path, *, may_be_folder: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,9 @@ from clsbench.errors import DataError, OptionError
 from clsbench.text import counted
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from clsbench.card import ModelCard
     from clsbench.images.entries import Entry
     from clsbench.predictions.job import JobIdentity
@@ -61,7 +64,13 @@ class Rerun:
             )  # fmt: skip
 
     def find_ledger(
-        self, out: Path, job: JobIdentity, entries: Sequence[Entry], card: ModelCard, observer: Observer
+        self,
+        out: Path,
+        job: JobIdentity,
+        entries: Sequence[Entry],
+        stamps: NDArray[np.int64],
+        card: ModelCard,
+        observer: Observer,
     ) -> Ledger | None:
         """The ledger to go on with, empty for a job that begins; None for one that is too small to need one.
 
@@ -69,6 +78,7 @@ class Rerun:
             out: The predictions file.
             job: That is to be run.
             entries: Its images.
+            stamps: int64 (N, 2), their sizes and modification times.
             card: Of its model.
             observer: Hears what is continued.
 
@@ -81,7 +91,7 @@ class Rerun:
         if self.restart:
             file.unlink(missing_ok=True)
         there = os.path.lexists(file)
-        ledger = Ledger(file, entries, classes=len(card.classes), temperature=card.temperature)
+        ledger = Ledger(file, entries, stamps, classes=len(card.classes), temperature=card.temperature)
         if there:
             self._check(out, job, ledger)
             observer.note(f"continuing: {ledger.rows:,} of {counted(len(entries), 'image')} are done")
@@ -112,14 +122,14 @@ class Rerun:
             )  # fmt: skip
 
 
-def find_finished(out: Path, job: JobIdentity, entries: Sequence[Entry]) -> Manifest | None:
+def find_finished(out: Path, job: JobIdentity) -> Manifest | None:
     """The manifest of a finished predictions file of the same job; None where there is no file, or a job unfinished.
 
     Raises:
         DataError: if the file is of another job, saying what differs.
     """
     from clsbench.json_fields import read_fields
-    from clsbench.predictions.job import JobIdentity, hash_stamps
+    from clsbench.predictions.job import JobIdentity
     from clsbench.predictions.ledger import ledger_path
     from clsbench.predictions.manifest import read_manifest
 
@@ -132,9 +142,11 @@ def find_finished(out: Path, job: JobIdentity, entries: Sequence[Entry]) -> Mani
             hint="replace it with --overwrite, or choose another path",
         )  # fmt: skip
     then = read_fields(JobIdentity, manifest.job, what="the description of a job", where=out)
-    if changes := then.differences(replace(job, stamps=hash_stamps(entries))):
+    changes = then.differences(job)
+    if changes or then.stamps != job.stamps:
         raise DataError(
-            "the file is finished, and something has changed since", where=out, got="; ".join(changes),
+            "the file is finished, and something has changed since", where=out,
+            got="; ".join(changes) or "the size or modification time of an image",
             hint="replace it with --overwrite, or choose another path",
         )  # fmt: skip
     return manifest

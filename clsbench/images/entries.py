@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -106,7 +106,15 @@ def missing_files(entries: Iterable[Entry]) -> list[str]:
     return [entry.name for entry in entries if isinstance(entry, FileEntry) and not os.path.isfile(entry.path)]
 
 
-def stamp_of(entry: Entry) -> Stamp | None:
-    """By what a change of an image would show; None where there is nothing to ask, or no file."""
-    stamp = getattr(entry, "stamp", None)
-    return None if stamp is None else stamp()
+def stamps_of(entries: Sequence[Entry]) -> NDArray[np.int64]:
+    """By what a change of images would show: int64 (N, 2), the stamp of each, -1 where there is none.
+
+    >>> stamps_of([BytesEntry("a.png", b"")]).tolist()
+    [[-1, -1]]
+    """
+    found = np.full((len(entries), 2), -1, np.int64)
+    for row, entry in enumerate(entries):
+        stamp = getattr(entry, "stamp", None)
+        if stamp is not None and (value := stamp()) is not None:
+            found[row] = value
+    return found

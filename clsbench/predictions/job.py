@@ -8,7 +8,9 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from clsbench.images.entries import Entry, stamp_of
+import numpy as np
+from numpy.typing import NDArray
+
 from clsbench.json_fields import parse_object, read_fields
 from clsbench.text import counted
 
@@ -26,7 +28,7 @@ class JobIdentity:
         plan: How the model is called, likewise: ``batch_size``, ``streams``, ``threads``. A continued job is called in
             the same way: another size of a batch may change the last digit.
         overwrite: Whether an earlier file of that name is to be replaced.
-        stamps: SHA-256 of the sizes and modification times of all images; of a finished job only.
+        stamps: SHA-256 of the sizes and modification times of all images when the job began.
     """
 
     model: str
@@ -53,7 +55,7 @@ class JobIdentity:
         return read_fields(cls, parse_object(text, what=what, where=where), what=what, where=where)
 
     def differences(self, now: JobIdentity) -> list[str]:
-        """What has changed, in words."""
+        """What has changed, in words; the stamps are left to who knows for which images they matter."""
         found = ["the model file"] if self.model != now.model else []
         for name in sorted({*self.options, *now.options}):
             then, given = self.options.get(name), now.options.get(name)
@@ -65,8 +67,6 @@ class JobIdentity:
             found.append(f"{counted(now.images, 'image')}, were {self.images:,}")
         elif self.names != now.names:
             found.append("the names of the images, or their order")
-        if self.stamps and now.stamps and self.stamps != now.stamps:
-            found.append("the size or modification time of an image")
         return found
 
 
@@ -78,9 +78,6 @@ def hash_names(names: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
-def hash_stamps(entries: Iterable[Entry]) -> str:
-    """SHA-256 of the stamps of images in their order, in hex."""
-    digest = hashlib.sha256()
-    for entry in entries:
-        digest.update(repr(stamp_of(entry)).encode())
-    return digest.hexdigest()
+def hash_stamps(stamps: NDArray[np.int64]) -> str:
+    """SHA-256 of the stamps of images in their order, int64 (N, 2), in hex."""
+    return hashlib.sha256(np.ascontiguousarray(stamps, "<i8").tobytes()).hexdigest()

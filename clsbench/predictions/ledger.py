@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clsbench.errors import ClsbenchError, DataError
-from clsbench.images.entries import Entry, Stamp, stamp_of
+from clsbench.images.entries import Entry
 from clsbench.output_files import unwritable
 from clsbench.predictions.block import Predictions
 from clsbench.predictions.job import JobIdentity
@@ -51,6 +52,7 @@ class Ledger:
     Args:
         file: Its path; see :func:`ledger_path`.
         entries: Of the whole job, in its order.
+        stamps: int64 (N, 2), their sizes and modification times, from :func:`clsbench.images.entries.stamps_of`.
         classes: K, the number of logits.
         temperature: Of the card.
 
@@ -58,9 +60,18 @@ class Ledger:
         DataError: if the file cannot be read.
     """
 
-    def __init__(self, file: Path, entries: Sequence[Entry], *, classes: int, temperature: float | None = None) -> None:
-        self.file, self._entries = file, entries
+    def __init__(
+        self,
+        file: Path,
+        entries: Sequence[Entry],
+        stamps: NDArray[np.int64],
+        *,
+        classes: int,
+        temperature: float | None = None,
+    ) -> None:
+        self.file, self._entries, self._stamps = file, entries, stamps
         self._classes, self._temperature = classes, temperature or 1.0
+        self._schema = _schema(classes)  # here and not at the first block: Arrow takes a while to load
         #: The job whose blocks these are; None while there are none.
         self.job: JobIdentity | None = None
         self._end = 0
@@ -68,6 +79,7 @@ class Ledger:
             self.rows = start + batch.num_rows
         self._stream: BinaryIO | None = None
         self._waiting: list[Predictions] = []
+        self._size = 0
         self._written = time.monotonic()
 
     #: How many images are done.
@@ -101,13 +113,15 @@ class Ledger:
         """Images that are done and are not what they were when they were read, with a word on each; at most five."""
         found: list[str] = []
         for start, batch in self._records():
-            entries = self._entries[start : start + batch.num_rows]
-            names, sizes, times = (batch.column(name).to_pylist() for name in ("name", "size", "modified"))
-            for name, entry, size, modified in zip(names, entries, sizes, times, strict=False):
-                if _encoded(entry.name) != name:
-                    return [*found, f"{entry.name} is where {_decoded(name)} was"]
-                if word := _change(None if size is None else (size, modified), stamp_of(entry)):
-                    found.append(f"{entry.name} {word}")
+            rows = slice(start, start + batch.num_rows)
+            names = [entry.name for entry in self._entries[rows]]
+            moved = [row for row, name in enumerate(batch.column("name").to_pylist()) if names[row] != _decoded(name)]
+            if moved:
+                name = _decoded(batch.column("name")[moved[0]].as_py())
+                return [*found, f"{names[moved[0]]} is where {name} was"]
+            then, now = np.stack([batch.column("size"), batch.column("modified")], axis=1), self._stamps[rows]
+            for row in np.flatnonzero((then != now).any(axis=1)).tolist():
+                found.append(f"{names[row]} {_change(then[row], now[row])}")
                 if len(found) == 5:
                     return found
         return found
@@ -130,7 +144,7 @@ class Ledger:
             self._stream.truncate(self._end)
             self._stream.seek(self._end)
             self._stream.write(_END if self._end else b"")
-            self._writer = pa.ipc.new_stream(self._stream, _schema(self._classes).with_metadata({_JOB: job.to_text()}))
+            self._writer = pa.ipc.new_stream(self._stream, self._schema.with_metadata({_JOB: job.to_text()}))
         except OSError as error:
             raise unwritable(self.file, WHAT, error) from None
         self.job = job
@@ -142,8 +156,8 @@ class Ledger:
             DataError: if the file cannot be written, for example because the disk is full.
         """
         self._waiting.append(block)
-        size = self._classes * 4 * sum(len(one.names) for one in self._waiting)
-        if size > LARGEST or time.monotonic() - self._written > INTERVAL:
+        self._size += block.logits.nbytes
+        if self._size > LARGEST or time.monotonic() - self._written > INTERVAL:
             self._commit()
 
     def remove(self) -> None:
@@ -156,7 +170,7 @@ class Ledger:
             return
         assert self._stream is not None
         batch = self._record(self._waiting)
-        self._waiting = []
+        self._waiting, self._size = [], 0
         try:
             metadata = {_START: str(self.rows), _CHECKSUM: str(_checksum(batch))}
             self._writer.write_batch(batch, custom_metadata=metadata)
@@ -171,17 +185,17 @@ class Ledger:
         import pyarrow as pa
 
         names = [name for block in blocks for name in block.names]
-        stamps = [stamp_of(entry) or (None, None) for entry in self._entries[self.rows : self.rows + len(names)]]
         logits = np.concatenate([block.logits for block in blocks])
+        stamps = self._stamps[self.rows : self.rows + len(names)]
         arrays = [
             pa.array([_encoded(name) for name in names], pa.binary()),
             pa.FixedSizeListArray.from_arrays(pa.array(logits.ravel(), pa.float32()), self._classes),
             _binary([error for block in blocks for error in block.errors]),
             _binary([reason for block in blocks for reason in block.reasons]),
-            pa.array([size for size, _ in stamps], pa.int64()),
-            pa.array([modified for _, modified in stamps], pa.int64()),
+            pa.array(stamps[:, 0]),
+            pa.array(stamps[:, 1]),
         ]
-        return pa.record_batch(arrays, schema=_schema(self._classes))
+        return pa.record_batch(arrays, schema=self._schema)
 
     def _records(self) -> Iterator[tuple[int, pa.RecordBatch]]:
         """The whole records, each with the number of its first image, up to one that is torn."""
@@ -195,7 +209,7 @@ class Ledger:
                 while stream.tell() < stream.size():
                     reader = pa.ipc.open_stream(stream)
                     job = JobIdentity.from_text(reader.schema.metadata[_JOB], where=self.file)
-                    if reader.schema.remove_metadata() != _schema(self._classes):
+                    if reader.schema.remove_metadata() != self._schema:
                         return
                     while (record := _next(reader)) is not None:
                         batch, metadata = record
@@ -242,13 +256,11 @@ def _checksum(batch: pa.RecordBatch) -> int:
     return found
 
 
-def _change(then: Stamp | None, now: Stamp | None) -> str | None:
-    """What happened to a file, in words; None if nothing did."""
-    if then == now:
-        return None
-    if then is None:
+def _change(then: NDArray[np.int64], now: NDArray[np.int64]) -> str:
+    """What happened to a file, in words, by its two stamps."""
+    if then[0] < 0:
         return "was missing"
-    return "is missing" if now is None else "has another size" if then[0] != now[0] else "has another modification time"
+    return "is missing" if now[0] < 0 else "has another size" if then[0] != now[0] else "has another modification time"
 
 
 def _encoded(text: str) -> bytes:

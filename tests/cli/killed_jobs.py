@@ -16,6 +16,7 @@ import time
 import traceback
 from pathlib import Path
 
+import numpy as np
 import onnxruntime  # noqa: F401  here and not in each process
 import pyarrow.parquet  # noqa: F401
 import scipy.stats  # noqa: F401
@@ -73,7 +74,7 @@ def attempt(job, kill_at=None, largest_file=None):
 def rows(job):
     """How many rows are safe."""
     file = ledger.ledger_path(Path(job["out"]))
-    return ledger.Ledger(file, [], classes=3).rows if file.exists() else None
+    return ledger.Ledger(file, [], np.empty((0, 2), np.int64), classes=3).rows if file.exists() else None
 
 
 def main():

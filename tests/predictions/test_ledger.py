@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from clsbench.errors import DataError
-from clsbench.images.entries import BytesEntry, FileEntry
+from clsbench.images.entries import BytesEntry, FileEntry, stamps_of
 from clsbench.predictions import ledger as module
 from clsbench.predictions.block import Predictions
-from clsbench.predictions.job import JobIdentity, hash_names, hash_stamps
+from clsbench.predictions.job import JobIdentity, hash_names
 from clsbench.predictions.ledger import Ledger
 
 COUNT, SIZE = 40, 10
@@ -45,7 +45,7 @@ def block(entries, start):
 
 
 def write(file, entries, stop=COUNT):
-    with Ledger(file, entries, classes=3) as ledger:
+    with Ledger(file, entries, stamps_of(entries), classes=3) as ledger:
         first = ledger.rows
         ledger.begin(JOB)
         for start in range(first, stop, SIZE):
@@ -64,7 +64,7 @@ def check(ledger):
 
 def test_what_is_written_is_read(file, entries):
     write(file, entries)
-    ledger = Ledger(file, entries, classes=3)
+    ledger = Ledger(file, entries, stamps_of(entries), classes=3)
     assert (ledger.rows, ledger.job) == (COUNT, JOB)
     assert [name for one in ledger.blocks() for name in one.names] == [entry.name for entry in entries]
     check(ledger)
@@ -78,10 +78,10 @@ def test_wherever_it_is_cut_off_it_can_be_continued(file, entries, tmp_path):
     assert once < len(whole)
     for length in range(0, len(whole) + 1, 13):
         file.write_bytes(whole[:length])
-        done = Ledger(file, entries, classes=3)
+        done = Ledger(file, entries, stamps_of(entries), classes=3)
         check(done)
         write(file, entries)
-        again = Ledger(file, entries, classes=3)
+        again = Ledger(file, entries, stamps_of(entries), classes=3)
         assert again.rows == COUNT
         check(again)
 
@@ -92,7 +92,7 @@ def test_a_spoiled_byte_costs_the_records_from_there_on(file, entries):
     rows = set()
     for place in range(0, len(whole), 11):
         file.write_bytes(whole[:place] + bytes([whole[place] ^ 64]) + whole[place + 1 :])
-        ledger = Ledger(file, entries, classes=3)
+        ledger = Ledger(file, entries, stamps_of(entries), classes=3)
         check(ledger)
         rows.add(ledger.rows)
     assert rows >= {0, 10, 20, 30}
@@ -102,32 +102,33 @@ def test_zeros_after_a_power_loss_are_no_rows(file, entries):
     write(file, entries, 20)
     for zeros in (1, 8, 4096):
         file.write_bytes(file.read_bytes() + bytes(zeros))
-        assert Ledger(file, entries, classes=3).rows == 20
+        assert Ledger(file, entries, stamps_of(entries), classes=3).rows == 20
     write(file, entries)
-    assert Ledger(file, entries, classes=3).rows == COUNT
+    assert Ledger(file, entries, stamps_of(entries), classes=3).rows == COUNT
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"ARROW1\0\0", os.urandom(1000)])
 def test_anything_else_is_an_empty_ledger(file, entries, content):
     file.write_bytes(content)
-    ledger = Ledger(file, entries, classes=3)
+    ledger = Ledger(file, entries, stamps_of(entries), classes=3)
     assert (ledger.rows, ledger.job) == (0, None)
 
 
 def test_a_ledger_of_other_classes_is_empty(file, entries):
     write(file, entries)
-    assert Ledger(file, entries, classes=4).rows == 0
+    assert Ledger(file, entries, stamps_of(entries), classes=4).rows == 0
 
 
 def test_changed_files_are_named(file, entries):
     write(file, entries)
-    ledger = Ledger(file, entries, classes=3)
+    ledger = Ledger(file, entries, stamps_of(entries), classes=3)
     assert ledger.changes() == []
     Path(entries[3].path).write_bytes(b"longer than before")
     os.utime(entries[4].path, ns=(0, 5))
     Path(entries[5].path).unlink()
     Path(entries[-1].path).touch()
-    words = [change.removeprefix("caf\udce9/") for change in ledger.changes()]
+    changes = Ledger(file, entries, stamps_of(entries), classes=3).changes()
+    words = [change.removeprefix("caf\udce9/") for change in changes]
     assert words == [
         "3.png has another size",
         "4.png has another modification time",
@@ -138,22 +139,23 @@ def test_changed_files_are_named(file, entries):
 
 def test_images_in_another_order_are_named(file, entries):
     write(file, entries)
-    changes = Ledger(file, [*entries[1:], entries[0]], classes=3).changes()
+    others = [*entries[1:], entries[0]]
+    changes = Ledger(file, others, stamps_of(others), classes=3).changes()
     assert changes == ["caf\udce9/1.png is where caf\udce9/0.png was"]
 
 
 def test_images_in_memory_have_no_stamp(file):
     entries = [BytesEntry(f"{k}.png", b"x") for k in range(COUNT)]
     write(file, entries)
-    assert Ledger(file, entries, classes=3).changes() == []
-    assert hash_stamps(entries) == hash_stamps(entries)
+    assert Ledger(file, entries, stamps_of(entries), classes=3).changes() == []
+    assert (stamps_of(entries) == -1).all()
 
 
 def test_no_link_is_followed(file, entries, tmp_path):
     precious = tmp_path / "precious.txt"
     precious.write_text("precious")
     file.symlink_to(precious)
-    ledger = Ledger(file, entries, classes=3)
+    ledger = Ledger(file, entries, stamps_of(entries), classes=3)
     with pytest.raises(DataError, match="cannot be written"):
         ledger.begin(JOB)
     assert precious.read_text() == "precious"
@@ -163,7 +165,7 @@ def test_an_interrupt_keeps_what_was_taken(file, entries, monkeypatch):
     monkeypatch.setattr(module, "INTERVAL", 1e9)
 
     def interrupted():
-        with Ledger(file, entries, classes=3) as ledger:
+        with Ledger(file, entries, stamps_of(entries), classes=3) as ledger:
             ledger.begin(JOB)
             ledger.append(block(entries, 0))
             ledger.append(block(entries, 10))
@@ -171,7 +173,7 @@ def test_an_interrupt_keeps_what_was_taken(file, entries, monkeypatch):
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    done = Ledger(file, entries, classes=3)
+    done = Ledger(file, entries, stamps_of(entries), classes=3)
     assert done.rows == 20
     check(done)
 
@@ -181,16 +183,16 @@ def test_a_full_disk_loses_nothing_that_was_written(file, entries, monkeypatch):
         raise OSError(28, "No space left on device")
 
     write(file, entries, 20)
-    with Ledger(file, entries, classes=3) as ledger:
+    with Ledger(file, entries, stamps_of(entries), classes=3) as ledger:
         ledger.begin(JOB)
         ledger.append(block(entries, 20))
         monkeypatch.setattr(os, "fsync", full)
         with pytest.raises(DataError, match="No space left"):
             ledger.append(block(entries, 30))
     monkeypatch.undo()
-    assert Ledger(file, entries, classes=3).rows >= 30
+    assert Ledger(file, entries, stamps_of(entries), classes=3).rows >= 30
     write(file, entries)
-    check(Ledger(file, entries, classes=3))
+    check(Ledger(file, entries, stamps_of(entries), classes=3))
 
 
 @pytest.mark.parametrize(
