@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
+from clsbench.api import infer_output as output
 from clsbench.api.arguments import check_at_least, check_choice
 from clsbench.api.components import Options, choose, metric_names, option_texts
 from clsbench.api.labelled import Wanted
@@ -16,7 +17,7 @@ from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
 from clsbench.api.sources import Images
 from clsbench.api.trained_on import trained_on
-from clsbench.errors import DataError, OptionError
+from clsbench.errors import OptionError
 
 if TYPE_CHECKING:
     from clsbench.card import ModelCard
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 
 #: Jobs of fewer images use a measured plan only if there is one: measuring takes a second or two.
 WORTH_TUNING = 1000
-
-#: Formats that can be written to a stream.
-STREAMED = ("csv", "jsonl")
 
 
 def infer(
@@ -46,6 +44,8 @@ def infer(
     unknown_labels: Literal["error", "ignore"] = "error",
     topk: int = 0,
     probabilities: bool = False,
+    columns: str | Sequence[str] = (),
+    escape_formulas: bool = False,
     device: str = "auto",
     allow_fallback: bool = False,
     backend: str = "onnxruntime",
@@ -76,6 +76,8 @@ def infer(
         unknown_labels: What to do with labels the model does not know.
         topk: Columns for so many of the best classes.
         probabilities: A column for the probability of every class.
+        columns: The other columns of the file, in their order, such as ``"path,predicted"``; all if left out.
+        escape_formulas: CSV: put an apostrophe before texts that a spreadsheet would run as a formula.
         device: ``auto``, ``cpu``, ``cuda[:i,j]`` or ``tensorrt[:i,j]``; a named device is used, or it is an error.
         allow_fallback: Accept parts of the network on the CPU where a GPU was asked for.
         backend: The inference engine.
@@ -101,7 +103,8 @@ def infer(
     from clsbench.inference.job import JobSpec
     from clsbench.inference.result import InferenceResult, Tally
     from clsbench.machine import available_cores
-    from clsbench.predictions.arrow import ArrowCollector
+    from clsbench.predictions.arrow import ArrowCollector, is_utf8
+    from clsbench.predictions.columns import positions
     from clsbench.predictions.manifest import LabelOrigin, write_manifest
     from clsbench.predictions.metric import run_metrics
 
@@ -116,13 +119,15 @@ def infer(
         check_at_least(name, value, 1)
     if probabilities and target is None and not keep_rows:
         raise OptionError("probabilities are written to a file", where="--probabilities", hint="add --out FILE")
+    shown = tuple(output.names_of(columns))
+    positions(shown, topk)
     own = metric_names("infer")
     picked = choose(
         {
             **wanted.components(),
             "backend": [backend],
             "executor": [executor],
-            "writer": _writer_name(target, format),
+            "writer": output.writer_name(target, format),
             "decoder": decoders,
             "metric": [*own, *metrics],
         },
@@ -131,7 +136,8 @@ def infer(
     file, card = open_card(model, observer)
     outputs = Outputs(observer)
     if file_out:
-        _add_predictions(outputs, file_out, overwrite=overwrite, may_be_folder=bool(picked["writer"][0].resolved.owner))
+        foreign = picked["writer"][0].resolved.owner is not None
+        output.add_predictions(outputs, file_out, overwrite=overwrite, may_be_folder=foreign)
     outputs.refuse(file, None if labels == "none" else labels)
     readers = tuple(c.opener() for c in picked["decoder"])
     suffixes = {f".{name}" for opener in readers for name in formats_of(opener())}
@@ -153,13 +159,26 @@ def infer(
         decode_threads=available_cores(),
         fast_decode=fast_decode,
     )
-    writers = [c.asked(probabilities=probabilities, topk=topk or None) for c in picked["writer"]]
+    binary = not all(is_utf8(entry.name) for entry in source.entries)
+    writers = [
+        c.asked(probabilities=probabilities, topk=topk or None, columns=shown or None, escape_formulas=escape_formulas)
+        .offered(binary_paths=binary)
+        for c in picked["writer"]
+    ]  # fmt: skip
+    output.note_formulas(writers, source, card, observer)
     sinks: list[Callable[[], Any]] = [partial(w.build, target, card) for w in writers]
-    rows = ArrowCollector(card.classes, topk=topk, probabilities=probabilities) if keep_rows else None
+    rows = None
+    if keep_rows:
+        rows = ArrowCollector(card.classes, topk=topk, probabilities=probabilities, columns=shown, binary_paths=binary)
     tally, started = Tally(card.classes), datetime.now(UTC)
     metered = [(c.name, c.build()) for c in picked["metric"]]  # what cannot be built is known before the work
     runner: Executor = picked["executor"][0].build()
-    _consume(runner, spec, source, truth, [*sinks, *([partial(nullcontext, rows)] if rows else [])], tally, observer)
+    facts = output.JobFacts(
+        file, card, source.location, LabelOrigin(truth.source, truth.notes), tally, topk=topk, fast_decode=fast_decode,
+        given=tuple(option_texts(options)), split=split, writers=writers,
+    )  # fmt: skip
+    sinks += [partial(nullcontext, rows)] if rows else []
+    _consume(runner, spec, source, truth, sinks, tally, observer, facts)
     outcomes = tally.outcomes()
     measured = run_metrics(outcomes, metered)
     for name, reason in measured.errors.items():
@@ -175,8 +194,9 @@ def infer(
         executor=picked["executor"][0].name,
         topk=topk,
         fast_decode=fast_decode,
-        options=tuple(option_texts(options)),
-        labels=LabelOrigin(truth.source, truth.notes),
+        options=facts.given,
+        written=facts.written,
+        labels=facts.labels,
         counts=tally.counts(),
         predicted=tally.predicted(),
         answers=tuple(tally.answers),
@@ -191,22 +211,6 @@ def infer(
     return result
 
 
-def _add_predictions(outputs: Outputs, out: Path, *, overwrite: bool, may_be_folder: bool) -> None:
-    """Name the predictions file and its manifest as outputs; neither may be there, unless ``overwrite``."""
-    from clsbench.predictions.manifest import manifest_path
-
-    manifest = manifest_path(out)
-    there = [file for file in (out, manifest) if file.is_file() or (file.is_dir() and any(file.iterdir()))]
-    if not (may_be_folder and out.is_dir()):  # a plugin's may be one
-        outputs.add(out, "--out", "the predictions")
-    outputs.add(manifest, "--out", "the manifest")
-    if there and not overwrite:
-        raise DataError(
-            "the output is there already", where="--out", got=there[0],
-            hint="replace it with --overwrite, or choose another path",
-        )  # fmt: skip
-
-
 def open_card(model: str | Path | None, observer: Observer) -> tuple[Path, ModelCard]:
     """A model file and its card; the latest export if none is named."""
     from clsbench import runs
@@ -218,19 +222,6 @@ def open_card(model: str | Path | None, observer: Observer) -> tuple[Path, Model
     return file, read_card(file)
 
 
-def _writer_name(out: Path | BinaryIO | None, format: str | None) -> list[str]:
-    if out is None:
-        if format:
-            raise OptionError("a format is for what is written", where="--format", got=format, hint="add --out FILE")
-        return []
-    if not isinstance(out, Path):
-        check_choice("format", format or STREAMED[0], STREAMED)
-        return [format or STREAMED[0]]
-    if not format and not out.suffix:
-        raise OptionError("the suffix of --out chooses the format", got=out, expected=".csv, .jsonl or .parquet")
-    return [format or out.suffix[1:].lower()]
-
-
 def _consume(
     executor: Executor,
     spec: JobSpec,
@@ -239,6 +230,7 @@ def _consume(
     sinks: Sequence[Callable[[], Any]],
     tally: Tally,
     observer: Observer,
+    facts: output.JobFacts,
 ) -> None:
     """Run a job, and hand every block to the sinks, which are opened once the model is."""
     observer.stage("images", len(source.entries))
@@ -261,3 +253,5 @@ def _consume(
                 sink.write(block)
             wrong = tally.add(block)
             observer.advance(len(block.names), wrong)
+        for sink in opened or ():
+            facts.embed(sink)

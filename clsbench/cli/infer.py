@@ -55,6 +55,17 @@ def infer(
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Write a column p:CLASS for every class, for evaluate.")
     ] = False,
+    columns: Annotated[
+        str | None,
+        typer.Option(metavar="NAME,NAME,…", help="The columns to write, in this order: path and others. Default: all."),
+    ] = None,
+    escape_formulas: Annotated[
+        bool,
+        typer.Option(
+            "--escape-formulas",
+            help="CSV: put an apostrophe before texts that begin with = + - @, which a spreadsheet would run.",
+        ),
+    ] = False,
     device: Device = "auto",
     allow_fallback: AllowFallback = False,
     backend: Annotated[str, typer.Option(metavar="NAME", help="The inference engine.")] = "onnxruntime",
@@ -99,7 +110,8 @@ def infer(
         result = run_job(
             images[0] if images and len(images) == 1 else images, dataset=dataset, split=split, model=model,
             out=target, format=format, overwrite=overwrite, labels=labels, unknown_labels=unknown_labels, topk=topk,
-            probabilities=probabilities, device=device, allow_fallback=allow_fallback, backend=backend,
+            probabilities=probabilities, columns=columns or (), escape_formulas=escape_formulas, device=device,
+            allow_fallback=allow_fallback, backend=backend,
             executor=executor, batch_size=batch_size, streams=streams, threads=threads, tune=tune,
             fast_decode=fast_decode, decoders=decoders or (), metrics=metrics or (), options=options or (),
             keep_rows=False, observer=observer,

@@ -86,6 +86,7 @@ class InferenceResult(Tabular):
         execution: Device, plan and timing.
         executor: Which executor ran it, qualified.
         topk, fast_decode, options: As they were asked for.
+        written: How the predictions file was asked to be, such as its columns.
         labels: Where the labels came from, and what the user should know about them.
         counts: Of images.
         predicted: Class -> how many images were given it, the most frequent first.
@@ -106,6 +107,7 @@ class InferenceResult(Tabular):
     topk: int
     fast_decode: bool
     options: tuple[str, ...]
+    written: Mapping[str, Json]
     labels: LabelOrigin
     counts: Counts
     predicted: Mapping[str, int]
@@ -143,6 +145,7 @@ class InferenceResult(Tabular):
                 "topk": self.topk,
                 "fast_decode": self.fast_decode,
                 "with": list(self.options),
+                **self.written,
                 **({"split": self.split} if self.split else {}),
             },
             labels=self.labels,
