@@ -21,6 +21,7 @@ from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
 from clsbench.errors import OptionError
 from clsbench.runs import is_run
+from clsbench.text import counted, some
 
 if TYPE_CHECKING:
     from clsbench.datasets.dataset import Dataset
@@ -123,7 +124,17 @@ def describe_dataset(
     refuse_dataset(Outputs(observer), dataset, data)
     for note in dataset.notes:
         observer.note(note)
-    written = write_class_folders(dataset, split, Path(write)) if write else None
+    written = None
+    if write:
+        made = write_class_folders(dataset, split, Path(write))
+        written = made.images
+        if made.not_images:
+            names = some(made.not_images, 3)
+            observer.warn(f"left out, since they are not images: {counted(len(made.not_images), 'file')}: {names}")
+        if made.outside:
+            names = some(made.outside, 3)
+            observer.warn(f"copied from outside of the folder of {dataset.root}: "
+                          f"{counted(len(made.outside), 'image')}: {names}")  # fmt: skip
     return DatasetSummary(
         name=run or name or dataset_for(Path(data) if data else None),
         classes=dataset.classes,

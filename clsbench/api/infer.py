@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 from clsbench.api import infer_output as output
 from clsbench.api.arguments import check_at_least, check_choice
 from clsbench.api.components import Options, choose, metric_names, option_texts
+from clsbench.api.infer_sorting import wanted_sorting
 from clsbench.api.labelled import Wanted
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
@@ -46,6 +48,9 @@ def infer(
     probabilities: bool = False,
     columns: str | Sequence[str] = (),
     escape_formulas: bool = False,
+    move: str | Path | None = None,
+    copy: str | Path | None = None,
+    link: str | Path | None = None,
     device: str = "auto",
     allow_fallback: bool = False,
     backend: str = "onnxruntime",
@@ -78,6 +83,7 @@ def infer(
         probabilities: A column for the probability of every class.
         columns: The other columns of the file, in their order, such as ``"path,predicted"``; all if left out.
         escape_formulas: CSV: put an apostrophe before texts that a spreadsheet would run as a formula.
+        move, copy, link: A folder to sort the images into, by class, once the job is done; nothing is overwritten.
         device: ``auto``, ``cpu``, ``cuda[:i,j]`` or ``tensorrt[:i,j]``; a named device is used, or it is an error.
         allow_fallback: Accept parts of the network on the CPU where a GPU was asked for.
         backend: The inference engine.
@@ -121,6 +127,7 @@ def infer(
         raise OptionError("probabilities are written to a file", where="--probabilities", hint="add --out FILE")
     shown = tuple(output.names_of(columns))
     positions(shown, topk)
+    sorting = wanted_sorting(move=move, copy=copy, link=link)
     own = metric_names("infer")
     picked = choose(
         {
@@ -144,6 +151,8 @@ def infer(
     source, truth = wanted.open(picked, card, suffixes, observer)
     outputs.refuse(source.location)
     outputs.refuse_images(source.entries)
+    if sorting:
+        sorting.check(source, images)
     names = (entry.name for entry in source.entries)
     if truth.source is not None and (note := trained_on(file, source.location, names)):
         observer.warn(note)
@@ -177,7 +186,7 @@ def infer(
         file, card, source.location, LabelOrigin(truth.source, truth.notes), tally, topk=topk, fast_decode=fast_decode,
         given=tuple(option_texts(options)), split=split, writers=writers,
     )  # fmt: skip
-    sinks += [partial(nullcontext, rows)] if rows else []
+    sinks += [partial(nullcontext, sink) for sink in (rows, sorting) if sink]
     _consume(runner, spec, source, truth, sinks, tally, observer, facts)
     outcomes = tally.outcomes()
     measured = run_metrics(outcomes, metered)
@@ -208,6 +217,8 @@ def infer(
     if file_out is not None:
         write_manifest(file_out, result.manifest)
         observer.note(f"written: {file_out} and {file_out.name}.json")
+    if sorting:
+        result = replace(result, sorted=sorting.finish(source, card.classes, observer))
     return result
 
 

@@ -8,6 +8,7 @@ import typer
 
 from clsbench.cli import completion
 from clsbench.cli.evaluation_parameters import Metrics
+from clsbench.cli.infer_parameters import Copy, EscapeFormulas, Link, Move, Overwrite, WrittenColumns
 from clsbench.cli.parameters import AllowFallback, Device, Json, ModelFile, Quiet, With
 from clsbench.text import counted
 
@@ -27,9 +28,7 @@ def infer(
         str | None,
         typer.Option(metavar="NAME", help="Format of the predictions. Default: the suffix of --out, csv on stdout."),
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the file of --out, if it is there already.")
-    ] = False,
+    overwrite: Overwrite = False,
     model: ModelFile = None,
     dataset: Annotated[
         str | None,
@@ -55,17 +54,11 @@ def infer(
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Write a column p:CLASS for every class, for evaluate.")
     ] = False,
-    columns: Annotated[
-        str | None,
-        typer.Option(metavar="NAME,NAME,…", help="The columns to write, in this order: path and others. Default: all."),
-    ] = None,
-    escape_formulas: Annotated[
-        bool,
-        typer.Option(
-            "--escape-formulas",
-            help="CSV: put an apostrophe before texts that begin with = + - @, which a spreadsheet would run.",
-        ),
-    ] = False,
+    columns: WrittenColumns = None,
+    escape_formulas: EscapeFormulas = False,
+    move: Move = None,
+    copy: Copy = None,
+    link: Link = None,
     device: Device = "auto",
     allow_fallback: AllowFallback = False,
     backend: Annotated[str, typer.Option(metavar="NAME", help="The inference engine.")] = "onnxruntime",
@@ -110,7 +103,8 @@ def infer(
         result = run_job(
             images[0] if images and len(images) == 1 else images, dataset=dataset, split=split, model=model,
             out=target, format=format, overwrite=overwrite, labels=labels, unknown_labels=unknown_labels, topk=topk,
-            probabilities=probabilities, columns=columns or (), escape_formulas=escape_formulas, device=device,
+            probabilities=probabilities, columns=columns or (), escape_formulas=escape_formulas, move=move,
+            copy=copy, link=link, device=device,
             allow_fallback=allow_fallback, backend=backend,
             executor=executor, batch_size=batch_size, streams=streams, threads=threads, tune=tune,
             fast_decode=fast_decode, decoders=decoders or (), metrics=metrics or (), options=options or (),

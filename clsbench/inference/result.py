@@ -26,6 +26,7 @@ from clsbench.tabular import Tabular
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from clsbench.datasets.sorting import SortedImages
 
 #: Jobs of at most so many images tell what each of them is.
 FEW_IMAGES = 20
@@ -95,6 +96,7 @@ class InferenceResult(Tabular):
         first_error: The first reason why an image was not classified.
         metrics: Of the labelled images; empty without any.
         rows: One row an image, as in the predictions file; None where they were not kept.
+        sorted: What became of the images in class folders; None where that was not asked for.
     """
 
     model: Path
@@ -116,6 +118,7 @@ class InferenceResult(Tabular):
     first_error: str | None
     metrics: Metrics
     rows: pa.Table | None = field(default=None, repr=False)
+    sorted: SortedImages | None = None
 
     def to_arrow(self) -> pa.Table:
         """One row an image, with the columns of the predictions file.
@@ -164,4 +167,5 @@ class InferenceResult(Tabular):
     def to_json(self) -> dict[str, Json]:
         """The same as plain values with stable keys, see README; of a few images also ``predictions``, one an image."""
         told = [answer.to_json() for answer in self.answers]
-        return self.manifest.to_json() | ({"predictions": told} if told else {})
+        values = self.manifest.to_json() | ({"predictions": told} if told else {})
+        return values | ({"sorted": self.sorted.to_json()} if self.sorted else {})
