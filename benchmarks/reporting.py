@@ -44,6 +44,11 @@ def call(command: Sequence[object], environment: Mapping[str, str] | None = None
 def infer(images: Path, model: Path, out: Path, *options: object, environment: Mapping[str, str]) -> dict[str, Any]:
     """``clsbench infer`` through the command line: the facts of its ``--json``."""
     facts = out.with_suffix(".facts.json")
+    for earlier in (
+        out,
+        out.with_name(f"{out.name}.json"),
+    ):  # releases before --overwrite replace it, later ones refuse
+        earlier.unlink(missing_ok=True)
     command = [*clsbench_command(), "infer", images, "--model", model, "--out", out, "--json", facts, "--quiet"]
     call([*command, "--labels", "none", "--device", "cpu", *options], environment)
     found: dict[str, Any] = json.loads(facts.read_text(encoding="utf-8"))

@@ -100,8 +100,12 @@ def startup(given: argparse.Namespace, folder: Path, environment: dict[str, str]
     short: dict[str, list[float]] = {name: [] for name in SHORT}
     for number in range(given.rounds + 1):  # the first round warms the disk's cache
         note(f"start-up: round {number} of {given.rounds}")
+        out.unlink(missing_ok=True)  # infer replaces no earlier file
+        out.with_name(f"{out.name}.json").unlink(missing_ok=True)
         first = first_batch(options(folder / "photos", model, out), folder / "stamp", environment)
-        whole, _ = finish([*clsbench_command(), *options(folder / "eight", model, out)], environment)
+        whole, _ = finish(
+            [*clsbench_command(), *options(folder / "eight", model, folder / f"{number}.csv")], environment
+        )
         times = {
             name: finish([*clsbench_command(), *words], {**environment, **extra})[0]
             for name, (words, extra) in SHORT.items()

@@ -109,10 +109,13 @@ def describe_dataset(
     from clsbench.runs import find
 
     observer = observer or Observer()
+    outputs = Outputs(observer)
     splits = {"val_fraction": val_fraction, "test_fraction": test_fraction, "folds": folds, "fold": fold}
     if run:
         refuse_beside_run(run, "NAME", name or data, **splits, **{"with": options})
-        dataset, record = reopen_dataset(find(run))
+        found = find(run)
+        outputs.refuse(*found.files)
+        dataset, record = reopen_dataset(found)
         model = record.model.name.removeprefix("clsbench/")
         size: tuple[int, int] | None = record.transform.size
     else:
@@ -121,7 +124,7 @@ def describe_dataset(
         chosen, spec, picked = choose_dataset(name, root, options, {"model": [model]}, **splits, seed=seed)
         size = _input_size(picked["model"][0])
         dataset = open_dataset(chosen, root, spec)
-    refuse_dataset(Outputs(observer), dataset, data)
+    refuse_dataset(outputs, dataset, data)
     for note in dataset.notes:
         observer.note(note)
     written = None

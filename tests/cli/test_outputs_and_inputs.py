@@ -89,6 +89,9 @@ def test_a_run_is_not_overwritten_by_what_is_said_of_it(refused, trained, withou
         "runs --json runs/mine/run.json",
         "export mine --json runs/mine/run.json",
         "export mine --out runs/mine/m.onnx --json runs/mine/m.onnx",
+        "datasets --run mine --json runs/mine/run.json",
+        "show --run mine --out runs/mine/curves.png",
+        "train photos --run new --json runs/new/run.json",
         "train photos --weights mine --json runs/mine/best.safetensors",
     ]:
         refused(1, ["would"], *command.split())
