@@ -47,7 +47,7 @@ def infer(images: Path, model: Path, out: Path, *options: object, environment: M
     for earlier in (
         out,
         out.with_name(f"{out.name}.json"),
-    ):  # releases before --overwrite replace it, later ones refuse
+    ):  # it is not replaced without --overwrite
         earlier.unlink(missing_ok=True)
     command = [*clsbench_command(), "infer", images, "--model", model, "--out", out, "--json", facts, "--quiet"]
     call([*command, "--labels", "none", "--device", "cpu", *options], environment)

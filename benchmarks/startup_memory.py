@@ -63,6 +63,7 @@ SHORT: dict[str, tuple[list[str], dict[str, str]]] = {
 
 
 def options(images: Path, model: Path, out: Path) -> list[str]:
+    out = out.with_name(f"{time.monotonic_ns()}-{out.name}")  # infer replaces no earlier file
     return ["infer", str(images), "--model", str(model), "--out", str(out), "--labels", "none", "--device", "cpu"]
 
 
@@ -100,8 +101,6 @@ def startup(given: argparse.Namespace, folder: Path, environment: dict[str, str]
     short: dict[str, list[float]] = {name: [] for name in SHORT}
     for number in range(given.rounds + 1):  # the first round warms the disk's cache
         note(f"start-up: round {number} of {given.rounds}")
-        out.unlink(missing_ok=True)  # infer replaces no earlier file
-        out.with_name(f"{out.name}.json").unlink(missing_ok=True)
         first = first_batch(options(folder / "photos", model, out), folder / "stamp", environment)
         whole, _ = finish(
             [*clsbench_command(), *options(folder / "eight", model, folder / f"{number}.csv")], environment
