@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,10 +106,10 @@ def add_predictions(outputs: Outputs, out: Path, *, overwrite: bool, may_be_fold
     from clsbench.predictions.manifest import manifest_path
 
     manifest = manifest_path(out)
-    there = [file for file in (out, manifest) if file.is_file() or (file.is_dir() and any(file.iterdir()))]
-    if not (may_be_folder and out.is_dir()):  # a plugin's may be one
+    if not (may_be_folder and os.path.isdir(out)):  # a plugin's may be one
         outputs.add(out, "--out", "the predictions")
     outputs.add(manifest, "--out", "the manifest")
+    there = [file for file in (out, manifest) if file.is_file() or (file.is_dir() and any(file.iterdir()))]
     if there and not overwrite:
         raise DataError(
             "the output is there already", where="--out", got=there[0],

@@ -61,7 +61,7 @@ class Outputs:
         """
         if file is None:
             return
-        if file.is_dir():
+        if os.path.isdir(file):  # False where the name is too long, which is told below
             expected = f"a {suffix} file" if suffix else "a file"
             raise DataError("the output is a folder", where=option, got=file, expected=expected)
         if suffix and file.suffix.lower() != suffix:

@@ -98,6 +98,12 @@ def test_a_run_is_not_overwritten_by_what_is_said_of_it(refused, trained, withou
     assert content(photos.parent / "runs" / "mine") == before
 
 
+def test_a_name_that_leaves_no_room_for_the_manifest(refused, here):
+    words = ["the manifest cannot be written", "File name too long", "choose a shorter name"]
+    refused(1, words, "infer", IMAGE, "--model", "m.onnx", "--out", f"{'a' * 250}.csv")
+    refused(1, ["the JSON cannot be written"], "infer", IMAGE, "--model", "m.onnx", "--json", "a" * 256)
+
+
 def test_an_earlier_output_of_infer_stays_unless_it_may_be_replaced(refused, cli, here):
     before = Path("p.csv").read_bytes()
     command = ["infer", IMAGE, "--model", "m.onnx", "--out", "p.csv"]
