@@ -27,7 +27,7 @@ import pictures
 from reporting import call, clsbench_command, median, note, print_table, write_json
 
 WITHOUT = (
-    "from clsbench.api import unfinished as u; u.WORTH_A_LEDGER = 10**12; from clsbench.cli.main import run; run()"
+    "from clsbench.api import infer_rerun as u; u.WORTH_A_LEDGER = 10**12; from clsbench.cli.main import run; run()"
 )
 
 #: See the docstring.

@@ -44,20 +44,8 @@ def call(command: Sequence[object], environment: Mapping[str, str] | None = None
 def infer(images: Path, model: Path, out: Path, *options: object, environment: Mapping[str, str]) -> dict[str, Any]:
     """``clsbench infer`` through the command line: the facts of its ``--json``."""
     facts = out.with_suffix(".facts.json")
-    command = [
-        *clsbench_command(),
-        "infer",
-        images,
-        "--model",
-        model,
-        "--out",
-        out,
-        "--json",
-        facts,
-        "--quiet",
-        "--overwrite",
-    ]
-    call([*command, "--labels", "none", "--device", "cpu", *options], environment)
+    command = [*clsbench_command(), "infer", images, "--model", model, "--out", out, "--overwrite", "--json", facts]
+    call([*command, "--quiet", "--labels", "none", "--device", "cpu", *options], environment)
     found: dict[str, Any] = json.loads(facts.read_text(encoding="utf-8"))
     return found
 

@@ -63,6 +63,7 @@ SHORT: dict[str, tuple[list[str], dict[str, str]]] = {
 
 
 def options(images: Path, model: Path, out: Path) -> list[str]:
+    out = out.with_name(f"{time.monotonic_ns()}-{out.name}")  # infer replaces no earlier file
     return ["infer", str(images), "--model", str(model), "--out", str(out), "--labels", "none", "--device", "cpu"]
 
 
@@ -101,7 +102,9 @@ def startup(given: argparse.Namespace, folder: Path, environment: dict[str, str]
     for number in range(given.rounds + 1):  # the first round warms the disk's cache
         note(f"start-up: round {number} of {given.rounds}")
         first = first_batch(options(folder / "photos", model, out), folder / "stamp", environment)
-        whole, _ = finish([*clsbench_command(), *options(folder / "eight", model, out)], environment)
+        whole, _ = finish(
+            [*clsbench_command(), *options(folder / "eight", model, folder / f"{number}.csv")], environment
+        )
         times = {
             name: finish([*clsbench_command(), *words], {**environment, **extra})[0]
             for name, (words, extra) in SHORT.items()

@@ -55,7 +55,7 @@ class WholeFile:
         self._direct = is_device(file)
         self._target = file if self._direct else Path(os.path.realpath(file))
         #: Where to write.
-        self.path = self._target if self._direct else _partial(self._target)
+        self.path = self._target if self._direct else partial_path(self._target)
         self._mode = 0
 
     def begin(self) -> None:
@@ -87,7 +87,7 @@ class WholeFile:
         if self.path.stat().st_mode != self._mode:  # some libraries make a file that only its owner may read
             self.path.chmod(stat.S_IMODE(self._mode))
         if self._synced:
-            _sync(self.path)
+            sync(self.path)
 
     def _rename(self) -> None:
         if self._direct:
@@ -95,13 +95,13 @@ class WholeFile:
         self.path.replace(self._target)
         if self._synced:
             with suppress(OSError):  # not every file system syncs a folder
-                _sync(self._target.parent)
+                sync(self._target.parent)
 
     def _set_aside(self, *, keep: bool) -> Path | None:
         """The earlier file under another name, None where there is none; ``keep`` leaves it under its own as well."""
         if self._direct:
             return None
-        aside = _partial(self._target)
+        aside = partial_path(self._target)
         try:
             if not keep:
                 self._target.replace(aside)
@@ -214,7 +214,7 @@ def check_writable(file: Path, what: str) -> None:
         target = Path(os.path.realpath(file))
         with suppress(FileNotFoundError, NotADirectoryError):
             target.lstat()  # refuses a name that is too long
-            _partial(target).lstat()
+            partial_path(target).lstat()
         if target.exists() and not os.access(target, os.W_OK):
             raise PermissionError(errno.EACCES, "the file is there and may not be changed")
         _try_folder(target.parent)
@@ -266,7 +266,7 @@ def _try_folder(folder: Path) -> None:
         probe.write(bytes(_PROBE))
 
 
-def _partial(file: Path) -> Path:
+def partial_path(file: Path) -> Path:
     """A name in the same folder that nobody else has."""
     return file.with_name(f"{short_name(file.name, PARTIAL_BYTES)}.{secrets.token_hex(8)}.partial")
 
@@ -282,7 +282,7 @@ def short_name(name: str, room: int) -> str:
     return name + ending
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Wait until a file, or the names of a folder, are on the disk."""
     opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:

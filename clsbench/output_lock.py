@@ -58,13 +58,14 @@ def remove_leftovers(file: Path) -> list[Path]:
     """Remove what killed jobs left of a file; only for who holds its lock, as a running job's is removed as well.
 
     Args:
-        file: The output: of ``preds.csv`` files such as ``preds.csv.0123456789abcdef.partial`` are removed.
+        file: The output: of ``preds.csv`` files such as ``preds.csv.0123456789abcdef.partial`` are removed, and what
+            a writer was given that for was writing.
 
     Returns:
         What was removed.
     """
     target = Path(os.path.realpath(file))
-    ours = re.compile(re.escape(short_name(target.name, PARTIAL_BYTES)) + r"\.[0-9a-f]{16}\.partial")
+    ours = re.compile(re.escape(short_name(target.name, PARTIAL_BYTES)) + r"(\.[0-9a-f]{16}\.partial)+")
     removed = []
     with suppress(OSError), os.scandir(target.parent) as entries:
         for entry in entries:

@@ -21,6 +21,7 @@ from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
 from clsbench.errors import OptionError
 from clsbench.runs import is_run
+from clsbench.text import counted, some
 
 if TYPE_CHECKING:
     from clsbench.datasets.dataset import Dataset
@@ -108,10 +109,13 @@ def describe_dataset(
     from clsbench.runs import find
 
     observer = observer or Observer()
+    outputs = Outputs(observer)
     splits = {"val_fraction": val_fraction, "test_fraction": test_fraction, "folds": folds, "fold": fold}
     if run:
         refuse_beside_run(run, "NAME", name or data, **splits, **{"with": options})
-        dataset, record = reopen_dataset(find(run))
+        found = find(run)
+        outputs.refuse(*found.files)
+        dataset, record = reopen_dataset(found)
         model = record.model.name.removeprefix("clsbench/")
         size: tuple[int, int] | None = record.transform.size
     else:
@@ -120,10 +124,20 @@ def describe_dataset(
         chosen, spec, picked = choose_dataset(name, root, options, {"model": [model]}, **splits, seed=seed)
         size = _input_size(picked["model"][0])
         dataset = open_dataset(chosen, root, spec)
-    refuse_dataset(Outputs(observer), dataset, data)
+    refuse_dataset(outputs, dataset, data)
     for note in dataset.notes:
         observer.note(note)
-    written = write_class_folders(dataset, split, Path(write)) if write else None
+    written = None
+    if write:
+        made = write_class_folders(dataset, split, Path(write))
+        written = made.images
+        if made.not_images:
+            names = some(made.not_images, 3)
+            observer.warn(f"left out, since they are not images: {counted(len(made.not_images), 'file')}: {names}")
+        if made.outside:
+            names = some(made.outside, 3)
+            observer.warn(f"copied from outside of the folder of {dataset.root}: "
+                          f"{counted(len(made.outside), 'image')}: {names}")  # fmt: skip
     return DatasetSummary(
         name=run or name or dataset_for(Path(data) if data else None),
         classes=dataset.classes,

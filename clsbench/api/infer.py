@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
+from clsbench.api import infer_output as output
 from clsbench.api.arguments import check_at_least, check_choice
 from clsbench.api.components import Options, choose, metric_names, option_texts
-from clsbench.api.inference_run import InferenceRun, identify
+from clsbench.api.infer_rerun import Rerun, find_finished
+from clsbench.api.infer_run import InferenceRun, identify
+from clsbench.api.infer_sorting import wanted_sorting
 from clsbench.api.labelled import Wanted
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
 from clsbench.api.sources import Images
 from clsbench.api.trained_on import trained_on
-from clsbench.api.unfinished import Rerun, find_finished
 from clsbench.errors import OptionError
 from clsbench.output_lock import exclusive, remove_leftovers
 from clsbench.text import counted
@@ -26,9 +29,6 @@ if TYPE_CHECKING:
 
 #: Jobs of fewer images use a measured plan only if there is one: measuring takes a second or two.
 WORTH_TUNING = 1000
-
-#: Formats that can be written to a stream.
-STREAMED = ("csv", "jsonl")
 
 
 def infer(
@@ -43,6 +43,11 @@ def infer(
     unknown_labels: Literal["error", "ignore"] = "error",
     topk: int = 0,
     probabilities: bool = False,
+    columns: str | Sequence[str] = (),
+    escape_formulas: bool = False,
+    move: str | Path | None = None,
+    copy: str | Path | None = None,
+    link: str | Path | None = None,
     device: str = "auto",
     allow_fallback: bool = False,
     backend: str = "onnxruntime",
@@ -77,6 +82,9 @@ def infer(
         unknown_labels: What to do with labels the model does not know.
         topk: Columns for so many of the best classes.
         probabilities: A column for the probability of every class.
+        columns: The other columns of the file, in their order, such as ``"path,predicted"``; all if left out.
+        escape_formulas: CSV: put an apostrophe before texts that a spreadsheet would run as a formula.
+        move, copy, link: A folder to sort the images into, by class, once the job is done; nothing is overwritten.
         device: ``auto``, ``cpu``, ``cuda[:i,j]`` or ``tensorrt[:i,j]``; a named device is used, or it is an error.
         allow_fallback: Accept parts of the network on the CPU where a GPU was asked for.
         backend: The inference engine.
@@ -108,7 +116,8 @@ def infer(
     from clsbench.images.entries import stamps_of
     from clsbench.inference.job import JobSpec
     from clsbench.machine import available_cores
-    from clsbench.predictions.arrow import ArrowCollector
+    from clsbench.predictions.arrow import ArrowCollector, is_utf8
+    from clsbench.predictions.columns import positions
     from clsbench.predictions.manifest import manifest_path
 
     observer = observer or Observer()
@@ -126,13 +135,16 @@ def infer(
         check_at_least(name, value, 1)
     if probabilities and target is None and not keep_rows:
         raise OptionError("probabilities are written to a file", where="--probabilities", hint="add --out FILE")
+    shown = tuple(output.names_of(columns))
+    positions(shown, topk)
+    sorting = wanted_sorting(move=move, copy=copy, link=link)
     own = metric_names("infer")
     picked = choose(
         {
             **wanted.components(),
             "backend": [backend],
             "executor": [executor],
-            "writer": _writer_name(target, format),
+            "writer": output.writer_name(target, format),
             "decoder": decoders,
             "metric": [*own, *metrics],
         },
@@ -141,7 +153,7 @@ def infer(
     file, card = open_card(model, observer)
     outputs = Outputs(observer)
     if file_out:
-        _add_predictions(outputs, file_out, may_be_folder=bool(picked["writer"][0].resolved.owner))
+        output.add_predictions(outputs, file_out, may_be_folder=picked["writer"][0].resolved.owner is not None)
         if not resume:
             rerun.check(file_out)
     outputs.refuse(file, None if labels == "none" else labels)
@@ -150,6 +162,8 @@ def infer(
     source, truth = wanted.open(picked, card, suffixes, observer)
     outputs.refuse(source.location)
     outputs.refuse_images(source.entries)
+    if sorting:
+        sorting.check(source, images)
     names = (entry.name for entry in source.entries)
     if truth.source is not None and (note := trained_on(file, source.location, names)):
         observer.warn(note)
@@ -165,46 +179,51 @@ def infer(
         decode_threads=available_cores(),
         fast_decode=fast_decode,
     )
+    binary = not all(is_utf8(entry.name) for entry in source.entries)
+    writers = [
+        c.asked(probabilities=probabilities, topk=topk or None, columns=shown or None, escape_formulas=escape_formulas)
+        .offered(binary_paths=binary)
+        for c in picked["writer"]
+    ]  # fmt: skip
+    output.note_formulas(writers, source, card, observer)
+    rows = None
+    if keep_rows:
+        rows = ArrowCollector(card.classes, topk=topk, probabilities=probabilities, columns=shown, binary_paths=binary)
     run = InferenceRun(
         spec=spec,
         source=source,
         truth=truth,
         out=target,
-        writers=[c.asked(probabilities=probabilities, topk=topk or None) for c in picked["writer"]],
+        writers=writers,
         executor=picked["executor"][0],
         metrics=[(c.name, c.build()) for c in picked["metric"]],  # what cannot be built is known before the work
-        rows=ArrowCollector(card.classes, topk=topk, probabilities=probabilities) if keep_rows else None,
+        sinks=[sink for sink in (rows, sorting) if sink],
+        rows=rows,
         asked={
             "topk": topk,
             "fast_decode": fast_decode,
             "options": tuple(option_texts(options)),
             "split": split,
             "max_failure_rate": max_failure_rate,
+            "written": output.written(writers),
         },
         on_error=on_error,
         observer=observer,
     )
     if file_out is None:
-        return run.run()
-    asked = {"batch_size": batch_size, "streams": streams, "threads": threads, "fast_decode": fast_decode or None}
-    stamps = stamps_of(source.entries)
-    job = identify(run, stamps, engine, picked["decoder"], overwrite=overwrite, device=device, **asked)
-    with exclusive(file_out, "the predictions"):
-        for written in (file_out, manifest_path(file_out)):
-            remove_leftovers(written)
-        if resume and (finished := find_finished(file_out, job)):
-            observer.note(f"finished already: {counted(job.images, 'row')} in {file_out}")
-            return run.recorded(file_out, finished)
-        return run.run(job, rerun.find_ledger(file_out, job, source.entries, stamps, card, observer))
-
-
-def _add_predictions(outputs: Outputs, out: Path, *, may_be_folder: bool) -> None:
-    """Name the predictions file and its manifest as outputs."""
-    from clsbench.predictions.manifest import manifest_path
-
-    if not (may_be_folder and out.is_dir()):  # a plugin's may be one
-        outputs.add(out, "--out", "the predictions")
-    outputs.add(manifest_path(out), "--out", "the manifest")
+        result = run.run()
+    else:
+        asked = {"batch_size": batch_size, "streams": streams, "threads": threads, "fast_decode": fast_decode or None}
+        stamps = stamps_of(source.entries)
+        job = identify(run, stamps, engine, picked["decoder"], overwrite=overwrite, device=device, **asked)
+        with exclusive(file_out, "the predictions"):
+            for written in (file_out, manifest_path(file_out)):
+                remove_leftovers(written)
+            if resume and (finished := find_finished(file_out, job)):
+                observer.note(f"finished already: {counted(job.images, 'row')} in {file_out}")
+                return run.recorded(file_out, finished)
+            result = run.run(job, rerun.find_ledger(file_out, job, source.entries, stamps, card, observer))
+    return replace(result, sorted=sorting.finish(source, card.classes, observer)) if sorting else result
 
 
 def open_card(model: str | Path | None, observer: Observer) -> tuple[Path, ModelCard]:
@@ -216,16 +235,3 @@ def open_card(model: str | Path | None, observer: Observer) -> tuple[Path, Model
     if model is None:
         observer.note(f"using the latest exported model: {file}")
     return file, read_card(file)
-
-
-def _writer_name(out: Path | BinaryIO | None, format: str | None) -> list[str]:
-    if out is None:
-        if format:
-            raise OptionError("a format is for what is written", where="--format", got=format, hint="add --out FILE")
-        return []
-    if not isinstance(out, Path):
-        check_choice("format", format or STREAMED[0], STREAMED)
-        return [format or STREAMED[0]]
-    if not format and not out.suffix:
-        raise OptionError("the suffix of --out chooses the format", got=out, expected=".csv, .jsonl or .parquet")
-    return [format or out.suffix[1:].lower()]

@@ -118,13 +118,13 @@ class Wanted:
 
     def _found(self, source: Source, card: ModelCard) -> Labels:
         from clsbench.datasets.file_name_labels import PATTERN, pattern_for
-        from clsbench.datasets.labels import Labels, from_csv, from_folders
+        from clsbench.datasets.labels import Labels, from_folders
 
         names = [entry.name for entry in source.entries]
         if self.labels == "none":
             return Labels(None, [-1] * len(names))
         if self.labels:
-            return from_csv(Path(self.labels), names, card.classes, unknown=self.unknown)
+            return _from_file(Path(self.labels), names, card.classes, self.unknown)
         found = from_folders(names, card.classes, where=source.location, unknown=self.unknown)
         if found.source is None and os.path.isdir(source.location) and (pattern := pattern_for(names, card.classes)):
             option = [] if pattern == PATTERN else ["--with", f"data.pattern={pattern}"]
@@ -134,3 +134,14 @@ class Wanted:
             )
             return dataclasses.replace(found, notes=(note,))
         return found
+
+
+def _from_file(file: Path, names: Sequence[str], classes: Sequence[str], unknown: str) -> Labels:
+    """Labels of a table of paths and labels, such as a predictions file of any format."""
+    from clsbench.datasets.labels import from_csv, from_pairs
+    from clsbench.predictions.label_file import given_labels, has_escapes
+    from clsbench.predictions.manifest import read_manifest
+
+    if file.suffix.lower() in (".jsonl", ".parquet") or has_escapes(file, read_manifest(file)[0]):
+        return from_pairs(given_labels(file), file, names, classes, unknown=unknown)
+    return from_csv(file, names, classes, unknown=unknown)

@@ -61,7 +61,7 @@ class Outputs:
         """
         if file is None:
             return
-        if file.is_dir():
+        if os.path.isdir(file):  # False where the name is too long, which is told below
             expected = f"a {suffix} file" if suffix else "a file"
             raise DataError("the output is a folder", where=option, got=file, expected=expected)
         if suffix and file.suffix.lower() != suffix:
@@ -118,15 +118,15 @@ class Outputs:
             return
         paths = [path for one in images if isinstance(path := getattr(one, "path", one), str)]
         resolved = {os.path.realpath(output.file): output for output in self._files}
-        names = {os.path.basename(path) for path in resolved}
+        names = tuple(os.path.basename(path) for path in resolved)
         for path in paths:
-            if os.path.basename(path) in names and (found := resolved.get(os.path.realpath(path))):
+            if path.endswith(names) and (found := resolved.get(os.path.realpath(path))):
                 raise _overwrites(found, path)
         drawings = [output for output in self._files if output.draws]
         there: dict[object, _Output] = {one.identity: one for one in drawings if isinstance(one.identity, tuple)}
         if there:
             for path in paths:
-                if found := there.get(_identity(path)):
+                if found := there.get(_numbers(path)):
                     raise _overwrites(found, path)
         if drawings and location and os.path.isdir(location):
             folders = {os.path.realpath(folder) for folder in {os.path.dirname(path) for path in paths}}
@@ -194,6 +194,15 @@ def _identity(path: str | Path) -> object:
             return os.path.realpath(path)
         return None
     return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
+
+
+def _numbers(path: str) -> tuple[int, int] | None:
+    """Device and number of a file that is there."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _is_image(path: Path) -> bool:

@@ -110,7 +110,9 @@ def show(
     splits = {"val_fraction": val_fraction, "test_fraction": test_fraction, "folds": folds, "fold": fold}
     if run:
         refuse_beside_run(run, "DATA", data or dataset, **splits, **{"with": options})
-        images, record = reopen_dataset(find(run))
+        found = find(run)
+        outputs.refuse(*found.files)
+        images, record = reopen_dataset(found)
         transform, name = record.transform, run
         policy = cast("Policy", record.training.get("augment", "none"))
     else:

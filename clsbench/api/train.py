@@ -20,7 +20,7 @@ from clsbench.machine import wait_passively
 from clsbench.models.heads import parse_head
 from clsbench.output_files import check_folder
 from clsbench.run_record import RunData, RunModel
-from clsbench.runs import ROOT, check_name, plain
+from clsbench.runs import ROOT, Run, check_name, plain
 from clsbench.training.config import AUTO, read_options
 
 if TYPE_CHECKING:
@@ -92,8 +92,10 @@ def train(
     check_folder(ROOT.absolute(), "the run")
     splits = {"val_fraction": val_fraction, "test_fraction": test_fraction, "folds": folds, "fold": fold}
     splits["data_fraction"] = data_fraction
-    inputs = _open(data, dataset, model, pretrained, weights, size, splits, options, observer, training)
     outputs = Outputs(observer)
+    if run:
+        outputs.refuse(*Run(ROOT / run).files)  # none of them is there yet
+    inputs = _open(data, dataset, model, pretrained, weights, size, splits, options, observer, training)
     outputs.refuse(inputs.start.file if inputs.start else None)
     refuse_dataset(outputs, inputs.images, data)
     from clsbench.training.training_run import run_training

@@ -5,17 +5,21 @@ from __future__ import annotations
 import typer
 
 from clsbench.cli.evaluation_parameters import Metrics
-from clsbench.cli.inference_parameters import (
+from clsbench.cli.infer_parameters import (
     BackendName,
     BatchSize,
+    Copy,
     DatasetName,
     Decoders,
+    EscapeFormulas,
     ExecutorName,
     FastDecode,
     Format,
     Images,
     LabelFile,
+    Link,
     MaxFailureRate,
+    Move,
     OnError,
     Out,
     Overwrite,
@@ -28,6 +32,7 @@ from clsbench.cli.inference_parameters import (
     TopK,
     Tune,
     UnknownLabels,
+    WrittenColumns,
 )
 from clsbench.cli.parameters import AllowFallback, Device, Json, ModelFile, Quiet, With
 
@@ -43,6 +48,11 @@ def infer(
     unknown_labels: UnknownLabels = "error",
     topk: TopK = 0,
     probabilities: Probabilities = False,
+    columns: WrittenColumns = None,
+    escape_formulas: EscapeFormulas = False,
+    move: Move = None,
+    copy: Copy = None,
+    link: Link = None,
     device: Device = "auto",
     allow_fallback: AllowFallback = False,
     backend: BackendName = "onnxruntime",
@@ -78,7 +88,8 @@ def infer(
         result = run_job(
             images[0] if images and len(images) == 1 else images, dataset=dataset, split=split, model=model,
             out=target, format=format, labels=labels, unknown_labels=unknown_labels, topk=topk,
-            probabilities=probabilities, device=device, allow_fallback=allow_fallback, backend=backend,
+            probabilities=probabilities, columns=columns or (), escape_formulas=escape_formulas,
+            move=move, copy=copy, link=link, device=device, allow_fallback=allow_fallback, backend=backend,
             executor=executor, batch_size=batch_size, streams=streams, threads=threads, tune=tune,
             fast_decode=fast_decode, decoders=decoders or (), metrics=metrics or (), options=options or (),
             keep_rows=False, on_error=on_error, max_failure_rate=max_failure_rate,

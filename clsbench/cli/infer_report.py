@@ -49,7 +49,7 @@ def print_result(terminal: Terminal, result: InferenceResult, *, saved: bool, as
         terminal.note("nothing was saved: add --out preds.csv to keep the predictions")
     elif result.out and result.counts.labelled:
         terminal.next("evaluate", result.out)
-    elif result.out:
+    elif result.out and not (result.sorted and result.sorted.mode == "move"):
         terminal.next("show", result.out, "--pick", "random")
 
 

@@ -18,7 +18,6 @@ import typer
 
 from clsbench import __version__
 from clsbench.cli import streams
-from clsbench.cli.command_line import refuse_taken
 from clsbench.cli.commands import Commands, add_commands
 from clsbench.cli.failures import INTERRUPTED, TERMINATED, delivered, explain
 from clsbench.errors import Terminated
@@ -76,7 +75,6 @@ def execute(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
     debug, stdout = os.environ.get("CLSBENCH_DEBUG") == "1", sys.stdout
     try:
-        refuse_taken(arguments)
         app(arguments, prog_name="clsbench", standalone_mode=True)
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)

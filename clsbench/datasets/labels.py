@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,10 +105,19 @@ def from_csv(file: Path, names: Sequence[str], classes: Sequence[str], *, unknow
         DataError: if the file cannot be read, lacks the columns, names a path twice or a
             class the model does not have, or has labels for none of the images.
     """
+    given, known = _read_csv(file), set(names)
+    for path in given:
+        if path not in known and path.encode("utf-8", "replace").decode() != path:
+            got = f"the path {path}, which is not UTF-8"
+            raise DataError("the labels file cannot be read", where=file, got=got, hint="save it as UTF-8")
+    return from_pairs(given, file, names, classes, unknown=unknown)
+
+
+def _read_csv(file: Path) -> dict[str, str]:
     given: dict[str, str] = {}
     try:
         check_text(file, "the labels file")
-        with file.open(newline="", encoding="utf-8-sig") as lines:
+        with file.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as lines:
             reader = csv.DictReader(lines)
             columns = reader.fieldnames or []
             if not {"path", "label"} <= set(columns):
@@ -128,6 +137,24 @@ def from_csv(file: Path, names: Sequence[str], classes: Sequence[str], *, unknow
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         said = getattr(error, "strerror", None) or error
         raise DataError("the labels file cannot be read", where=file, got=said) from None
+    return given
+
+
+def from_pairs(
+    given: Mapping[str, str], file: Path, names: Sequence[str], classes: Sequence[str], *, unknown: str = "error"
+) -> Labels:
+    """The same from what was read of such a file.
+
+    Args:
+        given: Path -> label, empty where there is none.
+        file: It, for messages.
+        names: Paths of the images.
+        classes: Of the model.
+        unknown: As for :func:`from_folders`.
+
+    Raises:
+        DataError: for a class the model does not have, or if no path is one of the images.
+    """
     index = {name: k for k, name in enumerate(classes)}
     matched = [given.get(name) or None for name in names]
     if names and not any(label is not None for label in matched):

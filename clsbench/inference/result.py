@@ -28,6 +28,7 @@ from clsbench.tabular import Tabular
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from clsbench.datasets.sorting import SortedImages
 
 #: Jobs of at most so many images tell what each of them is.
 FEW_IMAGES = 20
@@ -88,6 +89,7 @@ class InferenceResult(Tabular):
         execution: Device, plan and timing.
         executor: Which executor ran it, qualified.
         topk, fast_decode, options: As they were asked for.
+        written: How the predictions file was asked to be, such as its columns.
         labels: Where the labels came from, and what the user should know about them.
         counts: Of images.
         predicted: Class -> how many images were given it, the most frequent first.
@@ -100,6 +102,7 @@ class InferenceResult(Tabular):
         job: What decided the predictions; None where nothing was written.
         resumed: How many images an earlier run of the job had done.
         recorded: The manifest of a job that was found finished; None of one that has run.
+        sorted: What became of the images in class folders; None where that was not asked for.
     """
 
     model: Path
@@ -112,6 +115,7 @@ class InferenceResult(Tabular):
     topk: int
     fast_decode: bool
     options: tuple[str, ...]
+    written: Mapping[str, Json]
     labels: LabelOrigin
     counts: Counts
     predicted: Mapping[str, int]
@@ -124,6 +128,7 @@ class InferenceResult(Tabular):
     job: JobIdentity | None = None
     resumed: int = 0
     recorded: Manifest | None = field(default=None, repr=False)
+    sorted: SortedImages | None = None
 
     def to_arrow(self) -> pa.Table:
         """One row an image, with the columns of the predictions file.
@@ -163,6 +168,7 @@ class InferenceResult(Tabular):
                 "topk": self.topk,
                 "fast_decode": self.fast_decode,
                 "with": list(self.options),
+                **self.written,
                 **({"split": self.split} if self.split else {}),
             },
             labels=self.labels,
@@ -184,4 +190,5 @@ class InferenceResult(Tabular):
     def to_json(self) -> dict[str, Json]:
         """The same as plain values with stable keys, see README; of a few images also ``predictions``, one an image."""
         told = [answer.to_json() for answer in self.answers]
-        return self.manifest.to_json() | ({"predictions": told} if told else {})
+        values = self.manifest.to_json() | ({"predictions": told} if told else {})
+        return values | ({"sorted": self.sorted.to_json()} if self.sorted else {})

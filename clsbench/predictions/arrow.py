@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clsbench.errors import DataError
 from clsbench.predictions.block import Predictions
-from clsbench.predictions.columns import Row, class_columns, columns, rows
+from clsbench.predictions.columns import Row, class_columns, positions, rows
+from clsbench.predictions.columns import columns as every_column
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,14 +27,28 @@ class ArrowCollector:
         classes: K names.
         topk: Columns for so many of the best classes.
         probabilities: Columns for the probabilities of all classes.
+        columns: The other columns, in their order; all of them if empty.
+        binary_paths: Paths as bytes, for names that are not UTF-8.
     """
 
-    def __init__(self, classes: tuple[str, ...], *, topk: int = 0, probabilities: bool = False) -> None:
+    def __init__(
+        self,
+        classes: tuple[str, ...],
+        *,
+        topk: int = 0,
+        probabilities: bool = False,
+        columns: Sequence[str] = (),
+        binary_paths: bool = False,
+    ) -> None:
         import pyarrow as pa
 
         self._classes, self._topk, self._probabilities = classes, min(topk, len(classes)), probabilities
         self._size = min(GROUP, max(1, GROUP_VALUES // len(classes))) if probabilities else GROUP
-        fields = [(column.name, pa.type_for_alias(column.written)) for column in columns(self._topk)]
+        self._positions = positions(columns, self._topk)
+        every = every_column(self._topk)
+        fields = [(every[k].name, pa.type_for_alias(every[k].written)) for k in self._positions]
+        if binary_paths:
+            fields = [(name, pa.binary() if name == "path" else kind) for name, kind in fields]
         fields += [(name, pa.float32()) for name in class_columns(classes if probabilities else ())]
         self.schema = pa.schema(fields)
         self._rows: list[Row] = []
@@ -63,9 +80,9 @@ class ArrowCollector:
 
         if not self._rows:
             return
+        by_column = list(zip(*self._rows, strict=True))
         arrays = [
-            pa.array([_valid(v) for v in column] if pa.types.is_string(field.type) else column, type=field.type)
-            for field, column in zip(self.schema, zip(*self._rows, strict=True), strict=False)
+            _array(by_column[k], self.schema.field(place), exact=k == 0) for place, k in enumerate(self._positions)
         ]
         if self._probabilities:
             arrays += [pa.array(column, from_pandas=True) for column in np.concatenate(self._blocks, axis=1)]
@@ -73,8 +90,37 @@ class ArrowCollector:
         self._groups.append(pa.table(arrays, schema=self.schema))
 
 
+def _array(values: Sequence[str | float | None], field: pa.Field, *, exact: bool) -> pa.Array:
+    """A column of an Arrow table; ``exact`` for the names of images."""
+    import pyarrow as pa
+
+    if pa.types.is_binary(field.type):
+        return pa.array([str(value).encode("utf-8", "surrogateescape") for value in values], field.type)
+    if not pa.types.is_string(field.type):
+        return pa.array(values, field.type)
+    try:
+        return pa.array(values, field.type)
+    except UnicodeEncodeError:
+        if exact:
+            raise DataError(
+                "a file name is not UTF-8, which Parquet's text cannot hold",
+                got=next(str(value) for value in values if not is_utf8(str(value))),
+                hint="with binary_paths=True the column path is bytes",
+            ) from None
+        return pa.array([_valid(value) for value in values], field.type)
+
+
+def is_utf8(name: str) -> bool:
+    """Whether a file name is text; Python keeps other bytes as half surrogate pairs."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _valid(value: str | float | None) -> str | float | None:
-    """Arrow texts are valid UTF-8: bytes of a file name that are not become U+FFFD."""
+    """Arrow texts are valid UTF-8: bytes of a path in a message that are not become U+FFFD."""
     if isinstance(value, str):
         return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return value

@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 
+from clsbench.errors import OptionError
 from clsbench.predictions.block import Predictions
 
 #: In a predictions file the probability of class ``cat`` is in the column ``p:cat``.
@@ -55,6 +56,30 @@ def best_columns(topk: int) -> list[Column]:
 def columns(topk: int) -> list[Column]:
     """All columns but the probabilities of every class, in order."""
     return [*COLUMNS, *best_columns(topk)]
+
+
+def positions(names: Sequence[str], topk: int) -> list[int]:
+    """Where in the rows of :func:`rows` the columns are that a user chose, in that order; all of them without names.
+
+    Raises:
+        OptionError: for a name that is not a column or is there twice, or if ``path`` is not among them.
+
+    >>> positions(["predicted", "path"], 0)
+    [2, 0]
+    """
+    known = [column.name for column in columns(topk)]
+    for name in names:
+        if name not in known:
+            more = "; top1, p1 … come with --topk" if name[:1] in ("t", "p") and not topk else ""
+            raise OptionError(
+                f"there is no column '{name}'", where="--columns", expected=f"{', '.join(known)}{more}",
+                hint="--probabilities adds the columns p:CLASS" if name.startswith(PREFIX) else None,
+            )  # fmt: skip
+    if len(set(names)) < len(names):
+        raise OptionError("a column is named twice", where="--columns", got=",".join(names))
+    if names and "path" not in names:
+        raise OptionError("the images have no name without path", where="--columns", got=",".join(names))
+    return [known.index(name) for name in names or known]
 
 
 def class_columns(classes: Sequence[str]) -> list[str]:

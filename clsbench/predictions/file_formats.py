@@ -188,7 +188,12 @@ class JsonlFile:
                         where=f"{file}:{number}", got=line[:80].decode("utf-8", "replace").rstrip(),
                     )  # fmt: skip
                 self.columns = self.columns or [name for name in row if name != "probabilities"]
-                self._nested = list(row.get("probabilities") or ())
+                if not isinstance(given := row.get("probabilities") or {}, dict):
+                    raise DataError(
+                        "the probabilities of an image are not an object", where=f"{file}:{number}",
+                        got=str(given)[:80], expected='{"class": number, …}',
+                    )  # fmt: skip
+                self._nested = list(given)
                 # The probabilities are null after an error, so the first row may not tell the classes.
                 if self._nested or "probabilities" not in row:
                     break

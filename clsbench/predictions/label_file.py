@@ -1,4 +1,4 @@
-"""A file of labels: CSV with the columns ``path`` and ``label``, matched by path."""
+"""A file of labels: a table with the columns ``path`` and ``label``, matched by path, such as a predictions file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 
 from clsbench.errors import DataError
 from clsbench.predictions.cells import ClassIndex, Names
-from clsbench.predictions.file_formats import CsvFile, read_batches, unreadable
+from clsbench.predictions.file_formats import (
+    CsvFile,
+    JsonlFile,
+    ParquetFile,
+    TableFile,
+    read_batches,
+    unreadable,
+)
+from clsbench.predictions.formulas import unescaped
+from clsbench.predictions.manifest import Manifest, read_manifest
 from clsbench.text import some
 from clsbench.text_files import check_text, separator_hint
 
@@ -23,7 +32,7 @@ def read_labels(file: Path, names: Names, classes: ClassIndex) -> NDArray[np.int
     """The label of each image.
 
     Args:
-        file: The CSV file.
+        file: The .jsonl or .parquet file; any other is CSV.
         names: The N images.
         classes: Index that takes in the labels.
 
@@ -53,14 +62,34 @@ def read_labels(file: Path, names: Names, classes: ClassIndex) -> NDArray[np.int
     return found
 
 
+def given_labels(file: Path) -> dict[str, str]:
+    """Path -> label of a .jsonl or .parquet file, without the rows that have none.
+
+    Raises:
+        DataError: as :func:`read_labels`.
+    """
+    table = _table(file)
+    paths, labels = Names(table.column("path").combine_chunks()), table.column("label").to_pylist()
+    _refuse_contradictions(file, table)
+    return {path: label for path, label in zip(paths, labels, strict=True) if label}
+
+
+def has_escapes(file: Path, manifest: Manifest) -> bool:
+    """Whether the texts of a predictions file have apostrophes that are not theirs, by its manifest."""
+    return file.suffix.lower() == ".csv" and bool((manifest.options or {}).get("escape_formulas"))
+
+
 def _table(file: Path) -> pa.Table:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    formats: dict[str, type[JsonlFile] | type[ParquetFile]] = {".jsonl": JsonlFile, ".parquet": ParquetFile}
+    kind = formats.get(file.suffix.lower(), CsvFile)
     try:
-        check_text(file, "the labels file")
-        opened = CsvFile(file)
-    except (OSError, csv.Error) as error:
+        if kind is not ParquetFile:
+            check_text(file, "the labels file")
+        opened: TableFile = kind(file)
+    except (OSError, ValueError, RecursionError, csv.Error) as error:
         raise unreadable(file, error, "the labels file") from None
     if not {"path", "label"} <= set(opened.columns):
         raise DataError(
@@ -71,6 +100,8 @@ def _table(file: Path) -> pa.Table:
             hint=separator_hint(opened.columns),
         )
     batches = list(read_batches(file, opened, {"path": "bytes", "label": "codes"}))
+    if has_escapes(file, read_manifest(file)[0]):
+        batches = [{name: unescaped(column) for name, column in batch.items()} for batch in batches]
     if not batches:
         raise DataError("the labels file has no rows", where=file)
     table = pa.Table.from_batches([pa.RecordBatch.from_pydict(batch) for batch in batches])

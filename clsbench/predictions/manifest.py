@@ -22,6 +22,9 @@ T = TypeVar("T")
 #: The version of the manifest and of ``infer --json``.
 SCHEMA = 1
 
+#: Key of the manifest in a Parquet file.
+METADATA_KEY = "clsbench"
+
 _STAGE = "_ms_per_image"
 
 #: Annotation of a field -> its type in JSON.
@@ -155,6 +158,12 @@ class Manifest:
         """Overall; above 0 where it is known."""
         return (self.throughput.images_per_second if self.throughput else None) or None
 
+    def lasting(self) -> Manifest:
+        """What is the same each time that the job is run: no times, no speeds, no machine."""
+        ran = ("batch_size", "streams", "threads", "plan", "executor")
+        options = {name: value for name, value in (self.options or {}).items() if name not in ran}
+        return Manifest(images=self.images, model=self.model, options=options, labels=self.labels, counts=self.counts)
+
     @classmethod
     def from_json(cls, values: JsonObject) -> Manifest:
         """The inverse of :meth:`to_json`."""
@@ -191,10 +200,13 @@ def write_manifest(predictions: Path, manifest: Manifest) -> None:
 
 
 def read_manifest(predictions: Path) -> tuple[Manifest, list[str]]:
-    """The manifest beside a predictions file, empty where there is none, and notes for the user."""
+    """The manifest beside a predictions file, or the one in it (Parquet), and notes for the user; empty without one.
+
+    The one beside it is by the same job and knows more.
+    """
     path = manifest_path(predictions)
     if not path.is_file():
-        return Manifest(), []
+        return _embedded(predictions), []
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -203,6 +215,21 @@ def read_manifest(predictions: Path) -> tuple[Manifest, list[str]]:
     if not manifest.classes:
         return Manifest(), [f"{path} is not a manifest of clsbench and is ignored"]
     return manifest, []
+
+
+def _embedded(predictions: Path) -> Manifest:
+    """What a Parquet file says about itself; nothing where it cannot be read, which its reader will tell."""
+    if predictions.suffix.lower() != ".parquet" or not predictions.is_file():
+        return Manifest()
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        values = json.loads((pq.read_metadata(predictions).metadata or {}).get(METADATA_KEY.encode(), b"null"))
+    except (OSError, ValueError, RecursionError, pa.ArrowException):
+        return Manifest()
+    manifest = Manifest.from_json(values) if isinstance(values, dict) else Manifest()
+    return manifest if manifest.classes else Manifest()
 
 
 def _told(part: ModelIdentity | Counts | None) -> JsonObject | None:

@@ -21,7 +21,8 @@ from clsbench.predictions.building import TableBuilder
 from clsbench.predictions.cells import ClassIndex
 from clsbench.predictions.columns import COLUMNS, PREFIX, Kind, best_columns
 from clsbench.predictions.file_formats import TableFile, open_file, read_batches
-from clsbench.predictions.label_file import read_labels
+from clsbench.predictions.formulas import unescaped
+from clsbench.predictions.label_file import has_escapes, read_labels
 from clsbench.predictions.manifest import read_manifest
 from clsbench.predictions.outcomes import RANKED
 from clsbench.predictions.spill import MEMORY_LIMIT, Spill
@@ -72,7 +73,10 @@ def read_predictions(
     with Spill(memory_limit) as spill:
         builder = TableBuilder(file, index, known if listed else None, spill)
         ours = {theirs: name for name, theirs in wanted.items()}
+        escaped = has_escapes(file, manifest)
         for batch in read_batches(file, opened, {theirs: _kind(name) for theirs, name in ours.items()}):
+            if escaped:
+                batch = {theirs: unescaped(column) for theirs, column in batch.items()}
             builder.add({ours[theirs]: column for theirs, column in batch.items()})
         names = builder.names()
         given = read_labels(labels, names, index) if labels else None

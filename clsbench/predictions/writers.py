@@ -25,7 +25,10 @@ from clsbench.card import ModelCard
 from clsbench.output_files import WholeFile, check_writable
 from clsbench.predictions.arrow import ArrowCollector
 from clsbench.predictions.block import Predictions
-from clsbench.predictions.columns import class_columns, columns, rows
+from clsbench.predictions.columns import class_columns, positions, rows
+from clsbench.predictions.columns import columns as every_column
+from clsbench.predictions.formulas import escaped
+from clsbench.predictions.manifest import METADATA_KEY, Manifest
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,10 +49,26 @@ class _FileWriter:
         card: Card of the model.
         topk: Columns for so many of the best classes.
         probabilities: Columns for the probabilities of all classes.
+        columns: The other columns, in their order; all of them if empty.
+
+    Raises:
+        OptionError: for a column that there is not.
     """
 
-    def __init__(self, path: Path | BinaryIO, card: ModelCard, *, topk: int = 0, probabilities: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path | BinaryIO,
+        card: ModelCard,
+        *,
+        topk: int = 0,
+        probabilities: bool = False,
+        columns: tuple[str, ...] = (),
+    ) -> None:
         self.classes, self.topk = card.classes, min(topk, len(card.classes))
+        self.columns = columns
+        self._positions = positions(columns, self.topk)
+        #: The names of the columns that are written, but for those of the probabilities.
+        self._names = [every_column(self.topk)[k].name for k in self._positions]
         self.probabilities = probabilities
         self._stream = None if isinstance(path, Path) else path
         self.path = path if isinstance(path, Path) else Path("-")
@@ -131,7 +150,25 @@ class _FileWriter:
 
 
 class CsvWriter(_FileWriter):
-    """Comma-separated values, RFC 4180; empty where there is no value."""
+    """Comma-separated values, RFC 4180; empty where there is no value.
+
+    Args:
+        path, card, topk, probabilities, columns: As for every writer.
+        escape_formulas: Put an apostrophe before texts that a spreadsheet would run.
+    """
+
+    def __init__(
+        self,
+        path: Path | BinaryIO,
+        card: ModelCard,
+        *,
+        topk: int = 0,
+        probabilities: bool = False,
+        columns: tuple[str, ...] = (),
+        escape_formulas: bool = False,
+    ) -> None:
+        super().__init__(path, card, topk=topk, probabilities=probabilities, columns=columns)
+        self.escape_formulas = escape_formulas
 
     def _open(self) -> None:
         super()._open()
@@ -139,13 +176,17 @@ class CsvWriter(_FileWriter):
         # The plain writer leaves a carriage return bare, and readers end the row there.
         self._quoting = csv.writer(_Line(), lineterminator="\n", quoting=csv.QUOTE_ALL)
         more = class_columns(self.classes if self.probabilities else ())
-        self._file.write(self._line([*(column.name for column in columns(self.topk)), *more]) + "\n")
+        self._file.write(self._line([*self._names, *more]) + "\n")
 
     def _append(self, predictions: Predictions) -> None:
         text = {True: "true", False: "false"}
         ends = self._numbers(predictions) if self.probabilities else [""] * len(predictions.names)
         for row, end in zip(rows(predictions, self.classes, self.topk), ends, strict=True):
             row[5] = text[row[5]] if isinstance(row[5], bool) else None
+            if self.columns:
+                row = [row[k] for k in self._positions]
+            if self.escape_formulas:
+                row = [escaped(value) if isinstance(value, str) else value for value in row]
             self._file.write(f"{self._line(row)}{end}\n")
 
     def _line(self, row: Sequence[object]) -> str:
@@ -177,9 +218,8 @@ class JsonlWriter(_FileWriter):
     odd_names = "backslashreplace"
 
     def _append(self, predictions: Predictions) -> None:
-        names = [column.name for column in columns(self.topk)]
         lines = (
-            json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False)
+            json.dumps({name: row[k] for name, k in zip(self._names, self._positions, strict=True)}, ensure_ascii=False)
             for row in rows(predictions, self.classes, self.topk)
         )
         if self.probabilities:
@@ -198,12 +238,37 @@ class JsonlWriter(_FileWriter):
 
 
 class ParquetWriter(_FileWriter):
-    """Apache Parquet, written in groups of rows; null where there is no value."""
+    """Apache Parquet, written in groups of rows; null where there is no value.
+
+    Args:
+        path, card, topk, probabilities, columns: As for every writer.
+        binary_paths: Write paths as bytes, for names that are not UTF-8, which Parquet's text cannot hold.
+    """
+
+    def __init__(
+        self,
+        path: Path | BinaryIO,
+        card: ModelCard,
+        *,
+        topk: int = 0,
+        probabilities: bool = False,
+        columns: tuple[str, ...] = (),
+        binary_paths: bool = False,
+    ) -> None:
+        super().__init__(path, card, topk=topk, probabilities=probabilities, columns=columns)
+        self.binary_paths = binary_paths
+
+    def describe(self, manifest: Manifest) -> None:
+        """Keep what is known about the job in the file itself, before it is closed."""
+        self._parquet.add_key_value_metadata({METADATA_KEY: json.dumps(manifest.to_json())})
 
     def _open(self) -> None:
         import pyarrow.parquet as pq
 
-        self._rows = ArrowCollector(self.classes, topk=self.topk, probabilities=self.probabilities)
+        self._rows = ArrowCollector(
+            self.classes, topk=self.topk, probabilities=self.probabilities, columns=self.columns,
+            binary_paths=self.binary_paths,
+        )  # fmt: skip
         self._parquet = pq.ParquetWriter(self._partial, self._rows.schema)
 
     def _append(self, predictions: Predictions) -> None:

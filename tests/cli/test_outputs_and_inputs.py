@@ -89,10 +89,19 @@ def test_a_run_is_not_overwritten_by_what_is_said_of_it(refused, trained, withou
         "runs --json runs/mine/run.json",
         "export mine --json runs/mine/run.json",
         "export mine --out runs/mine/m.onnx --json runs/mine/m.onnx",
+        "datasets --run mine --json runs/mine/run.json",
+        "show --run mine --out runs/mine/curves.png",
+        "train photos --run new --json runs/new/run.json",
         "train photos --weights mine --json runs/mine/best.safetensors",
     ]:
         refused(1, ["would"], *command.split())
     assert content(photos.parent / "runs" / "mine") == before
+
+
+def test_a_name_that_leaves_no_room_for_the_manifest(refused, here):
+    words = ["the manifest cannot be written", "File name too long", "choose a shorter name"]
+    refused(1, words, "infer", IMAGE, "--model", "m.onnx", "--out", f"{'a' * 250}.csv")
+    refused(1, ["the JSON cannot be written"], "infer", IMAGE, "--model", "m.onnx", "--json", "a" * 256)
 
 
 def test_an_earlier_output_of_infer_stays_unless_it_may_be_replaced(refused, cli, here):

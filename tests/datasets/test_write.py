@@ -31,7 +31,7 @@ def test_pixels_bytes_and_files_are_written_and_read_back_the_same(tmp_path):
         Sample(BytesEntry("1.png", png(PIXELS[1])), 1),
         Sample(FileEntry("2.png", str(tmp_path / "source.png")), 0),
     )
-    assert write_class_folders(given, "val", tmp_path / "out") == 3
+    assert write_class_folders(given, "val", tmp_path / "out").images == 3
     for name, pixels in zip(("cat/0.png", "dog/1.png", "cat/2.png"), PIXELS, strict=True):
         np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "out" / name)), pixels)
 
@@ -49,7 +49,7 @@ def test_what_is_written_is_a_folder_dataset_with_the_same_labels(tmp_path):
 
 def test_equal_file_names_in_different_folders_do_not_overwrite_each_other(tmp_path):
     given = dataset(Sample(PixelsEntry("cat/a/1.png", PIXELS[0]), 0), Sample(PixelsEntry("cat/b/1.png", PIXELS[1]), 0))
-    assert write_class_folders(given, "val", tmp_path / "out") == 2
+    assert write_class_folders(given, "val", tmp_path / "out").images == 2
     assert len(list((tmp_path / "out").rglob("*.png"))) == 2
 
 
@@ -99,7 +99,7 @@ def test_a_class_no_folder_can_be_called_after_is_found_again(tmp_path):
 
 def test_only_what_was_written_is_counted(tmp_path):
     given = dataset(Sample(PixelsEntry("1.png", PIXELS[0]), 0), Sample(PixelsEntry("2.png", PIXELS[1]), None))
-    assert write_class_folders(given, "val", tmp_path / "out") == 1
+    assert write_class_folders(given, "val", tmp_path / "out").images == 1
     assert [path.name for path in (tmp_path / "out").rglob("*.png")] == ["1.png"]
 
 
@@ -112,3 +112,23 @@ def test_nothing_is_overwritten(tmp_path):
 def test_a_missing_split_is_an_error(tmp_path):
     with pytest.raises(DataError, match="no train images"):
         write_class_folders(dataset(Sample(PixelsEntry("1.png", PIXELS[0]), 0)), "train", tmp_path / "out")
+
+
+def test_a_table_cannot_copy_what_is_no_image(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "other").mkdir()
+    Image.fromarray(PIXELS[0]).save(tmp_path / "data" / "a.png")
+    Image.fromarray(PIXELS[0]).save(tmp_path / "other" / "b.png")
+    (tmp_path / "link.png").symlink_to("/etc/passwd")
+    (tmp_path / "data" / "c.png").symlink_to("../other/b.png")
+    table = tmp_path / "data" / "evil.csv"
+    rows = ["/etc/passwd", "a.png", "../other/b.png", "../link.png", "/dev/zero", "c.png"]
+    table.write_text("path,label\n" + "".join(f"{row},cat\n" for row in rows))
+    samples = [Sample(FileEntry(row, str(tmp_path / "data" / row)), 0) for row in rows]
+    given = Dataset(classes=("cat", "dog"), splits={"val": samples}, root=str(table))
+    found = write_class_folders(given, "val", tmp_path / "out")
+    assert found.not_images == ("/etc/passwd", "../link.png", "/dev/zero")
+    assert found.outside == ("../other/b.png", "c.png")
+    assert found.images == 3
+    written = [file for file in (tmp_path / "out").rglob("*") if file.is_file()]
+    assert sorted(file.name for file in written) == ["a.png", "b.png", "c.png"]

@@ -24,12 +24,20 @@ def blocks(count=5, size=4):
 
 
 @pytest.mark.parametrize("group", [16384, 6, 1])
-@pytest.mark.parametrize("options", [{}, {"topk": 3}, {"topk": 9, "probabilities": True}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"topk": 3},
+        {"topk": 9, "probabilities": True},
+        {"columns": ("p1", "path"), "topk": 1},
+    ],
+)
 def test_the_table_is_what_a_parquet_file_of_the_same_predictions_holds(tmp_path, monkeypatch, group, options):
     monkeypatch.setattr(arrow, "GROUP", group)
     card = ModelCard(classes=CLASSES, transform=ImageTransform(size=(2, 2)))
-    collector = ArrowCollector(CLASSES, **options)
-    with ParquetWriter(tmp_path / "preds.parquet", card, **options) as writer:
+    collector = ArrowCollector(CLASSES, binary_paths=True, **options)
+    with ParquetWriter(tmp_path / "preds.parquet", card, binary_paths=True, **options) as writer:
         for block in blocks():
             writer.write(block)
             collector.write(block)
@@ -41,7 +49,7 @@ def test_the_table_is_what_a_parquet_file_of_the_same_predictions_holds(tmp_path
 
 def test_many_classes_make_groups_of_fewer_rows(monkeypatch):
     monkeypatch.setattr(arrow, "GROUP_VALUES", 40)
-    collector = ArrowCollector(CLASSES, probabilities=True)
+    collector = ArrowCollector(CLASSES, probabilities=True, binary_paths=True)
     taken = []
     for block in blocks():
         collector.write(block)

@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 import tempfile
 import time
 from dataclasses import dataclass
@@ -16,8 +17,10 @@ from scipy.special import softmax
 from clsbench.card import ModelCard
 from clsbench.errors import ClsbenchError, DataError, OptionError
 from clsbench.predictions import file_formats, reading, spill
+from clsbench.predictions.arrow import is_utf8
 from clsbench.predictions.block import Predictions
-from clsbench.predictions.manifest import Manifest
+from clsbench.predictions.label_file import given_labels
+from clsbench.predictions.manifest import Manifest, ModelIdentity, write_manifest
 from clsbench.predictions.reading import read_predictions
 from clsbench.testing import installed
 from clsbench.transform import ImageTransform
@@ -195,15 +198,89 @@ def test_any_names_and_classes_survive(names, classes, suffix):
     np.testing.assert_array_equal(got.probabilities.T, predictions.probabilities)
 
 
-def test_names_that_are_no_utf8_survive_where_the_file_keeps_them(file):
+def test_names_that_are_no_utf8_survive(file):
     logits = np.random.default_rng(0).normal(size=(2, len(CLASSES))).astype(np.float32)
     names = ["caf\udce9.png", "b.png"]
-    written = write(file, Predictions(names, logits, [None, "in caf\udce9"], np.array([0, 1])), probabilities=True)
-    if file.suffix == ".parquet":
-        names[0] = "caf\ufffd.png"
+    written = write(file, Predictions(names, logits, [None, "in caf\udce9"], np.array([0, 1])), probabilities=True,
+                    **({"binary_paths": True} if file.suffix == ".parquet" else {}))  # fmt: skip
     got = read(written).table
     assert list(got.names) == names
     assert got.errors.keys() == {"b.png"}
+
+
+#: What pandas, spreadsheets and shells take for something else, beside any name that a file may have.
+NAMES = st.one_of(
+    st.sampled_from(["NA", "nan", "null", "None", " a ", "a\r", "a\r\nb", "=1+1", "'=1", "''@", "-", "🙂", "\ufeff"]),
+    st.binary(min_size=1, max_size=8).filter(lambda data: not {0, ord("/")} & {*data}).map(os.fsdecode),
+)
+
+
+@given(
+    st.lists(NAMES, min_size=1, max_size=6, unique=True), st.lists(WORDS, min_size=2, max_size=3, unique=True),
+    st.sampled_from(FORMATS), st.booleans(),
+)  # fmt: skip
+def test_any_name_that_a_file_may_have_survives(names, classes, suffix, escape):
+    card = ModelCard(classes=(*classes, *{"NA", "=null"} - {*classes}), transform=ImageTransform(size=(2, 2)))
+    labels = np.arange(len(names)) % len(card.classes)
+    logits = np.eye(len(card.classes), dtype=np.float32)[labels]
+    options = {"escape_formulas": escape} if suffix == "csv" else {}
+    if suffix == "parquet":
+        options = {"binary_paths": any(not is_utf8(name) for name in names)}
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / f"preds.{suffix}"
+        facts = Manifest(model=ModelIdentity(card=card.to_json()), options=options)
+        with installed("writer", suffix).build(file, card, topk=1, **options) as writer:
+            writer.write(Predictions(names, logits, [None] * len(names), labels))
+            if suffix == "parquet":
+                writer.describe(facts)
+        if suffix != "parquet":
+            write_manifest(file, facts)
+        got = read(file).table
+        pairs = given_labels(file)
+    assert (list(got.names), got.classes) == (names, card.classes)
+    assert (got.labels.tolist(), got.predicted.tolist()) == (labels.tolist(), labels.tolist())
+    assert pairs == {name: card.classes[k] for name, k in zip(names, labels, strict=True)}
+
+
+def test_pandas_reads_the_same_texts(tmp_path):
+    names = ["NA", "null", " a ", "a\rb", "a\r\nb", 'q"q', "=1", "🙂"]
+    logits = np.random.default_rng(0).normal(size=(len(names), len(CLASSES))).astype(np.float32)
+    write(tmp_path / "p.csv", Predictions(names, logits, [None] * len(names)))
+    pandas = pytest.importorskip("pandas")
+    table = pandas.read_csv(tmp_path / "p.csv", keep_default_na=False)
+    assert table["path"].tolist() == names
+    assert table["predicted"].tolist() == [CLASSES[k] for k in logits.argmax(1)]
+
+
+def test_a_parquet_file_alone_knows_its_classes_and_where_its_images_are(tmp_path):
+    facts = Manifest(images="/photos", model=ModelIdentity(card=CARD.to_json()))
+    for name in ("a.parquet", "b.parquet"):
+        with installed("writer", "parquet").build(tmp_path / name, CARD) as writer:
+            writer.write(clean(3))
+            writer.describe(facts)
+    got = read(tmp_path / "a.parquet").table
+    assert (got.classes, got.root) == (CLASSES, Path("/photos"))
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+
+
+@pytest.mark.parametrize("text", ["[1", "[" * 100_000, '{"model": 7}', '"text"'])
+def test_what_a_parquet_file_says_wrongly_about_itself_is_ignored(tmp_path, text):
+    file = tmp_path / "p.parquet"
+    table = pa.table({"path": ["a"], "predicted": ["cat"]}).replace_schema_metadata({"clsbench": text})
+    pyarrow.parquet.write_table(table, file)
+    assert read(file).table.classes == ("cat",)
+
+
+@pytest.mark.parametrize("brackets", ["[" * 100_000, '{"path": ' * 100_000])
+@pytest.mark.parametrize("line", [1, 2])
+def test_nesting_without_end_is_an_error(tmp_path, brackets, line):
+    for name in ("p.jsonl", "labels.jsonl"):
+        good = '{"path": "a", "predicted": "cat", "label": "cat"}\n' * (line - 1)
+        (tmp_path / name).write_text(good + brackets)
+    with pytest.raises(DataError, match=r"p\.jsonl"):
+        read(tmp_path / "p.jsonl")
+    with pytest.raises(DataError, match=r"labels\.jsonl"):
+        given_labels(tmp_path / "labels.jsonl")
 
 
 def test_many_parts_give_what_one_gives(file, monkeypatch):

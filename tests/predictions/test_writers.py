@@ -1,6 +1,7 @@
 import csv
 import errno
 import json
+import os
 
 import numpy as np
 import pyarrow.parquet
@@ -8,7 +9,7 @@ import pytest
 from scipy.special import softmax
 
 from clsbench.card import ModelCard
-from clsbench.errors import DataError
+from clsbench.errors import DataError, OptionError
 from clsbench.predictions import arrow
 from clsbench.predictions.block import Predictions
 from clsbench.testing import check_writer, installed
@@ -168,10 +169,57 @@ def test_odd_file_names_survive(file, name):
     assert [(row["path"], row["correct"]) for row in read(file)] == [(name, True)]
 
 
-def test_names_that_are_not_utf8_survive_or_are_marked(file):
+def test_names_that_are_not_utf8_survive(file):
     name = "caf\udce9.png"
-    write(file, [Predictions([name], LOGITS[:1], [None])])
-    assert read(file)[0]["path"] == ("caf\ufffd.png" if file.suffix == ".parquet" else name)
+    options = {"binary_paths": True} if file.suffix == ".parquet" else {}
+    write(file, [Predictions([name], LOGITS[:1], [None])], **options)
+    assert read(file)[0]["path"] == (os.fsencode(name) if options else name)
+
+
+def test_parquet_refuses_names_that_its_text_cannot_hold(tmp_path):
+    with pytest.raises(DataError, match=r"(?s)not UTF-8.*binary_paths"):
+        write(tmp_path / "p.parquet", [Predictions(["caf\udce9.png"], LOGITS[:1], [None])])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("chosen", [("path",), ("predicted", "path", "error"), ("p1", "correct", "path")])
+@pytest.mark.parametrize("probabilities", [False, True])
+def test_columns_are_chosen_and_ordered(file, chosen, probabilities):
+    whole = {"topk": 1, "probabilities": probabilities}
+    write(file, [BATCH], **whole)
+    every = read(file)
+    write(file, [BATCH], columns=chosen, **whole)
+    last = [name for name in every[0] if name.startswith("p:") or name == "probabilities"]
+    got = read(file)
+    assert [list(row) for row in got] == [[*chosen, *last]] * 4
+    assert got == [{name: row[name] for name in [*chosen, *last]} for row in every]
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        (("path", "labels"), r"(?s)no column 'labels'.*path, label, predicted"),
+        (("path", "top1"), "with --topk"),
+        (("path", "p:cat"), "--probabilities"),
+        (("path", "path"), "twice"),
+        (("predicted",), "no name without path"),
+    ],
+)
+def test_columns_that_cannot_be_chosen(file, columns, words):
+    with pytest.raises(OptionError, match=words):
+        write(file, [BATCH], columns=columns)
+
+
+def test_formulas_are_escaped_where_that_is_asked_for(tmp_path):
+    names = ["=1+1.png", "+a", "-a", "@a", "\ta", "\ra", "'=a", "'a", "a=b", " =a"]
+    batch = Predictions(names, np.zeros((10, 3), np.float32), [None] * 9 + ["=error"])
+    for escape in (False, True):
+        write(tmp_path / "p.csv", [batch], escape_formulas=escape)
+        got = [row["path"] for row in read(tmp_path / "p.csv")]
+        assert got == [
+            "'" * ((escape and name[:1] in "=+-@\t\r") or (name == "'=a" and escape)) + name for name in names
+        ]
+    assert read(tmp_path / "p.csv")[9]["error"] == "'=error"
 
 
 def test_a_job_without_images_is_a_file_with_columns_and_no_rows(file):

@@ -46,6 +46,22 @@ TopK = Annotated[int, typer.Option(min=0, metavar="K", help="Write columns for t
 Probabilities = Annotated[
     bool, typer.Option("--probabilities", help="Write a column p:CLASS for every class, for evaluate.")
 ]
+WrittenColumns = Annotated[
+    str | None,
+    typer.Option(metavar="NAME,NAME,…", help="The columns to write, in this order: path and others. Default: all."),
+]
+EscapeFormulas = Annotated[
+    bool,
+    typer.Option(
+        "--escape-formulas",
+        help="CSV: put an apostrophe before texts that begin with = + - @, which a spreadsheet would run.",
+    ),
+]
+Move = Annotated[
+    str | None, typer.Option(metavar="INTO", help="Then move the images into class folders INTO/CLASS/NAME.")
+]
+Copy = Annotated[str | None, typer.Option(metavar="INTO", help="Then copy them there, also out of archives.")]
+Link = Annotated[str | None, typer.Option(metavar="INTO", help="Then put symbolic links to them there.")]
 BackendName = Annotated[str, typer.Option(metavar="NAME", help="The inference engine.")]
 ExecutorName = Annotated[
     str, typer.Option(metavar="NAME", help="The executor that runs the job: threads, serial or one of a plugin.")

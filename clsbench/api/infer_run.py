@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol
 
 from clsbench.api.components import Chosen
 from clsbench.api.observer import Observer
@@ -33,6 +33,13 @@ if TYPE_CHECKING:
     from clsbench.predictions.outcomes import Outcomes
 
 
+class Sink(Protocol):
+    """What takes the blocks of a job, with their labels."""
+
+    def write(self, predictions: Predictions, /) -> None:
+        """Take the next block."""
+
+
 @dataclass(kw_only=True)
 class InferenceRun:
     """A job that is ready to run.
@@ -45,6 +52,7 @@ class InferenceRun:
         writers: What writes it; empty without ``out``.
         executor: What runs it.
         metrics: Name and metric, of the labelled images.
+        sinks: What else takes the blocks, such as ``rows``.
         rows: Keeps the rows for the result; None to let them go.
         asked: Fields of the result that say what was asked for.
         on_error: What an image that cannot be classified is: a ``row``, or the end of the job (``fail``).
@@ -58,6 +66,7 @@ class InferenceRun:
     writers: Sequence[Chosen]
     executor: Chosen
     metrics: Sequence[tuple[str, Metric]]
+    sinks: Sequence[Sink]
     rows: ArrowCollector | None
     asked: Mapping[str, Any]
     on_error: Literal["row", "fail"] = "row"
@@ -87,6 +96,7 @@ class InferenceRun:
             measured, failure = self._measure(tally.outcomes())
             result = self._result(runner.execution, tally, measured, job=job, resumed=resumed)
             if isinstance(self.out, Path):
+                self._describe(result.manifest)
                 manifest = beside.enter_context(whole_file(manifest_path(self.out), "the manifest"))
                 manifest.write_text(dumps(result.manifest.to_json()), encoding="utf-8")
         if ledger:
@@ -209,18 +219,24 @@ class InferenceRun:
         import numpy as np
 
         labels = np.array(self.truth.index, np.int64)
-        opened: list[Any] = []
+        opened = self._opened = list[Sink]()
 
         def take(block: Predictions) -> int:
             if not tally.total:
                 opened.extend(files.enter_context(w.build(self.out, self.spec.card)) for w in self.writers)
-                opened.extend([self.rows] if self.rows else [])
+                opened.extend(self.sinks)
             block = block.labelled(labels[tally.total : tally.total + len(block.names)])
             for sink in opened:
                 sink.write(block)
             return tally.add(block)
 
         return take
+
+    def _describe(self, manifest: Manifest) -> None:
+        """Keep in the file itself, where its format has a place for it, what is the same each time the job is run."""
+        for writer in self._opened:
+            if describe := getattr(writer, "describe", None):
+                describe(manifest.lasting())
 
     def _measure(self, outcomes: Outcomes | None) -> tuple[Metrics, PluginError | None]:
         """The metrics, and what ended a plugin's so that the job has to end too, once its files are complete."""

@@ -1,0 +1,84 @@
+"""The predictions file of ``infer``: which writer writes it, where, and how."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from clsbench.api.arguments import check_choice
+from clsbench.api.components import Chosen
+from clsbench.api.observer import Observer
+from clsbench.api.outputs import Outputs
+from clsbench.errors import OptionError
+
+if TYPE_CHECKING:
+    from clsbench.card import ModelCard
+    from clsbench.images.sources.source import Source
+    from clsbench.predictions.manifest import Json
+
+#: Formats that can be written to a stream.
+STREAMED = ("csv", "jsonl")
+
+
+def written(writers: Sequence[Chosen]) -> dict[str, Json]:
+    """How a file was asked to be: what its reader has to know."""
+    found: dict[str, Json] = {}
+    for writer in writers:
+        if isinstance(columns := writer.options.get("columns"), tuple) and columns:
+            found["columns"] = list(columns)
+        if writer.options.get("escape_formulas"):
+            found["escape_formulas"] = True
+    return found
+
+
+def writer_name(out: Path | BinaryIO | None, format: str | None) -> list[str]:
+    """The name of the component that writes it; none where nothing is written.
+
+    Raises:
+        OptionError: for a format that does not fit.
+    """
+    if out is None:
+        if format:
+            raise OptionError("a format is for what is written", where="--format", got=format, hint="add --out FILE")
+        return []
+    if not isinstance(out, Path):
+        check_choice("format", format or STREAMED[0], STREAMED)
+        return [format or STREAMED[0]]
+    if not format and not out.suffix:
+        raise OptionError("the suffix of --out chooses the format", got=out, expected=".csv, .jsonl or .parquet")
+    return [format or out.suffix[1:].lower()]
+
+
+def add_predictions(outputs: Outputs, out: Path, *, may_be_folder: bool) -> None:
+    """Name the predictions file and its manifest as outputs.
+
+    Raises:
+        DataError: as :meth:`Outputs.add`.
+    """
+    from clsbench.predictions.manifest import manifest_path
+
+    if not (may_be_folder and os.path.isdir(out)):  # a plugin's may be one
+        outputs.add(out, "--out", "the predictions")
+    outputs.add(manifest_path(out), "--out", "the manifest")
+
+
+def names_of(names: str | Sequence[str]) -> list[str]:
+    """Names that may be given as one text with commas."""
+    parts = names.split(",") if isinstance(names, str) else names
+    return [name.strip() for name in parts if name.strip()]
+
+
+def note_formulas(writers: Sequence[Chosen], source: Source, card: ModelCard, observer: Observer) -> None:
+    """Say that a spreadsheet would run some names of the images or classes."""
+    from clsbench.predictions.formulas import is_formula
+
+    if not any(w.name == "clsbench/csv" and not w.options.get("escape_formulas") for w in writers):
+        return
+    found = next((name for names in (card.classes, (e.name for e in source.entries)) for name in names
+                  if is_formula(name)), None)  # fmt: skip
+    if found is not None:
+        observer.note(
+            f"a spreadsheet may run names such as {found} as formulas; --escape-formulas puts an apostrophe before them"
+        )
