@@ -54,6 +54,7 @@ def infer(
     threads: int | None = None,
     tune: Literal["off", "quick", "full"] = "quick",
     fast_decode: bool = False,
+    max_pixels: int | None = None,
     decoders: Sequence[str] = (),
     metrics: Sequence[str] = (),
     options: Options = (),
@@ -81,6 +82,7 @@ def infer(
         batch_size, streams, threads: How to run the model; chosen by ``tune`` if left out.
         tune: Whether to measure how to run the model, for jobs of 1,000 images or more.
         fast_decode: Decode large JPEGs at reduced size: faster, slightly different pixels.
+        max_pixels: Images of more pixels are not decoded; Pillow's limit, 178,956,970, if left out.
         decoders: Decoders to try before the built-in ones.
         metrics: Metrics in addition to the built-in ones.
         options: Options of the components, such as ``{"writer.key": value}``.
@@ -110,7 +112,8 @@ def infer(
     check_choice("tune", tune, ("off", "quick", "full"))
     check_choice("unknown_labels", unknown_labels, ("error", "ignore"))
     check_at_least("topk", topk, 0)
-    for name, value in {"batch_size": batch_size, "streams": streams, "threads": threads}.items():
+    counts = {"batch_size": batch_size, "streams": streams, "threads": threads, "max_pixels": max_pixels}
+    for name, value in counts.items():
         check_at_least(name, value, 1)
     if probabilities and target is None and not keep_rows:
         raise OptionError("probabilities are written to a file", where="--probabilities", hint="add --out FILE")
@@ -147,6 +150,7 @@ def infer(
         batch_size=batch_size,
         decode_threads=available_cores(),
         fast_decode=fast_decode,
+        max_pixels=max_pixels,
     )
     writers = [c.asked(probabilities=probabilities, topk=topk or None) for c in picked["writer"]]
     sinks: list[Callable[[], Any]] = [partial(w.build, target, card) for w in writers]

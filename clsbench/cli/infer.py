@@ -73,6 +73,9 @@ def infer(
     fast_decode: Annotated[
         bool, typer.Option("--fast-decode", help="Decode large JPEGs at reduced size: faster, not the same pixels.")
     ] = False,
+    max_pixels: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Do not decode larger images. Default: 178956970.")
+    ] = None,
     decoders: Annotated[
         list[str] | None, typer.Option("--decoder", metavar="NAME", help="A decoder to try before the built-in ones.")
     ] = None,
@@ -98,8 +101,8 @@ def infer(
             out=target, format=format, labels=labels, unknown_labels=unknown_labels, topk=topk,
             probabilities=probabilities, device=device, allow_fallback=allow_fallback, backend=backend,
             executor=executor, batch_size=batch_size, streams=streams, threads=threads, tune=tune,
-            fast_decode=fast_decode, decoders=decoders or (), metrics=metrics or (), options=options or (),
-            keep_rows=False, observer=observer,
+            fast_decode=fast_decode, max_pixels=max_pixels, decoders=decoders or (), metrics=metrics or (),
+            options=options or (), keep_rows=False, observer=observer,
         )  # fmt: skip
     print_result(terminal, result, saved=out is not None, asked=bool(metrics))
     terminal.write_json(result.to_json())

@@ -78,7 +78,9 @@ _RAW = "develop it to JPEG or TIFF, for example with darktable or rawpy"
 
 #: Formats that a plugin's decoder may read.
 UNREAD = {
-    "jpegxl": Unread("a JPEG XL image", rb"\xff\x0a|\0\0\0\x0cJXL ", "convert it to PNG or JPEG, for example with djxl"),
+    "jpegxl": Unread(
+        "a JPEG XL image", rb"\xff\x0a|\0\0\0\x0cJXL ", "convert it to PNG or JPEG, for example with djxl"
+    ),
     "jpegxr": Unread("a JPEG XR image", rb"II\xbc[\0\x01]"),
     "openexr": Unread("an OpenEXR image", rb"\x76\x2f\x31\x01"),
     "hdr": Unread("a Radiance HDR image", rb"#\?(?:RADIANCE|RGBE)"),
