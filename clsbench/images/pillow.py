@@ -36,7 +36,7 @@ PILLOW_FORMATS = tuple(
 _UNSUPPORTED = re.compile(r"unsupported|not supported|not (yet )?implemented|not available|not installed|unknown", re.I)
 
 #: Formats whose beginning is too short a mark to say that a file is an image, if its header says that it is none.
-_WEAK = frozenset({"unknown", "bmp", "ppm", "pcx", "sgi", "cur", "ico", "fli", "gbr", "xbm", "im", "fits", "mcidas"})
+_WEAK = frozenset({"unknown", "ppm", "cur", "fli", "gbr", "xbm", "im", "fits", "mcidas"})
 
 _HEIF_HINT = "pip install 'clsbench[heif]', or convert it to JPEG"
 
@@ -142,8 +142,8 @@ class PillowDecoder:
                 opened = True
                 admit(*image.size)
                 grey = grey_range(image, data)
-                image.load()
-                return to_rgb(image, grey)
+                image.load()  # which tells the mode of an icon only now
+                return to_rgb(image, grey or grey_range(image, data))
         except ImageError:
             raise
         except Exception as error:  # noqa: BLE001  damaged files raise almost anything

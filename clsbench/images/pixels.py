@@ -114,10 +114,14 @@ def _tiff_range(image: Image.Image, deep: bool) -> GreyRange | None:
 
 
 def _pgm_range(image: Image.Image) -> GreyRange:
-    """Pillow has stretched the values to 16 bits: what they were is found again."""
-    args = getattr(image, "tile", [(0, 0, 0, 0)])[0][3]
-    most = args[1] if isinstance(args, tuple) and len(args) == 2 and isinstance(args[1], int) else 65535
-    return GreyRange(0, most, step=65535 / most)
+    """By maxval. Pillow stretches values to 16 bits, one by one; those of binary files are read as they are."""
+    tiles = getattr(image, "tile", [])
+    args = tiles[0].args if tiles else None
+    most = args[1] if isinstance(args, tuple) else 65535
+    if not tiles or tiles[0].codec_name != "ppm":
+        return GreyRange(0, most, step=65535 / most)
+    tiles[0] = tiles[0]._replace(codec_name="raw", args="I;16B")
+    return GreyRange(0, most)
 
 
 def _jpeg2000_range(data: bytes) -> GreyRange:
