@@ -34,6 +34,15 @@ __all__ = [
 
 ORIENTATION_TAG = 0x0112
 
+#: Formats that Pillow or libheif turns while decoding, and formats that hold no orientation.
+_UPRIGHT = frozenset({"tiff", "heic", "bmp", "dib", "ppm", "pcx", "sgi", "qoi", "dds"})
+
+#: What stands in a file with an orientation: without it Pillow is not asked, which reads a PNG file to its end for one.
+_MARKS = {
+    "jpeg": (b"Exif\x00", b"tiff:Orientation"),
+    "png": (b"eXIf", b"Raw profile type ", b"XML:com.adobe.xmp"),
+    "webp": (b"EXIF", b"XMP "),
+}
 
 #: (width, height) -> a power of two to decode smaller by.
 Shrink = Callable[[int, int], int]
@@ -143,10 +152,9 @@ def orientation(data: bytes, form: str) -> int:
         data: The encoded image.
         form: Its format, from :func:`clsbench.images.formats.sniff`.
 
-    Source: EXIF 2.3, tag 0x0112; in XMP, tiff:Orientation. TIFF and HEIC need no turning:
-    Pillow and libheif apply what they say while decoding.
+    Source: EXIF 2.3, tag 0x0112; in XMP, tiff:Orientation.
     """
-    if form in ("tiff", "heic") or (form == "jpeg" and b"Exif\x00" not in data and b"tiff:Orientation" not in data):
+    if form in _UPRIGHT or not any(mark in data for mark in _MARKS.get(form, (b"",))):
         return 1
     try:
         with open_image(io.BytesIO(data)) as image:

@@ -58,7 +58,14 @@ _LOOKS = {
     "xbm": rb"\s*(?:/\*.{0,200}?\*/\s*)?#define[ \t]+\S*_width[ \t]+\d",
     "pcd": rb".{2048}PCD_",
 }
-_LOOKS_LIKE = [(name, re.compile(pattern, re.DOTALL)) for name, pattern in _LOOKS.items()]
+
+
+def _any_of(looks: dict[str, bytes]) -> re.Pattern[bytes]:
+    """One expression of several, whose group that matches is the name."""
+    return re.compile(b"|".join(b"(?P<%s>%s)" % (name.encode(), look) for name, look in looks.items()), re.DOTALL)
+
+
+_LOOKS_LIKE = _any_of(_LOOKS)
 
 
 class Unread(NamedTuple):
@@ -97,7 +104,7 @@ UNREAD = {
     "flif": Unread("a FLIF image", rb"FLIF"),
     "bpg": Unread("a BPG image", rb"BPG\xfb"),
 }
-_UNREAD_LOOKS = [(name, re.compile(form.looks, re.DOTALL)) for name, form in UNREAD.items()]
+_UNREAD_LOOKS = _any_of({name: form.looks for name, form in UNREAD.items()})
 
 #: Every name that :func:`sniff` can give.
 FORMATS = frozenset({*_MAGIC, *_LOOKS, *UNREAD, "avif", "heic", "unknown"})
@@ -118,15 +125,15 @@ def sniff(data: bytes) -> str:
         return "jpeg"
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return "png"
-    for name, looks in _UNREAD_LOOKS:  # first: a raw file of Canon begins like a TIFF file
-        if looks.match(data):
-            return name
+    if found := _UNREAD_LOOKS.match(data):  # first: a raw file of Canon begins like a TIFF file
+        return str(found.lastgroup)
     for name, beginnings in _MAGIC.items():
         if data.startswith(beginnings):
             return name
     if data[4:8] == b"ftyp":
         return _sniff_brands(data)
-    return next((name for name, looks in _LOOKS_LIKE if looks.match(data)), "unknown")
+    found = _LOOKS_LIKE.match(data)
+    return str(found.lastgroup) if found else "unknown"
 
 
 def _sniff_brands(data: bytes) -> str:

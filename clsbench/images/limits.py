@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import NoReturn
+from functools import cache
+from typing import NoReturn, cast
 
 from clsbench.errors import ImageError
 from clsbench.machine import available_cores
@@ -90,6 +92,7 @@ class PixelBudget:
     def release(self) -> None:
         """This thread holds no image any more."""
         if self._mine.pixels:
+            return_memory()
             with self._changed:
                 self.left += self._mine.pixels
                 self._mine.pixels = 0
@@ -108,5 +111,20 @@ class PixelBudget:
                 self._changed.notify_all()
 
 
+def return_memory() -> None:
+    """Give freed memory back to the system: glibc keeps that of a large image for each thread that decoded one."""
+    if trim := _malloc_trim():
+        trim(0)
+
+
+@cache
+def _malloc_trim() -> Callable[[int], int] | None:
+    """glibc's; None where there is another C library."""
+    try:
+        return cast(Callable[[int], int], ctypes.CDLL(None).malloc_trim)
+    except (OSError, AttributeError, TypeError):  # TypeError: Windows has no library of the process
+        return None
+
+
 class _Held(threading.local):
-    pixels = 0
+    pixels = 0  # of each thread

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import EpsImagePlugin, Image, ImageOps
+from PIL import EpsImagePlugin, Image, ImageOps, PngImagePlugin
 
 from clsbench.errors import DataError
 from clsbench.images.decoders import SimplejpegDecoder
@@ -236,6 +236,22 @@ def test_an_orientation_in_xmp_counts(form):
         data = encode(picture(), form, pnginfo=info)
     assert decode(data).shape[:2] == SIZE
     np.testing.assert_array_equal(decode(data), pillow(data, turned=True))
+
+
+def test_an_orientation_behind_the_pixels_of_a_png_counts():
+    data = with_orientation("PNG", 6)
+    start = data.index(b"eXIf") - 4
+    end = start + 12 + int.from_bytes(data[start : start + 4], "big")
+    moved = data[:start] + data[end:-12] + data[start:end] + data[-12:]
+    np.testing.assert_array_equal(decode(moved), pillow(data, turned=True))
+
+
+def test_a_png_without_an_orientation_is_decoded_once(monkeypatch):
+    loads, load = [], PngImagePlugin.PngImageFile.load
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", lambda image: (loads.append(image.size), load(image))[1])
+    decode(encode(picture(), "PNG"))
+    assert set(loads) == {SIZE}
+    assert len(loads) <= 2  # again without effect, as the pixels are asked for
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
