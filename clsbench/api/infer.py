@@ -57,6 +57,7 @@ def infer(
     threads: int | None = None,
     tune: Literal["off", "quick", "full"] = "quick",
     fast_decode: bool = False,
+    max_pixels: int | None = None,
     decoders: Sequence[str] = (),
     metrics: Sequence[str] = (),
     options: Options = (),
@@ -92,6 +93,7 @@ def infer(
         batch_size, streams, threads: How to run the model; chosen by ``tune`` if left out.
         tune: Whether to measure how to run the model, for jobs of 1,000 images or more.
         fast_decode: Decode large JPEGs at reduced size: faster, slightly different pixels.
+        max_pixels: Images of more pixels are not decoded; Pillow's limit, 178,956,970, if left out.
         decoders: Decoders to try before the built-in ones.
         metrics: Metrics in addition to the built-in ones.
         options: Options of the components, such as ``{"writer.key": value}``.
@@ -131,7 +133,8 @@ def infer(
         raise OptionError("the failure rate is a share", got=max_failure_rate, expected="a number from 0 to 1")
     check_at_least("topk", topk, 0)
     rerun = Rerun(resume, restart, overwrite)
-    for name, value in {"batch_size": batch_size, "streams": streams, "threads": threads}.items():
+    counts = {"batch_size": batch_size, "streams": streams, "threads": threads, "max_pixels": max_pixels}
+    for name, value in counts.items():
         check_at_least(name, value, 1)
     if probabilities and target is None and not keep_rows:
         raise OptionError("probabilities are written to a file", where="--probabilities", hint="add --out FILE")
@@ -178,6 +181,7 @@ def infer(
         batch_size=batch_size,
         decode_threads=available_cores(),
         fast_decode=fast_decode,
+        max_pixels=max_pixels,
     )
     binary = not all(is_utf8(entry.name) for entry in source.entries)
     writers = [
@@ -213,7 +217,8 @@ def infer(
     if file_out is None:
         result = run.run()
     else:
-        asked = {"batch_size": batch_size, "streams": streams, "threads": threads, "fast_decode": fast_decode or None}
+        asked = {"batch_size": batch_size, "streams": streams, "threads": threads, "max_pixels": max_pixels,
+                 "fast_decode": fast_decode or None}  # fmt: skip
         stamps = stamps_of(source.entries)
         job = identify(run, stamps, engine, picked["decoder"], overwrite=overwrite, device=device, **asked)
         with exclusive(file_out, "the predictions"):

@@ -19,6 +19,7 @@ from clsbench.cli.infer_parameters import (
     LabelFile,
     Link,
     MaxFailureRate,
+    MaxPixels,
     Move,
     OnError,
     Out,
@@ -62,6 +63,7 @@ def infer(
     threads: Threads = None,
     tune: Tune = "quick",
     fast_decode: FastDecode = False,
+    max_pixels: MaxPixels = None,
     decoders: Decoders = None,
     metrics: Metrics = None,
     on_error: OnError = "row",
@@ -91,8 +93,8 @@ def infer(
             probabilities=probabilities, columns=columns or (), escape_formulas=escape_formulas,
             move=move, copy=copy, link=link, device=device, allow_fallback=allow_fallback, backend=backend,
             executor=executor, batch_size=batch_size, streams=streams, threads=threads, tune=tune,
-            fast_decode=fast_decode, decoders=decoders or (), metrics=metrics or (), options=options or (),
-            keep_rows=False, on_error=on_error, max_failure_rate=max_failure_rate,
+            fast_decode=fast_decode, max_pixels=max_pixels, decoders=decoders or (), metrics=metrics or (),
+            options=options or (), keep_rows=False, on_error=on_error, max_failure_rate=max_failure_rate,
             resume=resume, restart=restart, overwrite=overwrite, observer=observer,
         )  # fmt: skip
     print_result(terminal, result, saved=out is not None, asked=bool(metrics))

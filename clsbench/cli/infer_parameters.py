@@ -81,6 +81,9 @@ Tune = Annotated[
 FastDecode = Annotated[
     bool, typer.Option("--fast-decode", help="Decode large JPEGs at reduced size: faster, not the same pixels.")
 ]
+MaxPixels = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Do not decode larger images. Default: 178956970.")
+]
 Decoders = Annotated[
     list[str] | None, typer.Option("--decoder", metavar="NAME", help="A decoder to try before the built-in ones.")
 ]

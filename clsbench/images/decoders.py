@@ -1,7 +1,7 @@
 """The built-in decoders: encoded bytes to uint8 (H, W, 3) pixels, and the orientation.
 
-Pillow is the reference and reads everything; simplejpeg reads JPEG several times faster
-with the same pixels, and leaves whatever it refuses to Pillow.
+Pillow is the reference and reads everything (:mod:`clsbench.images.pillow`); simplejpeg reads JPEG several times
+faster with the same pixels, and leaves whatever it refuses to Pillow.
 """
 
 from __future__ import annotations
@@ -14,24 +14,35 @@ from typing import Protocol
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from clsbench.errors import DataError, PluginError
 from clsbench.guard import fault
-from clsbench.images.formats import FORMATS, sniff
+from clsbench.images.formats import sniff
+from clsbench.images.limits import Admit, check_pixels
+from clsbench.images.pillow import PillowDecoder, open_image
 
-#: Pillow's readers that are safe on files from strangers: raster formats only, since
-#: its EPS reader, for one, starts Ghostscript.
-_SAFE = ("JPEG", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "AVIF", "PPM", "JPEG2000", "ICO", "TGA", "QOI")
-
-Image.init()
-PILLOW_FORMATS = tuple(name for name in _SAFE if name in Image.OPEN)
-
-#: Pillow's own hard limit against decompression bombs, pixels.
-MAX_PIXELS = 2 * 89_478_485
+__all__ = [
+    "Decoder",
+    "PillowDecoder",
+    "Scratch",
+    "SimplejpegDecoder",
+    "formats_of",
+    "jpeg_size",
+    "orientation",
+    "upright",
+]
 
 ORIENTATION_TAG = 0x0112
 
+#: Formats that Pillow or libheif turns while decoding, and formats that hold no orientation.
+_UPRIGHT = frozenset({"tiff", "heic", "bmp", "dib", "ppm", "pcx", "sgi", "qoi", "dds"})
+
+#: What stands in a file with an orientation: without it Pillow is not asked, which reads a PNG file to its end for one.
+_MARKS = {
+    "jpeg": (b"Exif\x00", b"tiff:Orientation"),
+    "png": (b"eXIf", b"Raw profile type ", b"XML:com.adobe.xmp"),
+    "webp": (b"EXIF", b"XMP "),
+}
 
 #: (width, height) -> a power of two to decode smaller by.
 Shrink = Callable[[int, int], int]
@@ -58,9 +69,11 @@ class Scratch(threading.local):
 class Decoder(Protocol):
     """Turns encoded bytes into pixels; see ``register_decoders``.
 
-    It may declare which keyword arguments it takes in a set ``accepts``: ``scratch``, a
+    It may declare which keyword arguments it takes in a set ``accepts``: ``admit``, an
+    :data:`clsbench.images.limits.Admit` to ask before pixels are decoded, ``scratch``, a
     :class:`Scratch` to decode into, and ``shrink``, a :data:`Shrink`. ``defers = True`` means
     that what it refuses goes without saying, because the next decoder reads it or says why not.
+    What it raises ends up in the row of the image, an ImageError with its reason code.
     """
 
     formats: frozenset[str]
@@ -81,49 +94,24 @@ def formats_of(decoder: Decoder) -> Set[str]:
     return formats
 
 
-class PillowDecoder:
-    """The reference: what ``Image.open(…).convert("RGB")`` gives, first frame.
-
-    >>> PillowDecoder().formats == FORMATS
-    True
-    """
-
-    formats = FORMATS
-
-    def __call__(self, data: bytes) -> NDArray[np.uint8]:
-        """Encoded bytes -> uint8 (H, W, 3).
-
-        Raises:
-            DataError: if this is not an image that Pillow can read whole.
-        """
-        try:
-            with Image.open(io.BytesIO(data), formats=PILLOW_FORMATS) as image:
-                image.load()
-                if isinstance(image.info.get("transparency"), bytes):
-                    del image.info["transparency"]  # the pixels are the same, the warning is not
-                return np.asarray(image.convert("RGB"))
-        except UnidentifiedImageError:
-            raise DataError("not an image in a known format", got=f"it begins with {data[:8]!r}") from None
-        except Image.DecompressionBombError:
-            raise DataError(
-                "the image is too large to be decoded safely", expected=f"at most {MAX_PIXELS} pixels"
-            ) from None
-        except Exception as error:  # noqa: BLE001  damaged files raise almost anything
-            raise DataError(f"damaged image: {str(error) or type(error).__name__}") from None
-
-
 class SimplejpegDecoder:
     """libjpeg-turbo without Pillow's overhead, outside the interpreter lock."""
 
-    formats, accepts, defers = frozenset({"jpeg"}), frozenset({"scratch", "shrink"}), True
+    formats, accepts, defers = frozenset({"jpeg"}), frozenset({"admit", "scratch", "shrink"}), True
 
     def __call__(
-        self, data: bytes, *, scratch: Scratch | None = None, shrink: Shrink | None = None
+        self,
+        data: bytes,
+        *,
+        admit: Admit = check_pixels,
+        scratch: Scratch | None = None,
+        shrink: Shrink | None = None,
     ) -> NDArray[np.uint8]:
         """JPEG bytes -> uint8 (H, W, 3), the same pixels as Pillow's.
 
         Args:
             data: The encoded image.
+            admit: Asked with the size that the header says, before anything is decoded.
             scratch: Memory to decode into; the pixels are then valid until its next use.
             shrink: Chooses a power of two from (width, height); the image is decoded
                 that many times smaller, in the DCT domain. Not the same pixels.
@@ -133,8 +121,9 @@ class SimplejpegDecoder:
         """
         try:
             height, width, colorspace, _ = simplejpeg.decode_jpeg_header(data)
-            if colorspace in ("CMYK", "YCCK") or height * width > MAX_PIXELS:
-                raise DataError(f"{colorspace} JPEG of {width} × {height} pixels is left to Pillow")
+            if colorspace in ("CMYK", "YCCK"):
+                raise DataError(f"{colorspace} JPEG is left to Pillow")
+            admit(width, height)
             buffer = scratch.take(height * width * 3) if scratch else None
             factor, smallest = shrink(width, height) if shrink else 1, {}
             if factor > 1:
@@ -163,13 +152,12 @@ def orientation(data: bytes, form: str) -> int:
         data: The encoded image.
         form: Its format, from :func:`clsbench.images.formats.sniff`.
 
-    Source: EXIF 2.3, tag 0x0112; in XMP, tiff:Orientation. TIFF needs no turning: Pillow
-    applies its tag while decoding.
+    Source: EXIF 2.3, tag 0x0112; in XMP, tiff:Orientation.
     """
-    if form == "tiff" or (form == "jpeg" and b"Exif\x00" not in data and b"tiff:Orientation" not in data):
+    if form in _UPRIGHT or not any(mark in data for mark in _MARKS.get(form, (b"",))):
         return 1
     try:
-        with Image.open(io.BytesIO(data), formats=PILLOW_FORMATS) as image:
+        with open_image(io.BytesIO(data)) as image:
             value = image.getexif().get(ORIENTATION_TAG, 1)
     except Exception:  # noqa: BLE001  a damaged EXIF block is no reason to lose the image
         return 1

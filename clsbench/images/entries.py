@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import BinaryIO, NoReturn, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clsbench.errors import DataError
+from clsbench.errors import ImageError
+from clsbench.images.limits import MAX_BYTES, too_many_bytes
 
 #: What an entry holds: an encoded image, or pixels, uint8 (H, W, 3).
 Content = bytes | NDArray[np.uint8]
 
 #: Bytes of a file, and its modification time in nanoseconds.
 Stamp = tuple[int, int]
+
+#: How files are opened: what is none, a FIFO for example, answers at once and changes nothing.
+_FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_BINARY", "O_CLOEXEC", "O_NOCTTY", "O_NONBLOCK"))
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe (FIFO)",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 
 
 class Entry(Protocol):
@@ -34,7 +47,7 @@ class Entry(Protocol):
         """Encoded bytes, or pixels uint8 (H, W, 3).
 
         Raises:
-            DataError: if it cannot be read.
+            DataError: if it cannot be read; an ImageError has a reason code of its own.
         """
 
 
@@ -51,12 +64,19 @@ class FileEntry:
     path: str
 
     def read(self) -> bytes:
-        """The content of the file."""
+        """The content of the file.
+
+        Raises:
+            ImageError: ``missing``, ``unreadable``, or ``too_large`` beyond 1 GiB.
+        """
         try:
-            with open(self.path, "rb") as file:
-                return file.read()
-        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-            raise DataError(f"the file cannot be read: {getattr(error, 'strerror', None) or error}") from None
+            descriptor, size = _open_regular(self.path)
+            try:
+                return _read(descriptor, size)
+            finally:
+                os.close(descriptor)
+        except (OSError, ValueError) as error:
+            _refuse(error)
 
     def stamp(self) -> Stamp | None:
         """Size and modification time of the file; None where it cannot be asked."""
@@ -65,6 +85,48 @@ class FileEntry:
         except (OSError, ValueError):
             return None
         return status.st_size, status.st_mtime_ns
+
+
+def open_file(path: str) -> BinaryIO:
+    """Open a regular file; raises as :meth:`FileEntry.read`."""
+    try:
+        return os.fdopen(_open_regular(path)[0], "rb")
+    except (OSError, ValueError) as error:
+        _refuse(error)
+
+
+def _open_regular(path: str) -> tuple[int, int]:
+    """Descriptor and size in bytes of a file; a pipe or a device is not waited for, and not read."""
+    descriptor = os.open(path, _FLAGS)
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode) and status.st_size <= MAX_BYTES:
+        return descriptor, status.st_size
+    os.close(descriptor)
+    if stat.S_ISREG(status.st_mode):
+        too_many_bytes(status.st_size)
+    kind = _KINDS.get(stat.S_IFMT(status.st_mode), "no regular file")
+    raise ImageError("unreadable", f"the file cannot be read: it is {kind}")
+
+
+def _read(descriptor: int, size: int) -> bytes:
+    """All bytes of a file, which may have another size than it says: those of /proc have."""
+    data = os.read(descriptor, size + 1)
+    if 0 < len(data) == size:
+        return data
+    parts, length = [data], len(data)
+    while part := os.read(descriptor, 1 << 20):
+        parts.append(part)
+        length += len(part)
+        if length > MAX_BYTES:
+            too_many_bytes()
+    return b"".join(parts)
+
+
+def _refuse(error: OSError | ValueError) -> NoReturn:
+    """The error of a row for what the system says of a file; ValueError: a NUL in the path."""
+    missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+    text = getattr(error, "strerror", None) or error
+    raise ImageError("missing" if missing else "unreadable", f"the file cannot be read: {text}") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,32 +2,115 @@
 
 from __future__ import annotations
 
+import re
+from typing import NamedTuple
+
 from clsbench.file_kinds import file_kind
 
 #: Suffixes that mark a file as an image when a folder is listed.
 SUFFIXES = frozenset(
     f".{name}"
     for name in (
-        *("jpg", "jpeg", "jpe", "jfif", "mpo", "png", "gif", "bmp", "dib", "webp", "tif", "tiff", "avif"),
-        *("ppm", "pgm", "pbm", "pnm", "jp2", "j2k", "ico", "tga", "qoi"),
+        *("jpg", "jpeg", "jpe", "jfif", "mpo", "png", "apng", "gif", "bmp", "dib", "webp", "tif", "tiff"),
+        *("avif", "avifs", "heic", "heif", "hif", "ppm", "pgm", "pbm", "pnm", "pfm", "jp2", "j2k", "jpf", "jpx"),
+        *("j2c", "jpc", "ico", "cur", "icns", "tga", "icb", "vda", "vst", "qoi", "pcx", "dcx", "dds", "sgi", "rgb"),
+        *("rgba", "bw", "psd", "xbm", "xpm", "ras", "msp", "pxr", "pcd", "blp", "ftc", "ftu", "gbr", "fli", "flc"),
+        *("im", "fits", "fit"),
     )
 )
 
-#: Format name -> the bytes a file of it begins with.
+#: Format that is read -> the bytes a file of it begins with; those of :data:`_LOOKS` need a closer look.
 _MAGIC = {
     "jpeg": (b"\xff\xd8\xff",),
     "png": (b"\x89PNG\r\n\x1a\n",),
     "gif": (b"GIF87a", b"GIF89a"),
-    "bmp": (b"BM",),
     "tiff": (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"),
-    "ppm": (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6"),
     "jpeg2000": (b"\x00\x00\x00\x0cjP  ", b"\xff\x4f\xff\x51"),
     "ico": (b"\x00\x00\x01\x00",),
+    "icns": (b"icns",),
     "qoi": (b"qoif",),
+    "dds": (b"DDS ",),
+    "psd": (b"8BPS",),
+    "xpm": (b"/* XPM */",),
+    "sun": (b"\x59\xa6\x6a\x95",),
+    "msp": (b"DanM", b"LinS"),
+    "dcx": (b"\xb1\x68\xde\x3a",),
+    "pixar": (b"\x80\xe8\x00\x00",),
+    "blp": (b"BLP1", b"BLP2"),
+    "ftex": (b"FTEX",),
+    "xvthumb": (b"P7 332",),
+    "im": (b"Image type: ",),
+    "fits": (b"SIMPLE  = ",),
+    "mcidas": (b"\x00\x00\x00\x00\x00\x00\x00\x04",),
 }
 
+#: Format that is read -> what the beginning of a file of it looks like, where a few fixed bytes would say too little.
+_LOOKS = {
+    "webp": rb"RIFF....WEBP",
+    "bmp": rb"BM(?=.{0,11}\Z|.{12}(?:\x0c|[\x10\x28\x34\x38\x40\x6c\x7c]\0))",
+    "dib": rb"\x28\0\0\0.{8}\x01\0[\x01\x04\x08\x10\x18\x20]\0",
+    "ppm": rb"P[1-6fy0][\s#]",
+    "pcx": rb"\n[\0\x02\x03\x05][\0\x01][\x01\x02\x04\x08]",
+    "sgi": rb"\x01\xda[\0\x01][\x01\x02]",
+    "cur": rb"\0\0\x02\0(?!\0\0)",
+    "fli": rb"....[\x11\x12]\xaf.{8}[\0\x03]\0",
+    "gbr": rb".{20}GIMP",
+    "xbm": rb"\s*(?:/\*.{0,200}?\*/\s*)?#define[ \t]+\S*_width[ \t]+\d",
+    "pcd": rb".{2048}PCD_",
+}
+
+
+def _any_of(looks: dict[str, bytes]) -> re.Pattern[bytes]:
+    """One expression of several, whose group that matches is the name."""
+    return re.compile(b"|".join(b"(?P<%s>%s)" % (name.encode(), look) for name, look in looks.items()), re.DOTALL)
+
+
+_LOOKS_LIKE = _any_of(_LOOKS)
+
+
+class Unread(NamedTuple):
+    """An image format that is known and that nothing built in reads.
+
+    Args:
+        what: Its name, with its article.
+        looks: What the beginning of a file of it looks like.
+        hint: What to do.
+    """
+
+    what: str
+    looks: bytes
+    hint: str = "convert it to PNG or JPEG"
+
+
+_RAW = "develop it to JPEG or TIFF, for example with darktable or rawpy"
+
+#: Formats that a plugin's decoder may read.
+UNREAD = {
+    "jpegxl": Unread(
+        "a JPEG XL image", rb"\xff\x0a|\0\0\0\x0cJXL ", "convert it to PNG or JPEG, for example with djxl"
+    ),
+    "jpegxr": Unread("a JPEG XR image", rb"II\xbc[\0\x01]"),
+    "openexr": Unread("an OpenEXR image", rb"\x76\x2f\x31\x01"),
+    "hdr": Unread("a Radiance HDR image", rb"#\?(?:RADIANCE|RGBE)"),
+    "dicom": Unread("a DICOM image", rb".{128}DICM", "convert it to PNG with the window it is to be seen in (pydicom)"),
+    "cr2": Unread("a camera raw image (Canon CR2)", rb"II\*\0.{4}CR\x02", _RAW),
+    "cr3": Unread("a camera raw image (Canon CR3)", rb".{4}ftypcrx ", _RAW),
+    "raf": Unread("a camera raw image (Fujifilm RAF)", rb"FUJIFILMCCD-RAW", _RAW),
+    "orf": Unread("a camera raw image (Olympus ORF)", rb"IIR[OS]|MMOR", _RAW),
+    "rw2": Unread("a camera raw image (Panasonic RW2)", rb"IIU\0", _RAW),
+    "x3f": Unread("a camera raw image (Sigma X3F)", rb"FOVb", _RAW),
+    "xcf": Unread("a GIMP file (XCF)", rb"gimp xcf"),
+    "djvu": Unread("a DjVu document", rb"AT&TFORM"),
+    "flif": Unread("a FLIF image", rb"FLIF"),
+    "bpg": Unread("a BPG image", rb"BPG\xfb"),
+}
+_UNREAD_LOOKS = _any_of({name: form.looks for name, form in UNREAD.items()})
+
 #: Every name that :func:`sniff` can give.
-FORMATS = frozenset({*_MAGIC, "webp", "avif", "heic", "unknown"})
+FORMATS = frozenset({*_MAGIC, *_LOOKS, *UNREAD, "avif", "heic", "unknown"})
+
+#: Brands of HEIF files with HEVC images, of their sequences, and of either or AVIF.
+_HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"mif2", b"msf1")
 
 
 def sniff(data: bytes) -> str:
@@ -38,14 +121,41 @@ def sniff(data: bytes) -> str:
     >>> sniff(b"hello")
     'unknown'
     """
+    if data.startswith(b"\xff\xd8\xff"):
+        return "jpeg"
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "png"
+    if found := _UNREAD_LOOKS.match(data):  # first: a raw file of Canon begins like a TIFF file
+        return str(found.lastgroup)
     for name, beginnings in _MAGIC.items():
         if data.startswith(beginnings):
             return name
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "webp"
     if data[4:8] == b"ftyp":
-        return "avif" if data[8:12] in (b"avif", b"avis") else "heic"
-    return "unknown"
+        return _sniff_brands(data)
+    found = _LOOKS_LIKE.match(data)
+    return str(found.lastgroup) if found else "unknown"
+
+
+def _sniff_brands(data: bytes) -> str:
+    """AVIF or HEIC by the first box of the file, which videos have too."""
+    brand, others = data[8:12], data[16 : min(int.from_bytes(data[:4]), 256)]
+    if brand in (b"avif", b"avis") or (brand not in _HEIC_BRANDS[:8] and re.search(rb"\A(?:....)*?avi[fs]", others)):
+        return "avif"
+    return "heic" if brand in _HEIC_BRANDS else "unknown"
+
+
+def is_image(head: bytes) -> bool:
+    """Whether a file is an image by its first bytes: of a format that is read here, or one that is known and is not.
+
+    Formats without a mark of their own at the beginning (TGA, SPIDER) are not told.
+
+    Args:
+        head: The first bytes, as for :func:`clsbench.file_kinds.file_kind`.
+
+    >>> is_image(b"GIF89a"), is_image(b"path,label")
+    (True, False)
+    """
+    return sniff(head) != "unknown"
 
 
 #: Kind of file -> its suffixes.
@@ -72,6 +182,4 @@ def other_kind(suffix: str, head: bytes = b"") -> str | None:
     """
     if kind := file_kind(head):
         return kind
-    known = _KIND_OF.get(suffix)
-    # A video begins like HEIC, whose suffix is not in the list.
-    return None if sniff(head) != "unknown" and known != "a video" else known
+    return None if is_image(head) else _KIND_OF.get(suffix)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from clsbench.errors import ClsbenchError, DataError, PluginError
+from clsbench.errors import ClsbenchError, ImageError, PluginError
 from clsbench.guard import fault, name_of
 from clsbench.images.decoders import (
     Decoder,
@@ -25,7 +25,9 @@ from clsbench.images.decoders import (
     upright,
 )
 from clsbench.images.entries import Content, Entry
-from clsbench.images.formats import FORMATS, sniff
+from clsbench.images.formats import FORMATS, UNREAD, sniff
+from clsbench.images.limits import MAX_PIXELS, PixelBudget
+from clsbench.images.pillow import raise_pillows_limit
 from clsbench.images.resize import resize
 from clsbench.transform import Geometry, ImageTransform
 
@@ -33,6 +35,12 @@ from clsbench.transform import Geometry, ImageTransform
 EXPECTED = "a uint8 array of shape (H, W, 3)"
 
 _UINT8 = np.dtype(np.uint8)
+
+#: Formats that nothing built in reads: the decoders that bring formats of their own are tried on them.
+_FOREIGN = frozenset({*UNREAD, "heic", "unknown"})
+
+#: Reasons of the built-in decoders that know less than a plugin's decoder of that format.
+_VAGUE = ("not_an_image", "unsupported")
 
 #: A moment as a clock tells it.
 Mark = tuple[float, float]
@@ -63,27 +71,29 @@ def read(entry: Entry) -> Content:
     """The encoded bytes of an image, or its pixels, uint8 (H, W, 3).
 
     Raises:
-        DataError: if it cannot be read, is empty, or is neither.
+        ImageError: if it cannot be read, is empty, or is neither.
+        DataError: as a plugin's entry raised it.
     """
     try:
         content = entry.read()
     except ClsbenchError:
         raise
     except Exception as error:
-        raise DataError(f"the image cannot be read: {type(error).__name__}: {error}") from error
+        raise ImageError("unreadable", f"the image cannot be read: {type(error).__name__}: {error}") from error
     if isinstance(content, bytes):
         if not content:
-            raise DataError("the file is empty (0 bytes)")
+            raise ImageError("empty", "the file is empty (0 bytes)")
     elif not _are_pixels(content):
-        raise DataError("not an image", got=_shape(content), expected=f"bytes or {EXPECTED}")
+        raise ImageError("not_an_image", "not an image", got=_shape(content), expected=f"bytes or {EXPECTED}")
     return content
 
 
 class _Tried(NamedTuple):
-    """A decoder, and its keyword arguments where the caller uses the pixels up at once."""
+    """A decoder and its keyword arguments: always, and where the caller uses the pixels up at once."""
 
     decoder: Callable[..., NDArray[np.uint8]]
     features: Mapping[str, object]
+    fleeting: Mapping[str, object]
 
 
 class ImageLoader:
@@ -94,6 +104,8 @@ class ImageLoader:
         decoders: Tried in order on the formats they read, before the built-in ones.
         fast_decode: Decode large JPEGs at a half, quarter or eighth of their size, never
             below twice the target: much faster, and not quite the same pixels.
+        max_pixels: Larger images are not decoded; Pillow's limit, 178,956,970, if None. A higher one
+            raises Pillow's for the whole process.
 
     >>> from clsbench.images.entries import PixelsEntry
     >>> loader = ImageLoader(ImageTransform(size=(2, 2)))
@@ -102,18 +114,28 @@ class ImageLoader:
     """
 
     def __init__(
-        self, transform: ImageTransform, decoders: Sequence[Decoder] = (), *, fast_decode: bool = False
+        self,
+        transform: ImageTransform,
+        decoders: Sequence[Decoder] = (),
+        *,
+        fast_decode: bool = False,
+        max_pixels: int | None = None,
     ) -> None:
         self.transform, self.fast_decode = transform, fast_decode
-        offered = {"scratch": Scratch(), **({"shrink": self._shrink} if fast_decode else {})}
+        self._budget = PixelBudget(max_pixels or MAX_PIXELS)
+        if self._budget.max_pixels > MAX_PIXELS:
+            raise_pillows_limit(self._budget.max_pixels)
+        always = {"admit": self._budget.admit}
+        offered = {**always, "scratch": Scratch(), **({"shrink": self._shrink} if fast_decode else {})}
         self._decoders: dict[str, list[_Tried]] = {form: [] for form in FORMATS}
         for decoder in (*decoders, SimplejpegDecoder(), PillowDecoder()):  # Pillow last: it reads everything
-            features = {name: offered[name] for name in offered if name in getattr(decoder, "accepts", ())}
+            accepts = getattr(decoder, "accepts", ())
+            features, fleeting = ({name: few[name] for name in few if name in accepts} for few in (always, offered))
             formats = formats_of(decoder)
             for form in FORMATS:
                 # A plugin's own format is unknown here, so its decoder has to look for itself.
-                if form in formats or (form == "unknown" and formats - FORMATS):
-                    self._decoders[form].append(_Tried(decoder, features))
+                if form in formats or (form in _FOREIGN and formats - FORMATS):
+                    self._decoders[form].append(_Tried(decoder, features, fleeting))
         self._padding = np.round(np.array(transform.mean) * 255).clip(0, 255).astype(np.uint8)
 
     def __call__(self, entry: Entry) -> NDArray[np.uint8]:
@@ -131,16 +153,19 @@ class ImageLoader:
             clock: Hears how long each stage took.
 
         Raises:
-            DataError: if the image cannot be read; the reason is one line.
+            DataError: if the image cannot be read; the reason is one line, and a code if it is an ImageError.
             PluginError: if a decoder returns anything but pixels.
         """
         mark = clock.mark()
         content = self.read(entry)
         mark = clock.lap("read", mark)
-        if isinstance(content, bytes):
-            content = self.decode(content, fleeting=True)
-            mark = clock.lap("decode", mark)
-        resized = self.resize(content)
+        try:
+            if isinstance(content, bytes):
+                content = self.decode(content, fleeting=True)
+                mark = clock.lap("decode", mark)
+            resized = self.resize(content)
+        finally:
+            self._budget.release()
         mark = clock.lap("resize", mark)
         self.place(resized, slot)
         clock.lap("copy", mark)
@@ -160,23 +185,31 @@ class ImageLoader:
         Args:
             data: The encoded image.
             fleeting: The caller uses the pixels up before this thread decodes again, so
-                they may lie in memory that is used again, and be smaller by ``fast_decode``.
+                they may lie in memory that is used again, and be smaller by ``fast_decode``. Until
+                then they count as held, and other threads' large images wait.
 
         Raises:
-            DataError: with the reasons of the decoders that tried.
+            ImageError: with the reasons of the decoders that tried.
             PluginError: if a decoder returns anything but pixels.
         """
-        form, reasons = sniff(data), []
-        for decoder, features in self._decoders[form]:
+        try:
+            return self._decode(data, fleeting)
+        finally:
+            if not fleeting:
+                self._budget.release()
+
+    def _decode(self, data: bytes, fleeting: bool) -> NDArray[np.uint8]:
+        form, failures = sniff(data), []
+        for decoder, features, for_now in self._decoders[form]:
             try:
-                pixels = decoder(data, **features) if fleeting else decoder(data)
+                pixels = decoder(data, **(for_now if fleeting else features))
             except PluginError:
                 raise
             except ClsbenchError as error:
                 if not getattr(decoder, "defers", False):
-                    reasons.append(error.one_line())
+                    failures.append(error)
             except Exception as error:  # noqa: BLE001  a plugin's decoder must not end the job
-                reasons.append(f"{name_of(decoder)}: {error}")
+                failures.append(ClsbenchError(f"{name_of(decoder)}: {error}"))
             else:
                 if not _are_pixels(pixels):
                     raise fault(
@@ -185,7 +218,7 @@ class ImageLoader:
                     )  # fmt: skip
                 turn = orientation(data, form) if self.transform.exif else 1
                 return np.ascontiguousarray(pixels) if turn == 1 else upright(pixels, turn)
-        raise DataError("; ".join(dict.fromkeys(reasons)) or "no decoder reads this image")
+        raise _together(failures)
 
     def would_shrink(self, entries: Sequence[Entry]) -> bool:
         """Whether ``fast_decode``, which is off, would decode most of these images smaller."""
@@ -237,6 +270,16 @@ class ImageLoader:
         top, left = (full_h - h) // 2, (full_w - w) // 2
         out[:] = self._padding
         out[top : top + h, left : left + w] = resized
+
+
+def _together(failures: Sequence[ClsbenchError]) -> ImageError:
+    """One error of those of all decoders that tried, the built-in one last; its code is the one that knows most."""
+    last = failures[-1]
+    if len(failures) == 1 and isinstance(last, ImageError):
+        return last
+    codes = [error.reason for error in reversed(failures) if isinstance(error, ImageError)]
+    reason = next((code for code in codes if code not in _VAGUE), codes[0] if codes else "unreadable")
+    return ImageError(reason, "; ".join(dict.fromkeys(error.one_line() for error in failures)))
 
 
 def _are_pixels(array: object) -> bool:

@@ -38,6 +38,9 @@ FAST_FILTERS = {"bilinear": "bilinear", "bicubic": "catmull_rom", "lanczos": "la
 #: How far these filters reach, in pixels of the smaller of source and result.
 SUPPORT = {"bilinear": 1, "bicubic": 2, "lanczos": 3}
 
+#: Larger images are resampled in strips of about so many bytes: the library copies what it is given twice.
+STRIP_BYTES = 1 << 25
+
 
 def resize(pixels: NDArray[np.uint8], geometry: Geometry, interpolation: Interpolation) -> NDArray[np.uint8]:
     """Resample the box that survives, the faster way where it agrees.
@@ -54,7 +57,8 @@ def resize(pixels: NDArray[np.uint8], geometry: Geometry, interpolation: Interpo
         return resize_pillow(pixels, geometry, interpolation)
     pixels, geometry = _without_margins(pixels, geometry, SUPPORT[interpolation])
     for box, size in _passes(pixels.shape[0], pixels.shape[1], geometry):
-        pixels = _fast(pixels, interpolation, box, size)
+        resample = _fast if pixels.nbytes <= STRIP_BYTES else _in_strips
+        pixels = resample(pixels, interpolation, box, size)
     return pixels
 
 
@@ -136,3 +140,23 @@ class _Fast(threading.local):
 
 
 _fast = _Fast() if cykooz else None
+
+
+def _in_strips(pixels: NDArray[np.uint8], interpolation: str, box: Box, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """One pass, in strips that do not depend on one another: of rows where columns are resampled, else of columns."""
+    assert _fast is not None
+    (height, width), (left, top, right, bottom) = pixels.shape[:2], box
+    out = np.empty((size[1], size[0], 3), np.uint8)
+    if (top, bottom, size[1]) == (0, height, height):
+        step = max(1, STRIP_BYTES // (3 * width))
+        for first in range(0, height, step):
+            rows = min(step, height - first)
+            strip = pixels[first : first + rows]
+            out[first : first + rows] = _fast(strip, interpolation, (left, 0, right, rows), (size[0], rows))
+        return out
+    step = max(1, STRIP_BYTES // (3 * height))
+    for first in range(0, width, step):
+        columns = min(step, width - first)
+        strip = pixels[:, first : first + columns]
+        out[:, first : first + columns] = _fast(strip, interpolation, (0, top, columns, bottom), (columns, size[1]))
+    return out

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-
-from PIL import Image
+from typing import IO
 
 from clsbench.errors import DataError
-from clsbench.images.decoders import ORIENTATION_TAG, PILLOW_FORMATS
-from clsbench.images.entries import Entry, FileEntry
+from clsbench.images.decoders import ORIENTATION_TAG
+from clsbench.images.entries import Entry, FileEntry, open_file
 from clsbench.images.loader import read
+from clsbench.images.pillow import open_image
 
 
 @dataclass(frozen=True)
@@ -36,16 +36,17 @@ def read_shape(entry: Entry) -> ImageShape:
         DataError: if it cannot be read, or is no image.
     """
     if isinstance(entry, FileEntry):
-        return _header(entry.path)
+        with open_file(entry.path) as file:
+            return _header(file)
     content = read(entry)
     if isinstance(content, bytes):
         return _header(io.BytesIO(content))
     return ImageShape(content.shape[1], content.shape[0], "RGB", "pixels")
 
 
-def _header(source: str | io.BytesIO) -> ImageShape:
+def _header(source: IO[bytes]) -> ImageShape:
     try:
-        with Image.open(source, formats=PILLOW_FORMATS) as image:
+        with open_image(source) as image:
             width, height = image.size
             if image.getexif().get(ORIENTATION_TAG) in (5, 6, 7, 8):
                 width, height = height, width

@@ -31,6 +31,7 @@ class JobSpec:
         batch_size: Images of one call; the backend's choice if None.
         decode_threads: How many threads decode; as many as there are cores if None.
         fast_decode: Decode large JPEGs smaller; see :class:`clsbench.images.loader.ImageLoader`.
+        max_pixels: Larger images are not decoded; Pillow's limit if None.
     """
 
     model: Path
@@ -41,6 +42,7 @@ class JobSpec:
     batch_size: int | None = None
     decode_threads: int | None = None
     fast_decode: bool = False
+    max_pixels: int | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Executor(Protocol):
 def opened(spec: JobSpec) -> Iterator[tuple[ImageLoader, Backend]]:
     """The loader and the backend of a job; the backend is closed at the end, whatever happens."""
     decoders = [opener() for opener in spec.decoders]
-    loader = ImageLoader(spec.card.transform, decoders, fast_decode=spec.fast_decode)
+    loader = ImageLoader(spec.card.transform, decoders, fast_decode=spec.fast_decode, max_pixels=spec.max_pixels)
     with open_backend(spec.backend, spec.model, spec.device) as backend:
         yield loader, backend
 

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import EpsImagePlugin, Image, ImageOps
+from PIL import EpsImagePlugin, Image, ImageOps, PngImagePlugin
 
 from clsbench.errors import DataError
-from clsbench.images.decoders import MAX_PIXELS, PILLOW_FORMATS, SimplejpegDecoder
+from clsbench.images.decoders import SimplejpegDecoder
 from clsbench.images.entries import FileEntry
+from clsbench.images.limits import MAX_PIXELS
 from clsbench.images.loader import ImageLoader
+from clsbench.images.pillow import PILLOW_FORMATS
 from clsbench.transform import ImageTransform
 
 SIZE = (37, 23)
@@ -81,11 +83,16 @@ PICTURES = {
     "PNG": lambda: encode(picture(), "PNG"),
     "RGBA PNG": lambda: encode(picture("RGBA"), "PNG"),
     "LA PNG": lambda: encode(picture("LA"), "PNG"),
+    "PA TIFF": lambda: encode(picture("LA").convert("PA"), "TIFF"),
+    "RGB PNG with one transparent colour": lambda: encode(picture(), "PNG", transparency=(1, 2, 3)),
+    "grey PNG with one transparent level": lambda: encode(picture("L"), "PNG", transparency=3),
+    "RGBA WEBP": lambda: encode(picture("RGBA"), "WEBP"),
+    "RGBA AVIF": lambda: encode(picture("RGBA"), "AVIF"),
+    "RGBA TIFF": lambda: encode(picture("RGBA"), "TIFF"),
     "black and white PNG": lambda: encode(picture("1"), "PNG"),
     "palette PNG": lambda: encode(picture("P"), "PNG"),
     "palette PNG with one transparent colour": lambda: encode(picture("P"), "PNG", transparency=3),
     "palette PNG with bytes transparency": translucent_palette,
-    "16-bit grey PNG": lambda: sixteen_bit_png(0, 1),
     "16-bit RGB PNG": lambda: sixteen_bit_png(2, 3),
     "GIF": lambda: encode(picture("P"), "GIF"),
     "animated GIF": animation,
@@ -94,7 +101,6 @@ PICTURES = {
     "AVIF": lambda: encode(picture(), "AVIF"),
     "BMP": lambda: encode(picture(), "BMP"),
     "TIFF": lambda: encode(picture(), "TIFF"),
-    "16-bit TIFF": lambda: encode(picture("I;16"), "TIFF"),
     "LZW CMYK TIFF": lambda: encode(picture("CMYK"), "TIFF", compression="tiff_lzw"),
     "PPM": lambda: encode(picture(), "PPM"),
     "PGM": lambda: encode(picture("L"), "PPM"),
@@ -230,6 +236,22 @@ def test_an_orientation_in_xmp_counts(form):
         data = encode(picture(), form, pnginfo=info)
     assert decode(data).shape[:2] == SIZE
     np.testing.assert_array_equal(decode(data), pillow(data, turned=True))
+
+
+def test_an_orientation_behind_the_pixels_of_a_png_counts():
+    data = with_orientation("PNG", 6)
+    start = data.index(b"eXIf") - 4
+    end = start + 12 + int.from_bytes(data[start : start + 4], "big")
+    moved = data[:start] + data[end:-12] + data[start:end] + data[-12:]
+    np.testing.assert_array_equal(decode(moved), pillow(data, turned=True))
+
+
+def test_a_png_without_an_orientation_is_decoded_once(monkeypatch):
+    loads, load = [], PngImagePlugin.PngImageFile.load
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", lambda image: (loads.append(image.size), load(image))[1])
+    decode(encode(picture(), "PNG"))
+    assert set(loads) == {SIZE}
+    assert len(loads) <= 2  # again without effect, as the pixels are asked for
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])

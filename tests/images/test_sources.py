@@ -54,9 +54,9 @@ def test_other_files_are_skipped_and_counted_by_suffix(tmp_path):
 
 
 def test_photos_of_phones_that_are_not_read_are_told_with_what_helps(tmp_path):
-    touch(tmp_path, "a.png", "IMG_1.HEIC", "IMG_2.heic", "notes.txt")
+    touch(tmp_path, "a.png", "IMG_1.DNG", "IMG_2.dng", "notes.txt")
     assert skipped_notes(FolderSource(tmp_path).skipped) == [
-        "photos of a format that is not read, left out: 2 .heic (convert them to JPEG)",
+        "photos of a format that is not read, left out: 2 .dng (convert them to JPEG)",
         "not images by their suffix, left out: 1 .txt",
     ]
 
