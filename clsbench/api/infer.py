@@ -14,7 +14,7 @@ from clsbench.api.components import Options, choose, metric_names, option_texts
 from clsbench.api.labelled import Wanted
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import check_output
-from clsbench.api.sources import Images
+from clsbench.api.sources import Images, decode_threads
 from clsbench.api.trained_on import trained_on
 from clsbench.errors import OptionError
 
@@ -43,6 +43,8 @@ def infer(
     format: str | None = None,
     labels: str | Path | None = None,
     unknown_labels: Literal["error", "ignore"] = "error",
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
     topk: int = 0,
     probabilities: bool = False,
     device: str = "auto",
@@ -63,8 +65,9 @@ def infer(
     """Classify images; each gets a row, readable or not.
 
     Args:
-        images: A folder, an image, a pattern such as ``photos/*.jpg``, several of these, or what a source plugin
-            opens; beside ``dataset`` its folder or file.
+        images: A folder, an image, a list of paths (.txt, .csv, .jsonl, .parquet), an archive (.tar, .zip), a URL of
+            one of these, a pattern such as ``photos/*.jpg``, several of these, or what a source plugin opens;
+            beside ``dataset`` its folder or file.
         dataset: Take images and labels from a dataset: the component, such as ``regex`` or ``csv``, or the dataset.
         split: Of the dataset; all of it if left out.
         model: An exported .onnx file; the latest export if left out.
@@ -72,6 +75,8 @@ def infer(
         format: ``csv``, ``jsonl``, ``parquet`` or a plugin's; if left out the suffix of the file, ``csv`` of a stream.
         labels: A CSV file with the columns path and label; class folders if left out; ``"none"`` for no labels.
         unknown_labels: What to do with labels the model does not know.
+        include, exclude: Patterns of names, such as ``*.jpg``, ``cats`` or ``2024/**/*.png``: an image must match one
+            of the first, if there are any, and none of the second.
         topk: Columns for so many of the best classes.
         probabilities: A column for the probability of every class.
         device: ``auto``, ``cpu``, ``cuda[:i,j]`` or ``tensorrt[:i,j]``; a named device is used, or it is an error.
@@ -96,6 +101,7 @@ def infer(
         BrokenPipeError: if nobody reads the stream any more.
     """
     from clsbench.images.decoders import formats_of
+    from clsbench.images.sources.compact import entry_names
     from clsbench.inference.job import JobSpec
     from clsbench.inference.result import InferenceResult, Tally
     from clsbench.machine import available_cores
@@ -106,7 +112,9 @@ def infer(
     observer = observer or Observer()
     target = Path(out) if isinstance(out, str | Path) else out
     file_out = target if isinstance(target, Path) else None
-    wanted = Wanted(images, dataset=dataset, split=split, labels=labels, unknown=unknown_labels)
+    wanted = Wanted(
+        images, dataset=dataset, split=split, labels=labels, unknown=unknown_labels, include=include, exclude=exclude
+    )
     check_choice("tune", tune, ("off", "quick", "full"))
     check_choice("unknown_labels", unknown_labels, ("error", "ignore"))
     check_at_least("topk", topk, 0)
@@ -133,7 +141,7 @@ def infer(
     readers = tuple(c.opener() for c in picked["decoder"])
     suffixes = {f".{name}" for opener in readers for name in formats_of(opener())}
     source, truth = wanted.open(picked, card, suffixes, observer)
-    names = (entry.name for entry in source.entries)
+    names = entry_names(source.entries)
     if truth.source is not None and (note := trained_on(file, source.location, names)):
         observer.warn(note)
     mode = "cached" if tune == "quick" and len(source.entries) < WORTH_TUNING else tune
@@ -145,7 +153,7 @@ def infer(
         device=device,
         decoders=readers,
         batch_size=batch_size,
-        decode_threads=available_cores(),
+        decode_threads=decode_threads(source, available_cores()),
         fast_decode=fast_decode,
     )
     writers = [c.asked(probabilities=probabilities, topk=topk or None) for c in picked["writer"]]

@@ -16,7 +16,8 @@ def infer(
     images: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="IMAGES", help="Folders, images and quoted patterns such as 'photos/*.jpg', or a list (.txt)."
+            metavar="IMAGES",
+            help="Folders, images, archives (.tar, .zip), lists (.txt, .csv, …; - for stdin), URLs, quoted patterns.",
         ),
     ] = None,
     out: Annotated[
@@ -48,6 +49,13 @@ def infer(
     unknown_labels: Annotated[
         Literal["error", "ignore"], typer.Option(help="What to do with labels the model does not know.")
     ] = "error",
+    include: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GLOB", help="Only images whose names match: '*.jpg', cats, '2024/**/*.png'. Repeatable."),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(metavar="GLOB", help="Leave out images whose names match. Repeatable.")
+    ] = None,
     topk: Annotated[int, typer.Option(min=0, metavar="K", help="Write columns for the K best classes.")] = 0,
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Write a column p:CLASS for every class, for evaluate.")
@@ -95,11 +103,11 @@ def infer(
     with terminal.observer() as observer:
         result = run_job(
             images[0] if images and len(images) == 1 else images, dataset=dataset, split=split, model=model,
-            out=target, format=format, labels=labels, unknown_labels=unknown_labels, topk=topk,
-            probabilities=probabilities, device=device, allow_fallback=allow_fallback, backend=backend,
-            executor=executor, batch_size=batch_size, streams=streams, threads=threads, tune=tune,
-            fast_decode=fast_decode, decoders=decoders or (), metrics=metrics or (), options=options or (),
-            keep_rows=False, observer=observer,
+            out=target, format=format, labels=labels, unknown_labels=unknown_labels, include=include or (),
+            exclude=exclude or (), topk=topk, probabilities=probabilities, device=device,
+            allow_fallback=allow_fallback, backend=backend, executor=executor, batch_size=batch_size,
+            streams=streams, threads=threads, tune=tune, fast_decode=fast_decode, decoders=decoders or (),
+            metrics=metrics or (), options=options or (), keep_rows=False, observer=observer,
         )  # fmt: skip
     print_result(terminal, result, saved=out is not None, asked=bool(metrics))
     terminal.write_json(result.to_json())

@@ -136,5 +136,6 @@ def is_archive(location: str) -> bool:
 def top_folder(names: Sequence[str]) -> str:
     """The one folder that everything in an archive lies in, with a slash; empty where there is none."""
     first = posixpath.dirname(names[0]) if names else ""
-    return f"{first.split('/')[0]}/" if first and all(name.startswith(f"{first.split('/')[0]}/") for name in names) else ""
-
+    return (
+        f"{first.split('/')[0]}/" if first and all(name.startswith(f"{first.split('/')[0]}/") for name in names) else ""
+    )

@@ -77,7 +77,9 @@ class CompactNames(Sequence[str]):
         order = np.argsort(hashes, kind="stable")
         same = np.flatnonzero(hashes[order][1:] == hashes[order][:-1])
         first: dict[str, int] = {}
-        for row in sorted({int(row) for k in same for row in order[k : k + 2]}):  # equal hashes, and so most likely texts
+        for row in sorted(
+            {int(row) for k in same for row in order[k : k + 2]}
+        ):  # equal hashes, and so most likely texts
             if (before := first.setdefault(self[row], row)) != row:
                 return row, before
         return None
@@ -146,4 +148,3 @@ def _equal(one: object, other: object) -> bool:
 def entry_names(entries: Sequence[Entry]) -> Sequence[str]:
     """The names of entries, without making the entries where that can be helped."""
     return entries.names if isinstance(entries, CompactEntries) else [entry.name for entry in entries]
-

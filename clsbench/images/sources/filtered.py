@@ -42,7 +42,7 @@ class FilteredSource:
             raise DataError(
                 "none of the images matches", where=source.location, got=" ".join(given),
                 expected=f"a pattern of names such as {names[0]}" if len(names) else None,
-                hint="* is any part of a name, ** any folders; a pattern without / is that of a file or folder anywhere",
+                hint="* is any part of a name, ** any folders; a pattern without / is of files and folders anywhere",
             )  # fmt: skip
 
 

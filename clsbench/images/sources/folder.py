@@ -102,7 +102,7 @@ def check_image(file: str, suffixes: Collection[str]) -> None:
         raise DataError(
             f"this is {kind}, not an image",
             where=file,
-            expected="an image, a folder, a .tar or .zip of images, several of these, or a list of paths",
+            expected="an image, a folder of images, a .tar or .zip of them, or a list of paths",
             hint=_instead(kind),
         )
 

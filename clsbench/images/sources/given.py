@@ -63,7 +63,9 @@ def open_paths(locations: Iterable[str], *, suffixes: Collection[str] = SUFFIXES
     place = "/" if found and all(map(os.path.isabs, found)) else "."
     if not any(found.values()):
         return PathsSource(found, location=place, skipped=list(skipped.values()))
-    entries = PathsSource([name for name, entry in found.items() if entry is None]).entries if None in found.values() else ()
+    entries = (
+        PathsSource([name for name, entry in found.items() if entry is None]).entries if None in found.values() else ()
+    )
     files = iter(entries)
     return _Several(place, [entry or next(files) for entry in found.values()], list(skipped.values()), remote)
 

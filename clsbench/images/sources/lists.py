@@ -124,7 +124,10 @@ def _csv_paths(file: IO[bytes], column: str | None, shown: str, notes: list[str]
         names = next(reader, [])
         place = names.index(_column(names, column, shown))
         if "label" in (name.strip().lower() for name in names):
-            notes.append("the labels in the list are not used; --dataset csv reads paths with their labels")
+            notes.append(
+                f"the labels in {shown} are not used: --dataset csv reads paths with their labels, and "
+                f"FOLDER --labels {shown} the labels of a folder"
+            )
         for row in reader:
             if len(row) > place and row[place].strip():
                 yield row[place]

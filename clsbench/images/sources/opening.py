@@ -14,7 +14,7 @@ from clsbench.images.sources.source import Source
 from clsbench.images.sources.urls import is_url, local_path, path_of
 
 
-def as_location(location: Path | str) -> Path | str:
+def as_location(location: str | os.PathLike[str]) -> Path | str:
     """A location as it is handed on: a URL as text, since a Path would fold its slashes, a file's URL as its path."""
     text = os.fspath(location)
     if is_url(text):

@@ -11,7 +11,7 @@ import os
 import posixpath
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import IO, Any, cast
@@ -200,7 +200,7 @@ class RemoteSource:
         self.location = redacted(location)
         self.skipped, self.folders = list[Skipped](), list[str]()
         if scheme_of(location) in WEB:
-            self.entries = [self._web_image(location, prefix)]
+            self.entries: Sequence[Entry] = [self._web_image(location, prefix)]
             return
         found, path = file_system(location)
         try:
@@ -234,9 +234,7 @@ class RemoteSource:
         file_system(location)
         return RemoteEntry(prefix + posixpath.basename(path), location)
 
-    def _images(
-        self, found: Any, path: str, files: dict[str, Any], prefix: str, suffixes: frozenset[str]
-    ) -> list[str]:
+    def _images(self, found: Any, path: str, files: dict[str, Any], prefix: str, suffixes: frozenset[str]) -> list[str]:
         """Names of the images, in any order; those without the suffix of one are looked into, all at a time."""
         names, unsure = [], []
         hidden: set[str] = set()

@@ -46,7 +46,7 @@ def members(store: Store, location: str) -> Iterator[Member]:
     """
     with store.file() as file:
         try:
-            archive = tarfile.open(fileobj=file, mode="r:")
+            archive = tarfile.TarFile(fileobj=file)
         except tarfile.TarError as error:
             raise unreadable(location, store.damage or error) from None
         last, end = "", 0
@@ -56,7 +56,7 @@ def members(store: Store, location: str) -> Iterator[Member]:
                     info = archive.next()
                 except (tarfile.TarError, ValueError, OSError, EOFError):
                     break
-                archive.members.clear()  # it keeps them all
+                archive.members.clear()  # type: ignore[attr-defined]  # it keeps them all
                 if info is None:
                     break
                 last, end = info.name, info.offset_data + (info.size if info.isreg() else 0)
@@ -75,4 +75,6 @@ def _member(info: tarfile.TarInfo) -> Member:
         return Member(info.name, reason="a sparse file in an archive")
     if info.isreg():
         return Member(info.name, (info.offset_data, info.size))
-    return Member(info.name, reason="a link in an archive" if info.issym() or info.islnk() else "a device in an archive")
+    return Member(
+        info.name, reason="a link in an archive" if info.issym() or info.islnk() else "a device in an archive"
+    )

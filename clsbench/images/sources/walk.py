@@ -89,8 +89,7 @@ def walk(folder: str) -> Iterator[Found]:
 
 def _sorted(folder: str) -> Iterator[os.DirEntry[str]]:
     """What is in a folder, so that the paths of everything below come in order."""
-    with os.scandir(folder) as entries:
-        return iter(sorted(entries, key=lambda entry: f"{entry.name}/" if _is_folder(entry) else entry.name))
+    return iter(sorted(os.scandir(folder), key=lambda one: f"{one.name}/" if _is_folder(one) else one.name))
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from clsbench.errors import ImageError
 from clsbench.file_kinds import HEAD
 from clsbench.images.sources.members import Member, unreadable
-from clsbench.images.sources.stores import LARGEST, Store, open_store, read_range
+from clsbench.images.sources.stores import LARGEST, Store, read_range
 from clsbench.text import file_size
 
 #: Bytes of the header before a file, and those of a file that are decompressed to see what it is.
