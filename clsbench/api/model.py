@@ -19,8 +19,7 @@ from clsbench.api.components import Options, choose
 from clsbench.errors import DataError
 from clsbench.images.entries import BytesEntry, Entry, PixelsEntry
 from clsbench.images.loader import ImageLoader
-from clsbench.images.sources.archive import ARCHIVES
-from clsbench.images.sources.opening import open_images
+from clsbench.images.sources.opening import holds_many, open_images
 from clsbench.images.sources.paths import listed_entry
 from clsbench.inference.backend import Backend, allocate, check_backend
 from clsbench.inference.batch import Batch, predictions
@@ -136,10 +135,8 @@ class Model:
         >>> [p.label for p in model.predict(["1.jpg", "2.jpg"])]  # doctest: +SKIP
         ['cat', 'dog']
         """
-        if isinstance(images, str | os.PathLike) and (
-            os.path.isdir(images) or os.fspath(images).lower().endswith(ARCHIVES)
-        ):
-            return self._stream(open_images(os.fspath(images)).entries, topk)
+        if isinstance(images, str | os.PathLike) and holds_many(images):
+            return self._stream(open_images(images).entries, topk)
         if _is_image(images):
             return self._single(self._entry(images, ""), topk)
         if isinstance(images, Iterable):

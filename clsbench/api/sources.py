@@ -150,7 +150,10 @@ def images_by_name(root: str | Path) -> Callable[[str], Entry]:
     if isinstance(location, Path) and location.is_dir():
         return partial(entry_below, location)
     if isinstance(location, Path) and (not location.is_file() or kind_of(location) != "archive"):
-        raise DataError("no such folder or archive", where=location, hint="--images names what infer was given")
+        raise DataError(
+            "the images are not there", where=location, expected="a folder or an archive",
+            hint="--images names the folder, archive or URL that infer was given",
+        )  # fmt: skip
     from clsbench.images.sources.compact import entry_names
 
     source = open_images(location)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from clsbench.images.formats import SUFFIXES
-from clsbench.images.sources.archive import ArchiveSource, is_archive
+from clsbench.images.sources.archive import ARCHIVES, ArchiveSource, is_archive
 from clsbench.images.sources.folder import FolderSource
 from clsbench.images.sources.lists import LISTS, STDIN, open_list
 from clsbench.images.sources.source import Source
@@ -23,7 +23,7 @@ def as_location(location: str | os.PathLike[str]) -> Path | str:
     return Path(text)
 
 
-def kind_of(location: Path | str) -> str:
+def kind_of(location: str | os.PathLike[str]) -> str:
     """The built-in source that opens a location: ``folder``, ``list``, ``archive`` or ``remote``.
 
     >>> kind_of("photos/"), kind_of("-"), kind_of("s3://bucket/photos"), kind_of("https://host/list.txt")
@@ -44,6 +44,12 @@ def kind_of(location: Path | str) -> str:
     return "folder"
 
 
+def holds_many(location: str | os.PathLike[str]) -> bool:
+    """Whether a location is a folder or an archive; asked before every single image, so by the suffix first."""
+    text = os.fspath(location)
+    return os.path.isdir(text) or (path_of(text).lower().endswith(ARCHIVES) and is_archive(text))
+
+
 def _is_image(path: str) -> bool:
     from clsbench.images.sources.content import begins_like_an_image, file_head
 
@@ -53,7 +59,7 @@ def _is_image(path: str) -> bool:
         return False
 
 
-def open_images(location: Path | str, prefix: str = "", *, suffixes: Collection[str] = SUFFIXES) -> Source:
+def open_images(location: str | os.PathLike[str], prefix: str = "", *, suffixes: Collection[str] = SUFFIXES) -> Source:
     """The images at a location.
 
     Args:

@@ -204,7 +204,11 @@ class _Beginning:
 
     def read(self, size: int = -1) -> bytes:
         """The next bytes; fewer than asked for do not mean the end."""
-        data, self._waiting = self._waiting or self._file.read(size), b""
+        if self._waiting:
+            cut = len(self._waiting) if size < 0 else size
+            data, self._waiting = self._waiting[:cut], self._waiting[cut:]
+        else:
+            data = self._file.read(size)
         self.taken += len(data)
         return data
 
