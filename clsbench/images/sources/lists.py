@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from clsbench.errors import DataError
 from clsbench.images.sources.paths import PathsSource
+from clsbench.images.sources.stores import forget, open_store
 from clsbench.images.sources.urls import is_url, local_path, parent_url, path_of, redacted
 from clsbench.text import some
 
@@ -63,11 +64,16 @@ def open_list(location: Path | str, *, column: str | None = None) -> PathsSource
 def _opened(place: str) -> AbstractContextManager[IO[bytes]]:
     if place == STDIN:
         return nullcontext(sys.stdin.buffer)
-    if is_url(place):
-        from clsbench.images.sources.remote import opened
+    return _copied(place) if is_url(place) else open(place, "rb")
 
-        return opened(place)
-    return open(place, "rb")
+
+def _copied(place: str) -> IO[bytes]:
+    """A list in a network, all of it, since a part would pass for the whole."""
+    store = open_store(place)
+    forget(place)
+    if store.damage:
+        raise DataError("the list of images cannot be read", where=redacted(place), got=store.damage)
+    return store.file()
 
 
 def _with_first(paths: Iterator[str], shown: str) -> Iterator[str]:

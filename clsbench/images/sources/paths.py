@@ -40,8 +40,8 @@ class PathsSource:
         skipped: Sequence[Skipped] = (),
         notes: Sequence[str] = (),
     ) -> None:
-        self.location, self.notes = redacted(str(location)), tuple(notes)
-        self.remote, self._secret = is_url(str(base)), False
+        self.location = redacted(str(location))
+        self._base, self.remote, self._secret = str(base), is_url(str(base)), False
         make = partial(listed_entry, str(base))
         try:
             names = CompactNames.of(map(self._seen, paths))
@@ -53,9 +53,11 @@ class PathsSource:
         if repeated := shown.repeated():
             raise DataError("a path is listed twice", where=location, got=shown[repeated[0]])
         self.entries: Sequence[Entry] = signed or CompactEntries(names, make)
-        self.skipped = list(skipped)
+        self.skipped, self.notes = list(skipped), tuple(notes)  # by now the list has been read
 
     def _seen(self, path: str) -> str:
+        if self.remote and is_url(self._base):
+            below_url(self._base, path)  # refuses what is not for a stranger to name, before the work
         if "://" in path:
             self.remote = self.remote or is_url(path)
             self._secret = self._secret or redacted(path) != path

@@ -13,13 +13,12 @@ import os
 import shutil
 import tempfile
 import threading
-import zlib
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import IO, Any
 
-from clsbench.errors import DataError, ImageError
-from clsbench.images.sources.urls import is_url, redacted
+from clsbench.errors import ClsbenchError, DataError, ImageError
+from clsbench.images.sources.urls import is_url, redacted, without_secrets
 from clsbench.text import file_size
 
 #: Bytes of one image: more are taken for an attack, or for a mistake.
@@ -33,9 +32,6 @@ _PART, _RESERVE = 1 << 22, 1 << 28
 
 #: How many times its size an archive may have when it is decompressed, and what is allowed in any case.
 _EXPANSION, _ALLOWED = 200, 1 << 30
-
-#: What reading a damaged compressed file raises.
-_DAMAGED = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
 
 
 class Store:
@@ -149,26 +145,36 @@ def _copied(location: str) -> Store:
             return _copy(raw, location)
     from clsbench.images.sources.remote import opened
 
-    with opened(location) as raw:
-        return _copy(raw, location)
+    try:
+        with opened(location) as raw:
+            return _copy(raw, location)
+    except (ClsbenchError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001  file systems raise almost anything
+        got = "there is no such file" if isinstance(error, FileNotFoundError) else without_secrets(error, location)
+        raise DataError("the file cannot be read", where=redacted(location), got=got) from None
 
 
 def _copy(raw: IO[bytes], location: str) -> Store:
     source = _Beginning(raw)
-    compressed, written, damage = compression(source.head), 0, None
+    compressed, written, checked, damage = compression(source.head), 0, 0, None
     readers: dict[str | None, Callable[..., Any]] = {"gz": _gzip, "bz2": bz2.BZ2File, "xz": lzma.LZMAFile}
-    file = readers[compressed](source) if compressed else source
+    # In small parts, so that what comes before a damage is not lost with it.
+    read = readers[compressed](source).read1 if compressed else source.read
     with tempfile.TemporaryFile(prefix="clsbench-") as copy:
         while True:
             try:
-                part = file.read(_PART)
-            except (*_DAMAGED, OSError) as error:  # bz2 says so of damage, a network of a connection that broke
-                damage = f"cut off or damaged: {str(error) or type(error).__name__}"
+                part = read(_PART)
+            except Exception as error:  # noqa: BLE001  decompressors and networks raise almost anything
+                said = without_secrets(error, location) or type(error).__name__
+                damage = f"cut off or damaged: {said}"
                 break
             if not part:
                 break
             written += len(part)
-            _check_room(len(part), written, source.taken, location, bool(compressed))
+            if written >= checked:
+                _check_room(written, source.taken, location, bool(compressed))
+                checked = written + _PART
             copy.write(part)
         copy.flush()
         return Store(os.dup(copy.fileno()), damage)
@@ -178,14 +184,15 @@ def _gzip(source: _Beginning) -> gzip.GzipFile:
     return gzip.GzipFile(fileobj=source)  # type: ignore[call-overload, no-any-return]
 
 
-def _check_room(part: int, written: int, taken: int, location: str, compressed: bool) -> None:
+def _check_room(written: int, taken: int, location: str, compressed: bool) -> None:
+    """Refuse what grows out of proportion, or leaves no room on the disk for others."""
     if compressed and written > _ALLOWED + _EXPANSION * taken:
         raise DataError(
             "the archive grows without measure when it is decompressed", where=redacted(location),
             got=f"{file_size(written)} from {file_size(taken)}", expected="an archive of images",
         )  # fmt: skip
     folder = tempfile.gettempdir()
-    if (free := shutil.disk_usage(folder).free) < part + _RESERVE:
+    if (free := shutil.disk_usage(folder).free) < 2 * _PART + _RESERVE:
         raise DataError(
             "there is not enough room for a temporary copy of the archive", where=redacted(location),
             got=f"{free / 1e9:.1f} GB in {folder}", expected=f"more than the {written / 1e9:.1f} GB copied so far",
