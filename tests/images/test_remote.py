@@ -142,7 +142,7 @@ def test_images_and_lists_on_the_web(web):
 def test_a_list_in_a_network_reads_no_file_of_this_machine(web, line):
     files, url = web
     files["/list.txt"] = line.encode()
-    with pytest.raises(DataError, match="names a file of this machine"):
+    with pytest.raises(DataError, match="a list in a network names"):
         open_images(f"{url}/list.txt")
 
 

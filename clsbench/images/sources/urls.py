@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import posixpath
 import re
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
@@ -110,18 +109,19 @@ def below_url(base: str, path: str) -> str:
     """The URL of a path in a list that was found in a network.
 
     Raises:
-        DataError: if it names a file of this machine, which is not for strangers to choose.
+        DataError: if it names a file of this machine, or leads out of the folder: neither is for strangers to choose.
 
     >>> below_url("s3://bucket/a/", "b/1.png"), below_url("https://host/a/", "/1.png")
     ('s3://bucket/a/b/1.png', 'https://host/1.png')
     """
     if is_url(path):
-        if scheme_of(path) in ("file", "local") or "::" in path:
+        if scheme_of(path) in ("file", "local"):
             raise DataError("a list in a network names a file of this machine", got=path)
         return path
     if scheme_of(base) in WEB:
-        return urljoin(base, path.replace("%", "%25").replace("?", "%3F").replace("#", "%23"))
-    bucket = re.match(r"[^:]+://[^/]*", base)
-    if path.startswith("/") or ".." in path.split("/"):
-        raise DataError("a list in a network names a path outside of its folder", got=path)
-    return f"{base}{path}" if bucket else os.path.join(base, path)
+        joined = urljoin(base, path.replace("%", "%25").replace("?", "%3F").replace("#", "%23"))
+        if scheme_of(joined) in WEB:
+            return joined
+    elif not path.startswith("/") and ".." not in path.split("/") and "::" not in path:
+        return f"{base}{path}"
+    raise DataError("a list in a network names something outside of its server or folder", got=path)
