@@ -33,7 +33,7 @@ def reading(location: Path) -> tuple[float, float]:
     opened = time.perf_counter()
     parts = [entries[k : k + 500] for k in range(0, len(entries), 500)]
     with ThreadPoolExecutor(2) as pool:
-        sizes = list(pool.map(lambda part: sum(len(entry.read()) for entry in part), parts))  # type: ignore[misc]
+        sizes = list(pool.map(lambda part: sum(len(entry.read()) for entry in part), parts))
     assert sum(sizes)
     return opened - begun, len(entries) / (time.perf_counter() - opened)
 

@@ -14,7 +14,7 @@ from clsbench.api.components import Options, choose, metric_names, option_texts
 from clsbench.api.labelled import Wanted
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import check_output
-from clsbench.api.sources import Images, decode_threads
+from clsbench.api.sources import Images
 from clsbench.api.trained_on import trained_on
 from clsbench.errors import OptionError
 
@@ -102,6 +102,7 @@ def infer(
     """
     from clsbench.images.decoders import formats_of
     from clsbench.images.sources.compact import entry_names
+    from clsbench.images.sources.source import reading_threads
     from clsbench.inference.job import JobSpec
     from clsbench.inference.result import InferenceResult, Tally
     from clsbench.machine import available_cores
@@ -153,7 +154,7 @@ def infer(
         device=device,
         decoders=readers,
         batch_size=batch_size,
-        decode_threads=decode_threads(source, available_cores()),
+        decode_threads=reading_threads(source.entries, available_cores()),
         fast_decode=fast_decode,
     )
     writers = [c.asked(probabilities=probabilities, topk=topk or None) for c in picked["writer"]]

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 #: A path, a pattern of paths or a URL; or several paths and patterns.
 Images = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
-#: How many threads read images that a network brings: each of them waits most of the time.
-REMOTE_THREADS = 16
-
 
 def source_names(images: Images) -> list[str]:
     """The name of the source component that opens some images; none for several paths or a pattern.
@@ -122,11 +119,6 @@ def _damage(one: object) -> bool:
 def named_source(images: Images, observer: Observer) -> Source:
     """The images of a task that takes no options of sources: :func:`open_source` of what :func:`source_names` names."""
     return open_source(images, choose({"source": source_names(images)}, ())["source"], set(), observer)
-
-
-def decode_threads(source: Source, cores: int) -> int:
-    """How many threads read and decode: one a core, more where they wait for a network."""
-    return max(cores, REMOTE_THREADS) if getattr(source, "remote", False) is True else cores
 
 
 def images_by_name(root: str | Path) -> Callable[[str], Entry]:

@@ -66,7 +66,6 @@ def test_an_archive_of_a_folder_gives_the_rows_of_the_folder(archive, tmp_path):
     folder, packed = FolderSource(tmp_path / "photos"), ArchiveSource(archive(dict(reversed(FILES.items()))))
     assert list(contents(packed).items()) == list(contents(folder).items())
     assert packed.skipped == folder.skipped
-    assert not packed.remote
 
 
 def test_entries_can_be_pickled_and_read_from_many_threads(archive):

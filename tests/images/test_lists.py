@@ -36,7 +36,6 @@ def test_tables_name_files_relative_to_their_folder(tmp_path, suffix, column):
     source = open_list(write(tmp_path, suffix, PATHS, column))
     assert names(source) == PATHS
     assert [entry.path for entry in source.entries] == [str(tmp_path / path) for path in PATHS]
-    assert not source.remote
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
@@ -83,7 +82,6 @@ def test_standard_input_starts_at_the_current_folder(monkeypatch):
 def test_a_line_may_be_a_url(tmp_path):
     (tmp_path / "list.txt").write_text(f"a.png\nhttps://me:pw@host/b.png?Signature=s3cret\nfile://{tmp_path}/c.png\n")
     source = open_list(tmp_path / "list.txt")
-    assert source.remote
     assert names(source) == ["a.png", "https://host/b.png?Signature=***", f"file://{tmp_path}/c.png"]
     assert source.entries[1].url == "https://me:pw@host/b.png?Signature=s3cret"
     assert "s3cret" not in repr(source.entries[1])

@@ -11,7 +11,9 @@ from clsbench.errors import DataError, ImageError
 from clsbench.images.sources import remote
 from clsbench.images.sources.given import open_paths
 from clsbench.images.sources.opening import open_images
+from clsbench.images.sources.paths import PathsSource
 from clsbench.images.sources.remote import RemoteEntry, RemoteSource
+from clsbench.images.sources.source import REMOTE_THREADS, reading_threads
 from clsbench.images.sources.urls import redacted, without_secrets
 from tests.images.test_archives import FILES, PNG, contents, tarred, zipped
 
@@ -70,8 +72,10 @@ def test_a_folder_in_a_network_is_listed_as_one_on_a_disk_is(bucket):
     assert contents(source) == {name: data for name, data in sorted(FILES.items()) if name != "notes.txt"}
     assert [one.name for one in source.skipped] == ["notes.txt"]
     assert {"cat/", "cat/deep/", "dog/"} <= set(source.folders)
-    assert source.remote
     assert pickle.loads(pickle.dumps(source.entries[0])) == source.entries[0]
+    assert reading_threads(source.entries, 2) == REMOTE_THREADS
+    assert reading_threads(PathsSource(["a.png"]).entries, 2) == 2
+    assert reading_threads(PathsSource(["a.png", "https://host/b.png"]).entries, 2) == REMOTE_THREADS
 
 
 def test_hidden_folders_are_passed_over_and_other_files_are_looked_into(bucket):
@@ -90,7 +94,6 @@ def test_one_image_an_archive_and_a_list_in_a_network(bucket):
         assert contents(open_images(f"memory://bucket/{name}"))["dog/3"] == PNG + b"3"
     several = open_paths(["memory://bucket/a.tar", "memory://bucket/photos/z.png"])
     assert list(contents(several))[-2:] == ["memory://bucket/a.tar/z.png", "memory://bucket/photos/z.png"]
-    assert several.remote
 
 
 def test_a_url_of_a_file_is_that_file(tmp_path):

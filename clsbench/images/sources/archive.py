@@ -50,7 +50,6 @@ class ArchiveSource:
         place = local_path(str(location)) if is_url(str(location)) else None
         place = str(location) if place is None else place
         self.location, self.skipped, self.folders = redacted(place), list[Skipped](), list[str]()
-        self.remote = False  # by now it is a file of this machine
         store = open_store(place)
         members, make, head = _index(store, place)
         found, wanted = dict[str, tuple[int, ...]](), frozenset(suffixes)

@@ -25,7 +25,6 @@ class FilteredSource:
 
     def __init__(self, source: Source, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> None:
         self.location = source.location
-        self.remote = getattr(source, "remote", False)
         self.folders, self.notes = getattr(source, "folders", ()), getattr(source, "notes", ())
         names, entries = entry_names(source.entries), source.entries
         kept = list(_matching(names, include, exclude))

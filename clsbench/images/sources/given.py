@@ -6,7 +6,7 @@ import glob
 import os
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from clsbench.errors import DataError
@@ -43,14 +43,13 @@ def open_paths(locations: Iterable[str], *, suffixes: Collection[str] = SUFFIXES
     """
     found: dict[str, Entry | None] = {}  # None for a file of that path
     skipped: dict[str, Skipped] = {}
-    remote, given, wanted = False, [_local(location) for location in locations], frozenset(suffixes)
+    given, wanted = [_local(location) for location in locations], frozenset(suffixes)
     if repeated := [location for location, times in Counter(given).items() if times > 1]:
         raise DataError("a path is listed twice", got=redacted(repeated[0]))
     for location in given:
         for one in _matches(location):
             if is_url(one) or os.path.isdir(one) or kind_of(one) == "archive":
                 source = open_images(one, _prefix(one), suffixes=wanted)
-                remote = remote or getattr(source, "remote", False)
                 as_paths = os.path.isdir(one)
                 for name, entry in zip(entry_names(source.entries), source.entries, strict=True):
                     found.setdefault(name, None if as_paths else entry)
@@ -67,15 +66,7 @@ def open_paths(locations: Iterable[str], *, suffixes: Collection[str] = SUFFIXES
         PathsSource([name for name, entry in found.items() if entry is None]).entries if None in found.values() else ()
     )
     files = iter(entries)
-    return _Several(place, [entry or next(files) for entry in found.values()], list(skipped.values()), remote)
-
-
-class _Several(ListedSource):
-    """Images of several kinds; see :class:`clsbench.images.sources.source.Source`."""
-
-    def __init__(self, location: str, entries: Sequence[Entry], skipped: Sequence[Skipped], remote: bool) -> None:
-        super().__init__(location, entries, skipped)
-        object.__setattr__(self, "remote", remote)
+    return ListedSource(place, [entry or next(files) for entry in found.values()], list(skipped.values()))
 
 
 def _local(location: str) -> str:

@@ -129,7 +129,9 @@ def _csv_paths(file: IO[bytes], column: str | None, shown: str, notes: list[str]
         reader = csv.reader(text)
         names = next(reader, [])
         place = names.index(_column(names, column, shown))
-        if "label" in (name.strip().lower() for name in names):
+        if "predicted" in names and "path" in names and column is None:
+            notes.append(f"{shown} holds predictions: its paths are looked for beside it, not where infer read them")
+        elif "label" in (name.strip().lower() for name in names):
             notes.append(
                 f"the labels in {shown} are not used: --dataset csv reads paths with their labels, and "
                 f"FOLDER --labels {shown} the labels of a folder"

@@ -41,7 +41,7 @@ class PathsSource:
         notes: Sequence[str] = (),
     ) -> None:
         self.location = redacted(str(location))
-        self._base, self.remote, self._secret = str(base), is_url(str(base)), False
+        self._base, self._secret = str(base), False
         make = partial(listed_entry, str(base))
         try:
             names = CompactNames.of(map(self._seen, paths))
@@ -56,11 +56,9 @@ class PathsSource:
         self.skipped, self.notes = list(skipped), tuple(notes)  # by now the list has been read
 
     def _seen(self, path: str) -> str:
-        if self.remote and is_url(self._base):
+        if is_url(self._base):
             below_url(self._base, path)  # refuses what is not for a stranger to name, before the work
-        if "://" in path:
-            self.remote = self.remote or is_url(path)
-            self._secret = self._secret or redacted(path) != path
+        self._secret = self._secret or ("://" in path and redacted(path) != path)
         return path
 
 

@@ -1,6 +1,6 @@
 """Images in a network, through fsspec: ``s3://``, ``gs://``, ``hf://``, ``https://`` and whatever else it knows.
 
-A read waits for the network rather than for this machine, so that many are worth doing at a time (``remote``). A web
+A read waits for the network rather than for this machine: ``remote`` says that many are worth doing at a time. A web
 address is one image: what else is in its folder is nowhere said.
 """
 
@@ -14,7 +14,7 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import IO, Any, cast
+from typing import IO, Any, ClassVar, cast
 
 import numpy as np
 
@@ -44,8 +44,12 @@ class RemoteEntry:
         name: See :class:`clsbench.images.entries.Entry`.
         url: Where it is; it may hold secrets, which are in no message.
         size: Bytes, where a listing said so.
+
+    Attributes:
+        remote: Reading it waits for a network; see :func:`clsbench.images.sources.source.reading_threads`.
     """
 
+    remote: ClassVar[bool] = True
     name: str
     url: str
     size: int = -1
@@ -194,8 +198,6 @@ class RemoteSource:
         DataError: if it cannot be listed, or holds no image.
     """
 
-    remote = True
-
     def __init__(self, location: str, prefix: str = "", *, suffixes: Collection[str] = SUFFIXES) -> None:
         self.location = redacted(location)
         self.skipped, self.folders = list[Skipped](), list[str]()
@@ -208,7 +210,7 @@ class RemoteSource:
             single = list(listed) == [path] and listed[path]["type"] == "file"
         except Exception as error:  # noqa: BLE001  file systems raise almost anything
             got = f"{type(error).__name__}: {without_secrets(error, location)}"
-            raise DataError("the URL cannot be listed", where=self.location, got=got) from None
+            raise DataError("the URL cannot be listed", where=self.location, got=got, hint=_hint(location)) from None
         if single:
             self.entries = [RemoteEntry(prefix + posixpath.basename(path), location)]
             return
@@ -260,6 +262,13 @@ class RemoteSource:
             else:
                 names.append(name)
         return names
+
+
+def _hint(location: str) -> str | None:
+    """How to give an S3 bucket what it asks for."""
+    if scheme_of(location) not in ("s3", "s3a"):
+        return None
+    return "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or FSSPEC_S3_ANON=true for a public bucket"
 
 
 def _below(full: str, path: str) -> str:

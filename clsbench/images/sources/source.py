@@ -21,6 +21,12 @@ NOT_REGULAR = "not a regular file, and not an image by its suffix"
 #: What an option left out.
 EXCLUDED = "excluded"
 
+#: Threads that read images in a network: each of them waits most of the time.
+REMOTE_THREADS = 16
+
+#: Images that are asked whether they are in a network.
+_SAMPLED = 64
+
 #: Names that a summary of what was skipped holds for each reason.
 _EXAMPLES = 3
 
@@ -46,8 +52,8 @@ class Skipped:
 class Source(Protocol):
     """Images from one place; see ``register_sources``.
 
-    Optional: ``remote``, whether reading an entry waits for a network, so that many are read at a time; ``folders``,
-    the names of all folders that are known, empty ones too, with a slash at the end; ``notes``, for the user.
+    Optional: ``folders``, the names of all folders that are known, empty ones too, with a slash at the end; ``notes``,
+    texts for the user. An entry whose attribute ``remote`` is True waits for a network when it is read.
     """
 
     @property
@@ -70,6 +76,12 @@ class ListedSource:
     location: str
     entries: Sequence[Entry]
     skipped: Sequence[Skipped] = ()
+
+
+def reading_threads(entries: Sequence[Entry], cores: int) -> int:
+    """How many threads read and decode images: one a core, or more where some wait for a network."""
+    some = entries[:: max(1, len(entries) // _SAMPLED)]
+    return max(cores, REMOTE_THREADS) if any(getattr(entry, "remote", False) is True for entry in some) else cores
 
 
 def check_source(source: Source) -> None:
