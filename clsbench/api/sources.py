@@ -82,11 +82,13 @@ def open_source(
     from clsbench.images.sources.filtered import FilteredSource
     from clsbench.images.sources.given import open_paths
     from clsbench.images.sources.source import check_source, skipped_notes
+    from clsbench.images.sources.urls import without_file_scheme
 
     source: Source
     known = tuple(sorted({*SUFFIXES, *suffixes}))
     if chosen:
-        source = chosen[0].offered(suffixes=known).build(os.fspath(images))  # type: ignore[arg-type]
+        location = without_file_scheme(os.fspath(images))  # type: ignore[arg-type]
+        source = chosen[0].offered(suffixes=known).build(location)
         check_source(source)
     else:
         source = open_paths(_paths(images), suffixes=known)

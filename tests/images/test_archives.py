@@ -152,6 +152,19 @@ def test_a_damaged_header_within_a_tar_is_damage(tmp_path):
     assert "damaged after 0.png" in source.skipped[0].reason
 
 
+def test_a_negative_size_leads_to_no_endless_loop(tmp_path):
+    data = bytearray(tarred({f"{k}.png": bytes(700) for k in range(3)}))
+    header = data[1536:2048]
+    header[124:136] = b"\xff" * 8 + (-2048 & 0xFFFFFFFF).to_bytes(4, "big")
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    data[1536:2048] = header
+    (tmp_path / "a.tar").write_bytes(data)
+    source = ArchiveSource(tmp_path / "a.tar")
+    assert len(source.entries) == 1
+    assert source.skipped[0].damage
+
+
 @pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tgz"])
 @pytest.mark.parametrize(
     "data", [b"", b"hello", zipped(FILES)[:-30], b"\x1f\x8b\x08"], ids=["empty", "text", "cut", "gz"]

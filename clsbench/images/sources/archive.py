@@ -22,7 +22,7 @@ from clsbench.images.sources.folder import no_images
 from clsbench.images.sources.members import Member
 from clsbench.images.sources.source import Skipped
 from clsbench.images.sources.stores import Store, open_store
-from clsbench.images.sources.urls import is_url, local_path, path_of, redacted
+from clsbench.images.sources.urls import is_url, path_of, redacted, without_file_scheme
 
 #: Suffixes of archives.
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".zip")
@@ -47,8 +47,7 @@ class ArchiveSource:
     """
 
     def __init__(self, location: Path | str, prefix: str = "", *, suffixes: Collection[str] = SUFFIXES) -> None:
-        place = local_path(str(location)) if is_url(str(location)) else None
-        place = str(location) if place is None else place
+        place = without_file_scheme(str(location))
         self.location, self.skipped, self.folders = redacted(place), list[Skipped](), list[str]()
         store = open_store(place)
         members, make, head = _index(store, place)

@@ -16,7 +16,7 @@ from clsbench.images.sources.compact import entry_names
 from clsbench.images.sources.opening import kind_of, open_images
 from clsbench.images.sources.paths import PathsSource
 from clsbench.images.sources.source import NOT_AN_IMAGE, ListedSource, Skipped, Source
-from clsbench.images.sources.urls import is_url, local_path, redacted
+from clsbench.images.sources.urls import is_url, redacted, without_file_scheme
 
 #: A range of numbers, such as that of the shards ``shard-{000..010}.tar``.
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
@@ -43,7 +43,7 @@ def open_paths(locations: Iterable[str], *, suffixes: Collection[str] = SUFFIXES
     """
     found: dict[str, Entry | None] = {}  # None for a file of that path
     skipped: dict[str, Skipped] = {}
-    given, wanted = [_local(location) for location in locations], frozenset(suffixes)
+    given, wanted = [without_file_scheme(location) for location in locations], frozenset(suffixes)
     if repeated := [location for location, times in Counter(given).items() if times > 1]:
         raise DataError("a path is listed twice", got=redacted(repeated[0]))
     for location in given:
@@ -67,11 +67,6 @@ def open_paths(locations: Iterable[str], *, suffixes: Collection[str] = SUFFIXES
     )
     files = iter(entries)
     return ListedSource(place, [entry or next(files) for entry in found.values()], list(skipped.values()))
-
-
-def _local(location: str) -> str:
-    local = local_path(location) if is_url(location) else None
-    return location if local is None else local
 
 
 def _prefix(location: str) -> str:

@@ -18,7 +18,7 @@ from typing import IO, Any
 from clsbench.errors import DataError
 from clsbench.images.sources.paths import PathsSource
 from clsbench.images.sources.stores import forget, open_store
-from clsbench.images.sources.urls import is_url, local_path, parent_url, path_of, redacted
+from clsbench.images.sources.urls import is_url, parent_url, path_of, redacted, without_file_scheme
 from clsbench.text import some
 
 #: Suffixes of lists.
@@ -44,8 +44,7 @@ def open_list(location: Path | str, *, column: str | None = None) -> PathsSource
     Raises:
         DataError: if it cannot be read, is not what its suffix says, lacks the column, names a path twice, or none.
     """
-    place = local_path(str(location)) if is_url(str(location)) else None
-    place = str(location) if place is None else place
+    place = without_file_scheme(str(location))
     notes: list[str] = []
     shown = "standard input" if place == STDIN else redacted(place)
     base = parent_url(place) if is_url(place) else "" if place == STDIN else os.path.dirname(place)

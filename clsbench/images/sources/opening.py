@@ -11,16 +11,13 @@ from clsbench.images.sources.archive import ARCHIVES, ArchiveSource, is_archive
 from clsbench.images.sources.folder import FolderSource
 from clsbench.images.sources.lists import LISTS, STDIN, open_list
 from clsbench.images.sources.source import Source
-from clsbench.images.sources.urls import is_url, local_path, path_of
+from clsbench.images.sources.urls import is_url, path_of, without_file_scheme
 
 
 def as_location(location: str | os.PathLike[str]) -> Path | str:
     """A location as it is handed on: a URL as text, since a Path would fold its slashes, a file's URL as its path."""
-    text = os.fspath(location)
-    if is_url(text):
-        local = local_path(text)
-        return text if local is None else Path(local)
-    return Path(text)
+    text = without_file_scheme(os.fspath(location))
+    return text if is_url(text) else Path(text)
 
 
 def kind_of(location: str | os.PathLike[str]) -> str:
@@ -29,9 +26,7 @@ def kind_of(location: str | os.PathLike[str]) -> str:
     >>> kind_of("photos/"), kind_of("-"), kind_of("s3://bucket/photos"), kind_of("https://host/list.txt")
     ('folder', 'list', 'remote', 'list')
     """
-    text = os.fspath(location)
-    if is_url(text) and (local := local_path(text)) is not None:
-        text = local
+    text = without_file_scheme(os.fspath(location))
     if text == STDIN:
         return "list"
     if is_archive(text):
@@ -70,9 +65,7 @@ def open_images(location: str | os.PathLike[str], prefix: str = "", *, suffixes:
     Raises:
         DataError: if it cannot be read, or holds no images.
     """
-    text = os.fspath(location)
-    if is_url(text) and (local := local_path(text)) is not None:
-        text = local
+    text = without_file_scheme(os.fspath(location))
     kind = kind_of(text)
     if kind == "list":
         return open_list(text)

@@ -57,7 +57,7 @@ def members(store: Store, location: str) -> Iterator[Member]:
                 except (tarfile.TarError, ValueError, OSError, EOFError):
                     break
                 archive.members.clear()  # type: ignore[attr-defined]  # it keeps them all
-                if info is None:
+                if info is None or archive.offset <= info.offset:  # a negative size would lead back, without an end
                     break
                 last, end = info.name, info.offset_data + (info.size if info.isreg() else 0)
                 yield _member(info)

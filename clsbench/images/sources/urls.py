@@ -62,6 +62,16 @@ def local_path(url: str) -> str | None:
     return unquote(rest.removeprefix("localhost") if rest.startswith("localhost/") else rest)
 
 
+def without_file_scheme(location: str) -> str:
+    """The path of a ``file://`` URL; any other location as it is.
+
+    >>> without_file_scheme("file:///data/a.png"), without_file_scheme("./a.png"), without_file_scheme("s3://b/a.png")
+    ('/data/a.png', './a.png', 's3://b/a.png')
+    """
+    local = local_path(location) if is_url(location) else None
+    return location if local is None else local
+
+
 def redacted(location: str) -> str:
     """A URL without what gives access: user and password, and signatures in the query. Paths stay as they are.
 
