@@ -40,11 +40,14 @@ def register_datasets() -> Iterator[Component]:
 
 @hookimpl
 def register_sources() -> Iterator[Component]:
-    """``folder`` and ``list``."""
-    from clsbench.images.sources import folder, paths
+    """``folder``, ``list``, ``archive`` and ``remote``."""
+    from clsbench.images.sources import archive, folder, lists, remote
 
+    schemes = ("https://", "http://", "s3://", "gs://", "gcs://", "hf://", "az://", "abfs://", "memory://", "file://")
     yield Component("folder", folder.FolderSource, "a folder with all its subfolders, or a single image")
-    yield Component("list", paths.open_list, "a text file with the path of an image per line", opens=(".txt",))
+    yield Component("list", lists.open_list, "paths or URLs, a line or a row each; - for stdin", opens=lists.LISTS)
+    yield Component("archive", archive.ArchiveSource, "a tar or ZIP archive, not unpacked", opens=archive.ARCHIVES)
+    yield Component("remote", remote.RemoteSource, "any URL that fsspec opens", opens=schemes)
 
 
 @hookimpl

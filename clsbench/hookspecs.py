@@ -114,6 +114,7 @@ def register_models() -> Iterable[Component]:
 def register_datasets() -> Iterable[Component]:
     """Labelled images: ``build(root, *, …) -> Dataset``; no torch.
 
+    ``root`` is None, a Path, or text where it is a URL such as ``s3://bucket/photos``.
     The dataset holds the splits that the data gives, all of it being ``train`` where it gives
     none; clsbench makes the others.
 
@@ -138,7 +139,9 @@ def register_sources() -> Iterable[Component]:
     ``location`` (text), ``entries`` (a sequence in a stable order) and ``skipped`` (what was
     left out, and why). An entry has a ``name``, a stable id such as a relative path, and
     ``read()``, which gives its encoded bytes, or its pixels uint8 (H, W, 3). ``read`` is called
-    from several threads, and entries are pickled for other processes.
+    from several threads, and entries are pickled for other processes; one that waits for a
+    network has ``remote = True``, so that more threads read. Of a URL only the scheme
+    counts, and what a built-in source opens no other does.
 
     >>> from clsbench import Component, hookimpl
     >>> class Dot:

@@ -71,7 +71,7 @@ def bench(
         ModelError: if a model file cannot be used.
     """
     from clsbench import runs
-    from clsbench.images.sources.folder import FolderSource
+    from clsbench.images.sources.opening import open_images
     from clsbench.inference.bench import MAX_ROUNDS, run_benchmark
     from clsbench.model_file import read_card
 
@@ -84,8 +84,7 @@ def bench(
     files = [runs.find_onnx(file) for file in models or [None]]
     (engine,) = choose({"backend": [backend]}, options)["backend"]
     engine = engine.asked(allow_fallback=allow_fallback)
-    source = FolderSource(Path(images) if images else _embedded_photos())
-    entries, outputs = source.entries, Outputs(observer)
+    entries, outputs = open_images(images or _embedded_photos()).entries, Outputs(observer)
     outputs.refuse(*files)
     outputs.refuse_images(entries)
     made = []

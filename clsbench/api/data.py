@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from clsbench.api.components import Chosen, Options, choose, registry
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
-from clsbench.errors import OptionError, PluginError
+from clsbench.errors import DataError, OptionError, PluginError
 from clsbench.guard import HINT, calling, guarded_entry
 from clsbench.options import Use, option_types
 from clsbench.runs import is_run
@@ -23,8 +23,11 @@ if TYPE_CHECKING:
     from clsbench.run_record import RunRecord
     from clsbench.runs import Run
 
+#: The built-in datasets that read images through a source, from wherever.
+AT_URLS = ("folder", "regex")
 
-def dataset_for(data: Path | None) -> str:
+
+def dataset_for(data: Path | str | None) -> str:
     """The dataset component that fits a path: ``digits`` without one, ``csv`` or ``folder``.
 
     Raises:
@@ -32,6 +35,8 @@ def dataset_for(data: Path | None) -> str:
     """
     if data is None:
         return "digits"
+    if isinstance(data, str):  # a URL
+        return "folder"
     if (data / "run.json").is_file() or (not data.exists() and is_run(data)):
         raise OptionError(
             "this is a run, not a folder of images", where="DATA", got=data,
@@ -64,7 +69,11 @@ class DatasetUse(Use):
 
 
 def choose_dataset(
-    dataset: str | None, data: Path | None, options: Options, also: Mapping[str, Iterable[str]], **split: float | None
+    dataset: str | None,
+    data: Path | str | None,
+    options: Options,
+    also: Mapping[str, Iterable[str]],
+    **split: float | None,
 ) -> tuple[Chosen, SplitSpec, dict[str, list[Chosen]]]:
     """A dataset component, how to split its data, and further components.
 
@@ -90,7 +99,7 @@ def choose_dataset(
     return dataclasses.replace(chosen, options=kept), SplitSpec(**given), picked  # type: ignore[arg-type]
 
 
-def open_dataset(chosen: Chosen, data: Path | None, spec: SplitSpec) -> Dataset:
+def open_dataset(chosen: Chosen, data: Path | str | None, spec: SplitSpec) -> Dataset:
     """Build a dataset and split it.
 
     Args:
@@ -117,12 +126,13 @@ def reopen_dataset(run: Run) -> tuple[Dataset, RunRecord]:
     """
     from clsbench.datasets.recorded import SplitRecord, as_recorded
     from clsbench.datasets.splits import SplitSpec
+    from clsbench.images.sources.opening import as_location
     from clsbench.json_fields import read_fields
 
     record = run.read_record()
     data = record.data
     resolved = registry().resolve("dataset", data.dataset)
-    built = build_dataset(resolved, Path(data.root) if data.root else None, data.options)
+    built = build_dataset(resolved, as_location(data.root) if data.root else None, data.options)
     splits = SplitRecord.from_json(record.splits, where=run.record)
     asked = read_fields(SplitSpec, record.split, what="a run", where=run.record)
     same = as_recorded(
@@ -132,14 +142,33 @@ def reopen_dataset(run: Run) -> tuple[Dataset, RunRecord]:
     return same, record
 
 
-def build_dataset(resolved: Resolved, root: Path | None, options: Mapping[str, Any]) -> Dataset:
+def data_location(data: str | Path | None) -> Path | str | None:
+    """Where the images of a dataset are, as a user named it: a path, or a URL as text."""
+    from clsbench.images.sources.opening import as_location
+
+    return None if data is None else as_location(data)
+
+
+def build_dataset(resolved: Resolved, root: Path | str | None, options: Mapping[str, Any]) -> Dataset:
     """What a dataset component builds, in the splits that the data gives; a plugin's own entries come guarded.
 
+    Args:
+        resolved: The component.
+        root: Its folder, file or archive; a URL as text.
+        options: Of the component.
+
     Raises:
+        DataError: if the images are not as required, or a built-in dataset cannot be at a URL.
         PluginError: if a plugin built no dataset.
     """
     from clsbench.datasets.dataset import Dataset
+    from clsbench.images.sources.urls import redacted
 
+    if isinstance(root, str) and resolved.owner is None and resolved.component.name not in AT_URLS:
+        raise DataError(
+            f"the {resolved.component.name} dataset is not read from a URL", where=redacted(root),
+            expected=f"a path, or --dataset {' or '.join(AT_URLS)}",
+        )  # fmt: skip
     built = resolved.build(root, **options)
     if (owner := resolved.owner) is None:
         return cast("Dataset", built)

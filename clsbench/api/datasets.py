@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from clsbench.api.components import Chosen, Options, registry
 from clsbench.api.data import (
     choose_dataset,
+    data_location,
     dataset_for,
     open_dataset,
     refuse_beside_run,
@@ -120,7 +121,7 @@ def describe_dataset(
         size: tuple[int, int] | None = record.transform.size
     else:
         name, data = _name_or_data(name, data)
-        root = Path(data) if data is not None else None
+        root = data_location(data)
         chosen, spec, picked = choose_dataset(name, root, options, {"model": [model]}, **splits, seed=seed)
         size = _input_size(picked["model"][0])
         dataset = open_dataset(chosen, root, spec)
@@ -139,7 +140,7 @@ def describe_dataset(
             observer.warn(f"copied from outside of the folder of {dataset.root}: "
                           f"{counted(len(made.outside), 'image')}: {names}")  # fmt: skip
     return DatasetSummary(
-        name=run or name or dataset_for(Path(data) if data else None),
+        name=run or name or dataset_for(data_location(data)),
         classes=dataset.classes,
         counts=count_classes(dataset),
         samples=None if write else sample_shapes(dataset),
@@ -153,10 +154,12 @@ def _name_or_data(name: str | None, data: str | Path | None) -> tuple[str | None
     """A path that no dataset is called by is the data."""
     if name is None or data is not None:
         return name, data
+    from clsbench.images.sources.urls import is_url
+
     try:
         registry().resolve("dataset", name)
     except OptionError as error:
-        if Path(name).exists() or is_run(name):
+        if is_url(name) or Path(name).exists() or is_run(name):
             return None, name
         facts, neither = error.facts, "no folder or file has this name either"
         raise OptionError(

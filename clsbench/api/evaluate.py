@@ -84,7 +84,7 @@ def evaluate(
         found = judge(table, metrics, options, observer)
         if page:
             if predictions is None and images is None:
-                images = table.root if table.root and table.root.is_dir() else None
+                images = table.root if table.manifest.images_are_there else None
                 if explain and images is None:
                     observer.warn("no heatmaps: the images of this run are not files in a folder")
             write_page(found, table, page, images, observer, explain=explain, model=model)

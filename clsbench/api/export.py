@@ -66,7 +66,7 @@ def export(
     from clsbench.exporting.exporter import export_model
     from clsbench.exporting.gate_images import load_evenly
     from clsbench.images.loader import ImageLoader
-    from clsbench.images.sources.folder import FolderSource
+    from clsbench.images.sources.opening import open_images
 
     observer = observer or Observer()
     if model and run:
@@ -91,7 +91,7 @@ def export(
     outputs.refuse(weights, classes if isinstance(classes, str | Path) else None, *trained.files)
     entries, labels = trained.entries, trained.labels
     if images is not None:
-        entries, labels = FolderSource(Path(images)).entries, None
+        entries, labels = open_images(images).entries, None
     outputs.refuse_images(entries)
     shown = load_evenly(ImageLoader(trained.classifier.transform), entries, labels)
     observer.note(f"exporting {trained.name}, then comparing it on {counted(len(shown), 'image')}")

@@ -41,6 +41,8 @@ def infer(
     format: str | None = None,
     labels: str | Path | None = None,
     unknown_labels: Literal["error", "ignore"] = "error",
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
     topk: int = 0,
     probabilities: bool = False,
     columns: str | Sequence[str] = (),
@@ -72,8 +74,9 @@ def infer(
     """Classify images; each gets a row, readable or not.
 
     Args:
-        images: A folder, an image, a pattern such as ``photos/*.jpg``, several of these, or what a source plugin
-            opens; beside ``dataset`` its folder or file.
+        images: A folder, an image, a list of paths (.txt, .csv, .jsonl, .parquet), an archive (.tar, .zip), a URL of
+            one of these, a pattern such as ``photos/*.jpg``, several of these, or what a source plugin opens;
+            beside ``dataset`` its folder or file.
         dataset: Take images and labels from a dataset: the component, such as ``regex`` or ``csv``, or the dataset.
         split: Of the dataset; all of it if left out.
         model: An exported .onnx file; the latest export if left out.
@@ -81,6 +84,8 @@ def infer(
         format: ``csv``, ``jsonl``, ``parquet`` or a plugin's; if left out the suffix of the file, ``csv`` of a stream.
         labels: A CSV file with the columns path and label; class folders if left out; ``"none"`` for no labels.
         unknown_labels: What to do with labels the model does not know.
+        include, exclude: Patterns of names, such as ``*.jpg``, ``cats`` or ``2024/**/*.png``: an image must match one
+            of the first, if there are any, and none of the second.
         topk: Columns for so many of the best classes.
         probabilities: A column for the probability of every class.
         columns: The other columns of the file, in their order, such as ``"path,predicted"``; all if left out.
@@ -116,6 +121,8 @@ def infer(
     """
     from clsbench.images.decoders import formats_of
     from clsbench.images.entries import stamps_of
+    from clsbench.images.sources.compact import entry_names
+    from clsbench.images.sources.source import reading_threads
     from clsbench.inference.job import JobSpec
     from clsbench.machine import available_cores
     from clsbench.predictions.arrow import ArrowCollector, is_utf8
@@ -125,7 +132,9 @@ def infer(
     observer = observer or Observer()
     target = Path(out) if isinstance(out, str | Path) else out
     file_out = target if isinstance(target, Path) else None
-    wanted = Wanted(images, dataset=dataset, split=split, labels=labels, unknown=unknown_labels)
+    wanted = Wanted(
+        images, dataset=dataset, split=split, labels=labels, unknown=unknown_labels, include=include, exclude=exclude
+    )
     check_choice("tune", tune, ("off", "quick", "full"))
     check_choice("unknown_labels", unknown_labels, ("error", "ignore"))
     check_choice("on_error", on_error, ("row", "fail"))
@@ -167,7 +176,7 @@ def infer(
     outputs.refuse_images(source.entries)
     if sorting:
         sorting.check(source, images)
-    names = (entry.name for entry in source.entries)
+    names = entry_names(source.entries)
     if truth.source is not None and (note := trained_on(file, source.location, names)):
         observer.warn(note)
     mode = "cached" if tune == "quick" and len(source.entries) < WORTH_TUNING else tune
@@ -179,7 +188,7 @@ def infer(
         device=device,
         decoders=readers,
         batch_size=batch_size,
-        decode_threads=available_cores(),
+        decode_threads=reading_threads(source.entries, available_cores()),
         fast_decode=fast_decode,
         max_pixels=max_pixels,
     )

@@ -28,7 +28,7 @@ class Wanted:
     """What a user names: images, and where their labels are.
 
     Args:
-        images, dataset, split, labels: As in :func:`clsbench.infer`.
+        images, dataset, split, labels, include, exclude: As in :func:`clsbench.infer`.
         unknown: Its ``unknown_labels``.
 
     Raises:
@@ -40,6 +40,8 @@ class Wanted:
     split: str | None = None
     labels: str | Path | None = None
     unknown: str = "error"
+    include: Sequence[str] = ()
+    exclude: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if self.dataset is None and self.images is None:
@@ -48,6 +50,9 @@ class Wanted:
             raise OptionError("--split is for a dataset", where="--split", got=self.split, hint="add --dataset NAME")
         if self.dataset is not None and self.labels is not None:
             raise OptionError("the dataset has labels of its own", where="--labels", got=self.labels)
+        if self.dataset is not None and (self.include or self.exclude):
+            option, got = ("--include", self.include) if self.include else ("--exclude", self.exclude)
+            raise OptionError("a dataset says which images are in it", where=option, got=" ".join(got))
         if self.split is not None:
             check_choice("split", self.split, ("train", "val", "test"))
 
@@ -75,7 +80,9 @@ class Wanted:
             source, truth = self._of_dataset(picked, card, observer)
         else:
             assert self.images is not None
-            source = open_source(self.images, picked["source"], suffixes, observer)
+            source = open_source(
+                self.images, picked["source"], suffixes, observer, include=self.include, exclude=self.exclude
+            )
             truth = self._found(source, card)
         for note in truth.notes:
             if truth.source is None:
@@ -105,28 +112,35 @@ class Wanted:
         truth = from_samples(samples, dataset.classes, card.classes, where=place, unknown=self.unknown)
         return ListedSource(place, [sample.image for sample in samples]), truth
 
-    def _root(self) -> Path | None:
-        """The folder or file of a dataset, if one was named."""
+    def _root(self) -> Path | str | None:
+        """The folder, file or URL of a dataset, if one was named."""
+        from clsbench.images.sources.opening import as_location
+
         if self.images is None or isinstance(self.images, str | os.PathLike):
-            return None if self.images is None else Path(self.images)
+            return None if self.images is None else as_location(self.images)
         locations = [os.fspath(location) for location in self.images]
         if len(locations) > 1:
             raise OptionError(
                 "a dataset is one folder or file", where="IMAGES", got=" ".join(locations), expected="one path"
             )
-        return Path(locations[0]) if locations else None
+        return as_location(locations[0]) if locations else None
 
     def _found(self, source: Source, card: ModelCard) -> Labels:
         from clsbench.datasets.file_name_labels import PATTERN, pattern_for
         from clsbench.datasets.labels import Labels, from_folders
+        from clsbench.images.sources.compact import entry_names
 
-        names = [entry.name for entry in source.entries]
+        names = entry_names(source.entries)
         if self.labels == "none":
             return Labels(None, [-1] * len(names))
         if self.labels:
             return _from_file(Path(self.labels), names, card.classes, self.unknown)
         found = from_folders(names, card.classes, where=source.location, unknown=self.unknown)
-        if found.source is None and os.path.isdir(source.location) and (pattern := pattern_for(names, card.classes)):
+        if (
+            found.source is None
+            and getattr(source, "folders", None) is not None
+            and (pattern := pattern_for(names, card.classes))
+        ):
             option = [] if pattern == PATTERN else ["--with", f"data.pattern={pattern}"]
             note = (
                 f"no accuracy: the file names look like labels ({some(names, 2)}), and labels come from class folders; "

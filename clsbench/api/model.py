@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from clsbench.api.components import Options, choose
 from clsbench.errors import DataError
-from clsbench.images.entries import BytesEntry, Entry, FileEntry, PixelsEntry
+from clsbench.images.entries import BytesEntry, Entry, PixelsEntry
 from clsbench.images.loader import ImageLoader
-from clsbench.images.sources.folder import FolderSource
+from clsbench.images.sources.opening import holds_many, open_images
+from clsbench.images.sources.paths import listed_entry
 from clsbench.inference.backend import Backend, allocate, check_backend
 from clsbench.inference.batch import Batch, predictions
 from clsbench.inference.pipeline import Pipeline
@@ -117,8 +118,8 @@ class Model:
         """Classify one image, or many, with the same pixels as ``clsbench infer``.
 
         Args:
-            images: One image: a path, encoded bytes, an image of Pillow or pixels uint8 (H, W, 3). Or many:
-                a folder, or an iterable of those; it may be endless, it is read ahead by some hundreds.
+            images: One image: a path or URL, encoded bytes, an image of Pillow or pixels uint8 (H, W, 3). Or many:
+                a folder, an archive, or an iterable of those; it may be endless, it is read ahead by some hundreds.
             topk: How many of the best classes a prediction lists.
 
         Returns:
@@ -134,8 +135,8 @@ class Model:
         >>> [p.label for p in model.predict(["1.jpg", "2.jpg"])]  # doctest: +SKIP
         ['cat', 'dog']
         """
-        if isinstance(images, str | os.PathLike) and os.path.isdir(images):
-            return self._stream(FolderSource(Path(images)).entries, topk)
+        if isinstance(images, str | os.PathLike) and holds_many(images):
+            return self._stream(open_images(images).entries, topk)
         if _is_image(images):
             return self._single(self._entry(images, ""), topk)
         if isinstance(images, Iterable):
@@ -174,8 +175,7 @@ class Model:
     def _entry(self, image: Any, name: str) -> Entry:
         """An entry of one image; paths are named by themselves."""
         if isinstance(image, str | os.PathLike):
-            path = os.fspath(image)
-            return FileEntry(path, path)
+            return listed_entry("", os.fspath(image))
         if isinstance(image, bytes):
             return BytesEntry(name, image)
         if isinstance(image, np.ndarray):

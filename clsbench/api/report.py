@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,11 +12,13 @@ from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
 from clsbench.api.predictions import Columns, judge, open_table
 from clsbench.api.report_heatmaps import report_heatmaps
+from clsbench.api.sources import images_by_name
 from clsbench.errors import OptionError
 from clsbench.text import counted
 
 if TYPE_CHECKING:
     from clsbench.evaluation.judging import Evaluation
+    from clsbench.images.entries import Entry
     from clsbench.inference.explaining import Method
     from clsbench.predictions.table import PredictionTable
 
@@ -51,7 +53,8 @@ def report(
     Args:
         predictions: A .csv, .jsonl or .parquet file of ``infer``.
         out: The page; the predictions file's name with .html if left out.
-        images: The folder that the paths are relative to; the page then shows images.
+        images: The folder that the paths are relative to, or the archive or URL that infer was given; the page then
+            shows images.
         explain: The method of heatmaps for the greatest losses, ``auto``, ``cam``, ``occlusion`` or ``rise``; None for
             none, since they need the images and run the model.
         model: The .onnx file for them; the one that the manifest names if left out.
@@ -99,31 +102,29 @@ def write_page(
 
     thumbnails = heatmaps = None
     if images:
-        thumbnails = _thumbnails(Path(images), wanted_images(found, table), observer)
-    if images and explain:
-        heatmaps = report_heatmaps(found, table, Path(images), method=explain, model=model, observer=observer)
+        find = images_by_name(images)
+        thumbnails = _thumbnails(find, wanted_images(found, table), observer)
+        if explain:
+            heatmaps = report_heatmaps(found, table, find, method=explain, model=model, observer=observer)
     observer.stage("writing the report")
     write_report(out, found, table, thumbnails=thumbnails, heatmaps=heatmaps)
 
 
-def _thumbnails(root: Path, names: Iterable[str], observer: Observer) -> dict[str, bytes]:
-    """Small JPEGs of images below ``root``; those that cannot be read are left out and counted."""
-    from clsbench.errors import ClsbenchError, DataError
+def _thumbnails(find: Callable[[str], Entry], names: Iterable[str], observer: Observer) -> dict[str, bytes]:
+    """Small JPEGs of images that ``find`` finds by their names; those that cannot be read are left out and counted."""
+    from clsbench.errors import ClsbenchError
     from clsbench.evaluation.report.thumbnails import SIDE, jpeg
     from clsbench.images.loader import ImageLoader
-    from clsbench.images.sources.paths import entry_below
     from clsbench.transform import ImageTransform
 
-    if not root.is_dir():
-        raise DataError("no such folder", where=root, hint="--images names the folder that infer was given")
     loader = ImageLoader(ImageTransform(size=(SIDE, SIDE), resize="letterbox", mean=(1.0, 1.0, 1.0)))
     made: dict[str, bytes] = {}
     missing = []
     for name in names:
         try:
-            made[name] = jpeg(loader(entry_below(root, name)))
+            made[name] = jpeg(loader(find(name)))
         except ClsbenchError:
             missing.append(name)
     if missing:
-        observer.warn(f"{counted(len(missing), 'image')} cannot be shown, such as {root / missing[0]}")
+        observer.warn(f"{counted(len(missing), 'image')} cannot be shown, such as {missing[0]}")
     return made

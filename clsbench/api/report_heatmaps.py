@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from clsbench.errors import ClsbenchError, PluginError
 if TYPE_CHECKING:
     from clsbench.evaluation.judging import Evaluation
     from clsbench.evaluation.report.heatmaps import Heatmaps
+    from clsbench.images.entries import Entry
     from clsbench.inference.explaining import Explanation, Method
     from clsbench.predictions.table import PredictionTable
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 def report_heatmaps(
     found: Evaluation,
     table: PredictionTable,
-    root: Path,
+    find: Callable[[str], Entry],
     *,
     method: Method,
     model: str | Path | None,
@@ -30,7 +32,7 @@ def report_heatmaps(
     Args:
         found: The evaluation.
         table: That it comes from.
-        root: The folder of the images.
+        find: Finds an image by its name.
         method: As in :class:`clsbench.inference.explaining.Explainer`.
         model: The .onnx file; the one that the manifest names if left out.
         observer: Hears the method, its cost and the progress.
@@ -40,7 +42,6 @@ def report_heatmaps(
         ModelError: if the model file cannot be used, or does not allow CAM and that was asked for.
     """
     from clsbench.evaluation.report.heatmaps import Heatmaps, wanted_heatmaps
-    from clsbench.images.sources.paths import entry_below
     from clsbench.inference.explaining import TITLES
 
     mistakes = wanted_heatmaps(found)
@@ -50,7 +51,7 @@ def report_heatmaps(
         for mistake in mistakes:
             wanted = (mistake.predicted, mistake.label)
             try:
-                explained = {one.label: one for one in explainer(entry_below(root, mistake.name), wanted)}
+                explained = {one.label: one for one in explainer(find(mistake.name), wanted)}
             except PluginError:
                 raise
             except ClsbenchError:  # it has no thumbnail either, and has been counted there

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from clsbench.api.arguments import check_at_least
 from clsbench.api.components import Options
-from clsbench.api.data import choose_dataset, open_dataset, refuse_beside_run, refuse_dataset, reopen_dataset
+from clsbench.api.data import (
+    choose_dataset,
+    data_location,
+    open_dataset,
+    refuse_beside_run,
+    refuse_dataset,
+    reopen_dataset,
+)
 from clsbench.api.datasets import count_classes
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
@@ -116,7 +123,7 @@ def show(
         transform, name = record.transform, run
         policy = cast("Policy", record.training.get("augment", "none"))
     else:
-        root = Path(data) if data is not None else None
+        root = data_location(data)
         chosen, spec, _ = choose_dataset(dataset, root, options, {}, **splits, seed=seed)
         images = open_dataset(chosen, root, spec)
         transform, policy = ImageTransform(size=(size, size), crop_fraction=0.875), augment

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clsbench.api.arguments import check_at_least
-from clsbench.api.components import choose
 from clsbench.api.explain import ImageExplainer, explained_tiles, open_explainer, percent
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
-from clsbench.api.sources import Images, open_source, source_names
+from clsbench.api.sources import Images, named_source
 from clsbench.errors import ClsbenchError, PluginError
 from clsbench.text import counted
 
@@ -61,7 +60,7 @@ def show_images(
     """Draw images titled with their predicted class, and heatmaps of where the prediction comes from.
 
     Args:
-        images: An image, several, or a folder.
+        images: As for :func:`clsbench.infer`: an image, a folder, an archive, a URL, ….
         model: An .onnx file; the latest export if left out.
         explain: The method of the heatmaps: ``auto``, ``cam``, ``occlusion`` or ``rise``; None for none.
         n: How many images, at most; of more some are chosen at random.
@@ -81,7 +80,7 @@ def show_images(
     outputs = Outputs(observer)
     outputs.add(file, "--out", "the image", ".png")
     check_at_least("n", n, 1)
-    source = open_source(images, choose({"source": source_names(images)}, ())["source"], set(), observer)
+    source = named_source(images, observer)
     outputs.refuse(model)
     outputs.refuse_images(source.entries, source.location)
     entries = _drawn(source.entries, n, seed)
@@ -96,11 +95,12 @@ def show_images(
     return ExplainedImages(drawn=tuple(entry.name for entry in entries), explained=explained, file=file)
 
 
-def is_image(path: Path | None) -> bool:
-    """Whether a path is that of one image rather than of a dataset or of predictions."""
+def is_image(data: str | Path | None) -> bool:
+    """Whether a path or URL is that of one image rather than of a dataset or of predictions."""
     from clsbench.images.formats import SUFFIXES
+    from clsbench.images.sources.urls import path_of
 
-    return path is not None and path.suffix.lower() in SUFFIXES and not path.is_dir()
+    return data is not None and Path(path_of(str(data))).suffix.lower() in SUFFIXES and not Path(data).is_dir()
 
 
 def _drawn(entries: Sequence[Entry], count: int, seed: int) -> list[Entry]:

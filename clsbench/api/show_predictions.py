@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +16,11 @@ from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
 from clsbench.api.predictions import open_table
 from clsbench.api.show import AS_IT_IS
+from clsbench.api.sources import images_by_name
 from clsbench.errors import ClsbenchError, DataError, OptionError, PluginError
 
 if TYPE_CHECKING:
+    from clsbench.images.entries import Entry
     from clsbench.images.grid import Tile
     from clsbench.inference.explaining import Explanation, Method
     from clsbench.predictions.table import PredictionTable
@@ -58,11 +61,12 @@ class DrawnPredictions:
         }
 
 
-def is_predictions(file: Path | None) -> bool:
+def is_predictions(data: str | Path | None) -> bool:
     """Whether a file holds predictions rather than paths and labels."""
     from clsbench.predictions.columns import PREFIX
     from clsbench.predictions.file_formats import open_file
 
+    file = Path(data) if data is not None else None
     if file is None or not file.is_file() or file.suffix.lower() not in (".csv", ".jsonl", ".parquet"):
         return False
     columns = open_file(file).columns if file.suffix.lower() == ".csv" else ["predicted"]
@@ -86,7 +90,7 @@ def show_predictions(
 
     Args:
         predictions: The file.
-        images: The folder that its paths are relative to; the manifest's if left out.
+        images: The folder that its paths are relative to, or the archive or URL; the manifest's if left out.
         pick: ``wrong`` (at random), ``random``, ``top-loss`` or ``class:NAME``.
         n: How many, at most.
         out: The PNG.
@@ -110,10 +114,14 @@ def show_predictions(
     outputs.refuse(model)
     check_at_least("n", n, 1)
     with open_table(file, outputs=outputs, observer=observer) as table:
-        root = Path(images) if images is not None else table.root
-        if root is None or not root.is_dir():
+        root = images if images is not None else table.root
+        if root is None or (images is None and not table.manifest.images_are_there):
             raise DataError("the images are not there", where=root, hint="name their folder with --images ROOT")
-        outputs.refuse_images(os.path.join(root, name) for name in table.names)
+        if os.path.isdir(root):
+            outputs.refuse_images(os.path.join(root, name) for name in table.names)
+        else:
+            outputs.refuse(root)
+        find = images_by_name(root)
         rows = _picked(table, pick, n, seed)
         if not rows and pick == "wrong" and ((table.labels >= 0) & (table.predicted >= 0)).any():
             return DrawnPredictions(predictions=file, pick=pick, drawn=(), file=None)
@@ -125,9 +133,9 @@ def show_predictions(
         if explain:
             source = model_of(table, model, observer)
             with open_explainer(source, explain, device=device, seed=seed, observer=observer) as explainer:
-                group, tiles, explained = _explained(table, rows, root, explainer)
+                group, tiles, explained = _explained(table, rows, find, explainer)
         else:
-            group, tiles, explained = None, [_tile(table, row, root) for row in rows], ()
+            group, tiles, explained = None, [_tile(table, row, find) for row in rows], ()
     save_grid(tiles, grid, group=group, title=f"{file.name}: {pick}")
     return DrawnPredictions(predictions=file, pick=pick, drawn=names, explained=explained, file=grid)
 
@@ -183,24 +191,22 @@ def _percent(probability: float) -> str:
     return f" {percent(probability)}" if math.isfinite(probability) else ""
 
 
-def _tile(table: PredictionTable, row: int, root: Path) -> Tile:
+def _tile(table: PredictionTable, row: int, find: Callable[[str], Entry]) -> Tile:
     from clsbench.images.grid import Tile
     from clsbench.images.loader import ImageLoader
-    from clsbench.images.sources.paths import entry_below
 
     title, colour = tile_title(table, row)
     try:
-        return Tile(ImageLoader(AS_IT_IS)(entry_below(root, table.names[row])), title, colour, table.names[row])
+        return Tile(ImageLoader(AS_IT_IS)(find(table.names[row])), title, colour, table.names[row])
     except ClsbenchError:
         return Tile(None, title, colour, table.names[row])
 
 
 def _explained(
-    table: PredictionTable, rows: list[int], root: Path, explainer: ImageExplainer
+    table: PredictionTable, rows: list[int], find: Callable[[str], Entry], explainer: ImageExplainer
 ) -> tuple[int, list[Tile], tuple[Explanation, ...]]:
     """Tiles an image, the tiles, and their heatmaps: of the predicted class, and of the actual one if another."""
     from clsbench.images.grid import Tile
-    from clsbench.images.sources.paths import entry_below
 
     explainer.stage(len(rows))
     groups: list[list[Tile]] = []
@@ -209,7 +215,7 @@ def _explained(
         title, colour = tile_title(table, row)
         label = int(table.labels[row])
         try:
-            found = explainer(entry_below(root, table.names[row]), [table.classes[label]] if label >= 0 else [])
+            found = explainer(find(table.names[row]), [table.classes[label]] if label >= 0 else [])
         except PluginError:
             raise
         except ClsbenchError as error:

@@ -1,17 +1,19 @@
-"""Images by whatever names them: a folder, a file, several of these, a pattern, or what a plugin opens."""
+"""Images by whatever names them: a folder, file, list, archive or URL, several of these, or what a plugin opens."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from clsbench.api.components import Chosen, registry
+from clsbench.api.components import Chosen, choose, registry
 from clsbench.api.observer import Observer
 from clsbench.errors import DataError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from clsbench.images.entries import Entry
     from clsbench.images.sources.source import Source
 
 #: A path, a pattern of paths or a URL; or several paths and patterns.
@@ -21,23 +23,48 @@ Images = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 def source_names(images: Images) -> list[str]:
     """The name of the source component that opens some images; none for several paths or a pattern.
 
-    Folders and images need no plugin, so none is loaded for them.
+    What is built in needs no plugin, so none is loaded for it.
     """
-    from clsbench.images.formats import SUFFIXES
-    from clsbench.images.sources.paths import is_pattern
+    from clsbench.images.sources.given import is_pattern
+    from clsbench.images.sources.opening import kind_of
+    from clsbench.images.sources.urls import is_url
 
-    if not isinstance(images, str | os.PathLike) or ("://" not in os.fspath(images) and is_pattern(os.fspath(images))):
+    if not isinstance(images, str | os.PathLike) or is_pattern(os.fspath(images)):
         return []
     location = os.fspath(images)
-    if not Path(location).is_dir() and Path(location).suffix.lower() not in SUFFIXES:
-        for components in (registry().builtin, registry().components):
-            for found in components("source"):
-                if any(_matches(location.lower(), mark.lower()) for mark in found.component.opens):
-                    return [found.qualified]
-    return ["folder"]
+    kind = kind_of(location)
+    if is_url(location):
+        marks = [mark for found in registry().builtin("source") for mark in found.component.opens]
+        known = any(mark.endswith("://") and location.lower().startswith(mark) for mark in marks)
+        return [kind] if known else [_of_plugin(location) or kind]
+    if kind != "folder" or _is_image_path(location):
+        return [kind]
+    return [_of_plugin(location) or kind]
 
 
-def open_source(images: Images, chosen: Sequence[Chosen], suffixes: Collection[str], observer: Observer) -> Source:
+def _of_plugin(location: str) -> str | None:
+    """The source of a plugin that opens a location."""
+    for found in registry().components("source"):
+        if found.owner and any(_matches(location.lower(), mark.lower()) for mark in found.component.opens):
+            return found.qualified
+    return None
+
+
+def _is_image_path(location: str) -> bool:
+    from clsbench.images.formats import SUFFIXES
+
+    return os.path.isdir(location) or os.path.splitext(location)[1].lower() in SUFFIXES
+
+
+def open_source(
+    images: Images,
+    chosen: Sequence[Chosen],
+    suffixes: Collection[str],
+    observer: Observer,
+    *,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+) -> Source:
     """The images of a task; what was skipped is noted.
 
     Args:
@@ -45,28 +72,93 @@ def open_source(images: Images, chosen: Sequence[Chosen], suffixes: Collection[s
         chosen: The component named by :func:`source_names`, if any.
         suffixes: Suffixes that mark a file as an image, in addition to the usual ones.
         observer: Hears what was skipped.
+        include, exclude: Patterns of names; see :class:`clsbench.images.sources.filtered.FilteredSource`.
 
     Raises:
         DataError: if there are none.
         PluginError: if a plugin's source cannot be used.
     """
     from clsbench.images.formats import SUFFIXES
-    from clsbench.images.sources.paths import open_paths
+    from clsbench.images.sources.filtered import FilteredSource
+    from clsbench.images.sources.given import open_paths
     from clsbench.images.sources.source import check_source, skipped_notes
+    from clsbench.images.sources.urls import without_file_scheme
 
     source: Source
     known = tuple(sorted({*SUFFIXES, *suffixes}))
     if chosen:
-        source = chosen[0].offered(suffixes=known).build(os.fspath(images))  # type: ignore[arg-type]
+        location = without_file_scheme(os.fspath(images))  # type: ignore[arg-type]
+        source = chosen[0].offered(suffixes=known).build(location)
         check_source(source)
     else:
         source = open_paths(_paths(images), suffixes=known)
-    notes = skipped_notes(source.skipped)
+    if include or exclude:
+        source = FilteredSource(source, include, exclude)
     if not source.entries:
-        raise DataError("there are no images", where=source.location, got="; ".join(notes) or None)
-    for note in notes:
-        observer.note(note)
+        raise DataError(
+            "there are no images", where=source.location, got="; ".join(skipped_notes(source.skipped)) or None
+        )
+    tell(source, observer)
     return source
+
+
+def tell(source: Source, observer: Observer) -> None:
+    """What was skipped, as notes; where images may be missing for it, as warnings."""
+    from clsbench.images.sources.source import skipped_notes
+    from clsbench.text import on_one_line
+
+    for one in source.skipped:
+        if getattr(one, "damage", False):
+            observer.warn(f"images may be missing: {on_one_line(one.name)}: {on_one_line(one.reason)}")
+    for note in (*getattr(source, "notes", ()), *skipped_notes([s for s in source.skipped if not _damage(s)])):
+        observer.note(note)
+
+
+def _damage(one: object) -> bool:
+    return bool(getattr(one, "damage", False))
+
+
+def named_source(images: Images, observer: Observer) -> Source:
+    """The images of a task that takes no options of sources: :func:`open_source` of what :func:`source_names` names."""
+    return open_source(images, choose({"source": source_names(images)}, ())["source"], set(), observer)
+
+
+def images_by_name(root: str | Path) -> Callable[[str], Entry]:
+    """What finds the images of a predictions file by their names.
+
+    Args:
+        root: The folder that the names are relative to, or the archive or URL that infer was given.
+
+    Raises:
+        DataError: if it cannot be read. A name that is not there, or leads out of the folder, is one when it is
+            looked up.
+    """
+    from functools import partial
+    from pathlib import Path
+
+    from clsbench.images.sources.opening import as_location, kind_of, open_images
+    from clsbench.images.sources.paths import entry_below
+    from clsbench.images.sources.urls import redacted
+
+    location = as_location(root)
+    if isinstance(location, Path) and location.is_dir():
+        return partial(entry_below, location)
+    if isinstance(location, Path) and (not location.is_file() or kind_of(location) != "archive"):
+        raise DataError(
+            "the images are not there", where=location, expected="a folder or an archive",
+            hint="--images names the folder, archive or URL that infer was given",
+        )  # fmt: skip
+    from clsbench.images.sources.compact import entry_names
+
+    source = open_images(location)
+    rows = {name: row for row, name in enumerate(entry_names(source.entries))}
+
+    def find(name: str) -> Entry:
+        if name not in rows:
+            raise DataError("there is no such image", where=redacted(str(root)), got=name)
+        return source.entries[rows[name]]
+
+    return find
 
 
 def _paths(images: Images) -> list[str]:

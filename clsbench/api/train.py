@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from clsbench.api.arguments import check_at_least, check_training_packages
 from clsbench.api.components import Chosen, Options
-from clsbench.api.data import choose_dataset, note_dataset, open_dataset, refuse_dataset
+from clsbench.api.data import choose_dataset, data_location, note_dataset, open_dataset, refuse_dataset
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
 from clsbench.api.starting_weights import StartingWeights, find_weights
 from clsbench.errors import OptionError
 from clsbench.guard import staying
+from clsbench.images.sources.urls import redacted
 from clsbench.machine import wait_passively
 from clsbench.models.heads import parse_head
 from clsbench.output_files import check_folder
@@ -230,7 +231,7 @@ def _open(
         raise OptionError(
             "the image size is out of range", where="--size", got=size, expected=f"1 to {MAX_SIZE} pixels"
         )
-    root = Path(data) if data is not None else None
+    root = data_location(data)
     splits["seed"] = training.get("seed")
     source, spec, picked = choose_dataset(dataset, root, options, {"model": [model]}, **splits)
     network, start = picked["model"][0], find_weights(weights) if weights else None
@@ -243,13 +244,13 @@ def _open(
     if start:
         network = start.network(network)
     images = open_dataset(source, root, spec)
-    place = f" {data}" if data else ""
+    place = f" {redacted(str(data))}" if data else ""
     note_dataset(images, f"{source.resolved.component.name}{place}", observer)
     check_training_packages()
     plugin = network.resolved.plugin
     return _Inputs(
         images,
-        RunData(dataset=source.name, root=str(root.resolve()) if root else None, options=plain(source.options)),
+        RunData(dataset=source.name, root=_recorded(root), options=plain(source.options)),
         RunModel(
             name=network.name,
             distribution=plugin.distribution,
@@ -261,3 +262,8 @@ def _open(
         spec,
         start,
     )
+
+
+def _recorded(root: Path | str | None) -> str | None:
+    """Where the images are, as run.json has it: an absolute path, or a URL without what is secret in it."""
+    return str(root.resolve()) if isinstance(root, Path) else redacted(root) if root else None

@@ -28,7 +28,7 @@ def bench(
         list[Path] | None, typer.Argument(metavar="MODEL", help="Exported .onnx files or runs; the latest if left out.")
     ] = None,
     images: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="A folder of images; two embedded photos if left out.")
+        str | None, typer.Option(metavar="DIR", help="Images as infer takes them; two embedded photos if left out.")
     ] = None,
     batch_size: Annotated[
         str | None, typer.Option(metavar="N,N,…", help="Batch sizes to try; the backend's choice if left out.")

@@ -30,7 +30,9 @@ def datasets(
             metavar="NAME", help="The dataset to describe, or just DATA.", autocompletion=completion.datasets
         ),
     ] = None,
-    data: Annotated[Path | None, typer.Argument(metavar="DATA", help="Its folder or file, if it needs one.")] = None,
+    data: Annotated[
+        str | None, typer.Argument(metavar="DATA", help="Its folder, file, archive or URL, if it needs one.")
+    ] = None,
     model: ModelName = "simple-cnn",
     run: Annotated[
         str | None,

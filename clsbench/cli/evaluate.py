@@ -85,8 +85,7 @@ def _next(terminal: Terminal, found: Evaluation, html: Path | None) -> None:
     """The report, if there is none yet, and the images behind the figures, if they are files."""
     from clsbench.predictions.values import Proportion
 
-    root = found.manifest.root
-    there = root is not None and root.is_dir()
+    root, there = found.manifest.root, found.manifest.images_are_there
     if html is None:
         terminal.next("report", found.file, *(["--images", root] if there else []))
     if there:

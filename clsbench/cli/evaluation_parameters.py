@@ -44,7 +44,10 @@ Columns = Annotated[
         help="Column names of a file from another tool, such as path=file,predicted=pred.",
     ),
 ]
-Images = Annotated[Path | None, typer.Option("--images", metavar="ROOT", help="Folder that the paths are relative to.")]
+Images = Annotated[
+    str | None,
+    typer.Option("--images", metavar="ROOT", help="Folder that the paths are relative to; or the archive or URL."),
+]
 Metrics = Annotated[
     list[str] | None,
     typer.Option(

@@ -50,7 +50,7 @@ def export(
         ),
     ] = None,
     images: Annotated[
-        Path | None,
+        str | None,
         typer.Option(metavar="DIR", help="Images for the parity gate; the run's validation split if left out."),
     ] = None,
     options: With = None,

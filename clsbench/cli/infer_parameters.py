@@ -11,7 +11,8 @@ from clsbench.cli import completion
 Images = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="IMAGES", help="Folders, images and quoted patterns such as 'photos/*.jpg', or a list (.txt)."
+        metavar="IMAGES",
+        help="Folders, images, archives (.tar, .zip), lists (.txt, .csv, …; - for stdin), URLs, quoted patterns.",
     ),
 ]
 Out = Annotated[
@@ -41,6 +42,13 @@ LabelFile = Annotated[
 ]
 UnknownLabels = Annotated[
     Literal["error", "ignore"], typer.Option(help="What to do with labels the model does not know.")
+]
+Include = Annotated[
+    list[str] | None,
+    typer.Option(metavar="GLOB", help="Only images whose names match: '*.jpg', cats, '2024/**/*.png'. Repeatable."),
+]
+Exclude = Annotated[
+    list[str] | None, typer.Option(metavar="GLOB", help="Leave out images whose names match. Repeatable.")
 ]
 TopK = Annotated[int, typer.Option(min=0, metavar="K", help="Write columns for the K best classes.")]
 Probabilities = Annotated[

@@ -52,8 +52,7 @@ def report(
         )  # fmt: skip
     terminal.print(written(page.file))
     terminal.write_json(page.to_json())
-    root = page.evaluation.manifest.root
-    if root is not None and root.is_dir():
+    if page.evaluation.manifest.images_are_there:
         terminal.next("show", predictions, "--pick", "top-loss")
 
 

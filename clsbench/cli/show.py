@@ -79,7 +79,7 @@ def show(
     splits = {"val_fraction": val_fraction, "test_fraction": test_fraction, "folds": folds, "fold": fold}
     explained = explain_by or ("auto" if explain else None)
     shared: dict[str, Any] = {"model": model, "explain": explained, "out": out, "device": device, "seed": seed}
-    if data is not None and (pick or images) and not data.exists():
+    if data is not None and (pick or images) and not Path(data).exists():
         raise DataError("no such file", where=data)
     predictions = data is not None and is_predictions(data)
     if not predictions and (pick or images):
@@ -88,7 +88,7 @@ def show(
         raise OptionError("a model needs images", where="--model" if model else "--explain", expected="DATA")
     if data is not None and (predictions or model or explained or is_image(data)):
         kind = "predictions" if predictions else "images"
-        refuse_beside_run(str(data), kind, None, run=run, dataset=dataset, **splits, **{"with": options})
+        refuse_beside_run(data, kind, None, run=run, dataset=dataset, **splits, **{"with": options})
         with terminal.observer() as observer:
             shown = (
                 show_predictions(data, images=images, pick=pick or "wrong", n=n or 25, **shared, observer=observer)

@@ -11,8 +11,10 @@ from clsbench.cli import completion
 from clsbench.cli.parameters import DATA, MODEL
 
 Data = Annotated[
-    Path | None,
-    typer.Argument(metavar="DATA", help="A folder of class folders, or a .csv file. Default: the embedded digits."),
+    str | None,
+    typer.Argument(
+        metavar="DATA", help="Class folders, in a folder, archive or URL; or a .csv. Default: the embedded digits."
+    ),
 ]
 DatasetName = Annotated[
     str | None,

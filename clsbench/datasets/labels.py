@@ -59,14 +59,16 @@ def from_folders(names: Sequence[str], classes: Sequence[str], *, where: object,
         DataError: if some folders at that depth are classes and others are not.
     """
     index = {class_folder(name): k for k, name in enumerate(classes)}
-    parts = [name.split("/")[:-1] for name in names]
-    for depth in range(max(map(len, parts), default=0)):
-        folders = {p[depth] for p in parts if len(p) > depth}
+    # Images share their folders, and a million of them need not be taken apart.
+    above = {name.rpartition("/")[0]: name.split("/")[:-1] for name in names}
+    for depth in range(max(map(len, above.values()), default=0)):
+        folders = {p[depth] for p in above.values() if len(p) > depth}
         if folders & index.keys():
-            found = [index.get(p[depth], -1) if len(p) > depth else -1 for p in parts]
+            label = {folder: index.get(p[depth], -1) if len(p) > depth else -1 for folder, p in above.items()}
+            found = [label[name.rpartition("/")[0]] for name in names]
             present = {classes[index[name]] if name in index else name for name in folders}
             return _labels("class folders", found, present, classes, where, unknown)
-    folders = {p[0] for p in parts if p}
+    folders = {p[0] for p in above.values() if p}
     note: tuple[str, ...] = ()
     if folders:
         note = (

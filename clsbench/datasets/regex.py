@@ -7,18 +7,17 @@ from pathlib import Path
 
 from clsbench.datasets.dataset import Dataset, Sample
 from clsbench.datasets.file_name_labels import PATTERN
-from clsbench.datasets.folder import existing_folder
+from clsbench.datasets.image_tree import open_tree
 from clsbench.errors import DataError, OptionError
-from clsbench.images.sources.folder import FolderSource
 from clsbench.images.sources.source import skipped_notes
 from clsbench.text import counted, some
 
 
-def build(root: Path | None, *, pattern: str = PATTERN) -> Dataset:
+def build(root: Path | str | None, *, pattern: str = PATTERN) -> Dataset:
     """Read the images below a folder, labelled by a regular expression; names are relative to ``root``.
 
     Args:
-        root: The folder; folders in it mean nothing unless the pattern looks at them.
+        root: The folder, archive or URL; folders in it mean nothing unless the pattern looks at them.
         pattern: Searched in ``/`` + the relative path; its group ``label``, else its first group, is the
             label. The default takes what comes before the last number: ``beagle`` of ``beagle_12.jpg``.
 
@@ -26,8 +25,8 @@ def build(root: Path | None, *, pattern: str = PATTERN) -> Dataset:
         DataError: if there is no such folder, no image, no name that matches, or fewer than two classes.
         OptionError: if the pattern is not a regular expression with a group.
     """
-    root, (search, group) = existing_folder(root, "regex"), _compile(pattern)
-    source = FolderSource(root)
+    search, group = _compile(pattern)
+    source = open_tree(root, "regex").source
     matches = ((entry, search.search(f"/{entry.name}")) for entry in source.entries)
     labelled = [(entry, match[group] if match else None) for entry, match in matches]
     classes = tuple(sorted({label for _, label in labelled if label}))
@@ -35,7 +34,7 @@ def build(root: Path | None, *, pattern: str = PATTERN) -> Dataset:
         names = some([entry.name for entry in source.entries], 3)
         raise DataError(
             "training needs at least two classes" if classes else "the pattern matches no file name",
-            where=root,
+            where=source.location,
             got=f"the label {classes[0]} alone, from {names}" if classes else names,
             expected=f"names with a match of {pattern}",
             hint="give another one with --with data.pattern=REGEX; it is searched in / and the path",
@@ -46,7 +45,7 @@ def build(root: Path | None, *, pattern: str = PATTERN) -> Dataset:
     if without := [entry.name for entry, label in labelled if not label]:
         count = counted(len(without), "image")
         notes.insert(0, f"{count} left out because the pattern does not match: {some(without, 3)}")
-    return Dataset(classes=classes, splits={"train": samples}, notes=tuple(notes), root=str(root))
+    return Dataset(classes=classes, splits={"train": samples}, notes=tuple(notes), root=source.location)
 
 
 def _compile(pattern: str) -> tuple[re.Pattern[str], str | int]:

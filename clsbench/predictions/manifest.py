@@ -143,10 +143,21 @@ class Manifest:
         return self.model.classes if self.model else ()
 
     @property
-    def root(self) -> Path | None:
-        """The folder that the paths are relative to; of one image or a list, where that file is."""
-        root = None if self.images is None else Path(self.images)
-        return root.parent if root is not None and root.is_file() else root
+    def root(self) -> Path | str | None:
+        """What the names are relative to: a folder, an archive or a URL; of one image or a list, where that file is."""
+        from clsbench.images.sources.opening import as_location, kind_of
+
+        if self.images is None:
+            return None
+        root = as_location(self.images)
+        single = isinstance(root, Path) and root.is_file() and kind_of(root) != "archive"
+        return root.parent if isinstance(root, Path) and single else root
+
+    @property
+    def images_are_there(self) -> bool:
+        """Whether the images are in a folder or an archive that is there, or at a URL, which may be."""
+        root = self.root
+        return isinstance(root, str) or (root is not None and (root.is_dir() or root.is_file()))
 
     @property
     def rows(self) -> int | None:

@@ -59,8 +59,8 @@ class PredictionTable:
         return self.ranked[:, 0]
 
     @property
-    def root(self) -> Path | None:
-        """The folder that the paths are relative to, by the manifest."""
+    def root(self) -> Path | str | None:
+        """What the names are relative to, by the manifest; see :attr:`clsbench.predictions.manifest.Manifest.root`."""
         return self.manifest.root
 
     def outcomes(self) -> Outcomes:

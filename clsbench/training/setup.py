@@ -13,6 +13,7 @@ from clsbench.datasets.data_check import DataCheck, check_dataset
 from clsbench.datasets.dataset import Dataset
 from clsbench.errors import ModelError
 from clsbench.images.loader import ImageLoader
+from clsbench.images.sources.source import reading_threads
 from clsbench.machine import available_cores
 from clsbench.models.classifier import Classifier, check_outputs
 from clsbench.models.heads import parse_head, with_head
@@ -153,7 +154,8 @@ def images_of(
     samples = dataset.samples(split)
     augmentation = Augmentation(policy, classifier.transform, len(samples), mirrored=dataset.mirrored, seed=config.seed)
     loader = ImageLoader(classifier.transform)
-    return StoredImages(samples, loader, augmentation, threads=available_cores(), split=f"the {split} split")
+    threads = reading_threads([sample.image for sample in samples[:64]], available_cores())
+    return StoredImages(samples, loader, augmentation, threads=threads, split=f"the {split} split")
 
 
 def set_up(

@@ -158,13 +158,11 @@ def test_a_pattern_that_matches_nothing_is_an_error(refused, photos, tiny_onnx, 
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("photos.zip", b"PK\x03\x04....", ["a ZIP archive", "unpack it"]),
-        ("photos.tar.gz", b"\x1f\x8b\x08", ["a gzip archive", "unpack it"]),
-        ("labels.csv", b"path,label\n", ["a table", "--dataset csv", "FOLDER --labels labels.csv"]),
+        ("photos.7z", b"7z\xbc\xaf\x27\x1c", ["a 7-Zip archive", "unpack it"]),
+        ("table.xlsx", b"PK\x03\x04....", ["a ZIP archive or a spreadsheet"]),
         ("page.pdf", b"%PDF-1.7", ["a PDF document"]),
         ("clip.mp4", b"\x00\x00\x00\x18ftypmp42", ["a video"]),
         ("net.pt", b"...", ["a model file", "--model"]),
-        ("odd.bin", b"PK\x03\x04....", ["a ZIP archive"]),
     ],
 )
 def test_a_file_of_another_kind_is_no_broken_image(refused, tiny_onnx, name, content, words):

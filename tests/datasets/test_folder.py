@@ -208,7 +208,7 @@ def test_folders_of_the_system_are_no_classes_and_empty_ones_are_named(paint):
     assert found.notes == (
         "class folders without images are left out: later",
         "4 left out: a hidden folder, or one of the system, such as $RECYCLE.BIN/",
-        "not images by their suffix, left out: 1 .txt",
+        "not images by their first bytes, left out: 1 .txt",
     )
 
 

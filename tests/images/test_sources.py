@@ -6,7 +6,9 @@ import pytest
 from clsbench.errors import DataError
 from clsbench.images.entries import FileEntry
 from clsbench.images.sources.folder import FolderSource
-from clsbench.images.sources.paths import PathsSource, entry_below, open_list, open_paths
+from clsbench.images.sources.given import open_paths
+from clsbench.images.sources.lists import open_list
+from clsbench.images.sources.paths import PathsSource, entry_below
 from clsbench.images.sources.source import Skipped, skipped_notes
 
 
@@ -50,14 +52,14 @@ def test_other_files_are_skipped_and_counted_by_suffix(tmp_path):
     source = FolderSource(tmp_path)
     assert names(source) == ["a.png"]
     assert {skipped.name for skipped in source.skipped} == {"notes.txt", "more/readme.TXT", "LICENSE"}
-    assert skipped_notes(source.skipped) == ["not images by their suffix, left out: 2 .txt, 1 no suffix"]
+    assert skipped_notes(source.skipped) == ["not images by their first bytes, left out: 2 .txt, 1 no suffix"]
 
 
 def test_photos_of_phones_that_are_not_read_are_told_with_what_helps(tmp_path):
     touch(tmp_path, "a.png", "IMG_1.DNG", "IMG_2.dng", "notes.txt")
     assert skipped_notes(FolderSource(tmp_path).skipped) == [
         "photos of a format that is not read, left out: 2 .dng (convert them to JPEG)",
-        "not images by their suffix, left out: 1 .txt",
+        "not images by their first bytes, left out: 1 .txt",
     ]
 
 
@@ -207,7 +209,7 @@ def test_what_two_patterns_match_is_there_once(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     source = open_paths(["a/1.png", "a/*.png", "**/*.png", "a/*"])
     assert names(source) == ["a/1.png", "a/2.png", "a/x/3.png"]
-    assert source.skipped == [Skipped("a/notes.txt", "not an image by its suffix")]
+    assert source.skipped == [Skipped("a/notes.txt", "not an image by its first bytes")]
     with pytest.raises(DataError, match="listed twice"):
         open_paths(["a/1.png", "a/1.png"])
 
@@ -229,5 +231,5 @@ def test_what_systems_leave_in_peoples_folders_is_neither_an_image_nor_a_finding
     assert [entry.name for entry in source.entries] == ["cat/1.png"]
     assert skipped_notes(source.skipped) == [
         "5 left out: a hidden folder, or one of the system, such as $RECYCLE.BIN/",
-        "not images by their suffix, left out: 1 .txt",
+        "not images by their first bytes, left out: 1 .txt",
     ]

@@ -6,14 +6,29 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from clsbench.guard import Guarded
 from clsbench.images.entries import Entry
 from clsbench.text import on_one_line
 
 #: Why a file of another type is skipped.
-OTHER_SUFFIX = "not an image by its suffix"
+NOT_AN_IMAGE = "not an image by its first bytes"
+
+#: Why a file that is not there to be looked into, such as a device, is skipped.
+NOT_REGULAR = "not a regular file, and not an image by its suffix"
+
+#: What an option left out.
+EXCLUDED = "excluded"
+
+#: Threads that read images in a network: each of them waits most of the time.
+REMOTE_THREADS = 16
+
+#: Images that are asked whether they are in a network.
+_SAMPLED = 64
+
+#: Names that a summary of what was skipped holds for each reason.
+_EXAMPLES = 3
 
 #: Suffixes of photos of phones and cameras, which need a decoder of a plugin: with one, they are not skipped.
 UNREAD_PHOTOS = (".heic", ".heif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".jxl")
@@ -21,14 +36,25 @@ UNREAD_PHOTOS = (".heic", ".heif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".jxl
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """Something in a source that is not an entry, and why."""
+    """Something in a source that is not an entry, and why.
+
+    Args:
+        name: Its own, or that of the folder or archive whose rest is missing.
+        reason: Why.
+        damage: Images may be missing for it: a user has to know.
+    """
 
     name: str
     reason: str
+    damage: bool = False
 
 
 class Source(Protocol):
-    """Images from one place; see ``register_sources``."""
+    """Images from one place; see ``register_sources``.
+
+    Optional: ``folders``, the names of all folders that are known, empty ones too, with a slash at the end; ``notes``,
+    texts for the user. An entry whose attribute ``remote`` is True waits for a network when it is read.
+    """
 
     @property
     def location(self) -> str:
@@ -50,6 +76,12 @@ class ListedSource:
     location: str
     entries: Sequence[Entry]
     skipped: Sequence[Skipped] = ()
+
+
+def reading_threads(entries: Sequence[Entry], cores: int) -> int:
+    """How many threads read and decode images: one a core, or more where some wait for a network."""
+    some = entries[:: max(1, len(entries) // _SAMPLED)]
+    return max(cores, REMOTE_THREADS) if any(getattr(entry, "remote", False) is True for entry in some) else cores
 
 
 def check_source(source: Source) -> None:
@@ -77,31 +109,59 @@ def check_source(source: Source) -> None:
         raise source.fault("has an unusable list of what it skipped", f"{skipped!r:.200}", "names with a reason")
 
 
-def count_suffixes(names: Sequence[str]) -> str:
+def count_suffixes(names: Sequence[str], most: int | None = 5) -> str:
     """The most common suffixes of some files.
 
     >>> count_suffixes(["a.txt", "b.TXT", "LICENSE"])
     '2 .txt, 1 no suffix'
     """
-    suffixes = Counter(os.path.splitext(name)[1].lower() or "no suffix" for name in names)
-    return ", ".join(f"{count} {suffix}" for suffix, count in suffixes.most_common(5))
+    return ", ".join(f"{count} {suffix}" for suffix, count in _suffixes(names).most_common(most))
+
+
+def _suffixes(names: Sequence[str]) -> Counter[str]:
+    return Counter(os.path.splitext(name)[1].lower() or "no suffix" for name in names)
+
+
+def skipped_json(skipped: Sequence[Skipped], *, complete: bool = False) -> list[dict[str, Any]]:
+    """What was skipped, by reason, as JSON.
+
+    Args:
+        skipped: Of a source.
+        complete: Name all of it rather than the first three.
+
+    >>> skipped_json([Skipped("a.txt", NOT_AN_IMAGE)])
+    [{'reason': 'not an image by its first bytes', 'count': 1, 'suffixes': {'.txt': 1}, 'names': ['a.txt']}]
+    """
+    return [
+        {
+            "reason": reason,
+            "count": len(names),
+            "suffixes": dict(_suffixes(names).most_common()),
+            "names": names if complete else names[:_EXAMPLES],
+        }
+        for reason, names in _by_reason(skipped).items()
+    ]
+
+
+def _by_reason(skipped: Sequence[Skipped]) -> dict[str, list[str]]:
+    by_reason: dict[str, list[str]] = {}
+    for one in skipped:
+        by_reason.setdefault(one.reason, []).append(one.name)
+    return by_reason
 
 
 def skipped_notes(skipped: Sequence[Skipped]) -> list[str]:
     """A line for each reason, for the user to read; photos of a format that nothing reads here have their own.
 
-    >>> skipped_notes([Skipped("a.txt", OTHER_SUFFIX), Skipped("a.jpg", "encrypted")])
-    ['not images by their suffix, left out: 1 .txt', '1 left out: encrypted, such as a.jpg']
+    >>> skipped_notes([Skipped("a.txt", NOT_AN_IMAGE), Skipped("a.jpg", "encrypted")])
+    ['not images by their first bytes, left out: 1 .txt', '1 left out: encrypted, such as a.jpg']
     """
-    by_reason: dict[str, list[str]] = {}
-    for one in skipped:
-        by_reason.setdefault(one.reason, []).append(one.name)
     return [
         note
-        for reason, names in by_reason.items()
+        for reason, names in _by_reason(skipped).items()
         for note in (
             _other_suffixes(names)
-            if reason == OTHER_SUFFIX
+            if reason == NOT_AN_IMAGE
             else [f"{len(names)} left out: {reason}, such as {on_one_line(names[0])}"]
         )
     ]
@@ -112,4 +172,4 @@ def _other_suffixes(names: Sequence[str]) -> Iterator[str]:
     if photos:
         yield f"photos of a format that is not read, left out: {count_suffixes(photos)} (convert them to JPEG)"
     if others := [name for name in names if not name.lower().endswith(UNREAD_PHOTOS)]:
-        yield f"not images by their suffix, left out: {count_suffixes(others)}"
+        yield f"not images by their first bytes, left out: {count_suffixes(others)}"
