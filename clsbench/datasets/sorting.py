@@ -21,6 +21,7 @@ from clsbench.datasets.write import inside, write_content
 from clsbench.errors import ClsbenchError, OptionError
 from clsbench.images.entries import Entry, FileEntry
 from clsbench.output_files import partial_path, sync, unwritable
+from clsbench.text import counted
 
 Mode = Literal["move", "copy", "link"]
 
@@ -127,7 +128,7 @@ def sort_images(
             conflicts.append(f"{entry.name} ({target} is there)")
         except (OSError, ClsbenchError) as error:
             if isinstance(error, OSError) and error.errno in _FATAL:
-                raise unwritable(target, f"{sum(done.values())} images are sorted; the next", error) from None
+                raise unwritable(target, f"after {counted(sum(done.values()), 'image')} the next", error) from None
             failures.append(f"{entry.name}: {getattr(error, 'strerror', None) or error}")
         progress(1)
     return SortedImages(
