@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 from clsbench.api import infer_output as output
 from clsbench.api.arguments import check_at_least, check_choice
 from clsbench.api.components import Options, choose, metric_names, option_texts
-from clsbench.api.infer_rerun import Rerun, find_finished
-from clsbench.api.infer_run import InferenceRun, identify
+from clsbench.api.infer_rerun import Rerun, find_finished, identify
+from clsbench.api.infer_run import InferenceRun
 from clsbench.api.infer_sorting import wanted_sorting
 from clsbench.api.labelled import Wanted
 from clsbench.api.observer import Observer
@@ -229,7 +229,9 @@ def infer(
         asked = {"batch_size": batch_size, "streams": streams, "threads": threads, "max_pixels": max_pixels,
                  "fast_decode": fast_decode or None}  # fmt: skip
         stamps = stamps_of(source.entries)
-        job = identify(run, stamps, engine, picked["decoder"], overwrite=overwrite, device=device, **asked)
+        job = identify(
+            spec, source.entries, stamps, engine, picked["decoder"], overwrite=overwrite, device=device, **asked
+        )
         with exclusive(file_out, "the predictions"):
             for written in (file_out, manifest_path(file_out)):
                 remove_leftovers(written)

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from clsbench.api.components import Chosen
     from clsbench.card import ModelCard
     from clsbench.images.entries import Entry
+    from clsbench.inference.job import JobSpec
     from clsbench.predictions.job import JobIdentity
     from clsbench.predictions.ledger import Ledger
     from clsbench.predictions.manifest import Manifest
@@ -120,6 +122,41 @@ class Rerun:
                 "the output is there already, and was not when the job began", where="--out", got=out,
                 hint="move it, or add --overwrite",
             )  # fmt: skip
+
+
+def identify(
+    spec: JobSpec,
+    entries: Sequence[Entry],
+    stamps: NDArray[np.int64],
+    backend: Chosen,
+    decoders: Sequence[Chosen],
+    *,
+    overwrite: bool,
+    **asked: object,
+) -> JobIdentity:
+    """What decides the predictions of a job.
+
+    Args:
+        spec, entries: The job.
+        stamps: int64 (N, 2), their sizes and modification times.
+        backend, decoders: Of it, with their options.
+        overwrite: Whether an earlier file is to be replaced.
+        asked: Options of the task that may change predictions; None where one was not given.
+    """
+    from clsbench.model_file import model_hash
+    from clsbench.predictions.job import JobIdentity, hash_names, hash_stamps
+
+    parts = {"backend": backend, **{f"decoder {one.name}": one for one in decoders}}
+    components = {name: f"{one.name} {dict(sorted(one.options.items()))}" for name, one in parts.items()}
+    given = {name.replace("_", "-"): str(value) for name, value in asked.items() if value is not None}
+    return JobIdentity(
+        model=model_hash(spec.model),
+        images=len(entries),
+        names=hash_names(entry.name for entry in entries),
+        options=components | given,
+        overwrite=overwrite,
+        stamps=hash_stamps(stamps),
+    )
 
 
 def find_finished(out: Path, job: JobIdentity) -> Manifest | None:

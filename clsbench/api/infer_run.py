@@ -17,9 +17,6 @@ from clsbench.output_files import whole_file
 from clsbench.text import counted
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from clsbench.datasets.labels import Labels
     from clsbench.images.sources.source import Source
     from clsbench.inference.job import Execution, Executor, JobSpec
@@ -282,38 +279,3 @@ class InferenceRun:
             resumed=resumed,
             **self.asked,
         )
-
-
-def identify(
-    run: InferenceRun,
-    stamps: NDArray[np.int64],
-    backend: Chosen,
-    decoders: Sequence[Chosen],
-    *,
-    overwrite: bool,
-    **asked: object,
-) -> JobIdentity:
-    """What decides the predictions of a job.
-
-    Args:
-        run: The job.
-        stamps: int64 (N, 2), sizes and modification times of its images.
-        backend, decoders: Of it, with their options.
-        overwrite: Whether an earlier file is to be replaced.
-        asked: Options of the task that may change predictions; None where one was not given.
-    """
-    from clsbench.model_file import model_hash
-    from clsbench.predictions.job import JobIdentity, hash_names, hash_stamps
-
-    parts = {"backend": backend, **{f"decoder {one.name}": one for one in decoders}}
-    components = {name: f"{one.name} {dict(sorted(one.options.items()))}" for name, one in parts.items()}
-    given = {name.replace("_", "-"): str(value) for name, value in asked.items() if value is not None}
-    entries = run.source.entries
-    return JobIdentity(
-        model=model_hash(run.spec.model),
-        images=len(entries),
-        names=hash_names(entry.name for entry in entries),
-        options=components | given,
-        overwrite=overwrite,
-        stamps=hash_stamps(stamps),
-    )

@@ -56,6 +56,19 @@ class Sorting:
         best = block.top(1)[:, 0].astype(np.int32)
         self._best.append(np.where(block.ok, best, np.int32(-1)))
 
+    def read(self, predictions: Path, classes: Sequence[str]) -> None:
+        """Take the classes from the predictions file of a job that is finished, whose rows are in the job's order.
+
+        Raises:
+            ClsbenchError: if it cannot be read.
+        """
+        from clsbench.predictions.reading import read_predictions
+
+        index = {name: k for k, name in enumerate(classes)}
+        with read_predictions(predictions) as table:
+            ours = np.array([*(index.get(name, -1) for name in table.classes), -1], np.int32)
+            self._best = [ours[table.predicted]]
+
     def finish(self, source: Source, classes: Sequence[str], observer: Observer) -> SortedImages:
         """Sort the images, and say what was done.
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from clsbench.api.observer import Observer
 from clsbench.cli.logged_warnings import LoggedWarnings
+from clsbench.cli.pace import Pace
 from clsbench.text import counted
 
 if TYPE_CHECKING:
@@ -47,9 +47,8 @@ class TerminalObserver(Observer):
             disable=not terminal.draws_progress,
         )
         self._task: TaskID | None = None
-        self._name, self._total = "", 0
-        self._done = self._errors = self._epochs = 0
-        self._shown = self._told = self._began = 0.0
+        self._pace, self._epochs = Pace(""), 0
+        self._shown = self._told = 0.0
         self._heard = LoggedWarnings(terminal)
 
     def __enter__(self) -> TerminalObserver:
@@ -75,20 +74,18 @@ class TerminalObserver(Observer):
         if self._task is not None:
             self._progress.remove_task(self._task)
         self._task = self._progress.add_task(name, total=total, loss="", result="", speed="")
-        self._name, self._total = name, total or 0
-        self._done = self._errors = 0
-        self._began = self._told = time.monotonic()
+        self._pace, self._told = Pace(name, total or 0), time.monotonic()
 
     def advance(self, count: int, errors: int = 0) -> None:
         """Count, and draw now and then."""
-        self._done += count
-        self._errors += errors
+        self._pace.done += count
+        self._pace.errors += errors
         now = time.monotonic()
         if now - self._shown > INTERVAL:
             self._update()
         if now - self._told > LINES and not self._terminal.draws_progress and not self._epochs:
             self._told = now
-            self.note(self._line(now))
+            self.note(self._pace.line())
 
     def planned(self, plan: Plan) -> None:
         """Print everything that was decided."""
@@ -119,24 +116,10 @@ class TerminalObserver(Observer):
         if self._task is not None:
             self._progress.update(self._task, result=f"val {result.val_accuracy:.2%}")
 
-    def _line(self, now: float) -> str:
-        """The progress as text, for a log."""
-        rate = self._done / (now - self._began)
-        parts = [f"{self._name}: {self._done:,}"]
-        if self._total:
-            parts[0] += f" of {self._total:,} ({self._done / self._total:.1%})"
-        parts.append(f"{rate:,.1f}/s")
-        if self._errors:
-            parts.append(counted(self._errors, "error"))
-        if self._total and rate:
-            parts.append(f"{timedelta(seconds=round((self._total - self._done) / rate))} left")
-        return ", ".join(parts)
-
     def _update(self) -> None:
         self._shown = time.monotonic()
         if self._task is not None:
-            rate = self._done / max(self._shown - self._began, INTERVAL)
-            speed = f"{rate:,.1f}/s" if self._done and not self._epochs else ""
-            self._progress.update(self._task, completed=self._done, speed=speed)
-            if self._errors:
-                self._progress.update(self._task, result=counted(self._errors, "error"))
+            speed = f"{self._pace.rate:,.1f}/s" if self._pace.done and not self._epochs else ""
+            self._progress.update(self._task, completed=self._pace.done, speed=speed)
+            if self._pace.errors:
+                self._progress.update(self._task, result=counted(self._pace.errors, "error"))

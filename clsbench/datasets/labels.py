@@ -108,10 +108,11 @@ def from_csv(file: Path, names: Sequence[str], classes: Sequence[str], *, unknow
             class the model does not have, or has labels for none of the images.
     """
     given, known = _read_csv(file), set(names)
-    for path in given:
-        if path not in known and path.encode("utf-8", "replace").decode() != path:
-            got = f"the path {path}, which is not UTF-8"
-            raise DataError("the labels file cannot be read", where=file, got=got, hint="save it as UTF-8")
+    for path, label in given.items():  # a path need not be UTF-8, if there is an image of that name
+        for text in (label, "" if path in known else path):
+            if text.encode("utf-8", "replace").decode() != text:
+                got = f"{text}, which is not UTF-8"
+                raise DataError("the labels file cannot be read", where=file, got=got, hint="save it as UTF-8")
     return from_pairs(given, file, names, classes, unknown=unknown)
 
 

@@ -128,7 +128,7 @@ def sort_images(
             conflicts.append(f"{entry.name} ({target} is there)")
         except (OSError, ClsbenchError) as error:
             if isinstance(error, OSError) and error.errno in _FATAL:
-                raise unwritable(target, f"{counted(sum(done.values()), 'image')} sorted; the next", error) from None
+                raise unwritable(target, f"after {counted(sum(done.values()), 'image')} the next", error) from None
             failures.append(f"{entry.name}: {getattr(error, 'strerror', None) or error}")
         progress(1)
     return SortedImages(

@@ -3,6 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from clsbench.api.infer_sorting import Sorting
+from clsbench.api.observer import Observer
+from clsbench.images.sources.folder import FolderSource
+
 
 @pytest.fixture
 def infer(cli, tiny_onnx, paint):
@@ -41,6 +45,16 @@ def test_a_second_time_says_what_was_there(infer):
     done = infer("--copy", "into")
     assert done.code == 0
     assert "nothing is overwritten: 6 images not copied: blue-0.png (into/blue/blue-0.png is there)" in done.stderr
+
+
+def test_a_finished_job_is_sorted_by_its_file(infer):
+    assert infer("--out", "p.parquet").code == 0
+    source = FolderSource("photos")
+    sorting = Sorting("copy", Path("into"))
+    sorting.read(Path("p.parquet"), ("blue", "red", "green"))
+    found = sorting.finish(source, ("blue", "red", "green"), Observer())
+    assert (found.classes, found.unclassified) == ({"blue": 2, "green": 2, "red": 2}, 1)
+    assert names("into") == SORTED
 
 
 def test_what_makes_no_sense_is_refused_before_the_work(refused, infer, tiny_onnx):

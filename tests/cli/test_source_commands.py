@@ -23,7 +23,17 @@ def infer(cli, tiny_onnx):
 
     def run(*arguments):
         done = cli(
-            "infer", *arguments, "--model", tiny_onnx, "--device", "cpu", "--out", "preds.csv", "--overwrite", "--json", "f.json"
+            "infer",
+            *arguments,
+            "--model",
+            tiny_onnx,
+            "--device",
+            "cpu",
+            "--out",
+            "preds.csv",
+            "--overwrite",
+            "--json",
+            "f.json",
         )
         assert done.code in (0, 3), done.stderr
         with open("preds.csv", newline="") as file:

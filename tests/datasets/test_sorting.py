@@ -135,7 +135,7 @@ def test_a_full_disk_ends_it(tmp_path, files, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr("shutil.copy2", full)
-    with pytest.raises(DataError, match=r"(?s)0 images are sorted.*No space left.*free some space"):
+    with pytest.raises(DataError, match=r"(?s)after 0 images the next.*No space left.*free some space"):
         sort_images(files, CLASSES, "copy", tmp_path / "into")
 
 
