@@ -37,7 +37,7 @@ def check_pixels(width: int, height: int, most: int = MAX_PIXELS) -> None:
             "the image is too large",
             got=f"{width} × {height} = {width * height:,} pixels",
             expected=f"at most {most:,} pixels",
-            hint="raise the limit with --max-pixels",
+            hint="infer --max-pixels raises the limit",
         )
 
 
@@ -68,7 +68,7 @@ class PixelBudget:
     clsbench.errors.ImageError: the image is too large
       got: 11 × 10 = 110 pixels
       expected: at most 100 pixels
-      to do: raise the limit with --max-pixels
+      to do: infer --max-pixels raises the limit
     """
 
     def __init__(self, max_pixels: int = MAX_PIXELS) -> None:

@@ -165,6 +165,7 @@ class ImageLoader:
                 mark = clock.lap("decode", mark)
             resized = self.resize(content)
         finally:
+            del content  # before the next large image may come
             self._budget.release()
         mark = clock.lap("resize", mark)
         self.place(resized, slot)

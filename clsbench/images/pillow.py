@@ -35,8 +35,9 @@ PILLOW_FORMATS = tuple(
 #: What Pillow says of images that are whole, but of a kind that it does not read.
 _UNSUPPORTED = re.compile(r"unsupported|not supported|not (yet )?implemented|not available|not installed|unknown", re.I)
 
-#: Formats whose beginning is too short a mark to say that a file is an image, if its header says that it is none.
-_WEAK = frozenset({"unknown", "ppm", "cur", "fli", "gbr", "xbm", "im", "fits", "mcidas"})
+#: Formats whose beginning is too short a mark to say that a file is an image, if its header says that it is none;
+#: Pillow's readers without a mark at all are tried on them too.
+_WEAK = frozenset({"unknown", "pcd", "ppm", "cur", "fli", "gbr", "xbm", "im", "fits", "mcidas"})
 
 _HEIF_HINT = "pip install 'clsbench[heif]', or convert it to JPEG"
 
@@ -64,7 +65,7 @@ def open_image(file: IO[bytes]) -> ImageFile.ImageFile:
         silence_libtiff()
     for name in ("HEIF",) if form == "heic" else PILLOW_FORMATS:
         factory, accept = _heif() if name == "HEIF" else Image.OPEN[name]
-        accepted = not accept or accept(head[:16])
+        accepted = accept(head[:16]) if accept else form in _WEAK or name == "HEIF"
         if isinstance(accepted, str):
             raise ImageError("unsupported", accepted)
         if not accepted:
@@ -73,7 +74,7 @@ def open_image(file: IO[bytes]) -> ImageFile.ImageFile:
         try:
             return _checked(factory(file, ""))
         except (SyntaxError, IndexError, TypeError, struct.error) as error:  # as Pillow does: the next one may
-            failure = failure or str(error)
+            failure = _said(error) if accept else failure
     raise _unidentified(head, form, failure)
 
 
@@ -152,7 +153,7 @@ class PillowDecoder:
 
 def _damaged(data: bytes, opened: bool, error: Exception) -> ImageError:
     """What an exception of Pillow's says of an image."""
-    text = str(error) or type(error).__name__
+    text = _said(error)
     if isinstance(error, Image.DecompressionBombError):
         return ImageError("too_large", "the image is too large", got=text)
     if isinstance(error, MemoryError):
@@ -162,3 +163,9 @@ def _damaged(data: bytes, opened: bool, error: Exception) -> ImageError:
     if isinstance(error, NotImplementedError) or _UNSUPPORTED.search(text):
         return ImageError("unsupported", f"an image of a kind that is not read here: {text}")
     return ImageError("truncated", f"damaged image: {text}")
+
+
+def _said(error: Exception) -> str:
+    """The message of an exception, which may quote the file: printable, and not longer than a line."""
+    text = str(error) or type(error).__name__
+    return "".join(character if character.isprintable() else "?" for character in text[:200])

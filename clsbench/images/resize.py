@@ -38,8 +38,9 @@ FAST_FILTERS = {"bilinear": "bilinear", "bicubic": "catmull_rom", "lanczos": "la
 #: How far these filters reach, in pixels of the smaller of source and result.
 SUPPORT = {"bilinear": 1, "bicubic": 2, "lanczos": 3}
 
-#: Larger images are resampled in strips of about so many bytes: the library copies what it is given twice.
-STRIP_BYTES = 1 << 25
+#: Images of more bytes are resampled in strips of so many. The library copies what it is given twice: into memory that
+#: is at hand this costs little, while fresh pages for the whole of a photo cost more than the work.
+STRIP_BYTES = 1 << 20
 
 
 def resize(pixels: NDArray[np.uint8], geometry: Geometry, interpolation: Interpolation) -> NDArray[np.uint8]:
@@ -148,13 +149,13 @@ def _in_strips(pixels: NDArray[np.uint8], interpolation: str, box: Box, size: tu
     (height, width), (left, top, right, bottom) = pixels.shape[:2], box
     out = np.empty((size[1], size[0], 3), np.uint8)
     if (top, bottom, size[1]) == (0, height, height):
-        step = max(1, STRIP_BYTES // (3 * width))
+        step = -(-STRIP_BYTES // (3 * width))
         for first in range(0, height, step):
             rows = min(step, height - first)
             strip = pixels[first : first + rows]
             out[first : first + rows] = _fast(strip, interpolation, (left, 0, right, rows), (size[0], rows))
         return out
-    step = max(1, STRIP_BYTES // (3 * height))
+    step = -(-STRIP_BYTES // (3 * height))
     for first in range(0, width, step):
         columns = min(step, width - first)
         strip = pixels[:, first : first + columns]

@@ -180,3 +180,13 @@ def test_large_images_are_converted_in_bands_that_leave_no_seam(mode, monkeypatc
     whole = to_rgb(image, grey)
     monkeypatch.setattr(pixels, "BAND_PIXELS", 64)
     np.testing.assert_array_equal(to_rgb(image, grey), whole)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "sample_format"), [(np.float16, 3), (np.float64, 3), (np.uint64, 1), (np.complex64, 6)], ids=str
+)
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_numbers_that_pillow_does_not_know_are_unsupported(dtype, sample_format, order):
+    with pytest.raises(ImageError, match="unknown pixel mode") as caught:
+        decode(tiff((DEEP >> 8).astype(dtype), sample_format=sample_format, order=order))
+    assert caught.value.reason == "unsupported"

@@ -15,6 +15,8 @@ from clsbench.images.formats import UNREAD, is_image, sniff
 from clsbench.images.loader import ImageLoader
 from clsbench.transform import ImageTransform
 
+pytestmark = pytest.mark.filterwarnings("ignore:IM image format:DeprecationWarning")
+
 COLOURS = np.random.default_rng(0).integers(0, 256, (24, 40, 3), dtype=np.uint8)
 
 
@@ -135,6 +137,11 @@ def test_a_thumbnail_of_a_raw_file_is_not_taken_for_the_photo():
     tags = ImageFileDirectory_v2()
     tags[50706] = b"\1\4\0\0"
     assert failure(encode("TIFF", tiffinfo=tags)).reason == "unsupported"
+
+
+def test_what_a_file_makes_pillow_say_is_printable():
+    error = failure(b"Image type: RGB image\r\n\x1b[31mred: no\x9bheader\r\n" + bytes(500))
+    assert error.one_line().isprintable()
 
 
 def test_memory_that_does_not_suffice_is_too_large(monkeypatch):
