@@ -104,18 +104,12 @@ def open_source(
 
 def tell(source: Source, observer: Observer) -> None:
     """What was skipped, as notes; where images may be missing for it, as warnings."""
-    from clsbench.images.sources.source import skipped_notes
-    from clsbench.text import on_one_line
+    from clsbench.images.sources.source import damage_notes, skipped_notes
 
-    for one in source.skipped:
-        if getattr(one, "damage", False):
-            observer.warn(f"images may be missing: {on_one_line(one.name)}: {on_one_line(one.reason)}")
-    for note in (*getattr(source, "notes", ()), *skipped_notes([s for s in source.skipped if not _damage(s)])):
+    for warning in damage_notes(source.skipped):
+        observer.warn(warning)
+    for note in (*getattr(source, "notes", ()), *skipped_notes(source.skipped)):
         observer.note(note)
-
-
-def _damage(one: object) -> bool:
-    return bool(getattr(one, "damage", False))
 
 
 def named_source(images: Images, observer: Observer) -> Source:
