@@ -14,7 +14,6 @@ from clsbench.api.explain import ImageExplainer, explained_tiles, model_of, open
 from clsbench.api.observer import Observer
 from clsbench.api.predictions import open_table
 from clsbench.api.show import AS_IT_IS
-from clsbench.api.sources import images_by_name
 from clsbench.errors import ClsbenchError, DataError, OptionError, PluginError
 
 if TYPE_CHECKING:
@@ -105,6 +104,7 @@ def show_predictions(
         ModelError: if the model file cannot be used, or does not allow CAM and that was asked for.
     """
     from clsbench.images.grid import check_png, save_grid
+    from clsbench.images.sources.lookup import ImageLookup
 
     observer, file, grid = observer or Observer(), Path(predictions), Path(out)
     check_png(grid)
@@ -113,7 +113,7 @@ def show_predictions(
         root = images if images is not None else table.root
         if root is None or (images is None and not table.manifest.images_are_there):
             raise DataError("the images are not there", where=root, hint="name their folder with --images ROOT")
-        find = images_by_name(root)
+        find = ImageLookup(root)
         rows = _picked(table, pick, n, seed)
         if not rows and pick == "wrong" and ((table.labels >= 0) & (table.predicted >= 0)).any():
             return DrawnPredictions(predictions=file, pick=pick, drawn=(), file=None)
