@@ -87,7 +87,9 @@ def test_entries_can_be_pickled_and_read_from_many_threads(archive):
 
 
 def test_names_lead_nowhere_and_what_systems_leave_is_passed_over(archive):
-    source = ArchiveSource(archive({"./a//1.png": b"1", "/b/2.png": b"2", "__MACOSX/a/._1.png": b"", "a/.x.png": b""}))
+    source = ArchiveSource(
+        archive({"./a//1.png": b"1", "__MACOSX/a/._1.png": b"", "/b/2.png": b"2", "__MACOSX/._b": b"", "a/.x.png": b""})
+    )
     assert list(contents(source)) == ["a/1.png", "b/2.png"]
     assert [one.name for one in source.skipped] == ["__MACOSX/"]
 
