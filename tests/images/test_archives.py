@@ -86,6 +86,14 @@ def test_entries_can_be_pickled_and_read_from_many_threads(archive):
     assert not wrong
 
 
+def test_a_stamp_changes_with_the_archive(archive):
+    path = archive({"1.png": b"one"})
+    (entry,) = ArchiveSource(path).entries
+    assert entry.stamp() == (3, os.stat(path).st_mtime_ns)
+    os.utime(path, ns=(1, 1))
+    assert entry.stamp() == (3, 1)
+
+
 def test_names_lead_nowhere_and_what_systems_leave_is_passed_over(archive):
     source = ArchiveSource(
         archive({"./a//1.png": b"1", "__MACOSX/a/._1.png": b"", "/b/2.png": b"2", "__MACOSX/._b": b"", "a/.x.png": b""})

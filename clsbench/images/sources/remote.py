@@ -83,6 +83,10 @@ class RemoteEntry:
         except Exception as error:  # noqa: BLE001
             raise self._error("unreadable", "the image cannot be read", error) from None
 
+    def stamp(self) -> tuple[int, int] | None:
+        """Its size, where a listing said so; when it was changed is not asked, which is -1."""
+        return None if self.size < 0 else (self.size, -1)
+
     def _error(self, reason: str, what: str, error: Exception | None = None) -> ImageError:
         got = None if error is None else f"{type(error).__name__}: {without_secrets(error, self.url)}".rstrip(": ")
         return ImageError(reason, what, where=redacted(self.url), got=got)
