@@ -189,6 +189,20 @@ def opened(url: str) -> Iterator[IO[bytes]]:
         yield cast("IO[bytes]", file)
 
 
+def matching(pattern: str) -> list[str]:
+    """The URLs that a pattern such as ``s3://bucket/shard-*.tar`` stands for, sorted.
+
+    Raises:
+        DataError: if they cannot be listed.
+    """
+    found, path = file_system(pattern)
+    try:
+        return sorted(f"{scheme_of(pattern)}://{match.lstrip('/')}" for match in found.glob(path))
+    except Exception as error:  # noqa: BLE001  file systems raise almost anything
+        got = f"{type(error).__name__}: {without_secrets(error, pattern)}"
+        raise DataError("the URL cannot be listed", where=redacted(pattern), got=got, hint=_hint(pattern)) from None
+
+
 class RemoteSource:
     """Every image below a URL, sorted by name; or one image.
 
