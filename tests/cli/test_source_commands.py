@@ -144,10 +144,10 @@ def test_a_cut_archive_is_said_loudly_and_what_it_holds_is_classified(infer, pac
 
 
 @pytest.mark.usefixtures("without_curves")
-@pytest.mark.parametrize("name", [*ARCHIVES, "memory"])
+@pytest.mark.parametrize("name", ["photos.tar", "memory"])
 def test_training_reads_archives_and_urls_and_finds_them_again(cli, trained, packed, photos, name, request):
     pytest.importorskip("torch")
-    data = request.getfixturevalue("memory") if name == "memory" else packed(name, "" if "zip" in name else "photos")
+    data = request.getfixturevalue("memory") if name == "memory" else packed(name, "photos")
     options = ("--epochs", 1, "--batch-size", 4, "--with", "model.size=16", "--device", "cpu")
     folder, facts = trained(photos, *options), trained(data, *options, "--run", "a")
     assert facts["result"]["val_accuracy"] == folder["result"]["val_accuracy"]
