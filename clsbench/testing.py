@@ -99,6 +99,28 @@ def check_dataset(component: Component, root: Path | None, **options: Any) -> No
         _require(all(s.label is not None for s in samples), f"{split} has samples without a label")
 
 
+def check_source(component: Component, location: str, **options: Any) -> None:
+    """A source: unique names in the same order each time, entries that can be pickled and read, reasons for the rest.
+
+    Args:
+        component: From ``register_sources``.
+        location: Where it has at least one image.
+        options: For ``build``.
+    """
+    check_options_are_keywords(component)
+    first, second = component.build(location, **options), component.build(location, **options)
+    names = [entry.name for entry in first.entries]
+    _require(isinstance(first.location, str), "the location of a source is text")
+    _require(bool(names) and len(set(names)) == len(names), "the names of a source are at least one, and unique")
+    _require(names == [entry.name for entry in second.entries], "the entries differ from build to build")
+    _require([entry.name for entry in first.entries[:2]] == names[:2], "the entries are no sequence")
+    loader = ImageLoader(ImageTransform(size=(2, 2)))
+    pixels, again = loader(first.entries[0]), loader(pickle.loads(pickle.dumps(first.entries[0])))
+    np.testing.assert_array_equal(again, pixels)
+    texts = [text for one in first.skipped for text in (one.name, one.reason)]
+    _require(all(isinstance(text, str) for text in texts), "what is skipped has a name and a reason")
+
+
 def check_decoder(component: Component, encoded: bytes, pixels: NDArray[np.uint8]) -> None:
     """A decoder: the right pixels for good bytes, an exception for bad ones.
 
@@ -242,6 +264,7 @@ __all__ = [
     "check_executor",
     "check_metric",
     "check_model",
+    "check_source",
     "check_writer",
     "images_for",
     "installed",

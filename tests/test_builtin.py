@@ -1,5 +1,7 @@
 import io
+import shutil
 
+import fsspec
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,6 +16,7 @@ from clsbench.testing import (
     check_executor,
     check_metric,
     check_options_are_keywords,
+    check_source,
     check_writer,
 )
 
@@ -46,6 +49,17 @@ def test_datasets(component, photos):
     (photos / "table.csv").write_text("\n".join(["path,label", *rows]))
     options = {"pattern": r"/(\w+)/\d\.\w+$"} if component.name == "regex" else {}
     check_dataset(component, None if component.name == "digits" else photos, **options)
+
+
+@each("source")
+def test_sources(component, photos, tmp_path):
+    (tmp_path / "list.txt").write_text("photos/val/red/0.png\n")
+    files = fsspec.filesystem("memory")
+    files.pipe("/shelf/0.png", (photos / "val/red/0.png").read_bytes())
+    archive = shutil.make_archive(str(tmp_path / "packed"), "zip", photos)
+    places = {"folder": photos, "list": tmp_path / "list.txt", "archive": archive, "remote": "memory://shelf"}
+    check_source(component, str(places[component.name]))
+    files.rm("/shelf", recursive=True)
 
 
 @each("decoder")

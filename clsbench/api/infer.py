@@ -229,9 +229,8 @@ def infer(
         asked = {"batch_size": batch_size, "streams": streams, "threads": threads, "max_pixels": max_pixels,
                  "fast_decode": fast_decode or None}  # fmt: skip
         stamps = stamps_of(source.entries)
-        job = identify(
-            spec, source.entries, stamps, engine, picked["decoder"], overwrite=overwrite, device=device, **asked
-        )
+        parts = [engine, *picked["decoder"]]
+        job = identify(spec, source.entries, stamps, parts, overwrite=overwrite, device=device, **asked)
         with exclusive(file_out, "the predictions"):
             for written in (file_out, manifest_path(file_out)):
                 remove_leftovers(written)

@@ -128,8 +128,7 @@ def identify(
     spec: JobSpec,
     entries: Sequence[Entry],
     stamps: NDArray[np.int64],
-    backend: Chosen,
-    decoders: Sequence[Chosen],
+    parts: Sequence[Chosen],
     *,
     overwrite: bool,
     **asked: object,
@@ -139,15 +138,14 @@ def identify(
     Args:
         spec, entries: The job.
         stamps: int64 (N, 2), their sizes and modification times.
-        backend, decoders: Of it, with their options.
+        parts: Its backend and decoders, with their options.
         overwrite: Whether an earlier file is to be replaced.
         asked: Options of the task that may change predictions; None where one was not given.
     """
     from clsbench.model_file import model_hash
     from clsbench.predictions.job import JobIdentity, hash_names, hash_stamps
 
-    parts = {"backend": backend, **{f"decoder {one.name}": one for one in decoders}}
-    components = {name: f"{one.name} {dict(sorted(one.options.items()))}" for name, one in parts.items()}
+    components = {f"{one.resolved.kind} {one.name}": str(dict(sorted(one.options.items()))) for one in parts}
     given = {name.replace("_", "-"): str(value) for name, value in asked.items() if value is not None}
     return JobIdentity(
         model=model_hash(spec.model),

@@ -12,7 +12,6 @@ from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
 from clsbench.api.predictions import Columns, judge, open_table
 from clsbench.api.report_heatmaps import report_heatmaps
-from clsbench.api.sources import images_by_name
 from clsbench.errors import OptionError
 from clsbench.text import counted
 
@@ -99,10 +98,11 @@ def write_page(
 ) -> None:
     """Render the report, with thumbnails if the folder of the images is given, and heatmaps if they are asked for."""
     from clsbench.evaluation.report import wanted_images, write_report
+    from clsbench.images.sources.lookup import ImageLookup
 
     thumbnails = heatmaps = None
     if images:
-        find = images_by_name(images)
+        find = ImageLookup(images)
         thumbnails = _thumbnails(find, wanted_images(found, table), observer)
         if explain:
             heatmaps = report_heatmaps(found, table, find, method=explain, model=model, observer=observer)

@@ -16,7 +16,6 @@ from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
 from clsbench.api.predictions import open_table
 from clsbench.api.show import AS_IT_IS
-from clsbench.api.sources import images_by_name
 from clsbench.errors import ClsbenchError, DataError, OptionError, PluginError
 
 if TYPE_CHECKING:
@@ -107,6 +106,7 @@ def show_predictions(
         ModelError: if the model file cannot be used, or does not allow CAM and that was asked for.
     """
     from clsbench.images.grid import save_grid
+    from clsbench.images.sources.lookup import ImageLookup
 
     observer, file, grid = observer or Observer(), Path(predictions), Path(out)
     outputs = Outputs(observer)
@@ -121,7 +121,7 @@ def show_predictions(
             outputs.refuse_images(os.path.join(root, name) for name in table.names)
         else:
             outputs.refuse(root)
-        find = images_by_name(root)
+        find = ImageLookup(root)
         rows = _picked(table, pick, n, seed)
         if not rows and pick == "wrong" and ((table.labels >= 0) & (table.predicted >= 0)).any():
             return DrawnPredictions(predictions=file, pick=pick, drawn=(), file=None)

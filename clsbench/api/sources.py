@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from clsbench.api.components import Chosen, choose, registry
@@ -11,9 +11,6 @@ from clsbench.api.observer import Observer
 from clsbench.errors import DataError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from clsbench.images.entries import Entry
     from clsbench.images.sources.source import Source
 
 #: A path, a pattern of paths or a URL; or several paths and patterns.
@@ -104,61 +101,17 @@ def open_source(
 
 def tell(source: Source, observer: Observer) -> None:
     """What was skipped, as notes; where images may be missing for it, as warnings."""
-    from clsbench.images.sources.source import skipped_notes
-    from clsbench.text import on_one_line
+    from clsbench.images.sources.source import damage_notes, skipped_notes
 
-    for one in source.skipped:
-        if getattr(one, "damage", False):
-            observer.warn(f"images may be missing: {on_one_line(one.name)}: {on_one_line(one.reason)}")
-    for note in (*getattr(source, "notes", ()), *skipped_notes([s for s in source.skipped if not _damage(s)])):
+    for warning in damage_notes(source.skipped):
+        observer.warn(warning)
+    for note in (*getattr(source, "notes", ()), *skipped_notes(source.skipped)):
         observer.note(note)
-
-
-def _damage(one: object) -> bool:
-    return bool(getattr(one, "damage", False))
 
 
 def named_source(images: Images, observer: Observer) -> Source:
     """The images of a task that takes no options of sources: :func:`open_source` of what :func:`source_names` names."""
     return open_source(images, choose({"source": source_names(images)}, ())["source"], set(), observer)
-
-
-def images_by_name(root: str | Path) -> Callable[[str], Entry]:
-    """What finds the images of a predictions file by their names.
-
-    Args:
-        root: The folder that the names are relative to, or the archive or URL that infer was given.
-
-    Raises:
-        DataError: if it cannot be read. A name that is not there, or leads out of the folder, is one when it is
-            looked up.
-    """
-    from functools import partial
-    from pathlib import Path
-
-    from clsbench.images.sources.opening import as_location, kind_of, open_images
-    from clsbench.images.sources.paths import entry_below
-    from clsbench.images.sources.urls import redacted
-
-    location = as_location(root)
-    if isinstance(location, Path) and location.is_dir():
-        return partial(entry_below, location)
-    if isinstance(location, Path) and (not location.is_file() or kind_of(location) != "archive"):
-        raise DataError(
-            "the images are not there", where=location, expected="a folder or an archive",
-            hint="--images names the folder, archive or URL that infer was given",
-        )  # fmt: skip
-    from clsbench.images.sources.compact import entry_names
-
-    source = open_images(location)
-    rows = {name: row for row, name in enumerate(entry_names(source.entries))}
-
-    def find(name: str) -> Entry:
-        if name not in rows:
-            raise DataError("there is no such image", where=redacted(str(root)), got=name)
-        return source.entries[rows[name]]
-
-    return find
 
 
 def _paths(images: Images) -> list[str]:

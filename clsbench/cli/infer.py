@@ -85,7 +85,8 @@ def infer(
     path as it was given. Names are unique, and labels and reports find the images by them.
     """
     from clsbench.api.infer import infer as run_job
-    from clsbench.cli.infer_report import over_budget, print_result
+    from clsbench.cli.infer_failures import over_budget
+    from clsbench.cli.infer_report import print_result
     from clsbench.cli.terminal import Terminal
 
     terminal = Terminal(json=json, quiet=quiet, streaming=out == "-")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clsbench.cli.evaluation_tables import GAP, print_metrics
+from clsbench.cli.infer_failures import failures_table
 from clsbench.cli.tables import facts_table, first_rows, percent, table
 from clsbench.inference.timing import STAGES, Timing
 from clsbench.text import counted, on_one_line, shortened_path
@@ -44,7 +45,7 @@ def print_result(terminal: Terminal, result: InferenceResult, *, saved: bool, as
         if result.execution.timing:
             terminal.print(_throughput(result, result.execution.timing))
     if result.failures and not result.answers:
-        terminal.print(_failures(result))
+        terminal.print(failures_table(result))
     if not saved:
         terminal.note("nothing was saved: add --out preds.csv to keep the predictions")
     elif result.out and result.counts.labelled:
@@ -88,26 +89,6 @@ def _classes(result: InferenceResult) -> Table:
     rows = [(name, f"{count:,}", percent(count / classified)) for name, count in result.predicted.items()]
     title = first_rows("Predicted classes", min(CLASSES, len(rows)), len(rows), None)
     return table(title, ("class", "images", "share"), rows[:CLASSES])
-
-
-def _failures(result: InferenceResult) -> Table:
-    """The images that were not classified, by reason, with examples."""
-    rows = []
-    for reason, failure in result.failures.items():
-        first, count = reason, f"{failure.count:,}"
-        for name, error in failure.examples:
-            rows.append((first, on_one_line(name), error, count))
-            first = count = ""
-    return table("Not classified", ("reason", "such as", "because", "images"), rows, left=3)
-
-
-def over_budget(result: InferenceResult) -> str:
-    """Why a job does not count as done well."""
-    errors, total = result.counts.errors or 0, result.counts.total or 0
-    if errors == total:
-        first = next((error for failure in result.failures.values() for _, error in failure.examples), "")
-        return f"none of {counted(total, 'image')} could be classified: {first}"
-    return f"{errors:,} of {counted(total, 'image')} could not be classified, more than {result.max_failure_rate:.2%}"
 
 
 def _throughput(result: InferenceResult, timing: Timing) -> Table:

@@ -1,12 +1,17 @@
-"""Pace: how far a stage of a task is, and how fast."""
+"""Pace: how far a stage of a task is, and how fast; and the bar that shows it."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from clsbench.text import counted
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
 
 #: Seconds at least that a rate is taken over.
 SHORTEST = 0.1
@@ -47,3 +52,14 @@ class Pace:
         if self.total and self.done:
             parts.append(f"{timedelta(seconds=round((self.total - self.done) / self.rate))} left")
         return ", ".join(parts)
+
+
+def progress_bar(console: Console, *, drawn: bool) -> Progress:
+    """A bar with counts, speed, loss, results and the remaining time."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    texts = [TextColumn(f"{{task.fields[{name}]}}") for name in ("speed", "loss", "result")]
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), *texts,
+        TimeRemainingColumn(compact=True, elapsed_when_finished=True), console=console, disable=not drawn,
+    )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from clsbench.api.observer import Observer
 from clsbench.cli.logged_warnings import LoggedWarnings
-from clsbench.cli.pace import Pace
+from clsbench.cli.pace import Pace, progress_bar
 from clsbench.text import counted
 
 if TYPE_CHECKING:
@@ -31,21 +31,9 @@ class TerminalObserver(Observer):
     """
 
     def __init__(self, terminal: Terminal) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
         self._terminal = terminal
         self.outputs = terminal.outputs
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[speed]}"),
-            TextColumn("{task.fields[loss]}"),
-            TextColumn("{task.fields[result]}"),
-            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-            console=terminal.err,
-            disable=not terminal.draws_progress,
-        )
+        self._progress = progress_bar(terminal.err, drawn=terminal.draws_progress)
         self._task: TaskID | None = None
         self._pace, self._epochs = Pace(""), 0
         self._shown = self._told = 0.0

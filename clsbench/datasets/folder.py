@@ -19,7 +19,7 @@ from clsbench.datasets.image_tree import ImageTree, open_tree
 from clsbench.datasets.splits import SPLIT_WORDS, check_known_classes
 from clsbench.errors import DataError
 from clsbench.images.entries import Entry
-from clsbench.images.sources.source import count_suffixes, skipped_notes
+from clsbench.images.sources.source import count_suffixes, damage_notes, skipped_notes
 from clsbench.text import counted, some
 
 #: An image, and its path below the folder of its split: ``cat/1.jpg``.
@@ -136,7 +136,7 @@ def _labelled(tree: ImageTree, folder: str) -> tuple[list[Labelled], list[str]]:
         notes.append(f"left out, not in a class folder: {counted(loose, 'image')}")
     if empty := sorted(set(tree.folders(folder)) - {path.split("/", 1)[0] for _, path in labelled}):
         notes.append(f"class folders without images are left out: {', '.join(empty)}")
-    notes += skipped_notes(skipped)
+    notes += [*damage_notes(skipped), *skipped_notes(skipped)]
     return labelled, [f"{folder}: {note}" if folder else note for note in notes]
 
 

@@ -9,7 +9,7 @@ from clsbench.datasets.dataset import Dataset, Sample
 from clsbench.datasets.file_name_labels import PATTERN
 from clsbench.datasets.image_tree import open_tree
 from clsbench.errors import DataError, OptionError
-from clsbench.images.sources.source import skipped_notes
+from clsbench.images.sources.source import damage_notes, skipped_notes
 from clsbench.text import counted, some
 
 
@@ -41,7 +41,7 @@ def build(root: Path | str | None, *, pattern: str = PATTERN) -> Dataset:
         )
     index = {name: k for k, name in enumerate(classes)}
     samples = [Sample(entry, index[label]) for entry, label in labelled if label]
-    notes = skipped_notes(source.skipped)
+    notes = [*damage_notes(source.skipped), *skipped_notes(source.skipped)]
     if without := [entry.name for entry, label in labelled if not label]:
         count = counted(len(without), "image")
         notes.insert(0, f"{count} left out because the pattern does not match: {some(without, 3)}")

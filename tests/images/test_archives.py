@@ -17,6 +17,7 @@ from clsbench.images.sources import stores
 from clsbench.images.sources.archive import ArchiveSource
 from clsbench.images.sources.folder import FolderSource
 from clsbench.images.sources.given import open_paths
+from clsbench.images.sources.lookup import ImageLookup
 
 PNG = b"\x89PNG\r\n\x1a\n"
 FILES = {"cat/1.png": PNG + b"1", "cat/deep/2.JPG": b"two", "dog/3": PNG + b"3", "notes.txt": b"text", "z.png": b"z"}
@@ -85,8 +86,18 @@ def test_entries_can_be_pickled_and_read_from_many_threads(archive):
     assert not wrong
 
 
+def test_a_stamp_changes_with_the_archive(archive):
+    path = archive({"1.png": b"one"})
+    (entry,) = ArchiveSource(path).entries
+    assert entry.stamp() == (3, os.stat(path).st_mtime_ns)
+    os.utime(path, ns=(1, 1))
+    assert entry.stamp() == (3, 1)
+
+
 def test_names_lead_nowhere_and_what_systems_leave_is_passed_over(archive):
-    source = ArchiveSource(archive({"./a//1.png": b"1", "/b/2.png": b"2", "__MACOSX/a/._1.png": b"", "a/.x.png": b""}))
+    source = ArchiveSource(
+        archive({"./a//1.png": b"1", "__MACOSX/a/._1.png": b"", "/b/2.png": b"2", "__MACOSX/._b": b"", "a/.x.png": b""})
+    )
     assert list(contents(source)) == ["a/1.png", "b/2.png"]
     assert [one.name for one in source.skipped] == ["__MACOSX/"]
 
@@ -98,6 +109,17 @@ def test_several_shards_and_ranges_are_one_source(archive, tmp_path, monkeypatch
     suffix = names[0].partition(".")[2]
     for given in (names, [f"s-*.{suffix}"], [f"s-{{09..10}}.{suffix}"]):
         assert contents(open_paths(given)) == wanted
+
+
+def test_names_of_a_predictions_file_lead_into_archives_but_not_out_of_the_folder(archive, tmp_path):
+    path = archive({"cat/1.png": b"one"})
+    outside = tmp_path / "photos"
+    outside.mkdir()
+    assert ImageLookup(tmp_path)(f"{path.name}/cat/1.png").read() == b"one"
+    assert ImageLookup(path)("cat/1.png").read() == b"one"
+    for root, name in ((outside, f"../{path.name}/cat/1.png"), (tmp_path, f"{path.name}/no.png"), (path, "no.png")):
+        with pytest.raises(DataError, match=r"leads out|no such image"):
+            ImageLookup(root)(name)
 
 
 def test_of_two_files_of_one_name_the_last_counts_and_the_other_is_named(tmp_path):

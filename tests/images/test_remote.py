@@ -96,6 +96,15 @@ def test_one_image_an_archive_and_a_list_in_a_network(bucket):
     assert list(contents(several))[-2:] == ["memory://bucket/a.tar/z.png", "memory://bucket/photos/z.png"]
 
 
+def test_a_pattern_of_urls(bucket):
+    bucket.pipe({f"/bucket/shard-{k}.tar": tarred({"1.png": bytes([k])}) for k in range(3)})
+    wanted = {f"memory://bucket/shard-{k}.tar/1.png": bytes([k]) for k in range(3)}
+    for pattern in ("memory://bucket/shard-*.tar", "memory://bucket/shard-{0..2}.tar"):
+        assert contents(open_paths([pattern])) == wanted
+    with pytest.raises(DataError, match="no file matches"):
+        open_paths(["memory://bucket/no-*.tar"])
+
+
 def test_a_url_of_a_file_is_that_file(tmp_path):
     (tmp_path / "a b.png").write_bytes(PNG)
     (entry,) = open_images(f"file://{tmp_path}/a%20b.png").entries

@@ -49,6 +49,7 @@ class ArchiveSource:
     def __init__(self, location: Path | str, prefix: str = "", *, suffixes: Collection[str] = SUFFIXES) -> None:
         place = without_file_scheme(str(location))
         self.location, self.skipped, self.folders = redacted(place), list[Skipped](), list[str]()
+        self._hidden: set[str] = set()
         store = open_store(place)
         members, make, head = _index(store, place)
         found, wanted = dict[str, tuple[int, ...]](), frozenset(suffixes)
@@ -74,8 +75,9 @@ class ArchiveSource:
         if member.damage:
             self.skipped.append(Skipped(self.location, member.reason or "", damage=True))
         elif hidden := hidden_part(name[len(prefix) :]):
-            if hidden.endswith("/") and (one := Skipped(prefix + hidden, HIDDEN)) not in self.skipped[-1:]:
-                self.skipped.append(one)
+            if hidden.endswith("/") and hidden not in self._hidden:
+                self._hidden.add(hidden)
+                self.skipped.append(Skipped(prefix + hidden, HIDDEN))
         elif member.name.endswith("/"):
             self.folders.append(name if name.endswith("/") else f"{name}/")
         elif reason := member.reason or why_not(name, suffixes, partial(head, *member.place)):

@@ -82,6 +82,8 @@ def file_head(path: str) -> bytes | None:
     Raises:
         OSError: if it cannot be opened.
     """
+    if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe or a device may do something
+        return None
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     try:
         return os.read(descriptor, HEAD) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None

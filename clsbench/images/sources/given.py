@@ -16,7 +16,7 @@ from clsbench.images.sources.compact import entry_names
 from clsbench.images.sources.opening import kind_of, open_images
 from clsbench.images.sources.paths import PathsSource
 from clsbench.images.sources.source import NOT_AN_IMAGE, ListedSource, Skipped, Source
-from clsbench.images.sources.urls import is_url, redacted, without_file_scheme
+from clsbench.images.sources.urls import WEB, is_url, redacted, scheme_of, without_file_scheme
 
 #: A range of numbers, such as that of the shards ``shard-{000..010}.tar``.
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
@@ -83,8 +83,13 @@ def _prefix(location: str) -> str:
 def is_pattern(location: str) -> bool:
     """Whether a location is a pattern of paths rather than one path."""
     if is_url(location):
-        return _RANGE.search(location) is not None
+        return _RANGE.search(location) is not None or _is_remote_glob(location)
     return (glob.has_magic(location) or _RANGE.search(location) is not None) and not os.path.lexists(location)
+
+
+def _is_remote_glob(url: str) -> bool:
+    """Whether a URL is a pattern that its file system can list; on the web a ``*`` is only a character."""
+    return "*" in url and scheme_of(url) not in WEB
 
 
 def _matches(location: str) -> list[str]:
@@ -93,6 +98,11 @@ def _matches(location: str) -> list[str]:
         return [location]
     matches = []
     for one in _ranges(location):
+        if is_url(one) and _is_remote_glob(one):
+            from clsbench.images.sources.remote import matching
+
+            matches += matching(one)
+            continue
         if is_url(one) or not glob.has_magic(one):
             matches.append(one)
             continue

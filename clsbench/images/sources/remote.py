@@ -83,6 +83,10 @@ class RemoteEntry:
         except Exception as error:  # noqa: BLE001
             raise self._error("unreadable", "the image cannot be read", error) from None
 
+    def stamp(self) -> tuple[int, int] | None:
+        """Its size, where a listing said so; when it was changed is not asked, which is -1."""
+        return None if self.size < 0 else (self.size, -1)
+
     def _error(self, reason: str, what: str, error: Exception | None = None) -> ImageError:
         got = None if error is None else f"{type(error).__name__}: {without_secrets(error, self.url)}".rstrip(": ")
         return ImageError(reason, what, where=redacted(self.url), got=got)
@@ -183,6 +187,20 @@ def opened(url: str) -> Iterator[IO[bytes]]:
         file = found.open(path, "rb")
     with file:
         yield cast("IO[bytes]", file)
+
+
+def matching(pattern: str) -> list[str]:
+    """The URLs that a pattern such as ``s3://bucket/shard-*.tar`` stands for, sorted.
+
+    Raises:
+        DataError: if they cannot be listed.
+    """
+    found, path = file_system(pattern)
+    try:
+        return sorted(f"{scheme_of(pattern)}://{match.lstrip('/')}" for match in found.glob(path))
+    except Exception as error:  # noqa: BLE001  file systems raise almost anything
+        got = f"{type(error).__name__}: {without_secrets(error, pattern)}"
+        raise DataError("the URL cannot be listed", where=redacted(pattern), got=got, hint=_hint(pattern)) from None
 
 
 class RemoteSource:

@@ -150,15 +150,29 @@ def _by_reason(skipped: Sequence[Skipped]) -> dict[str, list[str]]:
     return by_reason
 
 
+def damage_notes(skipped: Sequence[Skipped]) -> list[str]:
+    """A line for each reason why images may be missing, which nobody should overlook.
+
+    >>> damage_notes([Skipped("a.tar", "the archive is cut off", damage=True), Skipped("a.txt", NOT_AN_IMAGE)])
+    ['images may be missing: a.tar: the archive is cut off']
+    """
+    found = _by_reason([one for one in skipped if getattr(one, "damage", False)])
+    return [
+        f"images may be missing: {on_one_line(names[0])}: {on_one_line(reason)}"
+        + (f", and {len(names) - 1} more" if len(names) > 1 else "")
+        for reason, names in found.items()
+    ]
+
+
 def skipped_notes(skipped: Sequence[Skipped]) -> list[str]:
-    """A line for each reason, for the user to read; photos of a format that nothing reads here have their own.
+    """A line for each other reason, for the user to read; photos of a format that nothing reads here have their own.
 
     >>> skipped_notes([Skipped("a.txt", NOT_AN_IMAGE), Skipped("a.jpg", "encrypted")])
     ['not images by their first bytes, left out: 1 .txt', '1 left out: encrypted, such as a.jpg']
     """
     return [
         note
-        for reason, names in _by_reason(skipped).items()
+        for reason, names in _by_reason([one for one in skipped if not getattr(one, "damage", False)]).items()
         for note in (
             _other_suffixes(names)
             if reason == NOT_AN_IMAGE

@@ -21,8 +21,8 @@ from clsbench.errors import ClsbenchError, DataError, ImageError
 from clsbench.images.sources.urls import is_url, redacted, without_secrets
 from clsbench.text import file_size
 
-#: Bytes of one image: more are taken for an attack, or for a mistake.
-LARGEST = 1 << 29
+#: The most bytes of one image in an archive or a network, as of one in a file.
+LARGEST = 1 << 30
 
 #: Archives that are open at a time, beside those that had to be copied.
 OPEN = 64
@@ -119,6 +119,14 @@ def read_range(location: str, offset: int, size: int) -> bytes:
     if len(data) < size:
         raise ImageError("truncated", "the archive ends within the file", got=f"{len(data)} of {size} bytes")
     return data
+
+
+def changed(location: str) -> int:
+    """When an archive was changed, in nanoseconds; -1 where that cannot be asked, as in a network."""
+    try:
+        return -1 if is_url(location) else os.stat(location).st_mtime_ns
+    except OSError:
+        return -1
 
 
 def compression(head: bytes) -> str | None:

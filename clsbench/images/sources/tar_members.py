@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from clsbench.file_kinds import HEAD
 from clsbench.images.sources.members import Member, unreadable
-from clsbench.images.sources.stores import Store, open_store, read_range
+from clsbench.images.sources.stores import Store, changed, open_store, read_range
 
 _BLOCK = tarfile.BLOCKSIZE
 
@@ -31,6 +31,10 @@ class TarEntry:
     def read(self) -> bytes:
         """The content of the file."""
         return read_range(self.archive, self.offset, self.size)
+
+    def stamp(self) -> tuple[int, int]:
+        """Its size, and when the archive was changed; see :func:`clsbench.images.sources.stores.changed`."""
+        return self.size, changed(self.archive)
 
 
 def head(location: str, offset: int, size: int) -> bytes:

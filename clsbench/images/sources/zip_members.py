@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from clsbench.errors import ImageError
 from clsbench.file_kinds import HEAD
 from clsbench.images.sources.members import Member, unreadable
-from clsbench.images.sources.stores import LARGEST, Store, read_range
+from clsbench.images.sources.stores import LARGEST, Store, changed, read_range
 from clsbench.text import file_size
 
 #: Bytes of the header before a file, and those of a file that are decompressed to see what it is.
@@ -56,6 +56,10 @@ class ZipEntry:
             got = f"{len(data)} of {self.size} bytes" if len(data) < self.size else "other bytes than declared"
             raise ImageError("truncated", "the file in the archive is damaged", got=got)
         return data
+
+    def stamp(self) -> tuple[int, int]:
+        """Its size, and when the archive was changed; see :func:`clsbench.images.sources.stores.changed`."""
+        return self.size, changed(self.archive)
 
 
 def head(location: str, offset: int, packed: int, size: int, method: int, crc: int, flags: int) -> bytes:
