@@ -230,14 +230,18 @@ def infer(
                  "fast_decode": fast_decode or None}  # fmt: skip
         stamps = stamps_of(source.entries)
         parts = [engine, *picked["decoder"]]
-        job = identify(spec, source.entries, stamps, parts, overwrite=overwrite, device=device, **asked)
+        form = output.form_of(writers, truth.index)
+        job = identify(spec, source.entries, stamps, parts, overwrite=overwrite, form=form, device=device, **asked)
         with exclusive(file_out, "the predictions"):
             for written in (file_out, manifest_path(file_out)):
                 remove_leftovers(written)
             if resume and (finished := find_finished(file_out, job)):
                 observer.note(f"finished already: {counted(job.images, 'row')} in {file_out}")
-                return run.recorded(file_out, finished)
-            result = run.run(job, rerun.find_ledger(file_out, job, source.entries, stamps, card, observer))
+                result = run.recorded(file_out, finished)
+                if sorting:
+                    sorting.read(file_out, card.classes)
+            else:
+                result = run.run(job, rerun.find_ledger(file_out, job, source.entries, stamps, card, observer))
     return replace(result, sorted=sorting.finish(source, card.classes, observer)) if sorting else result
 
 

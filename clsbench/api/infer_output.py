@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
 
 from clsbench.api.arguments import check_choice
 from clsbench.api.components import Chosen
@@ -31,6 +34,13 @@ def written(writers: Sequence[Chosen]) -> dict[str, Json]:
         if writer.options.get("escape_formulas"):
             found["escape_formulas"] = True
     return found
+
+
+def form_of(writers: Sequence[Chosen], labels: Sequence[int]) -> str:
+    """What decides how a file looks beyond its predictions, as a hash: the writer, its options and the labels."""
+    digest = hashlib.sha256(np.array(labels, "<i8").tobytes())
+    digest.update(repr([(one.name, sorted(one.options.items())) for one in writers]).encode())
+    return digest.hexdigest()
 
 
 def writer_name(out: Path | BinaryIO | None, format: str | None) -> list[str]:

@@ -131,6 +131,7 @@ def identify(
     parts: Sequence[Chosen],
     *,
     overwrite: bool,
+    form: str,
     **asked: object,
 ) -> JobIdentity:
     """What decides the predictions of a job.
@@ -140,6 +141,7 @@ def identify(
         stamps: int64 (N, 2), their sizes and modification times.
         parts: Its backend and decoders, with their options.
         overwrite: Whether an earlier file is to be replaced.
+        form: As in :class:`JobIdentity`.
         asked: Options of the task that may change predictions; None where one was not given.
     """
     from clsbench.model_file import model_hash
@@ -153,6 +155,7 @@ def identify(
         names=hash_names(entry.name for entry in entries),
         options=components | given,
         overwrite=overwrite,
+        form=form,
         stamps=hash_stamps(stamps),
     )
 
@@ -178,10 +181,14 @@ def find_finished(out: Path, job: JobIdentity) -> Manifest | None:
         )  # fmt: skip
     then = read_fields(JobIdentity, manifest.job, what="the description of a job", where=out)
     changes = then.differences(job)
-    if changes or then.stamps != job.stamps:
+    if then.stamps != job.stamps:
+        changes.append("the size or modification time of an image")
+    if then.form != job.form:
+        changes.append("the columns, the labels or the format")
+    if changes:
         raise DataError(
             "the file is finished, and something has changed since", where=out,
-            got="; ".join(changes) or "the size or modification time of an image",
+            got="; ".join(changes),
             hint="replace it with --overwrite, or choose another path",
         )  # fmt: skip
     return manifest

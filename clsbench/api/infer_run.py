@@ -272,6 +272,7 @@ class InferenceRun:
             counts=tally.counts(),
             predicted=tally.predicted(),
             answers=tuple(tally.answers),
+            skipped=self.source.skipped,
             failures=tally.failures,
             metrics=metrics,
             rows=self.rows.table() if self.rows else None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +13,8 @@ import numpy as np
 
 from clsbench import __version__
 from clsbench.card import ModelCard
+from clsbench.images.pixels import PIXEL_RULES
+from clsbench.images.sources.source import Skipped, skipped_json
 from clsbench.inference.job import Execution
 from clsbench.machine import available_cores
 from clsbench.model_file import model_hash
@@ -95,6 +97,7 @@ class InferenceResult(Tabular):
         predicted: Class -> how many images were given it, the most frequent first.
         answers: What each image is, of a job of at most :data:`FEW_IMAGES`; else empty.
         split: Of a dataset, where only one was classified.
+        skipped: What was left out of the source, and why.
         failures: The images that were not classified, by reason.
         max_failure_rate: The share of them that the user allows; None for any but all of them.
         metrics: Of the labelled images; empty without any.
@@ -121,6 +124,7 @@ class InferenceResult(Tabular):
     predicted: Mapping[str, int]
     answers: tuple[Answer, ...]
     split: str | None = None
+    skipped: Sequence[Skipped]
     failures: Failures
     max_failure_rate: float | None = None
     metrics: Metrics
@@ -183,12 +187,19 @@ class InferenceResult(Tabular):
                 "platform": platform.platform(),
                 "python": platform.python_version(),
             },
+            skipped=skipped_json(self.skipped) or None,
+            pixels=PIXEL_RULES,
             job=asdict(self.job) if self.job else None,
             resumed=self.resumed or None,
         )
 
     def to_json(self) -> dict[str, Json]:
-        """The same as plain values with stable keys, see README; of a few images also ``predictions``, one an image."""
+        """The same as plain values with stable keys, see README; with the names of all that was skipped.
+
+        Of a few images also ``predictions``, one an image.
+        """
         told = [answer.to_json() for answer in self.answers]
         values = self.manifest.to_json() | ({"predictions": told} if told else {})
+        if self.skipped:
+            values["skipped"] = skipped_json(self.skipped, complete=True)
         return values | ({"sorted": self.sorted.to_json()} if self.sorted else {})

@@ -60,7 +60,7 @@ class ArrowCollector:
         self._rows += rows(predictions, self._classes, self._topk)
         if self._probabilities:
             self._blocks.append(predictions.probabilities.T)
-        if len(self._rows) >= self._size:
+        while len(self._rows) >= self._size:
             self._close_group()
 
     def take(self) -> list[pa.Table]:
@@ -72,21 +72,23 @@ class ArrowCollector:
         """Everything that was not taken: the columns, types and values of a Parquet file of the same predictions."""
         import pyarrow as pa
 
-        self._close_group()
+        if self._rows:
+            self._close_group()
         return pa.concat_tables([self.schema.empty_table(), *self._groups])
 
     def _close_group(self) -> None:
         import pyarrow as pa
 
-        if not self._rows:
-            return
-        by_column = list(zip(*self._rows, strict=True))
+        # Of one size always: the file does not tell in which blocks the rows came.
+        rows, self._rows = self._rows[: self._size], self._rows[self._size :]
+        by_column = list(zip(*rows, strict=True))
         arrays = [
             _array(by_column[k], self.schema.field(place), exact=k == 0) for place, k in enumerate(self._positions)
         ]
         if self._probabilities:
-            arrays += [pa.array(column, from_pandas=True) for column in np.concatenate(self._blocks, axis=1)]
-        self._rows, self._blocks = [], []
+            values = np.concatenate(self._blocks, axis=1)
+            self._blocks = [values[:, len(rows) :]]
+            arrays += [pa.array(column, from_pandas=True) for column in values[:, : len(rows)]]
         self._groups.append(pa.table(arrays, schema=self.schema))
 
 

@@ -24,6 +24,8 @@ class JobIdentity:
         images: Number of images.
         names: SHA-256 of their names, in order.
         options: What else decides the predictions, such as the backend and its options: name -> text.
+        form: What decides how the file looks beyond that, such as columns and labels, as a hash. A job may be continued
+            in another form, but a finished file is not that of another form.
         device: What the model runs on, as it is known once the job runs.
         plan: How the model is called, likewise: ``batch_size``, ``streams``, ``threads``. A continued job is called in
             the same way: another size of a batch may change the last digit.
@@ -35,6 +37,7 @@ class JobIdentity:
     images: int
     names: str
     options: Mapping[str, str] = field(default_factory=dict)
+    form: str | None = None
     device: str | None = None
     plan: Mapping[str, int] = field(default_factory=dict)
     overwrite: bool = False

@@ -28,7 +28,13 @@ METADATA_KEY = "clsbench"
 _STAGE = "_ms_per_image"
 
 #: Annotation of a field -> its type in JSON.
-_TYPES = {"str | None": str, "int | None": int, "float | None": float, "JsonObject | None": dict}
+_TYPES = {
+    "str | None": str,
+    "int | None": int,
+    "float | None": float,
+    "JsonObject | None": dict,
+    "Sequence[Json] | None": list,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +122,8 @@ class Manifest:
         metric_errors: Metric -> why it failed.
         throughput: Images per second, and where the time went.
         machine: Cores, platform and Python version, as JSON.
+        skipped: What was left out of the source, by reason, as JSON.
+        pixels: How images that are no plain RGB became it: :data:`clsbench.images.pixels.PIXEL_RULES`.
         job: What decided the predictions: :class:`clsbench.predictions.job.JobIdentity` as JSON.
         resumed: How many rows an earlier run of the job had done, which was interrupted.
     """
@@ -134,6 +142,8 @@ class Manifest:
     metric_errors: JsonObject | None = None
     throughput: Throughput | None = None
     machine: JsonObject | None = None
+    skipped: Sequence[Json] | None = None
+    pixels: JsonObject | None = None
     job: JsonObject | None = None
     resumed: int | None = None
 
