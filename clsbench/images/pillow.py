@@ -18,7 +18,7 @@ from clsbench.file_kinds import HEAD, file_kind
 from clsbench.images.formats import FORMATS, UNREAD, sniff
 from clsbench.images.libtiff import silence_libtiff
 from clsbench.images.limits import Admit, check_pixels
-from clsbench.images.pixels import grey_range, to_rgb
+from clsbench.images.pixels import load, to_rgb
 
 #: Pillow's readers that are not used on files from strangers: EPS starts Ghostscript, IPTC opens what it contains with
 #: any reader, WMF asks the system, the others hold no image of their own.
@@ -142,9 +142,7 @@ class PillowDecoder:
             with open_image(io.BytesIO(data)) as image:
                 opened = True
                 admit(*image.size)
-                grey = grey_range(image, data)
-                image.load()  # which tells the mode of an icon only now
-                return to_rgb(image, grey or grey_range(image, data))
+                return to_rgb(image, load(image, data))
         except ImageError:
             raise
         except Exception as error:  # noqa: BLE001  damaged files raise almost anything
