@@ -85,7 +85,7 @@ def raise_pillows_limit(pixels: int) -> None:
 
 
 def _checked(image: ImageFile.ImageFile) -> ImageFile.ImageFile:
-    """Refuse a thumbnail in place of a photo: the first image of a camera's raw file that is TIFF by its form."""
+    """Refuse what Pillow opens of some TIFF files: the thumbnail of a raw photo, black where strips are missing."""
     tags = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}
     if _DNG_VERSION in tags or (_SUB_IFDS in tags and tags.get(_SUBFILE_TYPE) == 1):
         raise ImageError(
@@ -93,6 +93,10 @@ def _checked(image: ImageFile.ImageFile) -> ImageFile.ImageFile:
             "a camera raw image (DNG, NEF or the like), which is not read here",
             hint="develop it to JPEG or TIFF, for example with darktable or rawpy",
         )
+    if image.format == "TIFF":
+        areas = [(e[2] - e[0]) * (e[3] - e[1]) for tile in image.tile if (e := tile.extents)]
+        if sum(areas) < image.width * image.height:
+            raise ImageError("truncated", "damaged image: its strips or tiles do not cover it")
     return image
 
 
