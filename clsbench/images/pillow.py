@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import re
 import struct
 from collections.abc import Callable
@@ -26,6 +27,9 @@ _UNSAFE = frozenset({"EPS", "IPTC", "WMF", "BUFR", "GRIB", "HDF5", "MPEG", "MIC"
 
 #: All that Pillow brings: what other packages have added to it since is not known to be safe.
 _PILLOWS_OWN = "PIL."
+
+# Pillow logs what is wrong with a TIFF file, which a program without logging would find on its terminal.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 Image.init()
 PILLOW_FORMATS = tuple(
