@@ -123,7 +123,7 @@ def row(name: str, seconds: float, base: float, pixels: dict[str, Any] | None) -
     cells: list[object] = [name, f"{1000 * seconds:.2f}", f"{base / seconds:.2f}"]
     if pixels is None:
         return [*cells, "", "", ""]
-    same = f"{pixels['same_top1']} of {pixels['pictures']} ({pixels['agreement']:.2%})"
+    same = f"{pixels['same_top1']} of {pixels['images']} ({pixels['agreement']:.2%})"
     return [*cells, pixels["max_difference"], f"{pixels['mean_difference']:.3f}", same]
 
 

@@ -189,9 +189,12 @@ class Model:
             return PixelsEntry(name, np.ascontiguousarray(image))
         from PIL import Image, ImageOps
 
+        from clsbench.images.pixels import load, to_rgb
+
         if isinstance(image, Image.Image):
-            upright = ImageOps.exif_transpose(image) if self.transform.exif else image
-            return PixelsEntry(name, np.asarray(upright.convert("RGB")))
+            grey = load(image)
+            upright = ImageOps.exif_transpose(image) if self.transform.exif else image.copy()
+            return PixelsEntry(name, to_rgb(upright, grey))
         raise _not_an_image(image)
 
     def _opened(self) -> Backend:

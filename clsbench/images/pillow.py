@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import re
 import struct
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from clsbench.file_kinds import HEAD, file_kind
 from clsbench.images.formats import FORMATS, UNREAD, sniff
 from clsbench.images.libtiff import silence_libtiff
 from clsbench.images.limits import Admit, check_pixels
-from clsbench.images.pixels import grey_range, to_rgb
+from clsbench.images.pixels import load, to_rgb
 
 #: Pillow's readers that are not used on files from strangers: EPS starts Ghostscript, IPTC opens what it contains with
 #: any reader, WMF asks the system, the others hold no image of their own.
@@ -26,6 +27,9 @@ _UNSAFE = frozenset({"EPS", "IPTC", "WMF", "BUFR", "GRIB", "HDF5", "MPEG", "MIC"
 
 #: All that Pillow brings: what other packages have added to it since is not known to be safe.
 _PILLOWS_OWN = "PIL."
+
+# Pillow logs what is wrong with a TIFF file, which a program without logging would find on its terminal.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 Image.init()
 PILLOW_FORMATS = tuple(
@@ -85,7 +89,7 @@ def raise_pillows_limit(pixels: int) -> None:
 
 
 def _checked(image: ImageFile.ImageFile) -> ImageFile.ImageFile:
-    """Refuse a thumbnail in place of a photo: the first image of a camera's raw file that is TIFF by its form."""
+    """Refuse what Pillow opens of some TIFF files: the thumbnail of a raw photo, black where strips are missing."""
     tags = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}
     if _DNG_VERSION in tags or (_SUB_IFDS in tags and tags.get(_SUBFILE_TYPE) == 1):
         raise ImageError(
@@ -93,6 +97,10 @@ def _checked(image: ImageFile.ImageFile) -> ImageFile.ImageFile:
             "a camera raw image (DNG, NEF or the like), which is not read here",
             hint="develop it to JPEG or TIFF, for example with darktable or rawpy",
         )
+    if image.format == "TIFF":
+        areas = [(e[2] - e[0]) * (e[3] - e[1]) for tile in image.tile if (e := tile.extents)]
+        if sum(areas) < image.width * image.height:
+            raise ImageError("truncated", "damaged image: its strips or tiles do not cover it")
     return image
 
 
@@ -142,9 +150,7 @@ class PillowDecoder:
             with open_image(io.BytesIO(data)) as image:
                 opened = True
                 admit(*image.size)
-                grey = grey_range(image, data)
-                image.load()  # which tells the mode of an icon only now
-                return to_rgb(image, grey or grey_range(image, data))
+                return to_rgb(image, load(image, data))
         except ImageError:
             raise
         except Exception as error:  # noqa: BLE001  damaged files raise almost anything

@@ -66,6 +66,13 @@ class GreyRange(NamedTuple):
         return np.invert(rounded) if self.white_is_zero else rounded
 
 
+def load(image: Image.Image, data: bytes = b"") -> GreyRange | None:
+    """Decode an image that is open; what :func:`grey_range` says, which raises before the work where it can."""
+    grey = grey_range(image, data)
+    image.load()  # which tells the mode of an icon only now
+    return grey or grey_range(image, data)
+
+
 def grey_range(image: Image.Image, data: bytes = b"") -> GreyRange | None:
     """The range of a grey image of more than 8 bits; None for any other. No pixel is decoded.
 
@@ -146,7 +153,7 @@ def to_rgb(image: Image.Image, grey: GreyRange | None = None) -> NDArray[np.uint
 
     Args:
         image: Loaded.
-        grey: What :func:`grey_range` said.
+        grey: What :func:`load` said.
     """
     if isinstance(image.info.get("transparency"), bytes):
         del image.info["transparency"]  # the pixels are the same, the warning is not

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import clsbench
+from clsbench import DataError
 from clsbench.machine import available_cores
 
 
@@ -39,6 +40,22 @@ def test_a_path_bytes_an_image_and_its_pixels_give_the_same(model, red):
     assert {p.label for p in found} == {"red"}
     for prediction in found[1:]:
         np.testing.assert_array_equal(prediction.probabilities, found[0].probabilities)
+
+
+@pytest.mark.parametrize("mode", ["I;16", "RGBA", "LA", "P", "CMYK", "L", "1"])
+def test_an_image_of_pillow_is_read_like_its_file(model, mode, tmp_path):
+    noise = np.random.default_rng(1).integers(0, 256, (12, 20, 3), dtype=np.uint8)
+    deep = mode == "I;16"
+    image = Image.fromarray(noise[:, :, 0].astype(np.uint16) * 200) if deep else Image.fromarray(noise).convert(mode)
+    image.save(tmp_path / "a.tif")
+    want = model.predict(tmp_path / "a.tif").probabilities
+    for given in (image, Image.open(tmp_path / "a.tif")):
+        np.testing.assert_array_equal(model.predict(given).probabilities, want)
+
+
+def test_an_image_of_pillow_without_a_range_is_refused(model):
+    with pytest.raises(DataError, match="floating-point"):
+        model.predict(Image.fromarray(np.zeros((4, 4), np.float32)))
 
 
 def test_probabilities_are_the_softmax_of_the_network_and_topk_their_order(model):

@@ -167,6 +167,14 @@ def test_16_bit_colours_keep_their_high_byte():
     assert abs(decode(data).astype(int) - (values >> 8)).max() <= 1
 
 
+def test_a_tiff_whose_strips_do_not_cover_it_is_not_black_where_they_do_not():
+    data = tiff(DEEP)
+    rows = struct.pack("<HHII", 257, 4, 1, 40)
+    with pytest.raises(ImageError, match="do not cover") as caught:
+        decode(data.replace(rows, struct.pack("<HHII", 257, 4, 1, 4000)))
+    assert caught.value.reason == "truncated"
+
+
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "L", "P", "1", "CMYK", "I;16"])
 def test_large_images_are_converted_in_bands_that_leave_no_seam(mode, monkeypatch):
     from clsbench.images import pixels

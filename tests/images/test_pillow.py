@@ -255,3 +255,8 @@ def test_libtiff_says_nothing_on_the_terminal(compression):
     assert loud.stdout == quiet.stdout == "truncated\n"
     assert loud.stderr
     assert quiet.stderr == ""
+
+
+def test_what_pillow_logs_is_not_on_the_terminal_of_a_program_without_logging():
+    code = "import logging, clsbench.images.pillow; logging.getLogger('PIL.TiffImagePlugin').error('too many samples')"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stderr == b""
