@@ -1,9 +1,11 @@
 import bz2
+import contextlib
 import gzip
 import io
 import lzma
 import os
 import pickle
+import random
 import struct
 import tarfile
 import threading
@@ -185,6 +187,34 @@ def test_a_negative_size_leads_to_no_endless_loop(tmp_path):
     source = ArchiveSource(tmp_path / "a.tar")
     assert len(source.entries) == 1
     assert source.skipped[0].damage
+
+
+def test_damaged_bytes_lead_to_reasons_and_to_no_other_exception(tmp_path):
+    chance = random.Random(0)
+    seeds = [tarred(FILES), zipped(FILES), gzip.compress(tarred(FILES)), zipped(FILES, zipfile.ZIP_STORED)]
+    path, read = tmp_path / "a.tar", 0
+    for number in range(800):
+        data = bytearray(seeds[number % len(seeds)])
+        for _ in range(chance.choice([1, 2, 5])):
+            place, other = chance.randrange(len(data)), chance.randrange(len(data))
+            if chance.random() < 0.7:
+                data[place] = chance.randrange(256)
+            else:
+                data[place : place + 40] = data[other : other + 50]
+        path.write_bytes(data[: chance.randrange(1, 2 * len(data))])
+        stores.forget(str(path))
+        with contextlib.suppress(DataError):
+            for entry in ArchiveSource(path).entries:
+                with contextlib.suppress(ImageError):
+                    entry.read()
+                    read += 1
+    assert read > 500
+
+
+def test_the_folder_of_the_archive_itself_is_nothing_to_tell(tmp_path):
+    (tmp_path / "b.zip").write_bytes(zipped({"./": b"", "1.png": b"1"}))
+    assert list(contents(ArchiveSource(tmp_path / "b.zip"))) == ["1.png"]
+    assert ArchiveSource(tmp_path / "b.zip").skipped == []
 
 
 @pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tgz"])

@@ -66,6 +66,12 @@ def test_names_of_bytes_that_are_not_utf8(tmp_path):
     assert names(open_list(tmp_path / "list.csv")) == [os.fsdecode(b"caf\xe9.png")]
 
 
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())], ids=str)
+def test_a_parquet_column_may_hold_paths_in_any_form(tmp_path, kind):
+    pq.write_table(pa.table({"path": pa.array(["a.png", None, "b.png"]).cast(kind)}), tmp_path / "list.parquet")
+    assert names(open_list(tmp_path / "list.parquet")) == ["a.png", "b.png"]
+
+
 def test_labels_in_a_list_are_not_lost_without_a_word(tmp_path):
     (tmp_path / "list.csv").write_text("path,label\na.png,cat\n")
     (note,) = open_list(tmp_path / "list.csv").notes

@@ -74,6 +74,9 @@ class ArchiveSource:
         name = prefix + _cleaned(member.name)
         if member.damage:
             self.skipped.append(Skipped(self.location, member.reason or "", damage=True))
+        elif name == prefix:  # the archive's own folder; a file without a name is damage
+            if not member.name.endswith("/"):
+                self.skipped.append(Skipped(self.location, "a file in it has no name", damage=True))
         elif hidden := hidden_part(name[len(prefix) :]):
             if hidden.endswith("/") and hidden not in self._hidden:
                 self._hidden.add(hidden)

@@ -167,12 +167,17 @@ def _parquet_paths(file: IO[bytes], column: str | None, shown: str) -> Iterator[
         table = pq.ParquetFile(file)
         name = _column(table.schema_arrow.names, column, shown)
         for batch in table.iter_batches(_ROWS, columns=[name]):
-            for path in batch.column(0).to_pylist():
+            paths = batch.column(0)
+            if pa.types.is_dictionary(paths.type):
+                paths = paths.dictionary_decode()
+            if pa.types.is_string(paths.type) or pa.types.is_large_string(paths.type):
+                paths = paths.cast(pa.large_binary())  # a name need not be UTF-8, whatever the column says
+            for path in paths.to_pylist():
                 if not isinstance(path, str | bytes | None):
                     raise DataError("not a path", where=shown, got=f"{path!r:.80}", expected="text")
                 if path and path.strip():
                     yield os.fsdecode(path)
-    except pa.ArrowException as error:
+    except (pa.ArrowException, UnicodeDecodeError) as error:
         raise DataError("the list of images cannot be read", where=shown, got=error) from None
 
 

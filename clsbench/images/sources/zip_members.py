@@ -110,7 +110,7 @@ def members(store: Store, location: str) -> Iterator[Member]:
             raise unreadable(location, store.damage or error) from None
     for info in infos:
         mode = info.external_attr >> 16
-        if info.is_dir():
+        if info.filename.endswith("/"):
             yield Member(info.filename)
         elif mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG):
             yield Member(info.filename, reason="a link or device in an archive")
