@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-import numpy as np
-
 from clsbench.api.arguments import check_choice
 from clsbench.api.components import Chosen
 from clsbench.api.observer import Observer
@@ -38,6 +36,8 @@ def written(writers: Sequence[Chosen]) -> dict[str, Json]:
 
 def form_of(writers: Sequence[Chosen], labels: Sequence[int]) -> str:
     """What decides how a file looks beyond its predictions, as a hash: the writer, its options and the labels."""
+    import numpy as np
+
     digest = hashlib.sha256(np.array(labels, "<i8").tobytes())
     digest.update(repr([(one.name, sorted(one.options.items())) for one in writers]).encode())
     return digest.hexdigest()

@@ -54,8 +54,25 @@ def test_many_classes_make_groups_of_fewer_rows(monkeypatch):
     for block in blocks():
         collector.write(block)
         taken.append([group.num_rows for group in collector.take()])
-    assert taken == [[], [], [12], [], []]
-    assert collector.table().num_rows == 8
+    assert [rows for groups in taken for rows in groups] == [10, 10]
+    assert collector.table().num_rows == 0
+
+
+def test_groups_do_not_depend_on_the_blocks(monkeypatch):
+    monkeypatch.setattr(arrow, "GROUP_VALUES", 28)
+    whole, (first, *rest) = [], blocks()
+    for block in rest:
+        first = Predictions(
+            first.names + block.names, np.concatenate([first.logits, block.logits]), first.errors + block.errors,
+            np.concatenate([first.labels, block.labels]), reasons=first.reasons + block.reasons,
+        )  # fmt: skip
+    for parts in (blocks(), [first]):
+        collector = ArrowCollector(CLASSES, probabilities=True, binary_paths=True)
+        for block in parts:
+            collector.write(block)
+        whole.append([*collector.take(), collector.table()])
+    assert [group.num_rows for group in whole[0]] == [group.num_rows for group in whole[1]] == [7, 7, 6]
+    assert all(a.equals(b) for a, b in zip(*whole, strict=True))
 
 
 def test_no_predictions_are_a_table_with_columns_and_types():
