@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from clsbench.api.infer import infer
     from clsbench.api.inspect import inspect
     from clsbench.api.listings import list_components, list_plugins
+    from clsbench.api.merge import merge
     from clsbench.api.model import Model, Prediction, load
     from clsbench.api.models import describe_model
     from clsbench.api.observer import Observer
@@ -70,6 +71,7 @@ _HOMES = {
     "clsbench.api.infer": ("infer",),
     "clsbench.api.inspect": ("inspect",),
     "clsbench.api.listings": ("list_components", "list_plugins"),
+    "clsbench.api.merge": ("merge",),
     "clsbench.api.model": ("Model", "Prediction", "load"),
     "clsbench.api.models": ("describe_model",),
     "clsbench.api.observer": ("Observer",),
@@ -156,6 +158,7 @@ __all__ = [
     "list_runs",
     "load",
     "load_state",
+    "merge",
     "read_state",
     "report",
     "show",

@@ -66,6 +66,7 @@ def infer(
     keep_rows: bool = True,
     on_error: Literal["row", "fail"] = "row",
     max_failure_rate: float | None = None,
+    shard: str | None = None,
     resume: bool = False,
     restart: bool = False,
     overwrite: bool = False,
@@ -105,6 +106,7 @@ def infer(
         keep_rows: Whether the result keeps the rows, for ``to_arrow()``.
         on_error: What to do with an image that cannot be classified: give it a ``row`` with the reason, or ``fail``.
         max_failure_rate: The share of such images, 0 to 1, above which the result is not ``within_budget``.
+        shard: Classify only this part of the images, ``I/N``; :func:`clsbench.merge` joins the files of all N parts.
         resume: Continue the job that was writing ``out`` when it was killed; a finished one is recognised.
         restart: Begin an unfinished job anew.
         overwrite: Replace a file that is there already.
@@ -179,6 +181,10 @@ def infer(
     names = entry_names(source.entries)
     if truth.source is not None and (note := trained_on(file, source.location, names)):
         observer.warn(note)
+    part = None
+    if shard is not None:
+        source, truth, part = output.take_shard(shard, source, truth)
+        observer.note(f"shard {shard}: {len(source.entries):,} of {counted(len(names), 'image')}")
     mode = "cached" if tune == "quick" and len(source.entries) < WORTH_TUNING else tune
     engine = picked["backend"][0].asked(streams=streams, threads=threads, allow_fallback=allow_fallback)
     spec = JobSpec(
@@ -192,7 +198,7 @@ def infer(
         fast_decode=fast_decode,
         max_pixels=max_pixels,
     )
-    binary = not all(is_utf8(entry.name) for entry in source.entries)
+    binary = not all(map(is_utf8, names))  # of the whole job, so that its shards are alike
     writers = [
         c.asked(probabilities=probabilities, topk=topk or None, columns=shown or None, escape_formulas=escape_formulas)
         .offered(binary_paths=binary)
@@ -219,6 +225,7 @@ def infer(
             "split": split,
             "max_failure_rate": max_failure_rate,
             "written": output.written(writers),
+            "shard": part,
         },
         on_error=on_error,
         observer=observer,
@@ -227,7 +234,7 @@ def infer(
         result = run.run()
     else:
         asked = {"batch_size": batch_size, "streams": streams, "threads": threads, "max_pixels": max_pixels,
-                 "fast_decode": fast_decode or None}  # fmt: skip
+                 "fast_decode": fast_decode or None, "shard": shard}  # fmt: skip
         stamps = stamps_of(source.entries)
         parts = [engine, *picked["decoder"]]
         form = output.form_of(writers, truth.index)

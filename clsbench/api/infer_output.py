@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -16,8 +17,10 @@ from clsbench.errors import OptionError
 
 if TYPE_CHECKING:
     from clsbench.card import ModelCard
+    from clsbench.datasets.labels import Labels
     from clsbench.images.sources.source import Source
     from clsbench.predictions.manifest import Json
+    from clsbench.predictions.shard_record import ShardRecord
 
 #: Formats that can be written to a stream.
 STREAMED = ("csv", "jsonl")
@@ -32,6 +35,24 @@ def written(writers: Sequence[Chosen]) -> dict[str, Json]:
         if writer.options.get("escape_formulas"):
             found["escape_formulas"] = True
     return found
+
+
+def take_shard(text: str, source: Source, truth: Labels) -> tuple[Source, Labels, ShardRecord]:
+    """One part of a job: its images, their labels, and which they are.
+
+    Raises:
+        OptionError: if the text is not ``I/N``.
+    """
+    from clsbench.images.sources.compact import entry_names
+    from clsbench.images.sources.sharded import Shard, ShardedSource
+    from clsbench.predictions.job import hash_names
+    from clsbench.predictions.shard_record import ShardRecord
+
+    shard = Shard.parse(text)
+    part = ShardedSource(source, shard)
+    labels = replace(truth, index=[truth.index[row] for row in part.rows.tolist()])
+    names = entry_names(source.entries)
+    return part, labels, ShardRecord(shard.index, shard.of, len(names), hash_names(names), part.rows)
 
 
 def form_of(writers: Sequence[Chosen], labels: Sequence[int]) -> str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from clsbench.api.components import Chosen
+from clsbench.api.infer_sinks import Sink, Sinks
 from clsbench.api.observer import Observer
 from clsbench.errors import DataError, PluginError
 from clsbench.output_files import whole_file
@@ -28,13 +30,6 @@ if TYPE_CHECKING:
     from clsbench.predictions.manifest import Manifest
     from clsbench.predictions.metric import Metric, Metrics
     from clsbench.predictions.outcomes import Outcomes
-
-
-class Sink(Protocol):
-    """What takes the blocks of a job, with their labels."""
-
-    def write(self, predictions: Predictions, /) -> None:
-        """Take the next block."""
 
 
 @dataclass(kw_only=True)
@@ -89,11 +84,13 @@ class InferenceRun:
         runner: Executor = self.executor.build()
         # Ended in this order: the ledger is complete, the predictions get their name, the manifest gets its name.
         with ExitStack() as beside, ExitStack() as files, self._recording(ledger):
-            resumed = self._consume(runner, tally, files, job, ledger)
+            writers = [partial(one.build, self.out, self.spec.card) for one in self.writers]
+            sinks = Sinks(writers, self.sinks, self.truth.index, tally, files)
+            resumed = self._consume(runner, sinks, job, ledger)
             measured, failure = self._measure(tally.outcomes())
             result = self._result(runner.execution, tally, measured, job=job, resumed=resumed)
             if isinstance(self.out, Path):
-                self._describe(result.manifest)
+                sinks.describe(result.manifest)
                 manifest = beside.enter_context(whole_file(manifest_path(self.out), "the manifest"))
                 manifest.write_text(dumps(result.manifest.to_json()), encoding="utf-8")
         if ledger:
@@ -154,20 +151,17 @@ class InferenceRun:
         opener = dataclasses.replace(opener, options={**opener.options, **taken})
         self.spec = dataclasses.replace(self.spec, backend=opener, batch_size=plan.get("batch_size"))
 
-    def _consume(
-        self, runner: Executor, tally: Tally, files: ExitStack, job: JobIdentity | None, ledger: Ledger | None
-    ) -> int:
+    def _consume(self, runner: Executor, sinks: Sinks, job: JobIdentity | None, ledger: Ledger | None) -> int:
         """Hand every block to whoever wants it; returns how many images were done before."""
         from clsbench.inference.job import run_job
 
         entries = self.source.entries
-        take = self._taker(tally, files)
         done = ledger.rows if ledger else 0
         if ledger and done:
             self.observer.stage("reading what is done", done)
             for block in ledger.blocks():
                 self._check(block)
-                self.observer.advance(len(block.names), take(block))
+                self.observer.advance(len(block.names), sinks.take(block))
         self.observer.stage("images", len(entries) - done)
         with closing(run_job(runner, self.spec, entries[done:])) as blocks:
             for number, block in enumerate(blocks):
@@ -176,7 +170,8 @@ class InferenceRun:
                 self._check(block)
                 if ledger:
                     ledger.append(block)
-                self.observer.advance(len(block.names), take(block))
+                self.observer.advance(len(block.names), sinks.take(block))
+        sinks.open()  # a shard may have no images
         return done
 
     def _check(self, block: Predictions) -> None:
@@ -207,33 +202,6 @@ class InferenceRun:
                     hint="begin anew with --restart",
                 )  # fmt: skip
             ledger.begin(now)
-
-    def _taker(self, tally: Tally, files: ExitStack) -> Callable[[Predictions], int]:
-        """What takes a block, gives it its labels and hands it on; returns how many images failed.
-
-        Files are opened for the first block: the model is then known to run.
-        """
-        import numpy as np
-
-        labels = np.array(self.truth.index, np.int64)
-        opened = self._opened = list[Sink]()
-
-        def take(block: Predictions) -> int:
-            if not tally.total:
-                opened.extend(files.enter_context(w.build(self.out, self.spec.card)) for w in self.writers)
-                opened.extend(self.sinks)
-            block = block.labelled(labels[tally.total : tally.total + len(block.names)])
-            for sink in opened:
-                sink.write(block)
-            return tally.add(block)
-
-        return take
-
-    def _describe(self, manifest: Manifest) -> None:
-        """Keep in the file itself, where its format has a place for it, what is the same each time the job is run."""
-        for writer in self._opened:
-            if describe := getattr(writer, "describe", None):
-                describe(manifest.lasting())
 
     def _measure(self, outcomes: Outcomes | None) -> tuple[Metrics, PluginError | None]:
         """The metrics, and what ended a plugin's so that the job has to end too, once its files are complete."""

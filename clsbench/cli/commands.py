@@ -19,6 +19,7 @@ from clsbench.cli import (  # fmt: skip
     find_lr,
     infer,
     inspect,
+    merge,
     models,
     plugins,
     report,
@@ -76,8 +77,16 @@ class Commands(TyperGroup):
 def add_commands(app: typer.Typer) -> None:
     """Add every command to the program, in the order of its help."""
     for command in (
-        *(train.train, find_lr.find_lr, show.show, runs.runs, export.export, infer.infer, evaluate.evaluate),
-        *(compare.compare, report.report, inspect.inspect, bench.bench, doctor.doctor, models.models),
+        *(train.train, find_lr.find_lr, show.show, runs.runs, export.export, infer.infer, merge.merge),
+        *(
+            evaluate.evaluate,
+            compare.compare,
+            report.report,
+            inspect.inspect,
+            bench.bench,
+            doctor.doctor,
+            models.models,
+        ),
         datasets.datasets,
     ):
         app.command(cls=getattr(command, "command_class", PlainCommand))(command)

@@ -29,6 +29,7 @@ from clsbench.cli.infer_parameters import (
     Probabilities,
     Restart,
     Resume,
+    ShardText,
     SplitName,
     Streams,
     Threads,
@@ -72,6 +73,7 @@ def infer(
     metrics: Metrics = None,
     on_error: OnError = "row",
     max_failure_rate: MaxFailureRate = None,
+    shard: ShardText = None,
     resume: Resume = False,
     restart: Restart = False,
     overwrite: Overwrite = False,
@@ -101,7 +103,7 @@ def infer(
             executor=executor, batch_size=batch_size, streams=streams, threads=threads, tune=tune,
             fast_decode=fast_decode, max_pixels=max_pixels, decoders=decoders or (), metrics=metrics or (),
             options=options or (), keep_rows=False, on_error=on_error, max_failure_rate=max_failure_rate,
-            resume=resume, restart=restart, overwrite=overwrite, observer=observer,
+            shard=shard, resume=resume, restart=restart, overwrite=overwrite, observer=observer,
         )  # fmt: skip
     print_result(terminal, result, saved=out is not None, asked=bool(metrics))
     terminal.write_json(result.to_json())

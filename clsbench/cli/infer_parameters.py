@@ -105,6 +105,10 @@ MaxFailureRate = Annotated[
         min=0, max=1, metavar="SHARE", help="Exit with 3 if more images than this share cannot be classified: 0.01."
     ),
 ]
+ShardText = Annotated[
+    str | None,
+    typer.Option("--shard", metavar="I/N", help="Classify only this part of the images; `merge` joins the files."),
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue the job that was writing --out.")]
 Restart = Annotated[bool, typer.Option("--restart", help="Begin the unfinished job of --out anew.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace --out if it is there already.")]

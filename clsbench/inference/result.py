@@ -25,6 +25,7 @@ from clsbench.predictions.job import JobIdentity
 from clsbench.predictions.manifest import Counts, Json, LabelOrigin, Manifest, ModelIdentity, Throughput
 from clsbench.predictions.metric import Metrics
 from clsbench.predictions.outcomes import OutcomeCollector, Outcomes
+from clsbench.predictions.shard_record import ShardRecord
 from clsbench.tabular import Tabular
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ class InferenceResult(Tabular):
         max_failure_rate: The share of them that the user allows; None for any but all of them.
         metrics: Of the labelled images; empty without any.
         rows: One row an image, as in the predictions file; None where they were not kept.
+        shard: Which rows of a whole job these are; None of a whole one.
         job: What decided the predictions; None where nothing was written.
         resumed: How many images an earlier run of the job had done.
         recorded: The manifest of a job that was found finished; None of one that has run.
@@ -129,6 +131,7 @@ class InferenceResult(Tabular):
     max_failure_rate: float | None = None
     metrics: Metrics
     rows: pa.Table | None = field(default=None, repr=False)
+    shard: ShardRecord | None = None
     job: JobIdentity | None = None
     resumed: int = 0
     recorded: Manifest | None = field(default=None, repr=False)
@@ -189,6 +192,7 @@ class InferenceResult(Tabular):
             },
             skipped=skipped_json(self.skipped) or None,
             pixels=PIXEL_RULES,
+            shard=self.shard.to_json() if self.shard else None,
             job=asdict(self.job) if self.job else None,
             resumed=self.resumed or None,
         )

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 GROUP, GROUP_VALUES = 16384, 1 << 26
 
 
+def group_size(columns: int) -> int:
+    """Rows of a group, by how many columns with the probabilities of classes there are."""
+    return min(GROUP, max(1, GROUP_VALUES // columns)) if columns else GROUP
+
+
 class ArrowCollector:
     """Gathers predictions as Arrow tables.
 
@@ -43,7 +48,7 @@ class ArrowCollector:
         import pyarrow as pa
 
         self._classes, self._topk, self._probabilities = classes, min(topk, len(classes)), probabilities
-        self._size = min(GROUP, max(1, GROUP_VALUES // len(classes))) if probabilities else GROUP
+        self._size = group_size(len(classes) if probabilities else 0)
         self._positions = positions(columns, self._topk)
         every = every_column(self._topk)
         fields = [(every[k].name, pa.type_for_alias(every[k].written)) for k in self._positions]

@@ -32,6 +32,15 @@ def escaped(text: str) -> str:
     return f"'{text}" if _ESCAPED.match(text) else text
 
 
+def plain(text: str) -> str:
+    """The inverse of :func:`escaped`.
+
+    >>> plain("'=1+1"), plain("a=1")
+    ('=1+1', 'a=1')
+    """
+    return text[1:] if text.startswith("'") and _ESCAPED.match(text[1:]) else text
+
+
 def unescaped(column: pa.Array) -> pa.Array:
     """The inverse of :func:`escaped` for an Arrow array of texts, bytes or a dictionary of texts."""
     import pyarrow as pa

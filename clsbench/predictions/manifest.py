@@ -124,6 +124,7 @@ class Manifest:
         machine: Cores, platform and Python version, as JSON.
         skipped: What was left out of the source, by reason, as JSON.
         pixels: How images that are no plain RGB became it: :data:`clsbench.images.pixels.PIXEL_RULES`.
+        shard: Which rows of a whole job these are: :class:`clsbench.predictions.shard_record.ShardRecord` as JSON.
         job: What decided the predictions: :class:`clsbench.predictions.job.JobIdentity` as JSON.
         resumed: How many rows an earlier run of the job had done, which was interrupted.
     """
@@ -144,6 +145,7 @@ class Manifest:
     machine: JsonObject | None = None
     skipped: Sequence[Json] | None = None
     pixels: JsonObject | None = None
+    shard: JsonObject | None = None
     job: JsonObject | None = None
     resumed: int | None = None
 

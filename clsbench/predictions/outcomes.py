@@ -74,9 +74,13 @@ class OutcomeCollector:
 
     def outcomes(self) -> Outcomes | None:
         """Everything gathered so far, or None where no image had a label."""
-        if not self._blocks:
-            return None
-        columns = ("labels", "ranked", "confidence", "label_confidence")
-        parts = (np.concatenate([getattr(block, name) for block in self._blocks]) for name in columns)
-        labels, ranked, confidence, of_label = parts
-        return Outcomes(self.classes, labels, ranked, confidence, of_label)
+        return joined(self._blocks)
+
+
+def joined(parts: Sequence[Outcomes]) -> Outcomes | None:
+    """Outcomes of the same classes one after another, without names and probabilities; None without any."""
+    if not parts:
+        return None
+    columns = ("labels", "ranked", "confidence", "label_confidence")
+    labels, ranked, confidence, of_label = (np.concatenate([getattr(part, name) for part in parts]) for name in columns)
+    return Outcomes(parts[0].classes, labels, ranked, confidence, of_label)
