@@ -187,14 +187,12 @@ class Model:
                     hint="convert them, or pass the path of the file",
                 )
             return PixelsEntry(name, np.ascontiguousarray(image))
-        from PIL import Image, ImageOps
+        from PIL import Image
 
-        from clsbench.images.pixels import load, to_rgb
+        from clsbench.images.pixels import pixels_of
 
         if isinstance(image, Image.Image):
-            grey = load(image)
-            upright = ImageOps.exif_transpose(image) if self.transform.exif else image.copy()
-            return PixelsEntry(name, to_rgb(upright, grey))
+            return PixelsEntry(name, pixels_of(image, upright=self.transform.exif))
         raise _not_an_image(image)
 
     def _opened(self) -> Backend:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from clsbench.errors import ImageError
 
@@ -167,6 +167,16 @@ def _number(value: object) -> float | None:
     except (TypeError, ValueError, ZeroDivisionError):
         return None
     return number if np.isfinite(number) else None
+
+
+def pixels_of(image: Image.Image, *, upright: bool) -> NDArray[np.uint8]:
+    """The pixels of an image of Pillow's, which is left as it is, turned as its EXIF orientation says: uint8 (H, W, 3).
+
+    Raises:
+        ImageError: ``unsupported``.
+    """
+    grey = load(image)
+    return to_rgb(ImageOps.exif_transpose(image) if upright else image.copy(), grey)
 
 
 def to_rgb(image: Image.Image, grey: GreyRange | None = None) -> NDArray[np.uint8]:
