@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from clsbench.api.components import Options, choose
 from clsbench.errors import DataError
 from clsbench.images.entries import BytesEntry, Entry, FileEntry, PixelsEntry
 from clsbench.images.loader import ImageLoader
+from clsbench.images.pixels import pixels_of
 from clsbench.images.sources.folder import FolderSource
 from clsbench.inference.backend import Backend, allocate, check_backend
 from clsbench.inference.batch import Batch, predictions
@@ -187,10 +189,6 @@ class Model:
                     hint="convert them, or pass the path of the file",
                 )
             return PixelsEntry(name, np.ascontiguousarray(image))
-        from PIL import Image
-
-        from clsbench.images.pixels import pixels_of
-
         if isinstance(image, Image.Image):
             return PixelsEntry(name, pixels_of(image, upright=self.transform.exif))
         raise _not_an_image(image)
@@ -287,8 +285,6 @@ def _is_image(value: object) -> bool:
         return value.ndim != 4  # a batch of images is many
     if isinstance(value, str | os.PathLike | bytes):
         return True
-    from PIL import Image
-
     return isinstance(value, Image.Image)
 
 
