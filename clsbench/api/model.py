@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from clsbench.api.components import Options, choose
 from clsbench.errors import DataError
 from clsbench.images.entries import BytesEntry, Entry, PixelsEntry
 from clsbench.images.loader import ImageLoader
+from clsbench.images.pixels import pixels_of
 from clsbench.images.sources.opening import holds_many, open_images
 from clsbench.images.sources.paths import listed_entry
 from clsbench.inference.backend import Backend, allocate, check_backend
@@ -187,14 +189,8 @@ class Model:
                     hint="convert them, or pass the path of the file",
                 )
             return PixelsEntry(name, np.ascontiguousarray(image))
-        from PIL import Image, ImageOps
-
-        from clsbench.images.pixels import load, to_rgb
-
         if isinstance(image, Image.Image):
-            grey = load(image)
-            upright = ImageOps.exif_transpose(image) if self.transform.exif else image.copy()
-            return PixelsEntry(name, to_rgb(upright, grey))
+            return PixelsEntry(name, pixels_of(image, upright=self.transform.exif))
         raise _not_an_image(image)
 
     def _opened(self) -> Backend:
@@ -289,8 +285,6 @@ def _is_image(value: object) -> bool:
         return value.ndim != 4  # a batch of images is many
     if isinstance(value, str | os.PathLike | bytes):
         return True
-    from PIL import Image
-
     return isinstance(value, Image.Image)
 
 

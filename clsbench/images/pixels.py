@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from clsbench.errors import ImageError
 
@@ -17,7 +17,8 @@ PIXEL_RULES = {
     "high_bit_depth": (
         "grey of 9 to 16 bits is scaled to 8 bits by the range that the file declares (TIFF: SMinSampleValue and "
         "SMaxSampleValue, or MinSampleValue and MaxSampleValue; PGM: maxval), or else by its bit depth, and rounded; "
-        "signed, 32-bit and floating-point grey only by a declared range, without one the image is 'unsupported'; "
+        "signed, 32-bit and floating-point grey, and 16-bit grey of which no value needs more than 12 bits, only by a "
+        "declared range, without one the image is 'unsupported'; "
         "of 16-bit colours the high byte is used"
     ),
     "frames": "the first frame of an animation or of several pages, the largest image of an icon",
@@ -25,6 +26,9 @@ PIXEL_RULES = {
 
 #: Larger images are converted in bands of about so many pixels: no second copy of them is made.
 BAND_PIXELS = 1 << 20
+
+#: An image of 16 bits that uses only so many is black, or more likely of fewer bits, as those of many cameras are.
+DARK_BITS = 12
 
 #: TIFF 6.0, and Supplement 1: tags that declare bit depth and range.
 _BITS, _PHOTOMETRIC, _MIN, _MAX, _FORMAT, _SMIN, _SMAX = 258, 262, 280, 281, 339, 340, 341
@@ -66,11 +70,28 @@ class GreyRange(NamedTuple):
         return np.invert(rounded) if self.white_is_zero else rounded
 
 
+#: The range where nothing but the bit depth says one.
+_ALL_16_BITS = GreyRange(0, 65535)
+
+
 def load(image: Image.Image, data: bytes = b"") -> GreyRange | None:
-    """Decode an image that is open; what :func:`grey_range` says, which raises before the work where it can."""
+    """Decode an image that is open; what :func:`grey_range` says, which raises before the work where it can.
+
+    Raises:
+        ImageError: ``unsupported``.
+    """
     grey = grey_range(image, data)
     image.load()  # which tells the mode of an icon only now
-    return grey or grey_range(image, data)
+    grey = grey or grey_range(image, data)
+    if grey == _ALL_16_BITS and 0 < int(np.asarray(image).max()) < 1 << DARK_BITS:
+        raise ImageError(
+            "unsupported",
+            f"values use at most {DARK_BITS} of 16 bits, and the file does not say which value is white",
+            got=f"values up to {int(np.asarray(image).max())}",
+            expected="values up to 65535, or a TIFF file with MaxSampleValue (tag 281)",
+            hint="scale the values to 0 to 255 and save it as 8-bit PNG",
+        )
+    return grey
 
 
 def grey_range(image: Image.Image, data: bytes = b"") -> GreyRange | None:
@@ -146,6 +167,16 @@ def _number(value: object) -> float | None:
     except (TypeError, ValueError, ZeroDivisionError):
         return None
     return number if np.isfinite(number) else None
+
+
+def pixels_of(image: Image.Image, *, upright: bool) -> NDArray[np.uint8]:
+    """The pixels of an image of Pillow's, which is left as it is, turned as its EXIF orientation says: uint8 (H, W, 3).
+
+    Raises:
+        ImageError: ``unsupported``.
+    """
+    grey = load(image)
+    return to_rgb(ImageOps.exif_transpose(image) if upright else image.copy(), grey)
 
 
 def to_rgb(image: Image.Image, grey: GreyRange | None = None) -> NDArray[np.uint8]:

@@ -76,6 +76,15 @@ def test_compressed_16_bit_tiff_is_scaled(compression):
     )
 
 
+@pytest.mark.parametrize("form", ["PNG", "TIFF"])
+def test_12_bits_in_16_without_a_declared_range_are_no_black_image(form):
+    with pytest.raises(ImageError, match="at most 12 of 16 bits") as caught:
+        decode(encode(Image.fromarray(DEEP >> 4), form))
+    assert caught.value.reason == "unsupported"
+    np.testing.assert_array_equal(decode(encode(Image.fromarray(DEEP >> 3), form)), scaled(DEEP >> 3, 0, 65535))
+    assert not decode(encode(Image.fromarray(np.zeros((5, 5), np.uint16)), form)).any()
+
+
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_16_bit_tiff_of_either_byte_order(order):
     np.testing.assert_array_equal(decode(tiff(DEEP, order=order)), scaled(DEEP, 0, 65535))
