@@ -261,7 +261,7 @@ def test_a_manifest_of_other_classes_is_refused(refused, preds):
         (2, ["preds.csv", "--columns", "path=label,predicted=label"], ["cannot be two of ours"]),
         (1, ["preds.csv", "--columns", "predicted=pred"], ["no column 'pred'", "the columns path, label"]),
         (2, ["preds.csv", "--images", "."], ["--images", "add --html FILE"]),
-        (1, ["preds.csv", "--html", "p.html", "--images", "nowhere"], ["the images are not there", "nowhere"]),
+        (1, ["preds.csv", "--html", "p.html", "--images", "nowhere"], ["images are not there", "nowhere"]),
         (1, ["preds.csv", "--labels", "nowhere.csv"], ["cannot be read", "nowhere.csv"]),
         (2, ["preds.csv", "--min-count", "0"], ["--min-count"]),
         (2, ["preds.csv", "--metric", "acuracy"], ["unknown metric", "did you mean accuracy"]),

@@ -98,6 +98,6 @@ def test_the_page_never_replaces_the_predictions(cli, written, command):
 def test_bad_arguments(refused, written):
     written(["0.png"])
     Path("taken").mkdir()
-    refused(1, ["the images are not there", "nowhere"], "report", "preds.csv", "--images", "nowhere")
+    refused(1, ["images are not there", "nowhere"], "report", "preds.csv", "--images", "nowhere")
     refused(1, ["taken"], "report", "preds.csv", "--out", "taken")
     refused(1, ["nowhere.csv"], "report", "nowhere.csv")
