@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from clsbench.predictions.manifest import Manifest
 
 #: A job of so many images keeps a ledger; a smaller one only where ``resume`` is given.
-WORTH_A_LEDGER = 2000
+WORTH_A_LEDGER = 5000
 
 
 @dataclass(frozen=True)
