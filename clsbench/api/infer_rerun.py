@@ -90,10 +90,11 @@ class Rerun:
         from clsbench.predictions.ledger import Ledger, ledger_path
 
         file = ledger_path(out)
-        if self.restart:
-            file.unlink(missing_ok=True)
-        there = os.path.lexists(file)
         ledger = Ledger(file, entries, stamps, classes=len(card.classes), temperature=card.temperature)
+        if self.restart:
+            ledger.remove()
+            ledger = Ledger(file, entries, stamps, classes=len(card.classes), temperature=card.temperature)
+        there = os.path.lexists(file)
         if there:
             self._check(out, job, ledger)
             observer.note(f"continuing: {ledger.rows:,} of {counted(len(entries), 'image')} are done")

@@ -35,6 +35,9 @@ INTERVAL, LARGEST = 1.0, 1 << 24
 #: Of the stream's schema: the job. Of a record: the number of its first image, and the checksum of its columns.
 _JOB, _START, _CHECKSUM = b"clsbench.job", b"start", b"crc32"
 
+#: How a stream begins.
+_BEGIN = b"\xff\xff\xff\xff"
+
 #: How a stream ends: a continuation marker, and a message of no bytes.
 _END = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 
@@ -57,7 +60,7 @@ class Ledger:
         temperature: Of the card.
 
     Raises:
-        DataError: if the file cannot be read.
+        DataError: if the file cannot be read, or is none of ours.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class Ledger:
         #: The job whose blocks these are; None while there are none.
         self.job: JobIdentity | None = None
         self._end = 0
+        self._check()
         for start, batch in self._records():
             self.rows = start + batch.num_rows
         self._stream: BinaryIO | None = None
@@ -125,6 +129,20 @@ class Ledger:
                 if len(found) == 5:
                     return found
         return found
+
+    def _check(self) -> None:
+        """Refuse a file of something else under this name: it would be overwritten."""
+        try:
+            with self.file.open("rb") as file:
+                begin = file.read(len(_BEGIN))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise DataError(f"{WHAT} cannot be read", where=self.file, got=error.strerror) from None
+        if not _BEGIN.startswith(begin):
+            raise DataError(
+                "this is not a ledger of clsbench", where=self.file, hint="move it, or choose another path for --out"
+            )
 
     def begin(self, job: JobIdentity) -> None:
         """Make the file ready for more blocks; what a crash left of the last record is cut off.
