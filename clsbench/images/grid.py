@@ -8,6 +8,7 @@ import unicodedata
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -126,11 +127,12 @@ def _fitted(tiles: Sequence[Tile], group: int | None) -> tuple[_Layout, list[lis
 
 def _path_lines(path: str, inches: float) -> list[str]:
     """A path in one line, without folders if need be, or its file's name in two."""
-    name = path.replace("\n", " ").rpartition("/")[2]
-    for text in (path.replace("\n", " "), f"…/{name}", name):
+    path = _measurable(path.replace("\n", " "))
+    name = path.rpartition("/")[2]
+    for text in (path, f"…/{name}", name):
         if _width(text) <= inches:
             return [text]
-    kept = next((k for k in range(len(name) - 1, 0, -1) if _width(name[:k]) <= inches), 1)
+    kept = max(1, bisect_left(range(1, len(name)), True, key=lambda k: _width(name[:k]) > inches))
     spaced = name.rfind(" ", kept // 2, kept + 1)
     kept = spaced if spaced > 0 else kept
     return [name[:kept], fitted_line(name[kept:].lstrip(), inches)]
@@ -142,8 +144,7 @@ def fitted_line(text: str, inches: float) -> str:
     What differs in paths and class names is at their ends, and a title begins with what it is about. A path loses
     folders first, so that the file's own name stays whole where there is room for it.
     """
-    if len(text) > LONGEST:  # measured letter by letter, a text of megabytes would take minutes
-        text = _cut(text, LONGEST)
+    text = _measurable(text)
     if _width(text) <= inches:
         return text
     folders, slash, name = text.rpartition("/")
@@ -157,11 +158,17 @@ def fitted_line(text: str, inches: float) -> str:
     return _cut(text, least)
 
 
+def _measurable(text: str) -> str:
+    """A text without its middle if it is absurdly long: to measure one of megabytes would take minutes."""
+    return text if len(text) <= LONGEST else _cut(text, LONGEST)
+
+
 def _cut(text: str, kept: int) -> str:
     """A text with so many of its characters around an ellipsis, a third of them before it."""
     return f"{text[: kept // 3]}…{text[len(text) - (kept - kept // 3) :]}"
 
 
+@lru_cache(maxsize=1 << 14)
 def _width(text: str) -> float:
     """Inches of a line in :data:`LETTERS` points; an ideograph is as wide as it is high."""
     from matplotlib.font_manager import FontProperties

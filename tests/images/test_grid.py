@@ -119,6 +119,15 @@ def test_a_title_of_megabytes_is_not_measured_letter_by_letter(monkeypatch):
     assert max(measured) <= grid.LONGEST + 1
 
 
+def test_a_long_path_is_measured_a_few_times(monkeypatch):
+    measured, width = [], grid._width
+    monkeypatch.setattr(grid, "_width", lambda text: measured.append(len(text)) or width(text))
+    first, rest, _ = Tile(RED, "x", path="folder/" + "a" * 100_000 + "z.png").lines(1.6)
+    assert (first.strip("a"), rest.endswith("z.png")) == ("", True)
+    assert len(measured) < 40
+    assert max(measured) <= grid.LONGEST + 1
+
+
 @pytest.mark.parametrize(
     ("path", "lines"),
     [
