@@ -229,6 +229,13 @@ def latest_onnx(*, root: Path = ROOT) -> Path:
         raise ModelError(
             "there is no exported model yet",
             where=root,
-            hint="`clsbench export --onnx` makes one, or name a file with --model",
+            hint=f"{_first_model(root)}, or name a file with --model",
         )
     return max(files, key=lambda file: file.stat().st_mtime)
+
+
+def _first_model(root: Path) -> str:
+    """What makes a model where there is none: the commands that are still to be typed."""
+    if everything(root=root):
+        return "`clsbench export` makes one of the latest run"
+    return "`clsbench train FOLDER`, then `clsbench export`, make one"

@@ -278,7 +278,9 @@ def test_no_exported_model_says_how_to_make_one(root, name):
         finished("first", root).path.joinpath(name).touch()
     with pytest.raises(ModelError, match="no exported model yet") as caught:
         runs.latest_onnx(root=root)
-    assert "clsbench export" in caught.value.facts["to do"]
+    hint = caught.value.facts["to do"]
+    assert "clsbench export" in hint
+    assert ("clsbench train" in hint) == (name is None)  # without a run, `export` would be refused
 
 
 @pytest.mark.parametrize(("result", "status"), [(None, "running"), (RESULT, "finished")])

@@ -111,6 +111,8 @@ class InferenceRun:
             if ledger and ledger.rows:
                 done = f"{ledger.rows:,} of {counted(len(self.source.entries), 'image')}"
                 error.add_note(f"{done} are done and kept: --resume goes on with the job")
+            elif ledger is None and isinstance(self.out, Path) and not isinstance(error, Exception):
+                error.add_note("nothing is kept of a job of so few images, unless it is begun with --resume")
             raise
 
     def recorded(self, out: Path, manifest: Manifest) -> InferenceResult:

@@ -85,7 +85,7 @@ class Sorting:
         counts = some([f"{name} {count:,}" for name, count in found.classes.items()], 10)
         observer.note(f"{done}: {counted(found.done, 'image')} into {self.folder}" + (f" ({counts})" if counts else ""))
         if found.unclassified:
-            observer.note(f"{counted(found.unclassified, 'image')} without a class stay where they are")
+            observer.note(f"not sorted, for want of a class: {counted(found.unclassified, 'image')}")
         if found.conflicts:
             names_shown = some(found.conflict_names, 3)
             observer.warn(f"nothing is overwritten: {counted(found.conflicts, 'image')} not {done}: {names_shown}")

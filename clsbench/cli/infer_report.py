@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clsbench.cli.evaluation_tables import GAP, print_metrics
+from clsbench.cli.evaluation_tables import print_metrics
+from clsbench.cli.infer_answers import answers_table
 from clsbench.cli.infer_failures import failures_table
 from clsbench.cli.tables import facts_table, first_rows, percent, table
 from clsbench.inference.timing import STAGES, Timing
-from clsbench.text import counted, on_one_line, shortened_path
+from clsbench.text import counted
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.table import Table
 
     from clsbench.cli.terminal import Terminal
     from clsbench.inference.result import InferenceResult
-    from clsbench.predictions.answers import Answer
 
 #: Classes listed by their number of images.
 CLASSES = 10
-
-#: Characters of an image's path at least, and of a column that is folded.
-LEAST, FOLDED = 20, 32
 
 
 def print_result(terminal: Terminal, result: InferenceResult, *, saved: bool, asked: bool) -> None:
@@ -34,7 +33,7 @@ def print_result(terminal: Terminal, result: InferenceResult, *, saved: bool, as
         asked: Whether the user asked for metrics.
     """
     if result.answers:
-        terminal.print(_answers(result, terminal))
+        terminal.print(answers_table(result, terminal))
         if asked:
             print_metrics(terminal, result.metrics, "infer")
         terminal.print(_summary(result))
@@ -48,29 +47,23 @@ def print_result(terminal: Terminal, result: InferenceResult, *, saved: bool, as
         terminal.print(failures_table(result))
     if not saved:
         terminal.note("nothing was saved: add --out preds.csv to keep the predictions")
-    elif result.out and result.counts.labelled:
-        terminal.next("evaluate", result.out)
-    elif result.out and not (result.sorted and result.sorted.mode == "move"):
-        terminal.next("show", result.out, "--pick", "random")
+    elif result.out:
+        _next(terminal, result, result.out)
 
 
-def _answers(result: InferenceResult, terminal: Terminal) -> Table:
-    """A row for each image."""
-    labelled = any(answer.label is not None for answer in result.answers)
-
-    def row(answer: Answer) -> tuple[str, ...]:
-        said = answer.best[0][0] if answer.best else f"not classified: {answer.error}"
-        confidence = percent(answer.best[0][1]) if answer.best else ""
-        others = ", ".join(f"{name} {percent(value)}" for name, value in answer.best[1:])
-        return (on_one_line(answer.path), *([answer.label or "-"] if labelled else []), said, confidence, others)
-
-    columns = ("image", *(["label"] if labelled else []), "class", "confidence", "next best")
-    rows = [row(answer) for answer in result.answers]
-    if terminal.limited:  # paths get what the other columns leave, of which long ones are folded
-        taken = sum(min(FOLDED, max(map(len, cells))) + GAP for cells in list(zip(columns, *rows, strict=True))[1:])
-        room = max(LEAST, terminal.out.width - taken - GAP)
-        rows = [(shortened_path(path, room), *others) for path, *others in rows]
-    return table("Predictions", columns, rows, left=len(columns))
+def _next(terminal: Terminal, result: InferenceResult, out: Path) -> None:
+    """Name the command for these predictions: one that the columns of the file are enough for."""
+    if shard := result.shard:
+        terminal.note(f"when all {shard.of} shards are there: clsbench merge SHARDS... --out preds{out.suffix}")
+        return
+    columns = result.written.get("columns")
+    written = columns if isinstance(columns, list | tuple) else ("label", "predicted")
+    if "predicted" not in written:
+        return
+    if result.counts.labelled and "label" in written:
+        terminal.next("evaluate", out)
+    elif not (result.sorted and result.sorted.mode == "move"):
+        terminal.next("show", out, "--pick", "random")
 
 
 def _summary(result: InferenceResult) -> str:

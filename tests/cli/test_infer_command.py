@@ -256,3 +256,24 @@ def test_a_path_is_shortened_to_what_the_other_columns_leave(infer, paint, monke
     names = [f"photo_180_0.png   {colour}" for colour in COLOURS]
     assert [name for name in names if name not in done.stdout] == []
     assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_a_long_reason_is_folded_but_no_name_of_an_image(infer, photos, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    (photos / "val/red/1032546534_06907fe3b3.png").write_bytes((photos / "val/red/0.png").read_bytes()[:60])
+    done = infer(photos / "val/red")
+    assert "1032546534_06907fe3b3.png " in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_the_next_command_needs_no_column_that_was_not_written(infer, cli, many):
+    _, *words = next_line(infer(many, "--out", "few.csv", "--columns", "path,predicted"))
+    assert words == ["show", "few.csv", "--pick", "random"]
+    assert cli(*words).code == 0
+    assert "next:" not in infer(many, "--out", "fewer.csv", "--columns", "path,confidence").stderr
+
+
+def test_a_shard_says_how_the_parts_are_joined(infer, many):
+    done = infer(many, "--shard", "1/2", "--out", "part1.csv")
+    assert "next:" not in done.stderr
+    assert "when all 2 shards are there: clsbench merge SHARDS... --out preds.csv" in done.stderr

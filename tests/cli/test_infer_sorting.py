@@ -31,7 +31,7 @@ def test_images_are_sorted_by_what_they_are(infer, mode, word):
     done = infer(f"--{mode}", "into", "--out", "p.csv")
     assert done.code == 0, done.stderr
     assert f"{word}: 6 images into into (blue 2, green 2, red 2)" in done.stderr
-    assert "1 image without a class stay" in done.stderr
+    assert "not sorted, for want of a class: 1 image" in done.stderr
     assert names("into") == SORTED
     assert len(names("photos")) == (1 if mode == "move" else 7)
     facts = json.loads(Path("facts.json").read_text())["sorted"]
