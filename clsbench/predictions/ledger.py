@@ -10,10 +10,11 @@ Labels, columns and the format of the predictions are not in it: they may differ
 from __future__ import annotations
 
 import os
+import stat
 import time
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -35,8 +36,9 @@ INTERVAL, LARGEST = 1.0, 1 << 24
 #: Of the stream's schema: the job. Of a record: the number of its first image, and the checksum of its columns.
 _JOB, _START, _CHECKSUM = b"clsbench.job", b"start", b"crc32"
 
-#: How a stream ends: a continuation marker, and a message of no bytes.
-_END = b"\xff\xff\xff\xff\x00\x00\x00\x00"
+#: How a message of a stream begins: a continuation marker. How a stream ends: with a message of no bytes.
+_BEGIN = b"\xff\xff\xff\xff"
+_END = _BEGIN + bytes(4)
 
 WHAT = "the record of the unfinished job"
 
@@ -72,7 +74,7 @@ class Ledger:
         self.file, self._entries, self._stamps = file, entries, stamps
         self._classes, self._temperature = classes, temperature or 1.0
         self._schema = _schema(classes)  # here and not at the first block: Arrow takes a while to load
-        #: The job whose blocks these are; None while there are none.
+        #: The job whose blocks these are; None while there are none. One of other classes has no rows here.
         self.job: JobIdentity | None = None
         self._end = 0
         for start, batch in self._records():
@@ -203,13 +205,15 @@ class Ledger:
 
         if not os.path.lexists(self.file):
             return
+        _require_own(self.file)
         done, torn = 0, (pa.ArrowException, EOFError, KeyError, ValueError, ClsbenchError)
         try:
             with pa.OSFile(str(self.file)) as stream:
                 while stream.tell() < stream.size():
                     reader = pa.ipc.open_stream(stream)
                     job = JobIdentity.from_text(reader.schema.metadata[_JOB], where=self.file)
-                    if reader.schema.remove_metadata() != self._schema:
+                    if reader.schema.remove_metadata() != self._schema:  # of a model of other classes
+                        self.job = self.job or job
                         return
                     while (record := _next(reader)) is not None:
                         batch, metadata = record
@@ -225,6 +229,21 @@ class Ledger:
             if not error.errno:  # Arrow's, of a message that is cut off
                 return
             raise DataError(f"{WHAT} cannot be read", where=self.file, got=error.strerror) from None
+
+
+def _require_own(file: Path) -> None:
+    """Refuse what is no ledger: it is neither waited for, nor followed, nor written over."""
+    try:
+        with file.open("rb") if stat.S_ISREG(file.lstat().st_mode) else nullcontext() as stream:
+            found = None if stream is None else stream.read(1 << 14)
+    except OSError as error:
+        raise DataError(f"{WHAT} cannot be read", where=file, got=error.strerror) from None
+    # A crash may leave zeros, or spoil some bytes.
+    if found is None or not (_BEGIN.startswith(found[:4]) or not any(found) or _JOB in found):
+        raise DataError(
+            "where this job is to be recorded, something else is already", where=file,
+            got="a link, a folder or a device" if found is None else "a file of something else",
+            hint="move it, or choose another --out")  # fmt: skip
 
 
 def _next(reader: pa.RecordBatchStreamReader) -> tuple[pa.RecordBatch, dict[bytes, bytes]] | None:

@@ -204,3 +204,49 @@ def test_small_jobs_leave_no_ledger_unless_asked(job, tiny_onnx, photos):
 def test_contradicting_flags_are_refused(job):
     with pytest.raises(OptionError, match="either continue the job or begin it anew"):
         infer(**{**job, "restart": True})
+
+
+@pytest.mark.parametrize("kind", ["text", "link", "folder", "fifo"])
+@pytest.mark.parametrize("flags", [{"resume": True}, {"resume": False, "restart": True}, {"resume": False}])
+def test_where_the_ledger_goes_nothing_else_is_destroyed_or_waited_for(job, photos, kind, flags):
+    place, other = ledger_path(Path(job["out"])), Path(job["out"]).with_name("other")
+    other.write_text("precious")
+    make = {"text": lambda: place.write_text("precious"), "link": lambda: place.symlink_to(other)}
+    (make | {"folder": place.mkdir, "fifo": lambda: os.mkfifo(place)})[kind]()
+    before = place.lstat()
+    with pytest.raises(DataError, match="something else is already"):
+        infer(**{**job, "images": str(photos / "val"), **flags})
+    assert place.lstat().st_mtime_ns == before.st_mtime_ns
+    assert other.read_text() == "precious"
+
+
+def test_a_ledger_without_a_record_is_no_job(job, photos):
+    small = {**job, "images": str(photos / "val"), "resume": False}
+    for nothing in (b"", bytes(100), b"\xff\xff\xff\xff\x00"):
+        ledger_path(Path(job["out"])).write_bytes(nothing)
+        said = []
+        watching = Observer()
+        watching.note = said.append
+        infer(**small, overwrite=True, observer=watching)
+        assert not ledger_path(Path(job["out"])).exists()
+        assert not any("continuing" in note for note in said)
+    ledger_path(Path(job["out"])).write_bytes(b"")
+    with pytest.raises(DataError, match="the output is there already"):
+        infer(**{**small, "resume": True})
+
+
+def test_a_device_has_no_manifest_and_no_ledger(job, monkeypatch):
+    monkeypatch.setattr("clsbench.predictions.manifest.manifest_path", lambda file: pytest.fail("it asked for one"))
+    monkeypatch.setattr("clsbench.predictions.ledger.ledger_path", lambda file: pytest.fail("it asked for one"))
+    device = {**job, "out": os.devnull, "format": "csv", "resume": False}
+    assert infer(**device).out is None
+    for flag in ("resume", "restart"):
+        for out in (os.devnull, io.BytesIO(), None):
+            with pytest.raises(OptionError, match="only a job that writes a file"):
+                infer(**{**device, "out": out, "format": None if out is None else "csv", flag: True})
+
+
+def test_a_finished_job_tells_its_failures_again(job):
+    done = infer(**job)
+    again = infer(**job)
+    assert again.failures.to_json() == done.failures.to_json() != {}
