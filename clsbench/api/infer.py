@@ -131,9 +131,9 @@ def infer(
     from clsbench.predictions.columns import positions
     from clsbench.predictions.manifest import manifest_path
 
-    observer = observer or Observer()
+    observer, rerun = observer or Observer(), Rerun(resume, restart, overwrite)
     target = Path(out) if isinstance(out, str | Path) else out
-    file_out = target if isinstance(target, Path) else None
+    file_out = output.lasting_file(target, rerun)
     wanted = Wanted(
         images, dataset=dataset, split=split, labels=labels, unknown=unknown_labels, include=include, exclude=exclude
     )
@@ -143,7 +143,6 @@ def infer(
     if max_failure_rate is not None and not 0 <= max_failure_rate <= 1:
         raise OptionError("the failure rate is a share", got=max_failure_rate, expected="a number from 0 to 1")
     check_at_least("topk", topk, 0)
-    rerun = Rerun(resume, restart, overwrite)
     counts = {"batch_size": batch_size, "streams": streams, "threads": threads, "max_pixels": max_pixels}
     for name, value in counts.items():
         check_at_least(name, value, 1)

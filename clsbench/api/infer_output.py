@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from clsbench.api.arguments import check_choice
 from clsbench.api.components import Chosen
+from clsbench.api.infer_rerun import Rerun
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
 from clsbench.errors import OptionError
+from clsbench.output_files import is_device
 
 if TYPE_CHECKING:
     from clsbench.card import ModelCard
@@ -35,6 +37,22 @@ def written(writers: Sequence[Chosen]) -> dict[str, Json]:
         if writer.options.get("escape_formulas"):
             found["escape_formulas"] = True
     return found
+
+
+def lasting_file(out: Path | BinaryIO | None, rerun: Rerun) -> Path | None:
+    """The file, if that is what is written: a stream or a device has no manifest, and no job that could go on.
+
+    Raises:
+        OptionError: if one is to be continued.
+    """
+    if isinstance(out, Path) and not is_device(out):
+        return out
+    if rerun.resume or rerun.restart:
+        raise OptionError(
+            "only a job that writes a file can be continued or begun anew", where="--out", got=out or "nothing",
+            expected="a file", hint="add --out preds.csv, or leave out --resume and --restart",
+        )  # fmt: skip
+    return None
 
 
 def take_shard(text: str, source: Source, truth: Labels) -> tuple[Source, Labels, ShardRecord]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from clsbench.predictions.ledger import Ledger
     from clsbench.predictions.manifest import Manifest
 
-#: A job of so many images keeps a ledger; a smaller one only where ``resume`` is given.
+#: A job of so many images keeps a ledger from the beginning, a smaller one from its sixth second on.
 WORTH_A_LEDGER = 5000
 
 
@@ -73,8 +74,8 @@ class Rerun:
         stamps: NDArray[np.int64],
         card: ModelCard,
         observer: Observer,
-    ) -> Ledger | None:
-        """The ledger to go on with, empty for a job that begins; None for one that is too small to need one.
+    ) -> Ledger:
+        """The ledger to go on with, empty for a job that begins; patient for one of few images.
 
         Args:
             out: The predictions file.
@@ -90,35 +91,37 @@ class Rerun:
         from clsbench.predictions.ledger import Ledger, ledger_path
 
         file = ledger_path(out)
-        ledger = Ledger(file, entries, stamps, classes=len(card.classes), temperature=card.temperature)
-        if self.restart:
+        patient = not self.resume and len(entries) < WORTH_A_LEDGER
+        read = partial(
+            Ledger, file, entries, stamps, classes=len(card.classes), temperature=card.temperature, patient=patient
+        )
+        ledger = read()  # refuses a file of something else
+        if self.restart or not ledger.job:  # one that was killed before its first record was whole is no job
             ledger.remove()
-            ledger = Ledger(file, entries, stamps, classes=len(card.classes), temperature=card.temperature)
-        there = os.path.lexists(file)
-        if there:
-            self._check(out, job, ledger)
+            ledger = read()
+        if ledger.job:
+            self._check(out, job, ledger, ledger.job)
             observer.note(f"continuing: {ledger.rows:,} of {counted(len(entries), 'image')} are done")
             return ledger
         self.check(out)
         if self.resume:
             observer.note(f"nothing to continue: there is no unfinished job of {out}")
-        return ledger if self.resume or len(entries) >= WORTH_A_LEDGER else None
+        return ledger
 
-    def _check(self, out: Path, job: JobIdentity, ledger: Ledger) -> None:
-        if ledger.job is None:  # it was killed before its first record was whole
-            return
-        done = f"{ledger.rows:,} of {counted(ledger.job.images, 'image')}"
+    def _check(self, out: Path, job: JobIdentity, ledger: Ledger, then: JobIdentity) -> None:
+        rows = f"{ledger.rows:,}" if ledger.rows else "some"  # of a model of other classes
+        done = f"{rows} of {counted(then.images, 'image')}"
         if not self.resume:
             raise DataError(
                 "an unfinished job was writing this file", where=out, got=f"{done} are done",
                 hint="--resume continues it, --restart begins anew",
             )  # fmt: skip
-        if changes := ledger.job.differences(job) or ledger.changes():
+        if changes := then.differences(job) or ledger.changes():
             raise DataError(
                 "the job cannot be continued: something has changed", where=out, got="; ".join(changes),
                 expected=f"what it was when {done} were done", hint="undo the change, or begin anew with --restart",
             )  # fmt: skip
-        if out.exists() and not (self.overwrite or ledger.job.overwrite or ledger.rows == job.images):
+        if out.exists() and not (self.overwrite or then.overwrite or ledger.rows == job.images):
             raise DataError(
                 "the output is there already, and was not when the job began", where="--out", got=out,
                 hint="move it, or add --overwrite",

@@ -68,7 +68,7 @@ class InferenceRun:
         """Run the job; the predictions and their manifest appear together, and the ledger goes.
 
         Args:
-            job: What the job is; None where no file is written.
+            job: What the job is; None where no file is written, only a stream or a device.
             ledger: Takes the blocks, and gives those that are done already.
 
         Raises:
@@ -89,14 +89,14 @@ class InferenceRun:
             resumed = self._consume(runner, sinks, job, ledger)
             measured, failure = self._measure(tally.outcomes())
             result = self._result(runner.execution, tally, measured, job=job, resumed=resumed)
-            if isinstance(self.out, Path):
+            if isinstance(self.out, Path) and job:
                 sinks.describe(result.manifest)
                 manifest = beside.enter_context(whole_file(manifest_path(self.out), "the manifest"))
                 manifest.write_text(dumps(result.manifest.to_json()), encoding="utf-8")
         if ledger:
             ledger.remove()
         if isinstance(self.out, Path):
-            self.observer.note(f"written: {self.out} and {self.out.name}.json")
+            self.observer.note(f"written: {self.out}" + (f" and {self.out.name}.json" if job else ""))
         if failure:
             raise failure
         return result
@@ -111,8 +111,8 @@ class InferenceRun:
             if ledger and ledger.rows:
                 done = f"{ledger.rows:,} of {counted(len(self.source.entries), 'image')}"
                 error.add_note(f"{done} are done and kept: --resume goes on with the job")
-            elif ledger is None and isinstance(self.out, Path) and not isinstance(error, Exception):
-                error.add_note("nothing is kept of a job of so few images, unless it is begun with --resume")
+            elif ledger and not isinstance(error, Exception):
+                error.add_note("nothing is kept of a job of few images that ran for a few seconds")
             raise
 
     def recorded(self, out: Path, manifest: Manifest) -> InferenceResult:
@@ -129,6 +129,7 @@ class InferenceRun:
         from clsbench.inference.job import Execution
         from clsbench.inference.result import Tally
         from clsbench.json_fields import read_fields
+        from clsbench.predictions.failures import Failures
         from clsbench.predictions.reading import read_predictions
 
         what, options = "the manifest", manifest.options or {}
@@ -141,8 +142,10 @@ class InferenceRun:
         self._started = datetime.now(UTC)
         found = self._result(Execution(device, plan), Tally(self.spec.card.classes), measured)
         predicted = {str(name): int(str(count)) for name, count in (manifest.predicted or {}).items()}
-        counts = manifest.counts or found.counts
-        return dataclasses.replace(found, counts=counts, predicted=predicted, rows=None, recorded=manifest)
+        counts, failures = manifest.counts or found.counts, Failures.from_json(manifest.failures or {})
+        return dataclasses.replace(
+            found, out=out, counts=counts, predicted=predicted, failures=failures, rows=None, recorded=manifest
+        )
 
     def _go_on(self, job: JobIdentity) -> None:
         """Call the model as the interrupted run did: another size of a batch may change the last digit."""
@@ -234,7 +237,7 @@ class InferenceRun:
             model=self.spec.model,
             card=self.spec.card,
             images=self.source.location,
-            out=self.out if isinstance(self.out, Path) else None,
+            out=self.out if isinstance(self.out, Path) and job else None,
             started=self._started,
             execution=execution,
             executor=self.executor.name,

@@ -109,7 +109,6 @@ ShardText = Annotated[
     str | None,
     typer.Option("--shard", metavar="I/N", help="Classify only this part of the images; `merge` joins the files."),
 ]
-_RESUME = "Continue the job that was writing --out; one of fewer than 2,000 images only if it was begun with --resume."
-Resume = Annotated[bool, typer.Option("--resume", help=_RESUME)]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue the interrupted or killed job of --out.")]
 Restart = Annotated[bool, typer.Option("--restart", help="Begin the unfinished job of --out anew.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace --out if it is there already.")]

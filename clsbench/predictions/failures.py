@@ -56,6 +56,17 @@ class Failures(Mapping[str, Failure]):
                 found.examples.append((name, error))
         return wrong
 
+    @classmethod
+    def from_json(cls, values: Mapping[str, Json]) -> Failures:
+        """The inverse of :meth:`to_json`, of a manifest that may be damaged: what is none is passed over."""
+        failures = cls()
+        for reason, value in values.items():
+            match value:
+                case {"count": int(count), "examples": [*examples]}:
+                    told = [(str(one.get("path")), str(one.get("error"))) for one in examples if isinstance(one, dict)]
+                    failures._found[reason] = Failure(count, told)
+        return failures
+
     def to_json(self) -> dict[str, Json]:
         """Reason -> count, meaning and examples."""
         return {

@@ -10,10 +10,12 @@ Labels, columns and the format of the predictions are not in it: they may differ
 from __future__ import annotations
 
 import os
+import stat
 import time
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -32,14 +34,15 @@ if TYPE_CHECKING:
 #: Seconds between two records, and bytes of logits at which one is written before that.
 INTERVAL, LARGEST = 1.0, 1 << 24
 
+#: Seconds before a patient ledger is begun.
+PATIENCE = 5.0
+
 #: Of the stream's schema: the job. Of a record: the number of its first image, and the checksum of its columns.
 _JOB, _START, _CHECKSUM = b"clsbench.job", b"start", b"crc32"
 
-#: How a stream begins.
+#: How a message of a stream begins: a continuation marker. How a stream ends: with a message of no bytes.
 _BEGIN = b"\xff\xff\xff\xff"
-
-#: How a stream ends: a continuation marker, and a message of no bytes.
-_END = b"\xff\xff\xff\xff\x00\x00\x00\x00"
+_END = _BEGIN + bytes(4)
 
 WHAT = "the record of the unfinished job"
 
@@ -58,9 +61,10 @@ class Ledger:
         stamps: int64 (N, 2), their sizes and modification times, from :func:`clsbench.images.entries.stamps_of`.
         classes: K, the number of logits.
         temperature: Of the card.
+        patient: Write nothing in the first seconds of a job that begins: a short one then leaves no file.
 
     Raises:
-        DataError: if the file cannot be read, or is none of ours.
+        DataError: if the file cannot be read.
     """
 
     def __init__(
@@ -71,30 +75,36 @@ class Ledger:
         *,
         classes: int,
         temperature: float | None = None,
+        patient: bool = False,
     ) -> None:
         self.file, self._entries, self._stamps = file, entries, stamps
         self._classes, self._temperature = classes, temperature or 1.0
-        self._schema = _schema(classes)  # here and not at the first block: Arrow takes a while to load
-        #: The job whose blocks these are; None while there are none.
+        #: The job whose blocks these are; None while there are none. One of other classes has no rows here.
         self.job: JobIdentity | None = None
         self._end = 0
-        self._check()
         for start, batch in self._records():
             self.rows = start + batch.num_rows
         self._stream: BinaryIO | None = None
         self._waiting: list[Predictions] = []
         self._size = 0
-        self._written = time.monotonic()
+        self._written = time.monotonic() + (PATIENCE - INTERVAL if patient and not self.rows else 0)
+        if not patient:
+            self._schema  # noqa: B018  here and not at the first block: Arrow takes a while to load
 
     #: How many images are done.
     rows = 0
+
+    @cached_property
+    def _schema(self) -> pa.Schema:
+        return _schema(self._classes)
 
     def __enter__(self) -> Ledger:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
-            self._commit()
+            if self._stream is not None:
+                self._commit()
         except DataError:
             if kind is None:
                 raise
@@ -130,22 +140,8 @@ class Ledger:
                     return found
         return found
 
-    def _check(self) -> None:
-        """Refuse a file of something else under this name: it would be overwritten."""
-        try:
-            with self.file.open("rb") as file:
-                begin = file.read(len(_BEGIN))
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise DataError(f"{WHAT} cannot be read", where=self.file, got=error.strerror) from None
-        if not _BEGIN.startswith(begin):
-            raise DataError(
-                "this is not a ledger of clsbench", where=self.file, hint="move it, or choose another path for --out"
-            )
-
     def begin(self, job: JobIdentity) -> None:
-        """Make the file ready for more blocks; what a crash left of the last record is cut off.
+        """Make ready for more blocks; what a crash left of the last record is cut off.
 
         Args:
             job: The one that is to be continued when the file is read again.
@@ -153,6 +149,11 @@ class Ledger:
         Raises:
             DataError: if it cannot be written.
         """
+        self.job = job
+        if self._written <= time.monotonic():
+            self._open(job)
+
+    def _open(self, job: JobIdentity) -> None:
         import pyarrow as pa
 
         try:
@@ -165,7 +166,6 @@ class Ledger:
             self._writer = pa.ipc.new_stream(self._stream, self._schema.with_metadata({_JOB: job.to_text()}))
         except OSError as error:
             raise unwritable(self.file, WHAT, error) from None
-        self.job = job
 
     def append(self, block: Predictions) -> None:
         """Take the next block; now and then what was taken is written, and is on the disk when this returns.
@@ -186,6 +186,9 @@ class Ledger:
     def _commit(self) -> None:
         if not self._waiting:
             return
+        if self._stream is None:
+            assert self.job is not None
+            self._open(self.job)
         assert self._stream is not None
         batch = self._record(self._waiting)
         self._waiting, self._size = [], 0
@@ -221,13 +224,15 @@ class Ledger:
 
         if not os.path.lexists(self.file):
             return
+        _require_own(self.file)
         done, torn = 0, (pa.ArrowException, EOFError, KeyError, ValueError, ClsbenchError)
         try:
             with pa.OSFile(str(self.file)) as stream:
                 while stream.tell() < stream.size():
                     reader = pa.ipc.open_stream(stream)
                     job = JobIdentity.from_text(reader.schema.metadata[_JOB], where=self.file)
-                    if reader.schema.remove_metadata() != self._schema:
+                    if reader.schema.remove_metadata() != self._schema:  # of a model of other classes
+                        self.job = self.job or job
                         return
                     while (record := _next(reader)) is not None:
                         batch, metadata = record
@@ -243,6 +248,21 @@ class Ledger:
             if not error.errno:  # Arrow's, of a message that is cut off
                 return
             raise DataError(f"{WHAT} cannot be read", where=self.file, got=error.strerror) from None
+
+
+def _require_own(file: Path) -> None:
+    """Refuse what is no ledger: it is neither waited for, nor followed, nor written over."""
+    try:
+        with file.open("rb") if stat.S_ISREG(file.lstat().st_mode) else nullcontext() as stream:
+            found = None if stream is None else stream.read(1 << 14)
+    except OSError as error:
+        raise DataError(f"{WHAT} cannot be read", where=file, got=error.strerror) from None
+    # A crash may leave zeros, or spoil some bytes.
+    if found is None or not (_BEGIN.startswith(found[:4]) or not any(found) or _JOB in found):
+        raise DataError(
+            "where this job is to be recorded, something else is already", where=file,
+            got="a link, a folder or a device" if found is None else "a file of something else",
+            hint="move it, or choose another --out")  # fmt: skip
 
 
 def _next(reader: pa.RecordBatchStreamReader) -> tuple[pa.RecordBatch, dict[bytes, bytes]] | None:

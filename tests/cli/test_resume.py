@@ -12,6 +12,7 @@ import pytest
 
 from clsbench import Observer, infer
 from clsbench.errors import DataError, OptionError
+from clsbench.predictions import ledger
 from clsbench.predictions.ledger import ledger_path
 from tests.conftest import COLOURS, picture
 
@@ -83,19 +84,23 @@ def test_a_job_that_runs_into_a_full_disk_goes_on_once_there_is_room(job, tmp_pa
     check_as_uninterrupted(job, tmp_path)
 
 
+class Impatient(Observer):
+    """Interrupts a job after so many images."""
+
+    def __init__(self, after):
+        self.after = after
+
+    def advance(self, count, errors=0):
+        self.after -= count
+        if self.after < 0:
+            raise KeyboardInterrupt
+
+
 def interrupted(job, after=200, **options):
     """Begin a job, and interrupt it."""
 
-    class Impatient(Observer):
-        done = 0
-
-        def advance(self, count, errors=0):
-            self.done += count
-            if self.done > after:
-                raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        infer(**{**job, **options}, observer=Impatient())
+        infer(**{**job, **options}, observer=Impatient(after))
     assert ledger_path(Path(job["out"])).exists()
     assert not Path(job["out"]).exists()
 
@@ -188,19 +193,78 @@ def test_a_file_that_came_between_is_not_replaced(job):
     assert Path(job["out"]).read_text() == "precious"
 
 
-def test_small_jobs_leave_no_ledger_unless_asked(job, tiny_onnx, photos):
-    small = {**job, "images": str(photos / "val"), "resume": False, "probabilities": False}
-    seen = []
+class Watching(Observer):
+    """Notes whether there is a ledger after each block."""
 
-    class Watching(Observer):
-        def advance(self, count, errors=0):
-            seen.append(ledger_path(Path(job["out"])).exists())
+    def __init__(self, job):
+        self.file, self.seen = ledger_path(Path(job["out"])), []
 
-    infer(**small, observer=Watching())
-    infer(**{**small, "overwrite": True, "resume": False}, observer=Watching())
-    assert not any(seen)
+    def advance(self, count, errors=0):
+        self.seen.append(self.file.exists())
+
+
+@pytest.mark.parametrize("patience", [5.0, -1.0])
+def test_a_job_of_few_images_keeps_a_ledger_once_it_takes_long(job, monkeypatch, patience):
+    monkeypatch.setattr(ledger, "PATIENCE", patience)
+    watching = Watching(job)
+    infer(**{**job, "resume": False}, observer=watching)
+    assert watching.seen[-1] == (patience < 0)
+    assert not watching.file.exists()
+
+
+def test_an_interrupted_job_of_a_second_leaves_nothing(job, tmp_path):
+    with pytest.raises(KeyboardInterrupt) as error:
+        infer(**{**job, "resume": False}, observer=Impatient(200))
+    assert "nothing is kept of a job of few images that ran for a few seconds" in error.value.__notes__
+    assert not list(tmp_path.iterdir())
 
 
 def test_contradicting_flags_are_refused(job):
     with pytest.raises(OptionError, match="either continue the job or begin it anew"):
         infer(**{**job, "restart": True})
+
+
+@pytest.mark.parametrize("kind", ["text", "link", "folder", "fifo"])
+@pytest.mark.parametrize("flags", [{"resume": True}, {"resume": False, "restart": True}, {"resume": False}])
+def test_where_the_ledger_goes_nothing_else_is_destroyed_or_waited_for(job, photos, kind, flags):
+    place, other = ledger_path(Path(job["out"])), Path(job["out"]).with_name("other")
+    other.write_text("precious")
+    make = {"text": lambda: place.write_text("precious"), "link": lambda: place.symlink_to(other)}
+    (make | {"folder": place.mkdir, "fifo": lambda: os.mkfifo(place)})[kind]()
+    before = place.lstat()
+    with pytest.raises(DataError, match="something else is already"):
+        infer(**{**job, "images": str(photos / "val"), **flags})
+    assert place.lstat().st_mtime_ns == before.st_mtime_ns
+    assert other.read_text() == "precious"
+
+
+def test_a_ledger_without_a_record_is_no_job(job, photos):
+    small = {**job, "images": str(photos / "val"), "resume": False}
+    for nothing in (b"", bytes(100), b"\xff\xff\xff\xff\x00"):
+        ledger_path(Path(job["out"])).write_bytes(nothing)
+        said = []
+        watching = Observer()
+        watching.note = said.append
+        infer(**small, overwrite=True, observer=watching)
+        assert not ledger_path(Path(job["out"])).exists()
+        assert not any("continuing" in note for note in said)
+    ledger_path(Path(job["out"])).write_bytes(b"")
+    with pytest.raises(DataError, match="the output is there already"):
+        infer(**{**small, "resume": True})
+
+
+def test_a_device_has_no_manifest_and_no_ledger(job, monkeypatch):
+    monkeypatch.setattr("clsbench.predictions.manifest.manifest_path", lambda file: pytest.fail("it asked for one"))
+    monkeypatch.setattr("clsbench.predictions.ledger.ledger_path", lambda file: pytest.fail("it asked for one"))
+    device = {**job, "out": os.devnull, "format": "csv", "resume": False}
+    assert infer(**device).out is None
+    for flag in ("resume", "restart"):
+        for out in (os.devnull, io.BytesIO(), None):
+            with pytest.raises(OptionError, match="only a job that writes a file"):
+                infer(**{**device, "out": out, "format": None if out is None else "csv", flag: True})
+
+
+def test_a_finished_job_tells_its_failures_again(job):
+    done = infer(**job)
+    again = infer(**job)
+    assert again.failures.to_json() == done.failures.to_json() != {}
