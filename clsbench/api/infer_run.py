@@ -135,8 +135,11 @@ class InferenceRun:
         what, options = "the manifest", manifest.options or {}
         device = read_fields(DeviceInfo, manifest.device or {}, what=what, where=out)
         plan = read_fields(Plan, {**options, "source": options.get("plan")}, what=what, where=out)
-        with read_predictions(out) as table:
-            measured, failure = self._measure(table.outcomes() if (table.labels >= 0).any() else None)
+        outcomes, columns = None, options.get("columns")
+        if not isinstance(columns, list) or {"path", "predicted", "label"} <= {*columns}:  # else it tells no metrics
+            with read_predictions(out) as table:
+                outcomes = table.outcomes() if (table.labels >= 0).any() else None
+        measured, failure = self._measure(outcomes)
         if failure:
             raise failure
         self._started = datetime.now(UTC)

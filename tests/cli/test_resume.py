@@ -268,3 +268,10 @@ def test_a_finished_job_tells_its_failures_again(job):
     done = infer(**job)
     again = infer(**job)
     assert again.failures.to_json() == done.failures.to_json() != {}
+
+
+@pytest.mark.parametrize("columns", ["path,error", "path,predicted", "path,label"])
+def test_a_finished_job_of_few_columns_is_recognised(job, photos, columns):
+    small = {**job, "images": str(photos / "val"), "columns": columns, "probabilities": False}
+    infer(**small)
+    assert infer(**small).recorded is not None
