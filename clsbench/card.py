@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +24,9 @@ SCHEMA = 1
 
 #: The graph contract: uint8 (N, h, w, 3) in, float32 (N, K) out, N free.
 INPUT_NAME, OUTPUT_NAME = "images", "logits"
+
+#: The highest temperature, and the inverse of the lowest: what lies beyond is no calibration, and float32 has an end.
+HOTTEST = 1e6
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,10 @@ class GateReport:
     accuracy: float | None = None
     reference_accuracy: float | None = None
     max_drop: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.batches:
+            raise ModelError("a gate's report names no batch size", got="batches: []")
 
     @property
     def top1_agreement(self) -> float:
@@ -149,8 +155,11 @@ class ModelCard:
 
     def __post_init__(self) -> None:
         check_class_names(self.classes)
-        if self.temperature is not None and not 0 < self.temperature < math.inf:
-            raise ModelError("the temperature of a model card must be above 0 and finite", got=self.temperature)
+        if self.temperature is not None and not 1 / HOTTEST <= self.temperature <= HOTTEST:
+            raise ModelError(
+                "the temperature of a model card is not one that logits can be divided by",
+                got=self.temperature, expected=f"{1 / HOTTEST:g} to {HOTTEST:g}",
+            )  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for JSON; includes the description of input and output."""

@@ -7,8 +7,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from clsbench.card import INPUT_NAME, OUTPUT_NAME, ModelCard
+from clsbench.card import INPUT_NAME, METADATA_KEY, OUTPUT_NAME, ModelCard
 from clsbench.errors import ModelError
+from clsbench.onnx_file import OnnxFacts, read_onnx
 from clsbench.text import counted
 
 #: (name, type, shape) of a graph's inputs or outputs, in ONNX Runtime's words.
@@ -19,41 +20,56 @@ def read_card(file: Path) -> ModelCard:
     """The card in an .onnx file.
 
     Raises:
-        ModelError: if there is no such file, it is not ONNX, or it carries no card.
+        ModelError: if there is no such file, it is not ONNX or not to be trusted, or it carries no card.
     """
-    if not file.is_file():
-        raise ModelError(
-            "there is no such model file", where=file, expected="an .onnx file, or a run that has been exported",
-            hint="`clsbench export` makes one, of a run or with --model NAME --pretrained",
-        )  # fmt: skip
-    status = file.stat()
-    return _read_card(file, status.st_mtime_ns, status.st_size)
+    metadata = read_onnx(file).metadata
+    return _read_card(file, metadata.get(METADATA_KEY))
 
 
 @lru_cache(maxsize=8)
-def _read_card(file: Path, modified: int, size: int) -> ModelCard:
-    """The card, parsed once for each state of the file: command and backend both ask."""
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    try:
-        model = onnx.load(file, format="protobuf", load_external_data=False)
-    except DecodeError:
-        model = None
-    if model is None or not model.graph.node:
-        raise ModelError(
-            "this is not an ONNX file",
-            where=file,
-            got=f"{size} bytes that are not an ONNX graph",
-            hint="`clsbench export --onnx` writes one",
-        )
-    return ModelCard.from_metadata({p.key: p.value for p in model.metadata_props}, where=file)
+def _read_card(file: Path, text: str | None) -> ModelCard:
+    """The card, parsed once for each text: command and backend both ask."""
+    return ModelCard.from_metadata({} if text is None else {METADATA_KEY: text}, where=file)
 
 
 def model_hash(file: Path) -> str:
-    """The hexadecimal SHA-256 of a model file."""
+    """The hexadecimal SHA-256 of a model: of its file, and of its external data where it has any.
+
+    Raises:
+        ModelError: as :func:`clsbench.onnx_file.read_onnx`.
+    """
+    external = read_onnx(file).external
+    if not external:
+        return file_hash(file)
+    parts = [file_hash(file), *(f"{name}\0{file_hash(file.parent / name)}" for name in external)]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def file_hash(file: Path) -> str:
+    """The hexadecimal SHA-256 of one file."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def contract_gaps(facts: OnnxFacts, card: ModelCard | None) -> tuple[str, ...]:
+    """What clsbench needs of a model file and this one lacks, for people; nothing where it can be used."""
+    gaps = []
+    if card is None:
+        gaps += ["classes: names in the order of the outputs", "transform: how images become the input"]
+    dims = facts.inputs[0].shape if len(facts.inputs) == 1 else ()
+    named = len(facts.inputs) == 1 and facts.inputs[0].name == INPUT_NAME
+    if not named:
+        gaps.append(f"one input, called {INPUT_NAME}")
+    if not all(one.dtype == "uint8" and len(one.shape) == 4 and one.shape[3] == 3 for one in facts.inputs[:1]):
+        gaps.append("a uint8 input (N, h, w, 3): pixels as they are, normalised by the graph")
+    if dims and isinstance(dims[0], int):
+        gaps.append("a free batch size N")
+    wanted = [out for out in facts.outputs if out.name == OUTPUT_NAME]
+    if not wanted:
+        gaps.append(f"an output called {OUTPUT_NAME}: before softmax")
+    if not all(out.dtype == "float" and len(out.shape) == 2 for out in wanted or facts.outputs[:1]):
+        gaps.append("a float32 output (N, K)")
+    return tuple(gaps)
 
 
 def check_contract(inputs: Tensors, outputs: Tensors, card: ModelCard, file: Path) -> None:

@@ -126,9 +126,9 @@ class Checkpoint:
         """What the card says about the training, of which clsbench knows only the file that came out."""
         if self.weights is None:
             return {}
-        from clsbench.model_file import model_hash
+        from clsbench.model_file import file_hash
 
-        return {"trained_by_clsbench": False, "weights": self.weights.name, "weights_sha256": model_hash(self.weights)}
+        return {"trained_by_clsbench": False, "weights": self.weights.name, "weights_sha256": file_hash(self.weights)}
 
 
 def class_names(classes: Classes) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from clsbench.text import printable, shortened
+from clsbench.text import on_one_line, printable, shortened
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,19 +20,25 @@ PROSE = 100
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> Table:
     """A table; the first ``left`` columns hold text, the rest numbers.
 
-    What does not fit the width is folded, not cut; only texts of absurd length lose their beginning.
+    What does not fit the width is folded, not cut; only texts of absurd length lose their beginning. Title, headers
+    and cells may hold names of strangers: nothing in them steers the terminal.
     """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
+    title = _harmless(on_one_line(title))
     made = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     made.min_width = min(len(title), 79)  # or a title above a narrow table would be broken
     for position, name in enumerate(columns):
-        made.add_column(name, justify="left" if position < left else "right", overflow="fold")
+        made.add_column(_harmless(name), justify="left" if position < left else "right", overflow="fold")
     for row in rows:
-        made.add_row(*(Text(printable(shortened(cell, LONGEST))) for cell in row))
+        made.add_row(*(Text(_harmless(cell)) for cell in row))
     return made
+
+
+def _harmless(text: str) -> str:
+    return printable(shortened(text, LONGEST))
 
 
 def first_rows(title: str, shown: int, total: int, option: str | None) -> str:

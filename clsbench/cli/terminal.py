@@ -96,7 +96,7 @@ class Terminal:
         """Print tables or text to stdout, unless stdout is for JSON; to stderr where it is for a stream."""
         if self._json != "-" and not (self._streaming and self.quiet):
             for result in results:
-                shown = abridged(result) if isinstance(result, str) else result
+                shown = printable(abridged(result)) if isinstance(result, str) else result
                 self.out.print(shown, soft_wrap=isinstance(result, str))  # a path stays on one line
 
     def write_json(self, values: object) -> None:

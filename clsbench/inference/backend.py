@@ -89,6 +89,10 @@ class Backend(Protocol):
         """Memory for a batch: uint8 zeros of that shape, wherever calls read it fastest."""
         return np.zeros(shape, np.uint8)
 
+    def interrupt(self) -> None:
+        """End the calls under way in other threads soon, with any error; later calls work. May do nothing."""
+        return
+
     def close(self) -> None:
         """Free what the backend holds."""
 

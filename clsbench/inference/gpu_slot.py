@@ -5,12 +5,14 @@ from __future__ import annotations
 import ctypes
 import math
 import weakref
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clsbench.card import INPUT_NAME, OUTPUT_NAME
+from clsbench.inference.interrupts import Calls
 
 
 class GpuSlot:
@@ -28,8 +30,8 @@ class GpuSlot:
         self._input: Any = None
         self._padded: NDArray[np.uint8] | None = None
 
-    def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """uint8 (n, h, w, 3), n up to the batch size -> logits float32 (n, K)."""
+    def run(self, images: NDArray[np.uint8], calls: Calls) -> NDArray[np.float32]:
+        """uint8 (n, h, w, 3), n up to the batch size -> logits float32 (n, K); ``calls`` can end it."""
         count = len(images)
         if count < self._batch_size:
             if self._padded is None:
@@ -37,7 +39,7 @@ class GpuSlot:
             self._padded[:count] = images
             images = self._padded
         self._bind(images)
-        self._session.run_with_iobinding(self._binding)
+        calls.run(partial(self._session.run_with_iobinding, self._binding))
         logits: NDArray[np.float32] = self._binding.copy_outputs_to_cpu()[0]
         return logits[:count]
 

@@ -8,6 +8,7 @@ batch is padded: a new shape would cost a new search for algorithms.
 from __future__ import annotations
 
 import queue
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ from clsbench.errors import OptionError
 from clsbench.inference.backend import Backend, DeviceInfo, Plan
 from clsbench.inference.devices import choose, parse_device
 from clsbench.inference.gpu_slot import GpuSlot, pinned
+from clsbench.inference.interrupts import Calls
 from clsbench.inference.sessions import open_session
 from clsbench.inference.tuning import plan_for
 from clsbench.model_file import Tensors, check_contract, read_card
@@ -34,6 +36,7 @@ class OnnxRuntimeBackend(Backend):
         self.shares_cores = device.device == "cpu"
         self.streams = plan.streams * len(sessions)
         self._sessions = sessions
+        self._calls = Calls()
         # A call takes a slot and puts it back, so no two calls share buffers.
         self._slots: queue.SimpleQueue[Any] = queue.SimpleQueue()
         for _ in range(plan.streams):
@@ -46,8 +49,8 @@ class OnnxRuntimeBackend(Backend):
         slot = self._slots.get()
         try:
             if isinstance(slot, GpuSlot):
-                return slot.run(images)
-            logits: NDArray[np.float32] = slot.run([OUTPUT_NAME], {INPUT_NAME: images})[0]
+                return slot.run(images, self._calls)
+            logits: NDArray[np.float32] = self._calls.run(partial(slot.run, [OUTPUT_NAME], {INPUT_NAME: images}))[0]
             return logits
         finally:
             self._slots.put(slot)
@@ -55,6 +58,10 @@ class OnnxRuntimeBackend(Backend):
     def allocate(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
         """Memory for a batch, uint8; pinned for GPUs, so that copies run at full speed."""
         return np.zeros(shape, np.uint8) if self.shares_cores else pinned(shape)
+
+    def interrupt(self) -> None:
+        """End the calls under way; see :class:`clsbench.inference.backend.Backend`."""
+        self._calls.stop()
 
     def close(self) -> None:
         """Free the sessions."""

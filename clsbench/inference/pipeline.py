@@ -18,6 +18,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 from clsbench.images.entries import Entry
 from clsbench.images.loader import ImageLoader
@@ -29,6 +30,9 @@ from clsbench.predictions.block import Predictions
 
 #: How many finished images the caller waits for, unless the workers wait for it.
 DELIVERY = 16
+
+#: Seconds that a worker has to end by itself, before its call of the model is interrupted.
+PATIENCE = 0.1
 
 #: Images looked at again after a decode-bound run, to see whether ``fast_decode`` would help.
 SAMPLED = 8
@@ -92,8 +96,7 @@ class Pipeline:
             with self._changed:
                 self._stopped = True
                 self._changed.notify_all()
-            for thread in threads:
-                thread.join()
+            self._join(threads)
         seconds = time.perf_counter() - self._started
         for other in self._clocks:
             clock.add(other)
@@ -155,6 +158,16 @@ class Pipeline:
             ready += 1
         everything = self._delivered + ready == self._total
         return everything or self._failure is not None or (ready > 0 and (ready >= self._group or not self._free))
+
+    def _join(self, threads: Sequence[threading.Thread]) -> None:
+        """Wait for the workers; calls that are still under way are those that nobody waits for any more."""
+        interrupt = getattr(self._backend, "interrupt", None)  # a plugin's may lack it
+        for thread in threads:
+            while thread.is_alive():
+                thread.join(PATIENCE)
+                if interrupt is not None and thread.is_alive():
+                    with suppress(Exception):  # what ends the job says more
+                        interrupt()
 
     def _release(self, batches: list[Batch]) -> None:
         with self._changed:

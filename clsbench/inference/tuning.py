@@ -216,7 +216,7 @@ def _recall(store: Path, key: str, *, full: bool) -> Plan | None:
 def _read_json(store: Path) -> dict[str, Any]:
     try:
         values = json.loads(store.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return values if isinstance(values, dict) else {}
 

@@ -152,7 +152,7 @@ def test_changed_images_and_models_are_named(job, images, tiny_onnx, tmp_path):
     assert "00001.png has another modification time" in str(error.value)
     os.utime(changed, ns=(before.st_atime_ns, before.st_mtime_ns))
     other = tmp_path / "other.onnx"
-    other.write_bytes(tiny_onnx.read_bytes() + b"\0")
+    other.write_bytes(tiny_onnx.read_bytes() + b"\x12\x00")
     images.joinpath("more.png").write_bytes(changed.read_bytes())
     try:
         with pytest.raises(DataError, match="1,501 images, were 1,500"):

@@ -117,3 +117,16 @@ def test_a_name_is_shortened_only_where_there_is_no_room_for_it(cli, monkeypatch
         monkeypatch.setenv("COLUMNS", columns)
         shown = cli("evaluate", "p.csv").stdout.partition("Top losses")[2]
         assert (long in shown and longer in shown) == whole
+
+
+@pytest.mark.parametrize("columns", ["80", None])
+def test_names_of_files_and_classes_never_steer_the_terminal(cli, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", columns) if columns else monkeypatch.delenv("COLUMNS")
+    evil = "\x1b]0;owned\x07\x9b2J\u202e"
+    rows = [f"{k}{evil}.jpg,cat{evil if k % 2 else ''},cat,0.9" for k in range(6)]
+    for name in ("a", "b"):
+        Path(f"{name}{evil}\n.csv").write_text("\n".join(["path,label,predicted,confidence", *rows]), newline="\n")
+    for arguments in (["compare", f"a{evil}\n.csv", f"b{evil}\n.csv"], ["evaluate", f"a{evil}\n.csv"]):
+        done = cli(*arguments)
+        assert done.code == 0, done.stderr
+        assert [c for c in done.stdout + done.stderr if not c.isprintable() and c != "\n"] == []

@@ -6,6 +6,7 @@ import pytest
 
 from clsbench.inference.backend import DeviceInfo, Plan
 from clsbench.inference.gpu_slot import GpuSlot, pinned
+from clsbench.inference.interrupts import Calls
 from clsbench.inference.onnxruntime_backend import OnnxRuntimeBackend
 
 
@@ -42,7 +43,7 @@ class FakeSession:
 
         return Binding()
 
-    def run_with_iobinding(self, binding): ...
+    def run_with_iobinding(self, binding, options): ...
 
 
 @pytest.fixture(autouse=True)
@@ -54,11 +55,11 @@ def device_memory(monkeypatch):
 
 def test_the_last_batch_is_padded_and_its_padding_dropped():
     session = FakeSession()
-    slot = GpuSlot(session, 0, 4)
+    slot, calls = GpuSlot(session, 0, 4), Calls()
     images = np.arange(4 * 2 * 2 * 3, dtype=np.uint8).reshape(4, 2, 2, 3)
     for count in (4, 1, 3):
         want = images[:count].reshape(count, -1).sum(axis=1, dtype=np.float32)
-        np.testing.assert_array_equal(slot.run(images[:count])[:, 0], want)
+        np.testing.assert_array_equal(slot.run(images[:count], calls)[:, 0], want)
     assert session.shapes == [(4, 2, 2, 3)] * 3
     assert session.bindings == 1
 

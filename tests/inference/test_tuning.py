@@ -82,7 +82,7 @@ def test_a_quick_choice_does_not_stand_for_a_full_one(measured, tiny_onnx):
 
 def test_another_model_machine_or_fixed_number_is_another_choice(measured, tiny_onnx, tmp_path, monkeypatch):
     other = tmp_path / "other.onnx"
-    other.write_bytes(tiny_onnx.read_bytes() + b" ")
+    other.write_bytes(tiny_onnx.read_bytes() + b"\x12\x00")  # an empty producer
     plan_for(tiny_onnx, CPU, (8, 8), mode="quick", given=NOTHING)
     plan_for(other, CPU, (8, 8), mode="quick", given=NOTHING)
     plan_for(tiny_onnx, CPU, (8, 8), mode="quick", given={**NOTHING, "batch_size": 2})
