@@ -3,6 +3,7 @@
 import csv
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -12,9 +13,13 @@ from PIL import Image
 from torch import nn
 
 import clsbench
+from clsbench.api.components import Chosen, with_size
 from clsbench.card import ModelCard
+from clsbench.errors import OptionError
 from clsbench.exporting.onnx_export import to_onnx, write_model
+from clsbench.models import torchvision_zoo
 from clsbench.models.classifier import Classifier
+from clsbench.picture_shape import PictureShape
 from clsbench.transform import ImageTransform
 
 pytestmark = pytest.mark.usefixtures("without_curves")
@@ -159,3 +164,19 @@ def test_heatmaps_lie_where_the_picture_is(tmp_path, resize, method):
     assert row == pytest.approx(23.5, abs=1.5)
     rows = np.flatnonzero(found.heatmap[:, 28] > 0.5 * found.heatmap.max())
     assert len(rows) == pytest.approx(16 if resize == "letterbox" else 48, abs=7), "of letterbox 16 rows are picture"
+
+
+def test_convolutional_networks_take_images_that_are_not_square():
+    network = torchvision_zoo.build("resnet18", 3, size="64,96").eval()
+    assert network.transform.size == (64, 96)
+    assert network(torch.zeros(1, 64, 96, 3, dtype=torch.uint8)).shape == (1, 3)
+
+
+def test_a_plugins_model_with_a_whole_number_for_its_size_is_refused_others():
+    def build(num_classes, *, size: int | None = None):
+        return None
+
+    resolved = SimpleNamespace(component=SimpleNamespace(build=build), qualified="acme/tiny")
+    assert with_size(Chosen(resolved, {}), PictureShape(size=(8, 8))).options == {"size": 8}
+    with pytest.raises(OptionError, match="acme/tiny takes square images only"):
+        with_size(Chosen(resolved, {}), PictureShape(size=(8, 16)))
