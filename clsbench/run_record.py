@@ -35,13 +35,22 @@ class RunData:
 
 @dataclass(frozen=True, kw_only=True)
 class RunModel:
-    """What a run trained: the qualified model component, its origin, whether from published weights, its options."""
+    """What a run trained.
+
+    Args:
+        name: Of the model component, qualified.
+        distribution, version: Its origin.
+        pretrained: Whether from published weights.
+        options: Those of the component.
+        shape: What was asked of the pictures' shape beside them: the JSON of a ``PictureShape``.
+    """
 
     name: str
     distribution: str | None = None
     version: str | None = None
     pretrained: bool = False
     options: Mapping[str, Scalar] = field(default_factory=dict)
+    shape: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +128,7 @@ class RunRecord:
         values = {
             "schema": SCHEMA,
             **asdict(self),
+            "model": {name: value for name, value in asdict(self.model).items() if name != "shape" or value},
             "transform": self.transform.to_json(),
             "classes": list(self.classes),
             "stages": [asdict(stage) for stage in self.stages],

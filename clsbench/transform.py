@@ -22,6 +22,9 @@ Color = Literal["RGB", "L"]
 #: ImageNet's usual normalisation, in units of 1 = full intensity.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
+#: What a colour for padding is.
+PAD = "R,G,B, three whole numbers from 0 to 255"
+
 
 @dataclass(frozen=True)
 class Geometry:
@@ -43,12 +46,13 @@ class ImageTransform:
     Args:
         size: (h, w) of the network's input, pixels.
         resize: ``crop`` (shortest side to size / crop_fraction, then centre crop),
-            ``squash`` (ignore the aspect ratio) or ``letterbox`` (fit, pad with ``mean``).
+            ``squash`` (ignore the aspect ratio) or ``letterbox`` (fit, then pad).
         crop_fraction: The part of the resized image that the centre crop keeps, in (0, 1].
         interpolation: The resampling filter, always antialiased.
         color: ``RGB``, or ``L`` for grey repeated into three channels.
         exif: Whether to apply the orientation that cameras record.
         mean, std: Per channel, in units of 1 = full intensity.
+        pad: Colour that ``letterbox`` pads with, RGB in levels 0 to 255; None for ``mean``.
 
     Raises:
         ModelError: if a value is out of range.
@@ -65,6 +69,7 @@ class ImageTransform:
     exif: bool = True
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    pad: tuple[int, int, int] | None = None
 
     def __post_init__(self) -> None:
         def require(true: bool, name: str, expected: str) -> None:
@@ -88,6 +93,13 @@ class ImageTransform:
         require(isinstance(self.exif, bool), "exif", "true or false")
         require(_is_triple(self.mean), "mean", "three numbers")
         require(_is_triple(self.std) and all(s > 0 for s in self.std), "std", "three numbers above 0")
+        require(self.pad is None or _is_color(self.pad), "pad", PAD)
+
+    @property
+    def padding(self) -> tuple[int, int, int]:
+        """The colour that ``letterbox`` pads with, RGB in levels 0 to 255."""
+        red, green, blue = (min(255, max(0, round(255 * level))) for level in self.mean)
+        return self.pad or (red, green, blue)
 
     def geometry(self, width: int, height: int) -> Geometry:
         """Where the pixels come from, for a source of ``width`` × ``height`` pixels.
@@ -113,8 +125,9 @@ class ImageTransform:
         return Geometry(box, (h, w))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+        """Plain values, for JSON; without ``pad`` where it is the mean, as before there was one."""
+        values = {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+        return values if self.pad else {k: v for k, v in values.items() if k != "pad"}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ImageTransform:
@@ -152,13 +165,28 @@ def with_changes(transform: ImageTransform, texts: Iterable[str]) -> ImageTransf
         try:
             if not equals or key not in known:
                 raise ValueError(f"KEY=VALUE with one of {', '.join(known)}")
-            change: Any = _typed(value.strip(), known[key])
+            change: Any = read_pad(value) if key == "pad" else _typed(value.strip(), known[key])
             transform = dataclasses.replace(transform, **{key: change})
         except ModelError as error:
             raise OptionError(error.what, where="--transform", got=text, expected=error.facts["expected"]) from None
         except ValueError as error:
             raise OptionError("cannot read a change", where="--transform", got=text, expected=error) from None
     return transform
+
+
+def read_pad(text: str) -> tuple[int, int, int] | None:
+    """A colour for padding from a text ``R,G,B``; None for ``mean``.
+
+    Raises:
+        ModelError: if it is neither.
+    """
+    if text.strip() == "mean":
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    color = tuple(int(part) for part in parts if part.isascii() and part.isdigit() and len(part) <= 3)
+    if len(parts) != 3 or not _is_color(color):
+        raise ModelError("cannot read a colour for padding", got=text, expected=f"{PAD}, or mean")
+    return color[0], color[1], color[2]
 
 
 def _typed(text: str, like: object) -> object:
@@ -190,3 +218,7 @@ def _is_size(value: object) -> bool:
 
 def _is_triple(value: object) -> bool:
     return isinstance(value, tuple) and len(value) == 3 and all(_is_number(v) for v in value)
+
+
+def _is_color(value: object) -> bool:
+    return isinstance(value, tuple) and len(value) == 3 and all(type(v) is int and 0 <= v <= 255 for v in value)

@@ -12,6 +12,7 @@ from clsbench.errors import ModelError, OptionError
 from clsbench.images.entries import PixelsEntry
 from clsbench.images.loader import ImageLoader
 from clsbench.images.resize import FILTERS
+from clsbench.picture_shape import sides as sides_of
 from clsbench.transform import ImageTransform, with_changes
 
 sides = st.integers(1, 300)
@@ -218,3 +219,24 @@ def test_a_field_can_be_changed_as_it_is_typed(text, field, value):
 def test_a_change_that_cannot_be_is_refused_as_wrong_usage(text):
     with pytest.raises(OptionError, match=rf"where: --transform\n  got: {text}\n  expected: "):
         with_changes(ImageTransform(size=(8, 8)), [text])
+
+
+def test_padding_is_the_mean_unless_a_colour_is_given_and_then_exact():
+    as_before, padded = (ImageTransform(size=(6, 2), resize="letterbox", pad=pad) for pad in (None, (1, 254, 7)))
+    assert (as_before.padding, padded.padding) == ((124, 116, 104), (1, 254, 7))
+    assert "pad" not in as_before.to_json()
+    for transform in (as_before, padded):
+        assert ImageTransform.from_json(json.loads(json.dumps(transform.to_json()))) == transform
+    pixels = ImageLoader(padded)(PixelsEntry("", np.full((4, 4, 3), 99, np.uint8)))
+    assert pixels[:, 0].tolist() == [[1, 254, 7]] * 2 + [[99] * 3] * 2 + [[1, 254, 7]] * 2
+    assert with_changes(as_before, ["pad=1,254,7"]) == padded
+    for pad in ((1, 2), (1, 2, 256), (1.0, 2, 3), (True, 2, 3), "red"):
+        with pytest.raises(ModelError, match="an image transform is not valid"):
+            ImageTransform(size=(6, 2), pad=pad)
+
+
+@pytest.mark.parametrize("size", ["", "a", "1,2,3", "-4", "0", "4,0", "1.5", 0, -1, True, 2.0, (1,), None, "٣"])
+def test_a_size_is_one_side_or_two(size):
+    assert [sides_of(given) for given in (5, "5", "5, 7", (5, 7))] == [(5, 5), (5, 5), (5, 7), (5, 7)]
+    with pytest.raises(OptionError, match="cannot read an image size"):
+        sides_of(size)

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args
 
 from clsbench.errors import OptionError
 from clsbench.guard import Opener
 from clsbench.options import OptionValue, Use, assign, option_types
+from clsbench.picture_shape import PictureShape
 from clsbench.registry import Registry, Resolved
 
 #: Options of components: texts as ``--with`` takes them, or the same as a mapping:
@@ -85,6 +86,28 @@ def choose(
     for (kind, resolved), own in zip(found, given, strict=True):
         chosen[kind].append(Chosen(resolved, own))
     return chosen
+
+
+def with_size(network: Chosen, shape: PictureShape) -> Chosen:
+    """A model with the size that was asked for, if one was.
+
+    Raises:
+        OptionError: if it has another one by ``--with``, or takes none, or square ones only.
+    """
+    if shape.size is None:
+        return network
+    if network.options.get("size") is not None:
+        raise OptionError(
+            "the image size is given twice", where="--size",
+            got=f"{shape.option} and {network.options['size']} by --with", hint="leave one of them out",
+        )  # fmt: skip
+    kind = option_types(network.resolved.component.build).get("size", (str,))[0]
+    if isinstance(shape.option, str) and kind is not str and str not in get_args(kind):
+        raise OptionError(
+            f"{network.name} takes square images only", where="--size", got=shape.option,
+            expected="one side, such as 224", hint="its option `size` is a whole number",
+        )  # fmt: skip
+    return network.asked(size=shape.option)
 
 
 def metric_names(task: str) -> list[str]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clsbench.api.components import Chosen, Options, registry
+from clsbench.api.components import Chosen, Options, registry, with_size
 from clsbench.api.data import (
     choose_dataset,
     data_location,
@@ -21,8 +21,10 @@ from clsbench.api.data import (
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
 from clsbench.errors import OptionError
+from clsbench.picture_shape import GivenSize, PictureShape, sides
 from clsbench.runs import is_run
 from clsbench.text import counted, some
+from clsbench.transform import Interpolation, Resize
 
 if TYPE_CHECKING:
     from clsbench.datasets.dataset import Dataset
@@ -40,6 +42,7 @@ class DatasetSummary:
         samples: What its images are like; None where a split was written instead.
         model: The network that would be trained on them.
         input: Its input (h, w, 3), uint8; None where its component does not say.
+        shape: How images are brought to it, as far as that was asked for: ``resize``, ``pad`` and ``interpolation``.
         written: How many images were written; None if that was not asked for.
     """
 
@@ -49,6 +52,7 @@ class DatasetSummary:
     samples: SampleShapes | None = None
     model: str = "simple-cnn"
     input: tuple[int, int, int] | None = None
+    shape: Mapping[str, str] = field(default_factory=dict)
     written: int | None = None
 
     @property
@@ -69,6 +73,7 @@ class DatasetSummary:
             "samples": self.samples.to_json() if self.samples else None,
             "model": self.model,
             "input": list(self.input) if self.input else None,
+            "shape": dict(self.shape),
         }
 
 
@@ -77,6 +82,10 @@ def describe_dataset(
     data: str | Path | None = None,
     *,
     model: str = "simple-cnn",
+    size: GivenSize | None = None,
+    resize: Resize | None = None,
+    pad: str | Sequence[int] | None = None,
+    interpolation: Interpolation | None = None,
     run: str | None = None,
     split: str = "test",
     write: str | Path | None = None,
@@ -94,6 +103,7 @@ def describe_dataset(
         name: The dataset component, or just ``data``; chosen by ``data`` if left out.
         data: Its folder or file, if it needs one.
         model: The network to say the input of, which ``options`` may also be for; a run has its own.
+        size, resize, pad, interpolation: Of its input, as in :func:`clsbench.train`; a run has its own.
         run: The dataset of this run instead, split as it was.
         split: The split to write.
         write: The folder to write it to.
@@ -111,19 +121,21 @@ def describe_dataset(
 
     observer = observer or Observer()
     outputs = Outputs(observer)
+    shape = PictureShape.asked(size, resize, pad, interpolation).over({})
     splits = {"val_fraction": val_fraction, "test_fraction": test_fraction, "folds": folds, "fold": fold}
     if run:
-        refuse_beside_run(run, "NAME", name or data, **splits, **{"with": options})
+        refuse_beside_run(run, "NAME", name or data, **splits, size=size, **shape.to_json(), **{"with": options})
         found = find(run)
         outputs.refuse(*found.files)
         dataset, record = reopen_dataset(found)
         model = record.model.name.removeprefix("clsbench/")
-        size: tuple[int, int] | None = record.transform.size
+        pixels: tuple[int, int] | None = record.transform.size
+        shape = PictureShape.from_json(record.model.shape)
     else:
         name, data = _name_or_data(name, data)
         root = data_location(data)
         chosen, spec, picked = choose_dataset(name, root, options, {"model": [model]}, **splits, seed=seed)
-        size = _input_size(picked["model"][0])
+        pixels = _input_size(with_size(picked["model"][0], shape))
         dataset = open_dataset(chosen, root, spec)
     refuse_dataset(outputs, dataset, data)
     for note in dataset.notes:
@@ -145,7 +157,8 @@ def describe_dataset(
         counts=count_classes(dataset),
         samples=None if write else sample_shapes(dataset),
         model=model,
-        input=(*size, 3) if size else None,
+        input=(*pixels, 3) if pixels else None,
+        shape=shape.to_json(),
         written=written,
     )
 
@@ -170,8 +183,8 @@ def _name_or_data(name: str | None, data: str | Path | None) -> tuple[str | None
 
 def _input_size(network: Chosen) -> tuple[int, int] | None:
     """(h, w) of a network's input, as far as it is known without building it."""
-    side = network.options.get("size", network.resolved.component.facts.size)
-    return (side, side) if isinstance(side, int) else None
+    size = network.options.get("size", network.resolved.component.facts.size)
+    return None if size is None else sides(size)
 
 
 def count_classes(dataset: Dataset) -> dict[str, dict[str, int]]:

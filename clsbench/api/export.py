@@ -14,6 +14,7 @@ from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
 from clsbench.errors import DataError, ModelError, OptionError
 from clsbench.guard import staying
+from clsbench.picture_shape import PictureShape
 from clsbench.text import counted, some
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def export(
 
 
 #: Preprocessing that differs between those who train.
-SHOWN = ("size", "resize", "crop_fraction", "mean", "std")
+SHOWN = ("size", "resize", "crop_fraction", "mean", "std", "pad")
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,7 @@ def _from_run(name: str | Path | None, other_images: bool, observer: Observer) -
     from clsbench import __version__, runs
     from clsbench.card import ModelCard, ModelSource
     from clsbench.exporting.exporter import check_same_preprocessing
+    from clsbench.models.classifier import with_transform
     from clsbench.models.heads import parse_head, with_head
     from clsbench.models.loading import load_state
     from clsbench.models.weights import read_state
@@ -167,6 +169,7 @@ def _from_run(name: str | Path | None, other_images: bool, observer: Observer) -
     )
     resolved = registry().resolve("model", trained.name)
     built = resolved.build(len(card.classes), **options)
+    built = with_transform(built, PictureShape.from_json(trained.shape).apply(built.transform))
     classifier = with_head(built, parse_head(head), len(card.classes))
     check_same_preprocessing(classifier, card)
     load_state(classifier, read_state(run.best), head="head", where=run.best)

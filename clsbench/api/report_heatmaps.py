@@ -64,15 +64,13 @@ def report_heatmaps(
 def _strip(explained: list[Explanation]) -> bytes:
     """What the network saw and the heatmaps, side by side, each as large as a thumbnail; JPEG."""
     import numpy as np
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     from clsbench.evaluation.report.thumbnails import SIDE, jpeg
 
     squares = [explained[0].pixels, *overlays(explained)]
     strip = Image.new("RGB", (SIDE * len(squares), SIDE), "white")
     for position, pixels in enumerate(squares):
-        image = Image.fromarray(pixels)
-        image = image.resize((SIDE, SIDE)) if min(image.size) < SIDE else image
-        image.thumbnail((SIDE, SIDE))
+        image = ImageOps.contain(Image.fromarray(pixels), (SIDE, SIDE))
         strip.paste(image, (SIDE * position + (SIDE - image.width) // 2, (SIDE - image.height) // 2))
     return jpeg(np.asarray(strip))

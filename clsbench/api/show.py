@@ -21,7 +21,8 @@ from clsbench.api.datasets import count_classes
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
 from clsbench.errors import ClsbenchError, PluginError
-from clsbench.transform import ImageTransform
+from clsbench.picture_shape import GivenSize, PictureShape
+from clsbench.transform import ImageTransform, Interpolation, Resize
 
 if TYPE_CHECKING:
     from clsbench.datasets.dataset import Dataset, Sample
@@ -77,7 +78,10 @@ def show(
     out: str | Path = "images.png",
     augment: Policy = "basic",
     plain: bool = False,
-    size: int = 224,
+    size: GivenSize | None = None,
+    resize: Resize | None = None,
+    pad: str | Sequence[int] | None = None,
+    interpolation: Interpolation | None = None,
     val_fraction: float | None = None,
     test_fraction: float | None = None,
     folds: int | None = None,
@@ -97,7 +101,8 @@ def show(
         out: The PNG.
         augment: The augmentation policy.
         plain: Draw each image once, as it is, with its class as title.
-        size: Side of the network's input in pixels; a run has its own.
+        size: Side of the network's input in pixels, or (height, width); 224 if left out. A run has its own.
+        resize, pad, interpolation: As in :func:`clsbench.train`; a run has its own.
         val_fraction, test_fraction, folds, fold, seed: How to split.
         options: Options of the dataset.
         observer: Hears notes and progress.
@@ -113,10 +118,10 @@ def show(
     outputs = Outputs(observer)
     outputs.add(file, "--out", "the image", ".png")
     check_at_least("n", n, 1)
-    check_at_least("size", size, 1)
+    shape = PictureShape.asked(size, resize, pad, interpolation).over({})
     splits = {"val_fraction": val_fraction, "test_fraction": test_fraction, "folds": folds, "fold": fold}
     if run:
-        refuse_beside_run(run, "DATA", data or dataset, **splits, **{"with": options})
+        refuse_beside_run(run, "DATA", data or dataset, **splits, size=size, **shape.to_json(), **{"with": options})
         found = find(run)
         outputs.refuse(*found.files)
         images, record = reopen_dataset(found)
@@ -126,7 +131,8 @@ def show(
         root = data_location(data)
         chosen, spec, _ = choose_dataset(dataset, root, options, {}, **splits, seed=seed)
         images = open_dataset(chosen, root, spec)
-        transform, policy = ImageTransform(size=(size, size), crop_fraction=0.875), augment
+        transform = shape.apply(ImageTransform(size=shape.size or (224, 224), crop_fraction=0.875))
+        policy = augment
         name = chosen.resolved.component.name
     refuse_dataset(outputs, images, data)
     for note in images.notes:

@@ -67,7 +67,11 @@ class StartingWeights:
             classifier.loaded,
             run=self.run.name,
             run_recipe=str(self.record.training.get("recipe", "?")),
-            transform_change=tuple(f"{name} {now[name]}, was {then[name]}" for name in now if now[name] != then[name]),
+            transform_change=tuple(
+                f"{name} {now.get(name, 'mean')}, was {then.get(name, 'mean')}"  # only a padding may be left out
+                for name in now | then
+                if now.get(name) != then.get(name)
+            ),
             head_reason="the classes are the same" if classifier.loaded.head else classifier.loaded.head_reason,
         )
         if tuple(classes) != self.record.classes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from clsbench.api.arguments import check_at_least, check_training_packages
-from clsbench.api.components import Chosen, Options
+from clsbench.api.components import Chosen, Options, with_size
 from clsbench.api.data import choose_dataset, data_location, note_dataset, open_dataset, refuse_dataset
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
@@ -20,9 +21,11 @@ from clsbench.images.sources.urls import redacted
 from clsbench.machine import wait_passively
 from clsbench.models.heads import parse_head
 from clsbench.output_files import check_folder
+from clsbench.picture_shape import GivenSize, PictureShape
 from clsbench.run_record import RunData, RunModel
 from clsbench.runs import ROOT, Run, check_name, plain
 from clsbench.training.config import AUTO, read_options
+from clsbench.transform import Interpolation, Resize
 
 if TYPE_CHECKING:
     from clsbench.datasets.dataset import Dataset
@@ -32,9 +35,6 @@ if TYPE_CHECKING:
     from clsbench.training.lr_finder import RangeTest
     from clsbench.training.training_run import TrainingResult
 
-#: The largest side of the images that a network is trained on, pixels: beyond it a batch fits no memory.
-MAX_SIZE = 2048
-
 
 def train(
     data: str | Path | None = None,
@@ -43,7 +43,10 @@ def train(
     model: str = "simple-cnn",
     pretrained: bool = False,
     weights: str | Path | None = None,
-    size: int | None = None,
+    size: GivenSize | None = None,
+    resize: Resize | None = None,
+    pad: str | Sequence[int] | None = None,
+    interpolation: Interpolation | None = None,
     run: str | None = None,
     val_fraction: float | None = None,
     test_fraction: float | None = None,
@@ -63,7 +66,11 @@ def train(
         model: The model component.
         pretrained: Start from published weights.
         weights: Start from a local weights file, or from the best weights of a run by its name or directory.
-        size: Side of the square images that the network takes, pixels; the model's own if left out.
+        size: Side of the square images that the network takes, or (height, width), pixels; the model's own if left out.
+        resize: How images are brought to that size: ``crop`` cuts off what is too long, ``squash`` ignores the aspect
+            ratio, ``letterbox`` pads. What is left out of these three is the model's own.
+        pad: Colour of the padding of ``letterbox``: (R, G, B) or a text ``R,G,B``, 0 to 255; or ``mean``.
+        interpolation: The resampling filter.
         run: Name of the run directory.
         val_fraction, test_fraction, folds, fold: How to make the splits that the data does not give.
         data_fraction: Train on this part of each class of the train split; on all of it if left out.
@@ -89,6 +96,7 @@ def train(
     # Wrong usage is refused before images are looked for, or downloaded.
     read_options(training)
     parse_head(str(training.get("head") or "linear"))
+    shape = PictureShape.asked(size, resize, pad, interpolation)
     check_name(run)
     check_folder(ROOT.absolute(), "the run")
     splits = {"val_fraction": val_fraction, "test_fraction": test_fraction, "folds": folds, "fold": fold}
@@ -96,7 +104,7 @@ def train(
     outputs = Outputs(observer)
     if run:
         outputs.refuse(*Run(ROOT / run).files)  # none of them is there yet
-    inputs = _open(data, dataset, model, pretrained, weights, size, splits, options, observer, training)
+    inputs = _open(data, dataset, model, pretrained, weights, shape, splits, options, observer, training)
     outputs.refuse(inputs.start.file if inputs.start else None)
     refuse_dataset(outputs, inputs.images, data)
     from clsbench.training.training_run import run_training
@@ -124,7 +132,10 @@ def find_lr(
     model: str = "simple-cnn",
     pretrained: bool = False,
     weights: str | Path | None = None,
-    size: int | None = None,
+    size: GivenSize | None = None,
+    resize: Resize | None = None,
+    pad: str | Sequence[int] | None = None,
+    interpolation: Interpolation | None = None,
     val_fraction: float | None = None,
     test_fraction: float | None = None,
     data_fraction: float | None = None,
@@ -138,8 +149,8 @@ def find_lr(
     """Find a learning rate: raise it step by step, and read two suggestions off the loss.
 
     Args:
-        data, dataset, model, pretrained, weights, size, val_fraction, test_fraction, data_fraction, options, observer:
-            As in :func:`train`.
+        data, dataset, model, pretrained, weights, size, resize, pad, interpolation: As in :func:`train`.
+        val_fraction, test_fraction, data_fraction, options, observer: As in :func:`train`.
         unfrozen: Test the stage in which everything learns, rather than the recipe's first stage.
         steps: Learning rates to try.
         out: A PNG of the curve.
@@ -154,8 +165,9 @@ def find_lr(
     outputs.add(curve, "--out", "the image", ".png")
     check_at_least("steps", steps, 20)
     read_options(training)
+    shape = PictureShape.asked(size, resize, pad, interpolation)
     splits = {"val_fraction": val_fraction, "test_fraction": test_fraction, "data_fraction": data_fraction}
-    inputs = _open(data, dataset, model, pretrained, weights, size, splits, options, observer, training)
+    inputs = _open(data, dataset, model, pretrained, weights, shape, splits, options, observer, training)
     outputs.refuse(inputs.start.file if inputs.start else None)
     refuse_dataset(outputs, inputs.images, data)
     from clsbench.training.lr_finder import range_test, save_range_test
@@ -184,6 +196,7 @@ class _Inputs:
         images: The dataset, split.
         data, model: What run.json says about dataset and network.
         network: The model component with its options.
+        shape: What was asked of its input.
         spec: How the dataset was split.
         start: The weights to start from, if they were named.
     """
@@ -192,12 +205,17 @@ class _Inputs:
     data: RunData
     model: RunModel
     network: Chosen
+    shape: PictureShape
     spec: SplitSpec
     start: StartingWeights | None
 
     def build_model(self) -> Classifier:
         """The network for the classes of the dataset."""
+        from clsbench.models.classifier import with_transform
+
         classifier: Classifier = self.network.build(len(self.images.classes))
+        if self.shape.to_json():
+            classifier = with_transform(classifier, self.shape.apply(classifier.transform))
         if self.start:
             self.start.compare(classifier, self.images.classes)
         return classifier
@@ -220,27 +238,19 @@ def _open(
     model: str,
     pretrained: bool,
     weights: str | Path | None,
-    size: int | None,
+    shape: PictureShape,
     splits: dict[str, Any],
     options: Options,
     observer: Observer,
     training: dict[str, object],
 ) -> _Inputs:
     """Turn names into objects, and tell what was found."""
-    if size is not None and not 1 <= size <= MAX_SIZE:
-        raise OptionError(
-            "the image size is out of range", where="--size", got=size, expected=f"1 to {MAX_SIZE} pixels"
-        )
     root = data_location(data)
     splits["seed"] = training.get("seed")
     source, spec, picked = choose_dataset(dataset, root, options, {"model": [model]}, **splits)
     network, start = picked["model"][0], find_weights(weights) if weights else None
-    if size is not None and network.options.get("size") is not None:
-        raise OptionError(
-            "the image size is given twice", where="--size", got=f"{size} and {network.options['size']} by --with",
-            hint="leave one of them out",
-        )  # fmt: skip
-    network = network.asked(pretrained=pretrained, weights=start.file if start else None, size=size)
+    network = with_size(network, shape).asked(pretrained=pretrained, weights=start.file if start else None)
+    shape = shape.over(start.record.model.shape if start and start.record else {})
     if start:
         network = start.network(network)
     images = open_dataset(source, root, spec)
@@ -257,8 +267,10 @@ def _open(
             version=plugin.version,
             pretrained=bool(network.options.get("pretrained")),
             options=plain(network.options),
+            shape=shape.to_json(),
         ),
         network,
+        shape,
         spec,
         start,
     )

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from clsbench.cli import completion
+from clsbench.cli.dataset_tables import counts_table, print_samples
 from clsbench.cli.parameters import Json, Quiet, Seed, With
-from clsbench.cli.training_parameters import Fold, Folds, ModelName, TestFraction, ValFraction
+from clsbench.cli.training_parameters import (
+    Filter,
+    Fold,
+    Folds,
+    HowResized,
+    ModelName,
+    Pad,
+    Size,
+    TestFraction,
+    ValFraction,
+)
 from clsbench.text import counted
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from clsbench.api.datasets import DatasetSummary
-    from clsbench.cli.terminal import Terminal
-
-#: Classes of which `show` lists the images.
-FEW_CLASSES = 20
 
 
 def datasets(
@@ -34,6 +35,10 @@ def datasets(
         str | None, typer.Argument(metavar="DATA", help="Its folder, file, archive or URL, if it needs one.")
     ] = None,
     model: ModelName = "simple-cnn",
+    size: Size = None,
+    resize: HowResized = None,
+    pad: Pad = None,
+    interpolation: Filter = None,
     run: Annotated[
         str | None,
         typer.Option(
@@ -67,7 +72,8 @@ def datasets(
     terminal = Terminal(json=json, quiet=quiet)
     with terminal.observer() as observer:
         found = describe_dataset(
-            name, data, model=model, run=run, split=split, write=write, val_fraction=val_fraction,
+            name, data, model=model, size=size, resize=resize, pad=pad, interpolation=interpolation, run=run,
+            split=split, write=write, val_fraction=val_fraction,
             test_fraction=test_fraction, folds=folds, fold=fold, seed=seed, options=options or (), observer=observer,
         )  # fmt: skip
     if found.written is not None:
@@ -76,44 +82,5 @@ def datasets(
         )
     else:
         terminal.print(counts_table(found.name, found.classes, found.counts))
-        _print_samples(terminal, found)
+        print_samples(terminal, found)
     terminal.write_json(found.to_json())
-
-
-def _print_samples(terminal: Terminal, found: DatasetSummary) -> None:
-    from clsbench.cli.tables import table
-
-    if (samples := found.samples) is None:
-        return
-    rows = [
-        (what, f"{extent.min:,}", f"{extent.median:,.0f}", f"{extent.max:,}")
-        for what, extent in (("width", samples.width), ("height", samples.height))
-        if extent
-    ]
-    few = "" if samples.looked_at == samples.total else f", {samples.looked_at} of {samples.total:,} looked at"
-    terminal.print(table(f"Images, in pixels{few}", ("", "min", "median", "max"), rows))
-    facts = {"channels": samples.modes, "format": samples.formats, "unreadable": {"": samples.unreadable}}
-    for what, counts in facts.items():
-        if any(counts.values()):
-            terminal.print(f"{what}: {', '.join(f'{name} {count:,}'.strip() for name, count in counts.items())}")
-    if found.input:
-        h, w, _ = found.input
-        terminal.print(f"{found.model} gets: uint8 (N, {h}, {w}, 3)")
-
-
-def counts_table(title: str, classes: Sequence[str], counts: Mapping[str, Mapping[str, int]]) -> Table:
-    """The images of each class and split, with their sums."""
-    from clsbench.cli.tables import table
-
-    splits = list(counts[classes[0]])
-    rows = [(name, *(f"{counts[name][split]:,}" for split in splits)) for name in classes]
-    rows.append(("all", *(f"{sum(counts[name][split] for name in classes):,}" for split in splits)))
-    return table(title, ("class", *splits), rows)
-
-
-def counts_shown(title: str, classes: Sequence[str], counts: Mapping[str, Mapping[str, int]]) -> Table | str:
-    """The same, or one line where the table would push what was asked for off the screen."""
-    if len(classes) <= FEW_CLASSES:
-        return counts_table(title, classes, counts)
-    sums = (f"{sum(counts[name][split] for name in classes):,} {split}" for split in counts[classes[0]])
-    return f"{title}: {', '.join([counted(len(classes), 'class'), *sums])}"

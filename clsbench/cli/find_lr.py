@@ -13,7 +13,10 @@ from clsbench.cli.training_parameters import (
     Data,
     DataFraction,
     DatasetName,
+    Filter,
+    HowResized,
     ModelName,
+    Pad,
     Pretrained,
     Size,
     TestFraction,
@@ -36,6 +39,9 @@ def find_lr(
     pretrained: Pretrained = False,
     weights: Weights = None,
     size: Size = None,
+    resize: HowResized = None,
+    pad: Pad = None,
+    interpolation: Filter = None,
     options: With = None,
     steps: Annotated[
         int, typer.Option(min=20, metavar="N", help="Number of learning rates to try.", rich_help_panel=TEST)
@@ -64,7 +70,8 @@ def find_lr(
     terminal = Terminal(json=json, quiet=quiet)
     with terminal.observer() as observer:
         test = run_test(
-            data, dataset=dataset, model=model, pretrained=pretrained, weights=weights, size=size,
+            data, dataset=dataset, model=model, pretrained=pretrained, weights=weights,
+            size=size, resize=resize, pad=pad, interpolation=interpolation,
             val_fraction=val_fraction, test_fraction=test_fraction, data_fraction=data_fraction, steps=steps,
             unfrozen=unfrozen, out=out, options=options or (), observer=observer, **(training or {}),
         )  # fmt: skip
@@ -75,6 +82,7 @@ def find_lr(
     suggested = table(f"Learning rates for {model} ({test.stage})", ("", "rate", "is"), rates, left=3)
     terminal.print(suggested, f"curve: {out}")
     given = [("--dataset", dataset), ("--model", model), ("--weights", weights), ("--size", size),
+             ("--resize", resize), ("--pad", pad), ("--interpolation", interpolation),
              ("--val-fraction", val_fraction), ("--test-fraction", test_fraction), ("--data-fraction", data_fraction),
              *(("--with", option) for option in options or ())]  # fmt: skip
     words = [word for flag, value in given if value is not None for word in (flag, value)]

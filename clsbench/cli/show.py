@@ -8,15 +8,15 @@ from typing import Annotated, Any, Literal
 import typer
 
 from clsbench.cli import completion
+from clsbench.cli import training_parameters as given
 from clsbench.cli.evaluation_parameters import Explain, ExplainBy, Images
 from clsbench.cli.parameters import Device, Json, Quiet, Seed, With
-from clsbench.cli.training_parameters import Data, DatasetName, Fold, Folds, TestFraction, ValFraction
 from clsbench.text import counted
 
 
 def show(
-    data: Data = None,
-    dataset: DatasetName = None,
+    data: given.Data = None,
+    dataset: given.DatasetName = None,
     run: Annotated[
         str | None,
         typer.Option(
@@ -54,13 +54,14 @@ def show(
         Literal["none", "basic", "rand", "trivial"],
         typer.Option(help="Augmentation of the images, with the choices of train."),
     ] = "basic",
-    size: Annotated[
-        int, typer.Option(min=1, metavar="PIXELS", help="Side of the network's input in pixels; a run has its own.")
-    ] = 224,
-    val_fraction: ValFraction = None,
-    test_fraction: TestFraction = None,
-    folds: Folds = None,
-    fold: Fold = None,
+    size: given.Size = None,
+    resize: given.HowResized = None,
+    pad: given.Pad = None,
+    interpolation: given.Filter = None,
+    val_fraction: given.ValFraction = None,
+    test_fraction: given.TestFraction = None,
+    folds: given.Folds = None,
+    fold: given.Fold = None,
     seed: Seed = 0,
     options: With = None,
     json: Json = None,
@@ -71,12 +72,13 @@ def show(
     from clsbench.api.show import show as draw
     from clsbench.api.show_images import is_image, show_images
     from clsbench.api.show_predictions import is_predictions, show_predictions
-    from clsbench.cli.datasets import counts_shown
+    from clsbench.cli.dataset_tables import counts_shown
     from clsbench.cli.terminal import Terminal
     from clsbench.errors import DataError, OptionError
 
     terminal = Terminal(json=json, quiet=quiet)
     splits = {"val_fraction": val_fraction, "test_fraction": test_fraction, "folds": folds, "fold": fold}
+    shape = {"size": size, "resize": resize, "pad": pad, "interpolation": interpolation}
     explained = explain_by or ("auto" if explain else None)
     shared: dict[str, Any] = {"model": model, "explain": explained, "out": out, "device": device, "seed": seed}
     if data is not None and (pick or images) and not Path(data).exists():
@@ -88,7 +90,7 @@ def show(
         raise OptionError("a model needs images", where="--model" if model else "--explain", expected="DATA")
     if data is not None and (predictions or model or explained or is_image(data)):
         kind = "predictions" if predictions else "images"
-        refuse_beside_run(data, kind, None, run=run, dataset=dataset, **splits, **{"with": options})
+        refuse_beside_run(data, kind, None, run=run, dataset=dataset, **splits, **shape, **{"with": options})
         with terminal.observer() as observer:
             shown = (
                 show_predictions(data, images=images, pick=pick or "wrong", n=n or 25, **shared, observer=observer)
@@ -103,9 +105,8 @@ def show(
         return
     with terminal.observer() as observer:
         found = draw(
-            data, dataset=dataset, run=run, split=split, n=n or 8, out=out, augment=augment, plain=plain, size=size,
-            val_fraction=val_fraction, test_fraction=test_fraction, folds=folds, fold=fold, seed=seed,
-            options=options or (), observer=observer,
+            data, dataset=dataset, run=run, split=split, n=n or 8, out=out, augment=augment, plain=plain,
+            seed=seed, options=options or (), observer=observer, **splits, **shape,  # type: ignore[arg-type]
         )  # fmt: skip
     terminal.print(counts_shown(found.name, found.classes, found.counts))
     terminal.print(f"drawn: {counted(len(found.drawn), 'image')} of {split} in {out}")

@@ -12,9 +12,12 @@ from clsbench.cli.training_parameters import (
     Data,
     DataFraction,
     DatasetName,
+    Filter,
     Fold,
     Folds,
+    HowResized,
     ModelName,
+    Pad,
     Pretrained,
     Size,
     StrictData,
@@ -39,6 +42,9 @@ def train(
     pretrained: Pretrained = False,
     weights: Weights = None,
     size: Size = None,
+    resize: HowResized = None,
+    pad: Pad = None,
+    interpolation: Filter = None,
     options: With = None,
     run: Annotated[
         str | None, typer.Option(metavar="NAME", help="Name of the run directory.", rich_help_panel=RUN)
@@ -68,7 +74,8 @@ def train(
     terminal = Terminal(json=json, quiet=quiet)
     with terminal.observer() as observer:
         result = run_training(
-            data, dataset=dataset, model=model, pretrained=pretrained, weights=weights, size=size, run=run,
+            data, dataset=dataset, model=model, pretrained=pretrained, weights=weights, run=run,
+            size=size, resize=resize, pad=pad, interpolation=interpolation,
             val_fraction=val_fraction, test_fraction=test_fraction, folds=folds, fold=fold,
             data_fraction=data_fraction, strict_data=strict_data, options=options or (),
             observer=observer, **(training or {}),

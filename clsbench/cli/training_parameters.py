@@ -9,6 +9,7 @@ import typer
 
 from clsbench.cli import completion
 from clsbench.cli.parameters import DATA, MODEL
+from clsbench.transform import Interpolation, Resize
 
 Data = Annotated[
     str | None,
@@ -48,12 +49,34 @@ Weights = Annotated[
     ),
 ]
 Size = Annotated[
-    int | None,
+    str | None,
     typer.Option(
-        metavar="PIXELS",
-        help="Side of the square images that the network takes. Default: the model's own, such as 224.",
+        metavar="N|H,W",
+        help="Side of the square images that the network takes, or height and width, in pixels. Default: the model's "
+        "own, such as 224.",
         rich_help_panel=MODEL,
     ),
+]
+HowResized = Annotated[
+    Resize | None,
+    typer.Option(
+        "--resize",
+        help="How images are brought to that size: cut off what is too long (crop), ignore the aspect ratio (squash) "
+        "or pad (letterbox). Default: the model's own, mostly crop.",
+        rich_help_panel=MODEL,
+    ),
+]
+Pad = Annotated[
+    str | None,
+    typer.Option(
+        metavar="R,G,B|mean",
+        help="Colour of the padding of letterbox, 0 to 255 each. Default: the mean that the network subtracts.",
+        rich_help_panel=MODEL,
+    ),
+]
+Filter = Annotated[
+    Interpolation | None,
+    typer.Option("--interpolation", help="Resampling filter. Default: the model's own.", rich_help_panel=MODEL),
 ]
 ValFraction = Annotated[
     float | None,

@@ -136,7 +136,7 @@ class ImageLoader:
                 # A plugin's own format is unknown here, so its decoder has to look for itself.
                 if form in formats or (form in _FOREIGN and formats - FORMATS):
                     self._decoders[form].append(_Tried(decoder, features, fleeting))
-        self._padding = np.round(np.array(transform.mean) * 255).clip(0, 255).astype(np.uint8)
+        self._padding = np.array(transform.padding, np.uint8)
 
     def __call__(self, entry: Entry) -> NDArray[np.uint8]:
         """The network's input for one image: uint8 (h, w, 3); raises as :meth:`load_into`."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from clsbench.errors import ModelError, OptionError
 from clsbench.hookspecs import ModelFacts
+from clsbench.picture_shape import ImageSize, sides
 from clsbench.transform import ImageTransform
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def build(
     *,
     pretrained: bool = False,
     weights: Path | None = None,
-    size: int = 32,
+    size: ImageSize = 32,
     channels: int = 18,
     width: int = 64,
 ) -> Classifier:
@@ -34,7 +35,7 @@ def build(
         num_classes: K.
         pretrained: Must be False: nobody publishes weights for this network.
         weights: A local weights file to start from.
-        size: Side of the square input, pixels; even.
+        size: Side of the square input, or ``H,W``, pixels; even.
         channels: Of the convolution.
         width: Of the hidden layer.
 
@@ -44,7 +45,8 @@ def build(
     """
     if pretrained or num_classes is None:
         raise ModelError("simple-cnn has no pretrained weights", hint="train it, or choose another model")
-    if size < 2 or size % 2 or channels < 1 or width < 1:
+    h, w = sides(size)
+    if h % 2 or w % 2 or channels < 1 or width < 1:
         raise OptionError(
             "simple-cnn cannot be built",
             got=f"size={size} channels={channels} width={width}",
@@ -61,14 +63,14 @@ def build(
         nn.ReLU(),
         nn.MaxPool2d(2),
         nn.Flatten(),
-        nn.Linear(channels * (size // 2) ** 2, width),
+        nn.Linear(channels * (h // 2) * (w // 2), width),
         nn.ReLU(),
     )
     half = (0.5, 0.5, 0.5)
     classifier = Classifier(
         backbone,
         nn.Linear(width, num_classes),
-        transform=ImageTransform(size=(size, size), mean=half, std=half),
+        transform=ImageTransform(size=(h, w), mean=half, std=half),
         feature_dim=width,
     )
     if weights:

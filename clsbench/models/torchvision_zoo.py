@@ -11,10 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clsbench.errors import ModelError
+from clsbench.errors import ModelError, OptionError
 from clsbench.hookspecs import Component
 from clsbench.models.imagenet import imagenet_classes
 from clsbench.models.zoo_table import zoo_table
+from clsbench.picture_shape import ImageSize, sides
 from clsbench.transform import ImageTransform
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def build(
     *,
     pretrained: bool = False,
     weights: Path | None = None,
-    size: int | None = None,
+    size: ImageSize | None = None,
 ) -> Classifier:
     """Build one of torchvision's networks.
 
@@ -55,9 +56,10 @@ def build(
         num_classes: K; None for the original head with ImageNet's classes.
         pretrained: Start from torchvision's default weights (downloaded once).
         weights: Start from this local file instead.
-        size: Another input side than the weights were trained for, pixels.
+        size: Another input side than the weights were trained for, or ``H,W``, pixels.
 
     Raises:
+        OptionError: if the size is none, or not square for a vision transformer.
         ModelError: if the weights cannot be downloaded, or are those of another network.
     """
     from torch import nn
@@ -73,7 +75,7 @@ def build(
     # These two have training-only branches, and ask for a decision about slow initialisation.
     branched = {"aux_logits": False, "init_weights": state is None} if name in REBASED else {}
     # A vision transformer has a position for each patch, so it is built for one size.
-    sized = {"image_size": transform.size[0]} if name.startswith("vit_") else {}
+    sized = {"image_size": _side(name, transform.size)} if name.startswith("vit_") else {}
     network = models.get_model(name, weights=None, **branched, **sized)
     path, last = _last_layer(name, network)
     outputs, feature_dim = last.weight.shape[:2]
@@ -136,7 +138,7 @@ def _without_last(network: nn.Module, path: str, last: nn.Module) -> nn.Module:
     return nn.Sequential(network.get_submodule("features"), nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
-def _transform(name: str, published: Any, size: int | None) -> ImageTransform:
+def _transform(name: str, published: Any, size: ImageSize | None) -> ImageTransform:
     preset = published.transforms()
     half = (0.5, 0.5, 0.5)
     crop, resized = preset.crop_size[0], preset.resize_size[0]
@@ -147,7 +149,16 @@ def _transform(name: str, published: Any, size: int | None) -> ImageTransform:
         mean=half if name in REBASED else tuple(preset.mean),
         std=half if name in REBASED else tuple(preset.std),
     )
-    return dataclasses.replace(transform, size=(size, size)) if size else transform
+    return dataclasses.replace(transform, size=sides(size)) if size is not None else transform
+
+
+def _side(name: str, size: tuple[int, int]) -> int:
+    if size[0] != size[1]:
+        raise OptionError(
+            f"{name} takes square images only", where="size", got="{},{}".format(*size),
+            expected=f"one side, such as {max(size)}", hint="a convolutional network, such as resnet18, takes any",
+        )  # fmt: skip
+    return size[0]
 
 
 def _download(published: Any) -> dict[str, Any]:

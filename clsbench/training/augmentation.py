@@ -34,6 +34,10 @@ STORED, LONGEST = 1.43, (3 / 4, 4 / 3)
 #: the side at most: resampling would blur what little there is to see.
 SMALL_SIDE, SHIFT = 64, 1 / 16
 
+#: Squashed and letterboxed images keep all or nearly all of themselves: what is seen is from this to that times as
+#: long as a side, and moved by ``SHIFT`` of it, so that an edge loses at most 11 %.
+ZOOM = (0.9, 1.25)
+
 #: Columns of an image's shape: the box that validation sees as (left, top, right, bottom)
 #: fractions, and the aspect ratio, width / height, of the whole.
 SHAPE_COLUMNS = 5
@@ -46,6 +50,10 @@ class Augmentation:
     Args:
         policy: ``none``; ``basic``: a random-resized crop (for small inputs a shift) and, if
             ``mirrored``, a flip; ``rand`` and ``trivial``: the same, then RandAugment or TrivialAugment.
+            Where the transform squashes or letterboxes there are no random-resized crops, which would show other
+            shapes and less of the image than validation does: the network's very input is zoomed a little, without
+            changing its aspect ratio, and moved. What comes into view beside it is the letterbox's padding, or
+            else the edge repeated.
         transform: The network's.
         count: How many images there are.
         mirrored: Whether a mirrored image still shows its class.
@@ -71,6 +79,11 @@ class Augmentation:
     def small(self) -> bool:
         """Whether images are shifted rather than cropped."""
         return max(self.transform.size) <= SMALL_SIDE
+
+    @property
+    def fill(self) -> tuple[int, int, int] | None:
+        """The colour of what lies beside an image, RGB in levels 0 to 255; None for its edge repeated."""
+        return self.transform.padding if self.transform.resize == "letterbox" else None
 
     @property
     def draws_in_torch(self) -> bool:
@@ -115,9 +128,10 @@ class Augmentation:
         drawn = self._numbers(epoch)[indices]
         flips = (drawn[:, 4] < 0.5) & self.mirrored
         if self.small:
-            cropped = _shift(images, drawn[:, 2:4], flips)
+            cropped = _shift(images, drawn[:, 2:4], flips, self.fill)
         else:
-            cropped = _crop(images, _boxes(shapes[:, 4], drawn), flips, self.transform)
+            boxes = _boxes(shapes[:, 4], drawn) if self.whole else _frames(drawn)
+            cropped = _crop(images, boxes, flips, self.transform, self.fill)
         return cropped if self.policy == "basic" else self._distort(cropped, indices, epoch)
 
     def _numbers(self, epoch: int) -> NDArray[np.float64]:
@@ -135,7 +149,8 @@ class Augmentation:
     def _distortion(self) -> nn.Module:
         from torchvision.transforms import v2
 
-        module: nn.Module = {"rand": v2.RandAugment, "trivial": v2.TrivialAugmentWide}[self.policy]()
+        fill = list(self.fill) if self.fill else None
+        module: nn.Module = {"rand": v2.RandAugment, "trivial": v2.TrivialAugmentWide}[self.policy](fill=fill)
         return module
 
     def _distort(self, images: Tensor, indices: NDArray[np.int64], epoch: int) -> Tensor:
@@ -162,16 +177,22 @@ def augmented_versions(
     return [image.round().clamp(0, 255).to(torch.uint8).numpy() for image in made]
 
 
-def _shift(images: Tensor, drawn: NDArray[np.float64], flips: NDArray[np.bool_]) -> Tensor:
-    """Images (n, h, w, 3) moved by whole pixels, their edges repeated, and flipped where told."""
+def _shift(
+    images: Tensor, drawn: NDArray[np.float64], flips: NDArray[np.bool_], fill: tuple[int, int, int] | None
+) -> Tensor:
+    """Images (n, h, w, 3) moved by whole pixels, beside them ``fill`` or their edges, and flipped where told."""
     _, h, w, _ = images.shape
     down, right = (np.round((2 * drawn[:, k] - 1) * SHIFT * side).astype(int) for k, side in ((0, h), (1, w)))
-    rows = np.clip(np.arange(h) + down[:, None], 0, h - 1)
-    columns = np.clip(np.arange(w) + right[:, None], 0, w - 1)
+    rows, columns = np.arange(h) + down[:, None], np.arange(w) + right[:, None]
     columns = np.where(flips[:, None], columns[:, ::-1], columns)
+    beside = ((rows < 0) | (rows >= h))[:, :, None] | ((columns < 0) | (columns >= w))[:, None, :]
+    rows, columns = rows.clip(0, h - 1), columns.clip(0, w - 1)
     at = torch.from_numpy(rows[:, :, None] * w + columns[:, None, :]).to(images.device)
     pixels = images.reshape(len(images), h * w, 3)
-    return pixels.gather(1, at.reshape(len(images), h * w, 1).expand(-1, -1, 3)).reshape(images.shape)
+    moved = pixels.gather(1, at.reshape(len(images), h * w, 1).expand(-1, -1, 3)).reshape(images.shape)
+    if fill is not None:
+        moved[torch.from_numpy(beside).to(images.device)] = torch.tensor(fill, dtype=moved.dtype, device=moved.device)
+    return moved
 
 
 def _boxes(aspects: NDArray[np.float32], drawn: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -184,10 +205,25 @@ def _boxes(aspects: NDArray[np.float32], drawn: NDArray[np.float64]) -> NDArray[
     return np.stack([left, top, left + width, top + height], axis=1).astype(np.float32)
 
 
+def _frames(drawn: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Boxes (n, 4) that show nearly whole images and what lies beside them, of the numbers drawn for them (n, 5)."""
+    low, high = np.log(ZOOM)
+    side = np.exp(low + (high - low) * drawn[:, 0])
+    left, top = ((1 - side) / 2 + SHIFT * (2 * drawn[:, k] - 1) for k in (2, 3))
+    return np.stack([left, top, left + side, top + side], axis=1).astype(np.float32)
+
+
 def _crop(
-    images: Tensor, boxes: NDArray[np.float32], flips: NDArray[np.bool_] | None, transform: ImageTransform
+    images: Tensor,
+    boxes: NDArray[np.float32],
+    flips: NDArray[np.bool_] | None,
+    transform: ImageTransform,
+    fill: tuple[int, int, int] | None = None,
 ) -> Tensor:
-    """Boxes (n, 4) as fractions of images uint8 (n, H, W, 3), flipped where told: float32 (n, h, w, 3)."""
+    """Boxes (n, 4) as fractions of images uint8 (n, H, W, 3), flipped where told: float32 (n, h, w, 3).
+
+    Beside an image lies ``fill``, or its edge repeated.
+    """
     left, top, right, bottom = boxes.T
     theta = np.zeros((len(boxes), 2, 3), np.float32)
     theta[:, 0, 0], theta[:, 1, 1] = right - left, bottom - top
@@ -199,7 +235,13 @@ def _crop(
     grid = nn.functional.affine_grid(affine, [len(boxes), 3, *transform.size], align_corners=False)
     # What the network was trained on is as sharp as its filter.
     mode = "bicubic" if transform.interpolation in ("bicubic", "lanczos") else "bilinear"
-    sampled = nn.functional.grid_sample(pixels, grid, mode, padding_mode="border", align_corners=False)
+    if fill is None:
+        sampled = nn.functional.grid_sample(pixels, grid, mode, padding_mode="border", align_corners=False)
+    else:  # torch has zeros beside an image only
+        color = torch.tensor(fill, dtype=torch.float32, device=images.device).view(3, 1, 1)
+        sampled = color + nn.functional.grid_sample(
+            pixels - color, grid, mode, padding_mode="zeros", align_corners=False
+        )
     return sampled.clamp(0, 255).permute(0, 2, 3, 1)
 
 

@@ -6,7 +6,7 @@ import torch
 
 from clsbench.images.entries import PixelsEntry
 from clsbench.images.loader import ImageLoader
-from clsbench.training.augmentation import CROP_RATIO, CROP_SCALE, SHIFT, STORED, Augmentation, mixing
+from clsbench.training.augmentation import CROP_RATIO, CROP_SCALE, SHIFT, STORED, ZOOM, Augmentation, mixing
 from clsbench.transform import ImageTransform
 
 #: Of inputs that are cropped, and of inputs so small that they are shifted instead.
@@ -224,3 +224,36 @@ def test_with_both_each_batch_is_mixed_in_one_of_both_ways(mixup, cutmix, kinds)
 
 def test_no_mixing_is_none():
     assert mixing(0.0, 0.0, 3) is None
+
+
+@pytest.mark.parametrize("size", [(72, 80), (16, 32)], ids=["large", "small"])
+@pytest.mark.parametrize("resize", ["squash", "letterbox"])
+def test_squashed_and_letterboxed_pictures_stay_nearly_whole(resize, size):
+    pad = (255, 0, 255)
+    transform = ImageTransform(size=size, resize=resize, pad=pad)
+    pictures = [np.full((30, 90, 3), (0, 200, 0), np.uint8)] * 40
+    made = augmented(Augmentation("basic", transform, 40), pictures, 1).float().numpy()
+    green = (abs(made - (0, 200, 0)).max(axis=3) < 20).mean(axis=(1, 2))
+    seen = ImageLoader(transform)(PixelsEntry("", pictures[0]))
+    part = (seen == (0, 200, 0)).all(axis=2).mean()
+    if resize == "squash":  # edges are repeated, so that nothing but the picture is seen
+        assert green.min() == 1
+    else:
+        assert len({image.tobytes() for image in made}) > 5, "something is done to them"
+        padded = (abs(made - pad).max(axis=3) < 20).mean(axis=(1, 2))
+        assert (green + padded).min() > 0.85, "the picture and its padding, but for the edge between them"
+        assert green.min() > part / ZOOM[1] ** 2 - 0.1
+        assert green.max() < part / ZOOM[0] ** 2 + 0.02
+
+
+def test_squashed_pictures_are_zoomed_and_moved_no_more_than_is_said():
+    side, count = 72, 200
+    augmentation = Augmentation("basic", ImageTransform(size=(side, side), resize="squash"), count, mirrored=False)
+    made = augmented(augmentation, [where_it_is(300, 90)] * count, 1).numpy() / 255
+    inner = slice(side // 4, -side // 4)
+    centres = (np.arange(side) + 0.5)[inner] / side
+    width, left = np.polyfit(centres, made[:, :, inner, 0].mean(axis=1).T, 1)
+    height, top = np.polyfit(centres, made[:, inner, :, 1].mean(axis=2).T, 1)
+    np.testing.assert_allclose(width, height, atol=0.02)
+    assert (width.min(), width.max()) == pytest.approx(ZOOM, abs=0.02)
+    assert max(left.max(), top.max(), 1 - (left + width).min(), 1 - (top + height).min()) < 0.125
