@@ -40,7 +40,7 @@ def sides(size: object, *, where: str = "size") -> tuple[int, int]:
     pair = (int(parts[1]), int(parts[2] or parts[1])) if parts else size if isinstance(size, tuple) else (size, size)
     if len(pair) == 2 and all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in pair):
         return pair
-    expected = "the side of square images, or HEIGHT,WIDTH, such as 224 or 192,256"
+    expected = f"the side of square images, or HEIGHT,WIDTH, such as 224 or 192,256; 1 to {MAX_SIZE} pixels"
     raise OptionError("cannot read an image size", where=where, got=size, expected=expected)
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import stat
 import time
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext, suppress
 from functools import cached_property
@@ -27,6 +26,15 @@ from clsbench.images.entries import Entry
 from clsbench.output_files import unwritable
 from clsbench.predictions.block import Predictions
 from clsbench.predictions.job import JobIdentity
+from clsbench.predictions.ledger_records import (
+    checksum,
+    decoded,
+    make_record,
+    next_record,
+    record_schema,
+    stamp_change,
+    texts,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -96,7 +104,7 @@ class Ledger:
 
     @cached_property
     def _schema(self) -> pa.Schema:
-        return _schema(self._classes)
+        return record_schema(self._classes)
 
     def __enter__(self) -> Ledger:
         return self
@@ -119,8 +127,8 @@ class Ledger:
             names = [entry.name for entry in self._entries[start : start + batch.num_rows]]
             logits = batch.column("logits").flatten().to_numpy().reshape(-1, self._classes).copy()
             yield Predictions(
-                names, logits, _texts(batch.column("error")), temperature=self._temperature,
-                reasons=_texts(batch.column("reason")),
+                names, logits, texts(batch.column("error")), temperature=self._temperature,
+                reasons=texts(batch.column("reason")),
             )  # fmt: skip
 
     def changes(self) -> list[str]:
@@ -129,13 +137,13 @@ class Ledger:
         for start, batch in self._records():
             rows = slice(start, start + batch.num_rows)
             names = [entry.name for entry in self._entries[rows]]
-            moved = [row for row, name in enumerate(batch.column("name").to_pylist()) if names[row] != _decoded(name)]
+            moved = [row for row, name in enumerate(batch.column("name").to_pylist()) if names[row] != decoded(name)]
             if moved:
-                name = _decoded(batch.column("name")[moved[0]].as_py())
+                name = decoded(batch.column("name")[moved[0]].as_py())
                 return [*found, f"{names[moved[0]]} is where {name} was"]
             then, now = np.stack([batch.column("size"), batch.column("modified")], axis=1), self._stamps[rows]
             for row in np.flatnonzero((then != now).any(axis=1)).tolist():
-                found.append(f"{names[row]} {_change(then[row], now[row])}")
+                found.append(f"{names[row]} {stamp_change(then[row], now[row])}")
                 if len(found) == 5:
                     return found
         return found
@@ -190,10 +198,11 @@ class Ledger:
             assert self.job is not None
             self._open(self.job)
         assert self._stream is not None
-        batch = self._record(self._waiting)
+        count = sum(len(block.names) for block in self._waiting)
+        batch = make_record(self._waiting, self._stamps[self.rows : self.rows + count], self._schema)
         self._waiting, self._size = [], 0
         try:
-            metadata = {_START: str(self.rows), _CHECKSUM: str(_checksum(batch))}
+            metadata = {_START: str(self.rows), _CHECKSUM: str(checksum(batch))}
             self._writer.write_batch(batch, custom_metadata=metadata)
             self._stream.flush()
             os.fsync(self._stream.fileno())
@@ -201,22 +210,6 @@ class Ledger:
             raise unwritable(self.file, WHAT, error) from None
         self.rows += batch.num_rows
         self._written = time.monotonic()
-
-    def _record(self, blocks: Sequence[Predictions]) -> pa.RecordBatch:
-        import pyarrow as pa
-
-        names = [name for block in blocks for name in block.names]
-        logits = np.concatenate([block.logits for block in blocks])
-        stamps = self._stamps[self.rows : self.rows + len(names)]
-        arrays = [
-            pa.array([_encoded(name) for name in names], pa.binary()),
-            pa.FixedSizeListArray.from_arrays(pa.array(logits.ravel(), pa.float32()), self._classes),
-            _binary([error for block in blocks for error in block.errors]),
-            _binary([reason for block in blocks for reason in block.reasons]),
-            pa.array(stamps[:, 0]),
-            pa.array(stamps[:, 1]),
-        ]
-        return pa.record_batch(arrays, schema=self._schema)
 
     def _records(self) -> Iterator[tuple[int, pa.RecordBatch]]:
         """The whole records, each with the number of its first image, up to one that is torn."""
@@ -234,10 +227,10 @@ class Ledger:
                     if reader.schema.remove_metadata() != self._schema:  # of a model of other classes
                         self.job = self.job or job
                         return
-                    while (record := _next(reader)) is not None:
+                    while (record := next_record(reader)) is not None:
                         batch, metadata = record
                         batch.validate(full=True)
-                        if int(metadata[_START]) != done or int(metadata[_CHECKSUM]) != _checksum(batch):
+                        if int(metadata[_START]) != done or int(metadata[_CHECKSUM]) != checksum(batch):
                             return
                         self.job, self._end = job, stream.tell()
                         yield done, batch
@@ -263,57 +256,3 @@ def _require_own(file: Path) -> None:
             "where this job is to be recorded, something else is already", where=file,
             got="a link, a folder or a device" if found is None else "a file of something else",
             hint="move it, or choose another --out")  # fmt: skip
-
-
-def _next(reader: pa.RecordBatchStreamReader) -> tuple[pa.RecordBatch, dict[bytes, bytes]] | None:
-    """The next record and its metadata; None at the end of the stream."""
-    try:
-        found = reader.read_next_batch_with_custom_metadata()
-    except StopIteration:
-        return None
-    return found.batch, dict(found.custom_metadata or {})
-
-
-def _schema(classes: int) -> pa.Schema:
-    import pyarrow as pa
-
-    kinds = {
-        "name": pa.binary(), "logits": pa.list_(pa.float32(), classes), "error": pa.binary(), "reason": pa.binary(),
-        "size": pa.int64(), "modified": pa.int64(),
-    }  # fmt: skip
-    return pa.schema(list(kinds.items()))
-
-
-def _checksum(batch: pa.RecordBatch) -> int:
-    """CRC-32 of everything in a record."""
-    found = zlib.crc32(str([(batch.num_rows, column.null_count) for column in batch.columns]).encode())
-    for column in batch.columns:
-        parts = [column, *([column.flatten()] if column.type.num_fields else [])]
-        for buffer in [buffer for part in parts for buffer in part.buffers() if buffer is not None]:
-            found = zlib.crc32(buffer, found)
-    return found
-
-
-def _change(then: NDArray[np.int64], now: NDArray[np.int64]) -> str:
-    """What happened to a file, in words, by its two stamps."""
-    if then[0] < 0:
-        return "was missing"
-    return "is missing" if now[0] < 0 else "has another size" if then[0] != now[0] else "has another modification time"
-
-
-def _encoded(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
-
-
-def _decoded(data: bytes) -> str:
-    return data.decode("utf-8", "surrogatepass")
-
-
-def _binary(texts: Sequence[str | None]) -> pa.Array:
-    import pyarrow as pa
-
-    return pa.array([None if text is None else _encoded(text) for text in texts], pa.binary())
-
-
-def _texts(column: pa.Array) -> list[str | None]:
-    return [None if data is None else _decoded(data) for data in column.to_pylist()]
