@@ -132,6 +132,11 @@ class InferenceRun:
         from clsbench.predictions.failures import Failures
         from clsbench.predictions.reading import read_predictions
 
+        if self.on_error == "fail" and manifest.counts and manifest.counts.errors:
+            raise DataError(
+                "images cannot be classified", where=out, got=counted(manifest.counts.errors, "row with an error", "rows with errors"),
+                hint="leave out --on-error fail",
+            )  # fmt: skip
         what, options = "the manifest", manifest.options or {}
         device = read_fields(DeviceInfo, manifest.device or {}, what=what, where=out)
         plan = read_fields(Plan, {**options, "source": options.get("plan")}, what=what, where=out)

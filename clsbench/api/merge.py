@@ -13,7 +13,7 @@ from clsbench.api.infer_rerun import Rerun
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
 from clsbench.errors import OptionError
-from clsbench.output_lock import exclusive
+from clsbench.output_lock import exclusive, remove_leftovers
 from clsbench.text import counted
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ def merge(
     with exclusive(target, "the predictions"):
         try:
             for one in whole:
+                remove_leftovers(one.file)
                 one.begin()
             write_whole(read, whole[0].path, manifest.lasting())
             whole[1].path.write_text(dumps(manifest.to_json()), encoding="utf-8")

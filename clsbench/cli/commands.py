@@ -90,6 +90,6 @@ def add_commands(app: typer.Typer) -> None:
         datasets.datasets,
     ):
         app.command(cls=getattr(command, "command_class", PlainCommand))(command)
-    app.command("predict", cls=PlainCommand, hidden=True)(infer.infer)
+    app.command("predict", cls=getattr(infer.infer, "command_class", PlainCommand), hidden=True)(infer.infer)
     app.add_typer(plugins.app)
     app.command(cls=PlainCommand)(demo.demo)

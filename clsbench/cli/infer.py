@@ -2,81 +2,52 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import typer
 
+from clsbench.cli import infer_parameters as given
 from clsbench.cli.evaluation_parameters import Metrics
-from clsbench.cli.infer_parameters import (
-    BackendName,
-    BatchSize,
-    Copy,
-    DatasetName,
-    Decoders,
-    EscapeFormulas,
-    Exclude,
-    ExecutorName,
-    FastDecode,
-    Format,
-    Images,
-    Include,
-    LabelFile,
-    Link,
-    MaxFailureRate,
-    MaxPixels,
-    Move,
-    OnError,
-    Out,
-    Overwrite,
-    Probabilities,
-    Restart,
-    Resume,
-    ShardText,
-    SplitName,
-    Streams,
-    Threads,
-    TopK,
-    Tune,
-    UnknownLabels,
-    WrittenColumns,
-)
-from clsbench.cli.parameters import AllowFallback, Device, Json, ModelFile, Quiet, With
+from clsbench.cli.parameters import MODEL, AllowFallback, Device, Json, ModelFile, Quiet, With
+from clsbench.cli.usage import PanelledCommand
 
 
 def infer(
-    images: Images = None,
-    out: Out = None,
-    format: Format = None,
+    images: given.Images = None,
+    out: given.Out = None,
+    format: given.Format = None,
     model: ModelFile = None,
-    dataset: DatasetName = None,
-    split: SplitName = None,
-    labels: LabelFile = None,
-    unknown_labels: UnknownLabels = "error",
-    include: Include = None,
-    exclude: Exclude = None,
-    topk: TopK = 0,
-    probabilities: Probabilities = False,
-    columns: WrittenColumns = None,
-    escape_formulas: EscapeFormulas = False,
-    move: Move = None,
-    copy: Copy = None,
-    link: Link = None,
+    dataset: given.DatasetName = None,
+    split: given.SplitName = None,
+    labels: given.LabelFile = None,
+    unknown_labels: given.UnknownLabels = "error",
+    include: given.Include = None,
+    exclude: given.Exclude = None,
+    topk: given.TopK = 0,
+    probabilities: given.Probabilities = False,
+    columns: given.WrittenColumns = None,
+    escape_formulas: given.EscapeFormulas = False,
+    move: given.Move = None,
+    copy: given.Copy = None,
+    link: given.Link = None,
     device: Device = "auto",
     allow_fallback: AllowFallback = False,
-    backend: BackendName = "onnxruntime",
-    executor: ExecutorName = "threads",
-    batch_size: BatchSize = None,
-    streams: Streams = None,
-    threads: Threads = None,
-    tune: Tune = "quick",
-    fast_decode: FastDecode = False,
-    max_pixels: MaxPixels = None,
-    decoders: Decoders = None,
+    backend: given.BackendName = "onnxruntime",
+    executor: given.ExecutorName = "threads",
+    batch_size: given.BatchSize = None,
+    streams: given.Streams = None,
+    threads: given.Threads = None,
+    tune: given.Tune = "quick",
+    fast_decode: given.FastDecode = False,
+    max_pixels: given.MaxPixels = None,
+    decoders: given.Decoders = None,
     metrics: Metrics = None,
-    on_error: OnError = "row",
-    max_failure_rate: MaxFailureRate = None,
-    shard: ShardText = None,
-    resume: Resume = False,
-    restart: Restart = False,
-    overwrite: Overwrite = False,
+    on_error: given.OnError = "row",
+    max_failure_rate: given.MaxFailureRate = None,
+    shard: given.ShardText = None,
+    resume: given.Resume = False,
+    restart: given.Restart = False,
+    overwrite: given.Overwrite = False,
     options: With = None,
     json: Json = None,
     quiet: Quiet = False,
@@ -110,3 +81,15 @@ def infer(
     if not result.within_budget:
         terminal.warn(over_budget(result))
         raise typer.Exit(3)
+
+
+class _InferCommand(PanelledCommand):
+    """Lists the options of ``infer`` under its own headings."""
+
+    def section(self, parameter: Any) -> str:
+        """The heading of an option."""
+        heading = super().section(parameter)
+        return "Options" if heading == MODEL else heading  # --with, which is for training elsewhere
+
+
+infer.command_class = _InferCommand  # type: ignore[attr-defined]

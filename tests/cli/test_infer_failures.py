@@ -66,6 +66,11 @@ def test_an_error_may_end_the_job(damaged, tiny_onnx, tmp_path):
         infer(damaged, model=tiny_onnx, labels="none", on_error="fail", out=out)
     assert "--on-error fail" in str(error.value)
     assert not list(tmp_path.glob("p.csv*"))
+    infer(damaged, model=tiny_onnx, labels="none", out=out)
+    with pytest.raises(DataError, match="images cannot be classified"):  # a finished job is no better
+        infer(damaged, model=tiny_onnx, labels="none", on_error="fail", out=out, resume=True)
+    out.unlink()
+    out.with_name("p.csv.json").unlink()
     for name in ("torn.png", "torn2.png", "empty.jpg", "text.png", "gone.png"):
         (damaged / "red" / name).unlink()
     assert infer(damaged, model=tiny_onnx, labels="none", on_error="fail", out=out).within_budget
