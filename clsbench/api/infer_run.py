@@ -133,8 +133,9 @@ class InferenceRun:
         from clsbench.predictions.reading import read_predictions
 
         if self.on_error == "fail" and manifest.counts and manifest.counts.errors:
+            errors = counted(manifest.counts.errors, "row with an error", "rows with errors")
             raise DataError(
-                "images cannot be classified", where=out, got=counted(manifest.counts.errors, "row with an error", "rows with errors"),
+                "images cannot be classified", where=out, got=errors,
                 hint="leave out --on-error fail",
             )  # fmt: skip
         what, options = "the manifest", manifest.options or {}

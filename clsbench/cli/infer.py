@@ -7,6 +7,7 @@ from typing import Any
 import typer
 
 from clsbench.cli import infer_parameters as given
+from clsbench.cli import predictions_parameters as written
 from clsbench.cli.evaluation_parameters import Metrics
 from clsbench.cli.parameters import MODEL, AllowFallback, Device, Json, ModelFile, Quiet, With
 from clsbench.cli.usage import PanelledCommand
@@ -14,8 +15,8 @@ from clsbench.cli.usage import PanelledCommand
 
 def infer(
     images: given.Images = None,
-    out: given.Out = None,
-    format: given.Format = None,
+    out: written.Out = None,
+    format: written.Format = None,
     model: ModelFile = None,
     dataset: given.DatasetName = None,
     split: given.SplitName = None,
@@ -23,13 +24,13 @@ def infer(
     unknown_labels: given.UnknownLabels = "error",
     include: given.Include = None,
     exclude: given.Exclude = None,
-    topk: given.TopK = 0,
-    probabilities: given.Probabilities = False,
-    columns: given.WrittenColumns = None,
-    escape_formulas: given.EscapeFormulas = False,
-    move: given.Move = None,
-    copy: given.Copy = None,
-    link: given.Link = None,
+    topk: written.TopK = 0,
+    probabilities: written.Probabilities = False,
+    columns: written.WrittenColumns = None,
+    escape_formulas: written.EscapeFormulas = False,
+    move: written.Move = None,
+    copy: written.Copy = None,
+    link: written.Link = None,
     device: Device = "auto",
     allow_fallback: AllowFallback = False,
     backend: given.BackendName = "onnxruntime",
@@ -44,10 +45,10 @@ def infer(
     metrics: Metrics = None,
     on_error: given.OnError = "row",
     max_failure_rate: given.MaxFailureRate = None,
-    shard: given.ShardText = None,
-    resume: given.Resume = False,
-    restart: given.Restart = False,
-    overwrite: given.Overwrite = False,
+    shard: written.ShardText = None,
+    resume: written.Resume = False,
+    restart: written.Restart = False,
+    overwrite: written.Overwrite = False,
     options: With = None,
     json: Json = None,
     quiet: Quiet = False,

@@ -1,4 +1,4 @@
-"""Parameters of ``infer``."""
+"""Parameters of ``infer``: its images, and how the model runs."""
 
 from __future__ import annotations
 
@@ -9,29 +9,13 @@ import typer
 from clsbench.cli import completion
 
 #: Headings of `infer --help`.
-IMAGES, FILE, JOB, RUN = "Images and labels", "Predictions file", "Parts of a job", "How it runs"
+IMAGES, RUN = "Images and labels", "How it runs"
 
 Images = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="IMAGES",
         help="Folders, images, archives (.tar, .zip), lists (.txt, .csv, …; - for stdin), URLs, quoted patterns.",
-    ),
-]
-Out = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FILE",
-        help="Where to write the predictions: .csv, .jsonl, .parquet, or - for stdout.",
-        rich_help_panel=FILE,
-    ),
-]
-Format = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help="Format of the predictions. Default: the suffix of --out, csv on stdout.",
-        rich_help_panel=FILE,
     ),
 ]
 DatasetName = Annotated[
@@ -70,39 +54,6 @@ Include = Annotated[
 Exclude = Annotated[
     list[str] | None,
     typer.Option(metavar="GLOB", help="Leave out images whose names match. Repeatable.", rich_help_panel=IMAGES),
-]
-TopK = Annotated[
-    int, typer.Option(min=0, metavar="K", help="Write columns for the K best classes.", rich_help_panel=FILE)
-]
-Probabilities = Annotated[
-    bool,
-    typer.Option("--probabilities", help="Write a column p:CLASS for every class, for evaluate.", rich_help_panel=FILE),
-]
-WrittenColumns = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME,NAME,…",
-        help="The columns to write, in this order: path and others. Default: all.",
-        rich_help_panel=FILE,
-    ),
-]
-EscapeFormulas = Annotated[
-    bool,
-    typer.Option(
-        "--escape-formulas",
-        help="CSV: put an apostrophe before texts that begin with = + - @, which a spreadsheet would run.",
-        rich_help_panel=FILE,
-    ),
-]
-Move = Annotated[
-    str | None,
-    typer.Option(metavar="INTO", help="Then move the images into class folders INTO/CLASS/NAME.", rich_help_panel=FILE),
-]
-Copy = Annotated[
-    str | None, typer.Option(metavar="INTO", help="Then copy them there, also out of archives.", rich_help_panel=FILE)
-]
-Link = Annotated[
-    str | None, typer.Option(metavar="INTO", help="Then put symbolic links to them there.", rich_help_panel=FILE)
 ]
 BackendName = Annotated[str, typer.Option(metavar="NAME", help="The inference engine.", rich_help_panel=RUN)]
 ExecutorName = Annotated[
@@ -162,22 +113,4 @@ MaxFailureRate = Annotated[
         help="Exit with 3 if more images than this share cannot be classified: 0.01.",
         rich_help_panel=IMAGES,
     ),
-]
-ShardText = Annotated[
-    str | None,
-    typer.Option(
-        "--shard",
-        metavar="I/N",
-        help="Classify only this part of the images; `merge` joins the files.",
-        rich_help_panel=JOB,
-    ),
-]
-Resume = Annotated[
-    bool, typer.Option("--resume", help="Continue the interrupted or killed job of --out.", rich_help_panel=JOB)
-]
-Restart = Annotated[
-    bool, typer.Option("--restart", help="Begin the unfinished job of --out anew.", rich_help_panel=JOB)
-]
-Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace --out if it is there already.", rich_help_panel=FILE)
 ]

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from clsbench.cli.infer_parameters import Overwrite
 from clsbench.cli.parameters import Json, Quiet
+from clsbench.cli.predictions_parameters import Overwrite
 
 
 def merge(
