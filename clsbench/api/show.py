@@ -20,7 +20,7 @@ from clsbench.api.data import (
 from clsbench.api.datasets import count_classes
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
-from clsbench.errors import ClsbenchError, PluginError
+from clsbench.errors import ClsbenchError, OptionError, PluginError
 from clsbench.picture_shape import GivenSize, PictureShape
 from clsbench.transform import ImageTransform, Interpolation, Resize
 
@@ -118,6 +118,11 @@ def show(
     outputs = Outputs(observer)
     outputs.add(file, "--out", "the image", ".png")
     check_at_least("n", n, 1)
+    if plain and any(given is not None for given in (size, resize, pad, interpolation)):
+        raise OptionError(
+            "plain images are drawn as they are, not as a network sees them", where="--plain",
+            got="--plain beside --size, --resize, --pad or --interpolation", hint="leave one of them out",
+        )  # fmt: skip
     shape = PictureShape.asked(size, resize, pad, interpolation).over({})
     splits = {"val_fraction": val_fraction, "test_fraction": test_fraction, "folds": folds, "fold": fold}
     if run:

@@ -200,3 +200,9 @@ def test_the_counts_of_many_classes_are_one_line(cli, tmp_path):
             Image.new("RGB", (8, 8), (10 * name, k, 0)).save(tmp_path / f"many/c{name}/{k}.png")
     done = cli("show", "many", "-n", 1, "--plain")
     assert done.stdout.splitlines()[0] == "folder: 21 classes, 21 train, 21 val"
+
+
+def test_plain_images_have_no_shape_of_a_network(cli, photos):
+    done = cli("show", photos, "--plain", "--resize", "letterbox", "--out", "plain.png")
+    assert done.code == 2
+    assert "drawn as they are" in done.stderr
