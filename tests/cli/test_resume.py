@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from clsbench import Observer, infer
+from clsbench import Observer, infer, merge
 from clsbench.errors import DataError, OptionError
 from clsbench.predictions import ledger
 from clsbench.predictions.ledger import ledger_path
@@ -72,6 +72,18 @@ def test_a_job_that_is_killed_again_and_again_ends_as_if_nothing_had_happened(jo
     assert safe == sorted(safe)
     assert len(set(safe)) > 10
     check_as_uninterrupted(job, tmp_path)
+
+
+def test_two_shards_that_are_killed_become_the_whole(job, tmp_path):
+    random.seed("shards")
+    files = [tmp_path / f"part-{k}.csv" for k in (1, 2)]
+    for k, file in enumerate(files, 1):
+        kills = [{"kill_at": point} for point in sorted(random.sample(range(COUNT // 2 - 150), 4))]
+        ended, printed = attempts({**job, "out": str(file), "shard": f"{k}/2"}, *kills, {})
+        assert [status for status, _ in ended] == [-9] * 4 + [0], printed
+    merge(files, tmp_path / "merged.csv")
+    infer(**{**job, "out": tmp_path / "whole.csv", "resume": False})
+    assert (tmp_path / "merged.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
 
 
 def test_a_job_that_runs_into_a_full_disk_goes_on_once_there_is_room(job, tmp_path):
