@@ -64,7 +64,19 @@ SHORT: dict[str, tuple[list[str], dict[str, str]]] = {
 
 def options(images: Path, model: Path, out: Path) -> list[str]:
     out = out.with_name(f"{time.monotonic_ns()}-{out.name}")  # infer replaces no earlier file
-    return ["infer", str(images), "--model", str(model), "--out", str(out), "--labels", "none", "--device", "cpu"]
+    return [
+        "infer",
+        str(images),
+        "--model",
+        str(model),
+        "--out",
+        str(out),
+        "--overwrite",
+        "--labels",
+        "none",
+        "--device",
+        "cpu",
+    ]
 
 
 def finish(command: list[str], environment: dict[str, str]) -> tuple[float, int]:
