@@ -4,8 +4,8 @@
         …
 
 The lock is one of the system on the file ``.preds.csv.lock`` beside the output, which goes with its process: what a
-killed job leaves is no obstacle. The file is removed at the end. Python's ``filelock`` truncates what it finds under
-that name and waits for what it cannot name, hence these lines.
+killed job leaves is no obstacle. The file is removed at the end; it says which process holds it, for the error of the
+other, and a file of something else under that name is refused.
 """
 
 from __future__ import annotations
