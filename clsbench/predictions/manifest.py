@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
-from clsbench.json_fields import write_json
-
 #: A value that JSON can hold, and an object of such values.
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 JsonObject: TypeAlias = Mapping[str, Json]
@@ -215,11 +213,6 @@ class Manifest:
 def manifest_path(predictions: Path) -> Path:
     """Where the manifest of a predictions file is: ``preds.csv.json``."""
     return predictions.with_name(predictions.name + ".json")
-
-
-def write_manifest(predictions: Path, manifest: Manifest) -> None:
-    """Write the manifest beside the predictions file."""
-    write_json(manifest_path(predictions), manifest.to_json(), what="the manifest")
 
 
 def read_manifest(predictions: Path) -> tuple[Manifest, list[str]]:

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clsbench.predictions.manifest import Manifest, manifest_path, read_manifest, write_manifest
+from clsbench.json_fields import write_json
+from clsbench.predictions.manifest import Manifest, manifest_path, read_manifest
 
 #: As infer writes it.
 FACTS = {
@@ -46,7 +47,7 @@ def test_what_is_written_is_read_key_by_key(tmp_path):
     manifest = Manifest.from_json(FACTS)
     assert manifest.to_json() == FACTS
     assert json.dumps(manifest.to_json()) == json.dumps(FACTS)
-    write_manifest(tmp_path / "preds.csv", manifest)
+    write_json(manifest_path(tmp_path / "preds.csv"), manifest.to_json())
     assert manifest_path(tmp_path / "preds.csv") == tmp_path / "preds.csv.json"
     assert json.loads((tmp_path / "preds.csv.json").read_text()) == FACTS
     assert read_manifest(tmp_path / "preds.csv") == (manifest, [])

@@ -16,11 +16,12 @@ from scipy.special import softmax
 
 from clsbench.card import ModelCard
 from clsbench.errors import ClsbenchError, DataError, OptionError
+from clsbench.json_fields import write_json
 from clsbench.predictions import file_formats, reading, spill
 from clsbench.predictions.arrow import is_utf8
 from clsbench.predictions.block import Predictions
 from clsbench.predictions.label_file import given_labels
-from clsbench.predictions.manifest import Manifest, ModelIdentity, write_manifest
+from clsbench.predictions.manifest import Manifest, ModelIdentity, manifest_path
 from clsbench.predictions.reading import read_predictions
 from clsbench.testing import installed
 from clsbench.transform import ImageTransform
@@ -234,7 +235,7 @@ def test_any_name_that_a_file_may_have_survives(names, classes, suffix, escape):
             if suffix == "parquet":
                 writer.describe(facts)
         if suffix != "parquet":
-            write_manifest(file, facts)
+            write_json(manifest_path(file), facts.to_json())
         got = read(file).table
         pairs = given_labels(file)
     assert (list(got.names), got.classes) == (names, card.classes)

@@ -7,8 +7,7 @@ are passed over. Names are sorted, as in a folder, so that an archive of a folde
 from __future__ import annotations
 
 import os
-import posixpath
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -134,11 +133,3 @@ def is_archive(location: str) -> bool:
         return not begins_like_an_image(head)
     kind, by_name = other_kind("", head), other_kind(os.path.splitext(name)[1])
     return by_name is None and kind in ("a ZIP archive or a spreadsheet", "a tar archive")
-
-
-def top_folder(names: Sequence[str]) -> str:
-    """The one folder that everything in an archive lies in, with a slash; empty where there is none."""
-    first = posixpath.dirname(names[0]) if names else ""
-    return (
-        f"{first.split('/')[0]}/" if first and all(name.startswith(f"{first.split('/')[0]}/") for name in names) else ""
-    )

@@ -31,7 +31,7 @@ _SAMPLED = 64
 _EXAMPLES = 3
 
 #: Suffixes of photos of phones and cameras, which need a decoder of a plugin: with one, they are not skipped.
-UNREAD_PHOTOS = (".heic", ".heif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".jxl")
+UNREAD_PHOTOS = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".jxl")
 
 
 @dataclass(frozen=True, slots=True)
