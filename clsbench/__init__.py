@@ -20,6 +20,7 @@ __version__ = "0.1.0"
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
+    from clsbench.api.adopt import adopt
     from clsbench.api.bench import bench
     from clsbench.api.compare import compare
     from clsbench.api.datasets import describe_dataset
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
 
 #: Module -> the public names that live there.
 _HOMES = {
+    "clsbench.api.adopt": ("adopt",),
     "clsbench.api.bench": ("bench",),
     "clsbench.api.compare": ("compare",),
     "clsbench.api.datasets": ("describe_dataset",),
@@ -141,6 +143,7 @@ __all__ = [
     "Source",
     "SplitSpec",
     "__version__",
+    "adopt",
     "bench",
     "compare",
     "describe_dataset",

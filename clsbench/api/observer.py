@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from clsbench.adopting.decisions import Decision
     from clsbench.datasets.data_check import DataCheck
     from clsbench.models.loading import LoadReport
     from clsbench.training.loop import Epoch
@@ -39,6 +40,12 @@ class Observer:
 
     def advance(self, count: int, errors: int = 0) -> None:
         """So many of them are done; ``errors`` of these failed."""
+
+    def recognised(self, file: Path, decisions: Sequence[Decision]) -> None:
+        """Adopting: what the file is, and on whose word."""
+        self.note(f"recognised: {file}")
+        for each in decisions:
+            self.note(f"  {each.field}: {each.text} ({each.how}: {each.origin})")
 
     def planned(self, plan: Plan) -> None:
         """Training: everything is decided, and no image is read yet."""

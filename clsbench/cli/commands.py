@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from clsbench.cli import (  # fmt: skip
+    adopt,
     bench,
     compare,
     datasets,
@@ -77,7 +78,7 @@ class Commands(TyperGroup):
 def add_commands(app: typer.Typer) -> None:
     """Add every command to the program, in the order of its help."""
     for command in (
-        *(train.train, find_lr.find_lr, show.show, runs.runs, export.export, infer.infer, merge.merge),
+        *(train.train, find_lr.find_lr, show.show, runs.runs, export.export, adopt.adopt, infer.infer, merge.merge),
         *(
             evaluate.evaluate,
             compare.compare,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clsbench.api.observer import Observer
@@ -14,6 +16,7 @@ from clsbench.text import counted
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
+    from clsbench.adopting.decisions import Decision
     from clsbench.cli.terminal import Terminal
     from clsbench.training.loop import Epoch
     from clsbench.training.plan import Plan
@@ -74,6 +77,15 @@ class TerminalObserver(Observer):
         if now - self._told > LINES and not self._terminal.draws_progress and not self._epochs:
             self._told = now
             self.note(self._pace.line())
+
+    def recognised(self, file: Path, decisions: Sequence[Decision]) -> None:
+        """Print what was asked for, found and guessed, apart."""
+        from clsbench.cli.tables import table
+
+        if not self._terminal.quiet:
+            ordered = sorted(decisions, key=lambda each: ("asked", "found", "guessed").index(each.how))
+            rows = [(each.how, each.field, each.text, each.origin) for each in ordered]
+            self._terminal.err.print(table(f"{file}: what it is", ("", "fact", "value", "by"), rows, left=4))
 
     def planned(self, plan: Plan) -> None:
         """Print everything that was decided."""

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+
+#: The usual list, one name a line, as torchvision's weights have it.
+_NAMES = Path(__file__).with_name("imagenet_classes.txt")
 
 #: The usual list says "crane" (134 the bird, 517 the machine) and "maillot" twice, and some
 #: releases of torchvision do; the second of each then gets its WordNet synset.
@@ -10,10 +14,8 @@ QUALIFIED = {517: "crane (n03126707)", 639: "maillot (n03710721)"}
 
 
 def imagenet_classes() -> tuple[str, ...]:
-    """The names in the order of the usual weights, unique; imports torchvision."""
-    from torchvision.models import ResNet18_Weights
-
-    return qualified(ResNet18_Weights.IMAGENET1K_V1.meta["categories"])
+    """The names in the order of the usual weights, unique."""
+    return qualified(_NAMES.read_text(encoding="utf-8").splitlines())
 
 
 def qualified(names: Sequence[str]) -> tuple[str, ...]:

@@ -1,0 +1,137 @@
+"""Foreign: a stranger's classifier, recognised: what it takes, what it gives, and how many images at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clsbench.adopting.freeing import freed
+from clsbench.adopting.graph import ImageInput
+from clsbench.adopting.original import Original
+from clsbench.adopting.scores import Scores, find_scores
+from clsbench.adopting.wrapping import wrap
+from clsbench.errors import ModelError
+from clsbench.onnx_file import OnnxFacts, read_onnx
+from clsbench.transform import ImageTransform
+
+#: How a graph takes any number of images: as it is, with its fixed batch size freed, or one after the other.
+Batching = Literal["free", "freed", "one by one"]
+
+#: How far scores of an image alone and among others may differ, of the largest: another order of sums in float32.
+ROW_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Foreign:
+    """A foreign classifier.
+
+    Args:
+        file: Where it came from.
+        facts: What stands in it.
+        image: Its input.
+        scores: Its output.
+        batching: How it takes any number of images.
+        original: It, opened.
+        model: The ModelProto to wrap; of a graph that was freed, with a free batch size.
+    """
+
+    file: Path
+    facts: OnnxFacts
+    image: ImageInput
+    scores: Scores
+    batching: Batching
+    original: Original
+    model: Any
+
+    @property
+    def precision(self) -> str:
+        """Of the weights: ``float32``, ``float16`` or ``int8``."""
+        operators = self.facts.operators
+        if {"DequantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"} & operators.keys():
+            return "int8"
+        counts = self.facts.parameters
+        return "float16" if counts.get("float16", 0) > counts.get("float", 0) else "float32"
+
+    def logits(self, images: NDArray[np.uint8], transform: ImageTransform) -> NDArray[np.float32]:
+        """uint8 (n, h, w, 3), RGB -> logits float32 (n, K) of the original with that preprocessing in numpy."""
+        return self.original.logits(self.original.prepare(images, transform), self.scores)
+
+    def wrapped(self, transform: ImageTransform) -> Any:
+        """The ModelProto that keeps our contract."""
+        return wrap(self.model, self.image, self.scores, transform, one_by_one=self.batching == "one by one")
+
+
+def recognise(
+    file: Path,
+    model: Any,
+    image: ImageInput,
+    pixels: NDArray[np.uint8],
+    transform: ImageTransform,
+    *,
+    classes: int | None,
+    output: str | None,
+) -> Foreign:
+    """Run a graph on a few photos, to see what it gives and how many images it takes.
+
+    Args:
+        file: The .onnx file.
+        model, image: Its ModelProto and its input, see :mod:`clsbench.adopting.graph`.
+        pixels: Photos, uint8 (n, h, w, 3), of the size that the network is to have.
+        transform: The likeliest preprocessing.
+        classes: K where it is known.
+        output: The output with the scores, where the user named one.
+
+    Raises:
+        ModelError: if it is no image classifier that can be used; says why.
+    """
+    original = Original(model, image, file)
+    prepared = original.prepare(pixels, transform)
+    probes: dict[str, list[NDArray[Any]]] = {name: [] for name in original.outputs}
+    for k in range(len(prepared)):
+        one = np.repeat(prepared[k : k + 1], image.batch or 1, axis=0)
+        for name, array in zip(original.outputs, original.run(one, original.outputs), strict=True):
+            probes[name].append(np.asarray(array))
+    scores = find_scores(probes, model.graph, file, classes=classes, asked=output)
+    rows = original.scores(prepared, scores.output)
+    batching, model = _batching(model, image, scores, prepared, rows, file)
+    return Foreign(
+        file=file, facts=read_onnx(file), image=image, scores=scores, batching=batching, original=original, model=model
+    )
+
+
+def _batching(
+    model: Any, image: ImageInput, scores: Scores, prepared: NDArray[Any], rows: NDArray[np.float32], file: Path
+) -> tuple[Batching, Any]:
+    """How the graph takes any number of images, and the graph for it; found by trying with two and with three."""
+    candidate = model if image.batch is None else freed(model, image)
+    if _takes_many(candidate, image, scores, prepared, rows, file):
+        return ("free" if image.batch is None else "freed"), candidate
+    if image.batch is not None and image.batch > 1:
+        raise ModelError(
+            "the batch size of the graph cannot be freed", where=file, got=f"a fixed batch of {image.batch} images",
+            expected="a free batch size, or 1", hint="export it again with a free batch size (dynamic axes)",
+        )  # fmt: skip
+    return "one by one", model
+
+
+def _takes_many(
+    model: Any, image: ImageInput, scores: Scores, prepared: NDArray[Any], rows: NDArray[np.float32], file: Path
+) -> bool:
+    """Whether rows of a batch of two and of three are those of each image alone."""
+    bound = ROW_TOLERANCE * max(1.0, float(np.abs(rows).max()))
+    try:
+        opened = Original(model, image, file)
+        for count in (2, 3):
+            (together,) = opened.run(prepared[:count], [scores.output])
+            if together.size != count * scores.count:
+                return False
+            got = np.asarray(together, np.float32).reshape(count, -1)
+            if not np.allclose(got, rows[:count], rtol=0, atol=bound):
+                return False
+    except ModelError:
+        return False
+    return True

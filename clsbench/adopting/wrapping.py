@@ -1,0 +1,145 @@
+"""A foreign graph between ours: raw pixels in, logits out, and any number of images a call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from clsbench.adopting.graph import ImageInput
+from clsbench.adopting.scores import LEAST, Scores
+from clsbench.card import INPUT_NAME, OUTPUT_NAME
+from clsbench.transform import ImageTransform
+
+#: What names of the foreign graph begin with, so that none is like one of ours.
+PREFIX = "adopted."
+
+
+def wrap(model: Any, image: ImageInput, scores: Scores, transform: ImageTransform, *, one_by_one: bool = False) -> Any:
+    """A ModelProto that keeps the contract: ``images`` uint8 (N, h, w, 3) -> ``logits`` float32 (N, K), N free.
+
+    Args:
+        model: The foreign ModelProto, as :func:`clsbench.adopting.graph.load_graph` gives it; left as it is.
+        image: Its input.
+        scores: Its output.
+        transform: The preprocessing: normalisation becomes the first layer.
+        one_by_one: Run the graph on one image after the other (ONNX's Scan), for one that takes no more at once.
+    """
+    import onnx
+
+    inner = onnx.compose.add_prefix(model, PREFIX)
+    nodes = _Nodes()
+    prepared = _normalisation(nodes, image, transform)
+    given, name = PREFIX + image.name, PREFIX + scores.output
+    if one_by_one:
+        name = _scan(nodes, inner.graph, prepared, given, name, image, transform, scores)
+    else:
+        nodes.add("Identity", [prepared], given)
+        nodes.made += inner.graph.node
+        nodes.weights += inner.graph.initializer
+    _tail(nodes, name, scores)
+    h, w = transform.size
+    graph = onnx.helper.make_graph(
+        nodes.made, "clsbench",
+        [onnx.helper.make_tensor_value_info(INPUT_NAME, onnx.TensorProto.UINT8, ["N", h, w, 3])],
+        [onnx.helper.make_tensor_value_info(OUTPUT_NAME, onnx.TensorProto.FLOAT, ["N", scores.classes])],
+        nodes.weights,
+    )  # fmt: skip
+    if not one_by_one:
+        graph.sparse_initializer.extend(inner.graph.sparse_initializer)
+        graph.quantization_annotation.extend(inner.graph.quantization_annotation)
+    return onnx.helper.make_model(graph, opset_imports=list(inner.opset_import), ir_version=inner.ir_version)
+
+
+class _Nodes:
+    """Nodes in their order, with the constants that they read."""
+
+    def __init__(self) -> None:
+        self.made: list[Any] = []
+        self.weights: list[Any] = []
+
+    def add(self, kind: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
+        from onnx import helper
+
+        self.made.append(helper.make_node(kind, list(inputs), [output], name=f"clsbench.{output}", **attributes))
+        return output
+
+    def constant(self, name: str, values: Any) -> str:
+        from onnx import numpy_helper
+
+        self.weights.append(numpy_helper.from_array(np.asarray(values), name))
+        return name
+
+
+def _normalisation(nodes: _Nodes, image: ImageInput, transform: ImageTransform) -> str:
+    """uint8 (N, h, w, 3), RGB -> what the graph takes."""
+    from onnx import TensorProto, helper
+
+    tensor = INPUT_NAME
+    if transform.color == "BGR":
+        order = nodes.constant("channel_order", np.array([2, 1, 0], np.int64))
+        tensor = nodes.add("Gather", [tensor, order], "reversed", axis=3)
+    elif image.channels == 1:
+        first = nodes.constant("first_channel", np.array([0], np.int64))
+        tensor = nodes.add("Gather", [tensor, first], "grey", axis=3)
+    wanted = getattr(TensorProto, image.dtype.upper())
+    if wanted != TensorProto.UINT8:  # cast before the transposition: TensorRT wants it right behind the input
+        tensor = nodes.add("Cast", [tensor], "levels", to=TensorProto.FLOAT)
+    if image.layout == "NCHW":
+        tensor = nodes.add("Transpose", [tensor], "channels_first", perm=[0, 3, 1, 2])
+    if wanted == TensorProto.UINT8:
+        return tensor
+    mean, std = (np.array(values[: image.channels], np.float64) for values in (transform.mean, transform.std))
+    place = (1, -1, 1, 1) if image.layout == "NCHW" else (1, 1, 1, -1)
+    scale = nodes.constant("scale", (1 / (255 * std)).astype(np.float32).reshape(place))
+    shift = nodes.constant("shift", (-mean / std).astype(np.float32).reshape(place))
+    tensor = nodes.add("Add", [nodes.add("Mul", [tensor, scale], "scaled"), shift], "normalised")
+    if wanted != helper.np_dtype_to_tensor_dtype(np.dtype(np.float32)):
+        tensor = nodes.add("Cast", [tensor], "prepared", to=wanted)
+    return tensor
+
+
+def _scan(
+    nodes: _Nodes, graph: Any, prepared: str, given: str, output: str, image: ImageInput, transform: ImageTransform,
+    scores: Scores,
+) -> str:  # fmt: skip
+    """Run the graph on one image after the other; returns the name of the scores (N, K)."""
+    from onnx import helper, numpy_helper
+
+    (h, w), channels = transform.size, image.channels
+    shape = [channels, h, w] if image.layout == "NCHW" else [h, w, channels]
+    body = type(graph)()
+    body.CopyFrom(graph)
+    one, row = f"{PREFIX}one_image", f"{PREFIX}one_row"
+    kind = next(value for value in graph.input if value.name == given).type.tensor_type.elem_type
+    given_kind = next(value for value in graph.output if value.name == output).type.tensor_type.elem_type
+    body.initializer.append(numpy_helper.from_array(np.array([1, *shape], np.int64), f"{one}.shape"))
+    body.initializer.append(numpy_helper.from_array(np.array([scores.count], np.int64), f"{row}.shape"))
+    own = [helper.make_node("Reshape", [one, f"{one}.shape"], [given]), *graph.node]
+    own.append(helper.make_node("Reshape", [output, f"{row}.shape"], [row]))
+    del body.node[:], body.input[:], body.output[:]
+    body.node.extend(own)
+    body.input.append(helper.make_tensor_value_info(one, kind, shape))
+    body.output.append(helper.make_tensor_value_info(row, given_kind, [scores.count]))
+    return nodes.add("Scan", [prepared], "scores", body=body, num_scan_inputs=1)
+
+
+def _tail(nodes: _Nodes, scores: str, found: Scores) -> None:
+    """Scores as the graph gives them -> ``logits`` float32 (N, K)."""
+    from onnx import TensorProto
+
+    rows = nodes.constant("rows", np.array([-1, found.count], np.int64))
+    flat = nodes.add("Reshape", [scores, rows], "flat_scores")
+    flat = nodes.add("Cast", [flat], "float_scores", to=TensorProto.FLOAT)
+    if found.kind in ("probabilities", "probability"):
+        if found.kind == "probability":
+            one = nodes.constant("one", np.ones((1, 1), np.float32))
+            flat = nodes.add("Concat", [nodes.add("Sub", [one, flat], "other_class"), flat], "both_classes", axis=1)
+        least = nodes.constant("least_probability", np.full((1, 1), LEAST, np.float32))
+        nodes.add("Log", [nodes.add("Max", [flat, least], "positive")], OUTPUT_NAME)
+    elif found.kind == "logit":
+        zero = nodes.constant("zero", np.zeros((1, 1), np.float32))
+        nodes.add("Concat", [nodes.add("Mul", [flat, zero], "other_logit"), flat], OUTPUT_NAME, axis=1)
+    else:
+        nodes.add("Identity", [flat], OUTPUT_NAME)
