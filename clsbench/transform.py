@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Resize = Literal["crop", "squash", "squash-crop", "letterbox"]
 Interpolation = Literal["bilinear", "bicubic", "lanczos", "box", "nearest"]
 Color = Literal["RGB", "BGR", "L"]
+Corner = Literal["round", "floor"]
 
 #: The ways to resize that cut off what ``crop_fraction`` leaves out; the others show the whole image.
 CROPPING = ("crop", "squash-crop")
@@ -57,6 +58,8 @@ class ImageTransform:
             (fit, then pad).
         crop_fraction: The part of the resized image's sides that the centre crop keeps, in (0, 1]; see
             :func:`crop_fraction_of`.
+        corner: How the crop's corner becomes whole where an odd number of pixels is cut off: ``round`` to the even
+            number (torchvision, timm), or ``floor`` (Hugging Face).
         interpolation: The resampling filter, always antialiased.
         color: ``RGB``, ``BGR`` for a network that reads its channels in that order, or ``L`` for grey repeated
             into three channels. Pixels are RGB everywhere, whatever the network reads: the normalisation turns
@@ -81,6 +84,7 @@ class ImageTransform:
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     pad: tuple[int, int, int] | None = None
+    corner: Corner = "round"
 
     def __post_init__(self) -> None:
         def require(true: bool, name: str, expected: str) -> None:
@@ -105,6 +109,7 @@ class ImageTransform:
         require(_is_triple(self.mean), "mean", "three numbers")
         require(_is_triple(self.std) and all(s > 0 for s in self.std), "std", "three numbers above 0")
         require(self.pad is None or _is_color(self.pad), "pad", PAD)
+        require(self.corner in get_args(Corner), "corner", " or ".join(get_args(Corner)))
 
     @property
     def mean_color(self) -> tuple[int, int, int]:
@@ -121,8 +126,8 @@ class ImageTransform:
         """Where the pixels come from, for a source of ``width`` × ``height`` pixels.
 
         ``crop`` and ``squash-crop`` follow torchvision's ``Resize`` (of one side, and of two) and ``CenterCrop``
-        to the pixel: the longer side is truncated, the crop's corner rounded. Only the box that survives is
-        resampled.
+        to the pixel: the longer side is truncated, the crop's corner rounded (unless it is ``floor``). Only the box
+        that survives is resampled.
         """
         h, w = self.size
         if self.resize == "squash":
@@ -138,15 +143,18 @@ class ImageTransform:
             resized_w, resized_h = target_w, max(target_h, int(target_w * height / width))
         else:
             resized_w, resized_h = max(target_w, int(target_h * width / height)), target_h
-        top, left = round((resized_h - h) / 2.0), round((resized_w - w) / 2.0)
+        top, left = (resized_h - h) // 2, (resized_w - w) // 2
+        if self.corner == "round":
+            top, left = round((resized_h - h) / 2), round((resized_w - w) / 2)
         x, y = width / resized_w, height / resized_h
         box = (left * x, top * y, min((left + w) * x, float(width)), min((top + h) * y, float(height)))
         return Geometry(box, (h, w))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, for JSON; without ``pad`` where it is the mean, as before there was one."""
+        """Plain values, for JSON; without ``pad`` and ``corner`` where they are what they were before they could be."""
         values = {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
-        return values if self.pad else {k: v for k, v in values.items() if k != "pad"}
+        usual = {"pad": None, "corner": "round"}
+        return {k: v for k, v in values.items() if k not in usual or v != usual[k]}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ImageTransform:

@@ -26,6 +26,7 @@ transforms = st.builds(
     crop_fraction=st.floats(0.05, 1.0),
     interpolation=st.sampled_from(["bilinear", "bicubic", "lanczos", "box", "nearest"]),
     color=st.sampled_from(["RGB", "BGR", "L"]),
+    corner=st.sampled_from(["round", "floor"]),
     exif=st.booleans(),
     mean=st.tuples(*[st.floats(-1, 1)] * 3),
     std=st.tuples(*[st.floats(0.01, 2)] * 3),
@@ -145,6 +146,17 @@ def test_a_fraction_of_whole_pixels_gives_back_the_resized_side():
     assert geometry.box == pytest.approx((28, 56, 317, 634))  # round(28.5) is 28, as torchvision has it
 
 
+def test_the_corner_of_a_crop_is_rounded_to_even_or_down():
+    """32 and 35 pixels are cut off, of which a half is 16 and 17.5."""
+    lefts = {
+        corner: ImageTransform(size=(224, 224), crop_fraction=0.875, corner=corner).geometry(259, 256).box[0]
+        for corner in ("round", "floor")
+    }
+    assert lefts == {"round": 18, "floor": 17}
+    assert "corner" not in ImageTransform(size=(8, 8)).to_json()
+    assert ImageTransform(size=(8, 8), corner="floor").to_json()["corner"] == "floor"
+
+
 @pytest.mark.parametrize(
     ("size", "resized", "fraction"),
     [
@@ -233,6 +245,7 @@ def test_a_transform_survives_json(transform):
         ("interpolation", "cubic"),
         ("color", "GBR"),
         ("exif", 1),
+        ("corner", "ceil"),
         ("mean", (0.5, 0.5)),
         ("mean", 0.5),
         ("mean", (0.5, 0.5, float("inf"))),
@@ -265,6 +278,7 @@ def test_json_that_is_no_transform_is_a_model_error(values):
         ("resize=squash", "resize", "squash"),
         ("resize=squash-crop", "resize", "squash-crop"),
         ("color=BGR", "color", "BGR"),
+        ("corner=floor", "corner", "floor"),
         ("crop-fraction=1", "crop_fraction", 1.0),
         ("interpolation=bicubic", "interpolation", "bicubic"),
         ("exif=false", "exif", False),

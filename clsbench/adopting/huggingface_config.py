@@ -64,7 +64,8 @@ _SQUARE, _CROPPING = _Processor(True), _Processor(False, True)
 PROCESSORS = {
     "ViT": _SQUARE, "Pvt": _SQUARE, "Siglip": _Processor(None), "Blip": _SQUARE, "Segformer": _SQUARE,
     "EfficientNet": _SQUARE, "DeiT": _Processor(True, True), "Beit": _Processor(True, None), "CLIP": _CROPPING,
-    "ChineseCLIP": _CROPPING, "Bit": _CROPPING, "MobileNetV1": _CROPPING, "MobileNetV2": _CROPPING, "ConvNext": _Processor(False),
+    "ChineseCLIP": _CROPPING, "Bit": _CROPPING, "MobileNetV1": _CROPPING, "MobileNetV2": _CROPPING,
+    "ConvNext": _Processor(False),
     "MobileViT": _Processor(False, True, normalises=False, flips=True),
     "Levit": _Processor(False, True, _levits), "PoolFormer": _Processor(False, True, _poolformers),
     "": _Processor(None, None),
@@ -109,6 +110,8 @@ def _preprocessing(draft: Draft, given: Mapping[str, object], kind: str, process
     if given.get("do_resize", True) is True:
         _geometry(draft, given, kind, processor)
         draft.choose("interpolation", "resample", given.get("resample"), FILTERS)
+        if draft.transform.get("interpolation") == "nearest":
+            draft.noted.append("nearest is Pillow's, as one half of transformers has it: torchvision's picks others")
     else:
         draft.refuse("do_resize is not true: it takes images of the network's size only")
     if given.get("do_flip_channel_order", processor.flips) is True:
@@ -128,10 +131,12 @@ def _geometry(draft: Draft, given: Mapping[str, object], kind: str, processor: _
     elif crops is True and kind != "ConvNext":
         _, kept = _size(given.get("crop_size"), True)
         crop_pct = number(given.get("crop_pct"))
+        if kind == "PoolFormer" and both is not None and both[0] == both[1]:
+            edge = both[0]
         if kept is None:
             draft.refuse_value("crop_size", given.get("crop_size"), "a whole number, or {height, width}")
-        elif kind == "PoolFormer" and (crop_pct is not None and crop_pct <= 0):
-            draft.refuse_value("crop_pct", crop_pct, "a number above 0")
+        elif kind == "PoolFormer" and (edge is None or (crop_pct is not None and not 0 < crop_pct <= 1)):
+            draft.refuse(f"size {shown(given.get('size'))} with crop_pct {shown(given.get('crop_pct'))}")
         elif edge is not None:
             edge = processor.enlarged(edge, crop_pct)
             _crop(draft, "crop", kept, (edge, edge))
@@ -184,13 +189,7 @@ def _crop(draft: Draft, resize: str, kept: Pair, resized: Pair) -> None:
     elif resize == "squash-crop" and kept == resized:
         draft.transform.update(size=kept, resize="squash")
     else:
-        draft.transform.update(size=kept, resize=resize, crop_fraction=fraction)
-        over = [whole - part for whole, part in zip(resized, kept, strict=True)]
-        if resize == "crop" or any(odd // 2 != round(odd / 2) for odd in over):
-            draft.noted.append(
-                "where an odd number of pixels is cut off, transformers puts the crop's corner half a pixel up and "
-                "left, and clsbench to the even pixel, as torchvision does"
-            )
+        draft.transform.update(size=kept, resize=resize, crop_fraction=fraction, corner="floor")
 
 
 def _normalisation(draft: Draft, given: Mapping[str, object], kind: str, processor: _Processor) -> None:
