@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -10,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clsbench.adopting.freeing import freed
-from clsbench.adopting.graph import ImageInput
+from clsbench.adopting.graph import ImageInput, standard_opset
 from clsbench.adopting.original import Original
 from clsbench.adopting.scores import Scores, find_scores
-from clsbench.adopting.wrapping import wrap
+from clsbench.adopting.wrapping import PREPARED, normalisation, wrap
+from clsbench.card import INPUT_NAME
 from clsbench.errors import ModelError
+from clsbench.inference.sessions import open_session
 from clsbench.onnx_file import OnnxFacts, read_onnx
 from clsbench.transform import ImageTransform
 
@@ -59,6 +62,12 @@ class Foreign:
     def logits(self, images: NDArray[np.uint8], transform: ImageTransform) -> NDArray[np.float32]:
         """uint8 (n, h, w, 3), RGB -> logits float32 (n, K) of the original with that preprocessing in numpy."""
         return self.original.logits(self.original.prepare(images, transform), self.scores)
+
+    def own_normalisation(self, transform: ImageTransform) -> Callable[[NDArray[np.uint8]], NDArray[Any]]:
+        """The normalisation of the wrapped graph by itself: uint8 (n, h, w, 3) -> what the original takes."""
+        model = normalisation(self.image, transform, standard_opset(self.model))
+        session = open_session(model.SerializeToString(), "cpu")
+        return lambda images: np.asarray(session.run([PREPARED], {INPUT_NAME: images})[0])
 
     def wrapped(self, transform: ImageTransform) -> Any:
         """The ModelProto that keeps our contract."""

@@ -7,13 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from clsbench.adopting.graph import ImageInput
+from clsbench.adopting.graph import IR_VERSION, ImageInput
 from clsbench.adopting.scores import LEAST, Scores
 from clsbench.card import INPUT_NAME, OUTPUT_NAME
 from clsbench.transform import ImageTransform
 
 #: What names of the foreign graph begin with, so that none is like one of ours.
 PREFIX = "adopted."
+
+#: The output of :func:`normalisation`.
+PREPARED = "prepared_input"
 
 
 def wrap(model: Any, image: ImageInput, scores: Scores, transform: ImageTransform, *, one_by_one: bool = False) -> Any:
@@ -50,6 +53,20 @@ def wrap(model: Any, image: ImageInput, scores: Scores, transform: ImageTransfor
         graph.sparse_initializer.extend(inner.graph.sparse_initializer)
         graph.quantization_annotation.extend(inner.graph.quantization_annotation)
     return onnx.helper.make_model(graph, opset_imports=list(inner.opset_import), ir_version=inner.ir_version)
+
+
+def normalisation(image: ImageInput, transform: ImageTransform, opset: int) -> Any:
+    """A ModelProto of the wrapped graph's beginning alone: ``images`` uint8 (N, h, w, 3) -> what the graph takes."""
+    from onnx import TensorProto, helper
+
+    nodes = _Nodes()
+    tensor = _normalisation(nodes, image, transform)
+    h, w = transform.size
+    given = helper.make_tensor_value_info(INPUT_NAME, TensorProto.UINT8, ["N", h, w, 3])
+    taken = helper.make_tensor_value_info(PREPARED, getattr(TensorProto, image.dtype.upper()), None)
+    nodes.add("Identity", [tensor], PREPARED)
+    graph = helper.make_graph(nodes.made, "normalisation", [given], [taken], nodes.weights)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=IR_VERSION)
 
 
 class _Nodes:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,6 +69,7 @@ def adopt(
     output: str | None = None,
     guess: bool = False,
     gate_images: str | Path | None = None,
+    gate_n: int = 256,
     gate: Gate | None = None,
     observer: Observer | None = None,
 ) -> AdoptResult:
@@ -93,6 +92,7 @@ def adopt(
         output: The name of the output with the scores, where there are several.
         guess: Whether what nobody says may be guessed.
         gate_images: A folder of images for the gate; crops of two photos if left out.
+        gate_n: How many of them at most.
         gate: What the file must show.
         observer: Hears what was decided, notes and progress.
 
@@ -121,32 +121,26 @@ def adopt(
     outputs.refuse(*(file.parent / name for name in proposal.foreign.facts.external))
     if not guess:
         proposal.check_guesses()
-    return _proved(proposal, target, gate_images, gate, outputs, observer)
+    return _proved(proposal, target, gate_images, gate_n, gate, outputs, observer)
 
 
 def _proved(
-    proposal: Proposal, out: Path, images: str | Path | None, gate: Gate | None, outputs: Outputs, observer: Observer
-) -> AdoptResult:
+    proposal: Proposal, out: Path, images: str | Path | None, count: int, gate: Gate | None, outputs: Outputs,
+    observer: Observer,
+) -> AdoptResult:  # fmt: skip
     """Wrap the graph, compare it with the original, and write it if it passes."""
-    from clsbench.exporting.gate import measure
-    from clsbench.exporting.gate_images import embedded_photos, load_evenly
-    from clsbench.exporting.onnx_export import write_model
-    from clsbench.images.loader import ImageLoader
+    from clsbench.exporting.gate_images import choose_evenly, embedded_photos
+    from clsbench.exporting.original_path import adopt_model
     from clsbench.images.sources.opening import open_images
 
     foreign, card = proposal.foreign, proposal.card
     entries = open_images(images).entries if images is not None else embedded_photos()
     outputs.refuse_images(entries)
-    shown = load_evenly(ImageLoader(card.transform), entries)
+    shown = choose_evenly(entries, count=count)
     observer.note(f"wrapping the graph, then comparing it with the original on {counted(len(shown), 'image')}")
-    observer.stage("adopting")
-    model, backend = foreign.wrapped(card.transform), registry().resolve("backend", "onnxruntime")
-    with tempfile.TemporaryDirectory() as folder:
-        trial = Path(folder) / "trial.onnx"
-        write_model(model, card, trial)
-        with closing(backend.build(trial, "cpu")) as opened:
-            report = measure(foreign.logits(shown.images, card.transform), opened, shown, gate)
-    card = dataclasses.replace(card, parity=report)
-    if report.passed:
-        write_model(model, card, out)
-    return AdoptResult(file=out if report.passed else None, card=card, report=report, proposal=proposal)
+    observer.stage("adopting", len(shown))
+    backend = registry().resolve("backend", "onnxruntime")
+    result = adopt_model(
+        foreign, card, shown, out, lambda trial: backend.build(trial, "cpu"), gate, heard=observer.advance
+    )
+    return AdoptResult(file=result.file, card=result.card, report=result.report, proposal=proposal)

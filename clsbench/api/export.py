@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clsbench.api.checkpoint import Checkpoint, Classes
-from clsbench.api.components import Options, registry
+from clsbench.api.components import Options, choose, registry
 from clsbench.api.data import reopen_dataset
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
@@ -35,6 +35,7 @@ def export(
     head: str = "linear",
     transform: Options = (),
     images: str | Path | None = None,
+    gate_n: int = 256,
     out: str | Path | None = None,
     gate: Gate | None = None,
     options: Options = (),
@@ -50,7 +51,8 @@ def export(
         classes: With ``weights``: the names of its classes in order, or a file of them (one a line, or JSON).
         head: With ``classes``: what stands between features and logits, such as ``mlp:512``.
         transform: With ``model``: changes of the model's own preprocessing, such as ``{"size": 224}``.
-        images: A folder of images for the gate; the run's validation split if left out.
+        images: A folder of images for the gate, or an archive or list; the run's validation split if left out.
+        gate_n: How many of them to compare at most, spread evenly.
         out: The file; ``RUN/model.onnx``, or ``MODEL.onnx`` with ``model``, if left out.
         gate: What the file must show; by default the same top-1 everywhere, and probabilities within 0.001.
         options: With ``model``: its options.
@@ -65,8 +67,7 @@ def export(
         DataError: if no image for the gate can be read.
     """
     from clsbench.exporting.exporter import export_model
-    from clsbench.exporting.gate_images import load_evenly
-    from clsbench.images.loader import ImageLoader
+    from clsbench.exporting.gate_images import choose_evenly
     from clsbench.images.sources.opening import open_images
 
     observer = observer or Observer()
@@ -94,14 +95,15 @@ def export(
     if images is not None:
         entries, labels = open_images(images).entries, None
     outputs.refuse_images(entries)
-    shown = load_evenly(ImageLoader(trained.classifier.transform), entries, labels)
+    shown = choose_evenly(entries, labels, count=gate_n)
     observer.note(f"exporting {trained.name}, then comparing it on {counted(len(shown), 'image')}")
-    observer.stage("exporting")
-    backend = registry().resolve("backend", "onnxruntime")
+    observer.stage("exporting", len(shown))
+    (backend,) = choose({"backend": ["onnxruntime"]})["backend"]
     with staying(trained.name, trained.owner):
         return export_model(
-            trained.classifier, trained.card, shown, file, lambda trial: backend.build(trial, "cpu"), gate
-        )
+            trained.classifier, trained.card, shown, file,
+            lambda trial: backend.offered(tune="cached").build(trial, "cpu"), gate, heard=observer.advance,
+        )  # fmt: skip
 
 
 #: Preprocessing that differs between those who train.
@@ -191,7 +193,7 @@ def _from_run(name: str | Path | None, other_images: bool, observer: Observer) -
             "the run's images, which the gate needs, cannot be read",
             where=record.data.root,
             got=error.one_line(),
-            hint="name a folder of images with --images DIR",
+            hint="name a folder of images with --gate-images DIR",
         ) from None
     known = [sample for sample in samples if sample.label is not None]
     labels = [sample.label for sample in known if sample.label is not None]

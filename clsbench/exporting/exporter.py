@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from clsbench.card import GateReport, ModelCard
 from clsbench.errors import ModelError
-from clsbench.exporting.gate import Gate, GateImages, check_labels, measure, reference_logits
+from clsbench.exporting.gate import Gate, check_labels, measure
+from clsbench.exporting.gate_images import GateImages
+from clsbench.exporting.gate_paths import InferencePath, training_path
 from clsbench.exporting.onnx_export import to_onnx, write_model
+from clsbench.images.loader import ImageLoader
 from clsbench.inference.backend import Backend
 
 if TYPE_CHECKING:
@@ -51,30 +54,40 @@ def export_model(
     out: Path,
     open_backend: Callable[[Path], Backend],
     gate: Gate | None = None,
+    *,
+    heard: Callable[[int], None] = lambda count: None,
 ) -> ExportResult:
     """Export a network and write the file if it passes the gate.
 
     Args:
         classifier: The trained network.
         card: What the file is to say about itself; the gate's report is added.
-        images: Real images for the gate.
+        images: Real images for the gate, encoded.
         out: The file; replaced only by one that passed.
         open_backend: Opens a model file as inference does; what it opens is closed again.
         gate: What the file must show.
+        heard: Told how many images the network has just classified for the gate.
 
     Raises:
         ModelError: if the network cannot be translated.
-        DataError: if the file cannot be written, or accuracy is to be compared and the images have no labels.
+        DataError: if the file cannot be written, no image can be read, or accuracy is to be compared and the images
+            have no labels.
     """
     gate = gate or Gate()
     check_labels(gate, images)
-    reference = reference_logits(classifier, images.images)
     model = to_onnx(classifier)
+    reference = training_path(classifier, card.transform)
+    if card.temperature:
+        reference = dataclasses.replace(reference, temperature=card.temperature)
     with tempfile.TemporaryDirectory() as folder:
         trial = Path(folder) / "trial.onnx"
         write_model(model, card, trial)
         with closing(open_backend(trial)) as backend:
-            report = measure(reference, backend, images, gate)
+            inference = InferencePath(
+                loader=ImageLoader(card.transform), backend=backend, classes=len(card.classes),
+                temperature=reference.temperature,
+            )  # fmt: skip
+            report = measure(reference, inference, images, gate, precision=card.precision, heard=heard)
     card = dataclasses.replace(card, parity=report)
     if report.passed:
         write_model(model, card, out)

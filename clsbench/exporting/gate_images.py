@@ -1,54 +1,63 @@
-"""Real images for the parity gate."""
+"""Real images for the gate."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from clsbench.errors import ClsbenchError, DataError, PluginError
-from clsbench.exporting.gate import GateImages
+from clsbench.errors import OptionError
 from clsbench.images.entries import Entry, PixelsEntry
-from clsbench.images.loader import ImageLoader
 
-#: How many images the gate compares: enough to meet every class of a usual run.
-COUNT = 64
+#: How many images the gate compares by default.
+COUNT = 256
+
+#: How many crops there are for a network without a run.
+CROPS = 64
 
 
-def load_evenly(
-    loader: ImageLoader, entries: Sequence[Entry], labels: Sequence[int] | None = None, *, count: int = COUNT
-) -> GateImages:
-    """Up to ``count`` images spread evenly over ``entries``; unreadable ones are left out.
+@dataclass(frozen=True)
+class GateImages:
+    """Real images to compare two paths on.
 
     Args:
-        loader: Makes the network's pixels.
+        entries: N encoded images.
+        labels: int64 (N,), or None.
+    """
+
+    entries: Sequence[Entry]
+    labels: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+
+def choose_evenly(entries: Sequence[Entry], labels: Sequence[int] | None = None, *, count: int = COUNT) -> GateImages:
+    """Up to ``count`` images spread evenly over ``entries``, which are mostly sorted by class.
+
+    Args:
         entries: The images.
         labels: Of all of them, if they are known.
         count: How many images to take at most.
 
     Raises:
-        DataError: if none can be read.
+        OptionError: if ``count`` is below 1.
     """
-    steps = np.unique(np.linspace(0, len(entries) - 1, min(count, len(entries))).round().astype(int))
-    images, chosen, reason = [], [], ""
-    for step in steps:
-        try:
-            images.append(loader(entries[step]))
-            chosen.append(step)
-        except PluginError:
-            raise
-        except ClsbenchError as error:
-            reason = error.one_line()
-    if not images:
-        raise DataError(
-            "none of the images for the gate can be read",
-            got=reason or "no images",
-            hint="name a folder of images with --images DIR",
-        )
-    return GateImages(np.stack(images), None if labels is None else np.array(labels, np.int64)[chosen])
+    if count < 1:
+        raise OptionError("the gate needs images", where="--gate-n", got=count, expected="at least 1")
+    chosen = spread(len(entries), count)
+    known = None if labels is None else np.array(labels, np.int64)[chosen]
+    return GateImages([entries[k] for k in chosen], known)
 
 
-def embedded_photos(*, count: int = COUNT) -> list[Entry]:
+def spread(total: int, count: int) -> NDArray[np.int64]:
+    """Up to ``count`` positions spread evenly over ``total``, the first and the last among them: int64 (n,)."""
+    return np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(np.int64))
+
+
+def embedded_photos(*, count: int = CROPS) -> list[Entry]:
     """Crops of the two photos that scikit-learn ships, for a network without a run."""
     from sklearn.datasets import load_sample_images
 

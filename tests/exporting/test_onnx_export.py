@@ -17,10 +17,11 @@ from clsbench.card import ModelCard, ModelSource
 from clsbench.errors import DataError, ModelError
 from clsbench.exporting import exporter
 from clsbench.exporting.exporter import export_model
-from clsbench.exporting.gate import Gate, GateImages, reference_logits
-from clsbench.exporting.gate_images import embedded_photos, load_evenly
+from clsbench.exporting.gate import Gate
+from clsbench.exporting.gate_images import GateImages, choose_evenly, embedded_photos
 from clsbench.exporting.onnx_export import to_onnx, write_model
 from clsbench.images.loader import ImageLoader
+from clsbench.inference.backend import Backend
 from clsbench.model_file import read_card
 from clsbench.models.classifier import Classifier
 from clsbench.models.simple_cnn import build
@@ -38,8 +39,14 @@ def network():
 
 
 @pytest.fixture(scope="module")
-def images(network):
-    return load_evenly(ImageLoader(network.transform), embedded_photos(count=9))
+def images():
+    return GateImages(embedded_photos(count=9))
+
+
+@pytest.fixture(scope="module")
+def pixels(network, images):
+    """uint8 (9, 16, 16, 3)."""
+    return np.stack(list(map(ImageLoader(network.transform), images.entries)))
 
 
 @pytest.fixture(scope="module")
@@ -60,12 +67,12 @@ def exported(network, card, images, tmp_path_factory):
     return file, result.report
 
 
-def test_the_file_agrees_with_the_network_at_every_batch_size(exported, network, images):
+def test_the_file_agrees_with_the_network_at_every_batch_size(exported, network, pixels):
     session = onnxruntime.InferenceSession(exported[0], providers=["CPUExecutionProvider"])
     with torch.inference_mode():
-        want = network.eval()(torch.from_numpy(images.images)).numpy()
+        want = network.eval()(torch.from_numpy(pixels)).numpy()
     for size in (1, 2, 5, 9):
-        (got,) = session.run(["logits"], {"images": images.images[:size]})
+        (got,) = session.run(["logits"], {"images": pixels[:size]})
         np.testing.assert_allclose(got, want[:size], rtol=1e-4, atol=1e-5)
 
 
@@ -110,11 +117,12 @@ def test_the_same_network_gives_the_same_bytes(exported, network, card, images):
     assert file.read_bytes() == exported[0].read_bytes()
 
 
-class Liar:
+class Liar(Backend):
     """A backend whose answers are for other classes."""
 
     def __init__(self, file):
         self.truth, self.closed = open_cpu(file), False
+        self.device, self.streams, self.batch_size = self.truth.device, 1, 4
 
     def __call__(self, images):
         return self.truth(images)[:, ::-1]
@@ -151,14 +159,15 @@ def test_a_backend_that_fails_is_closed_and_nothing_is_written(network, card, im
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_gate_of_accuracy_writes_a_file_that_disagrees_a_little(network, card, images, tmp_path):
+def test_a_gate_of_accuracy_writes_a_file_that_disagrees_a_little(network, card, images, pixels, tmp_path):
     file = tmp_path / "model.onnx"
     labels = np.zeros(9, np.int64)
-    labelled = GateImages(images.images, labels)
+    labelled = GateImages(images.entries, labels)
     assert export_model(network, card, labelled, file, Liar, Gate(max_drop=100, tolerance=None)).file == file
     parity = read_card(file).parity
     assert (parity.max_drop, parity.tolerance, parity.passed) == (100, None, True)
-    truth = reference_logits(network, images.images)
+    with torch.inference_mode():
+        truth = network.eval()(torch.from_numpy(pixels)).numpy()
     assert parity.reference_accuracy == accuracy_score(labels, truth.argmax(1))
     assert parity.accuracy == accuracy_score(labels, truth[:, ::-1].argmax(1))
 
@@ -196,20 +205,19 @@ def test_the_normalisation_in_the_file_is_the_one_that_the_card_states(tmp_path,
     transform = ImageTransform(size=(8, 6), color=color, mean=(0.1, 0.4, 0.7), std=(0.2, 0.5, 1 / 255))
     backbone = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
     classifier = Classifier(backbone, nn.Identity(), transform=transform, feature_dim=3)
-    shown = load_evenly(ImageLoader(transform), embedded_photos(count=5))
+    shown = choose_evenly(embedded_photos(count=5))
+    pixels = np.stack([ImageLoader(transform)(entry) for entry in shown.entries])
     card, file = ModelCard(classes=CLASSES, transform=transform), tmp_path / "model.onnx"
     assert export_model(classifier, card, shown, file, open_cpu).report.passed
-    (logits,) = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"]).run(
-        None, {"images": shown.images}
-    )
-    want = normalise(shown.images, read_card(file).transform).mean(axis=(1, 2), dtype=np.float64)
+    (logits,) = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"]).run(None, {"images": pixels})
+    want = normalise(pixels, read_card(file).transform).mean(axis=(1, 2), dtype=np.float64)
     np.testing.assert_allclose(logits, want, rtol=1e-4, atol=1e-4)
 
 
-def test_dropout_and_batch_norm_are_exported_as_they_evaluate(network, images, tmp_path):
+def test_dropout_and_batch_norm_are_exported_as_they_evaluate(network, images, pixels, tmp_path):
     backbone = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Dropout())
     classifier = Classifier(backbone, nn.Linear(16, 2), transform=network.transform, feature_dim=16)
-    classifier(torch.from_numpy(images.images))
+    classifier(torch.from_numpy(pixels))
     card = ModelCard(classes=("a", "b"), transform=network.transform)
     assert export_model(classifier, card, images, tmp_path / "model.onnx", open_cpu).file
 
