@@ -3,6 +3,7 @@
 import functools
 import json
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from clsbench.transform import ImageTransform, normalise
 IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
 HALF = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}
 SIDES = {"height": 64, "width": 64}
-TIMM = {
+TIMM: dict[str, Any] = {
     "architecture": "resnet18",
     "num_classes": 3,
     "num_features": 512,
@@ -237,7 +238,7 @@ def test_hugging_faces_classes_are_distinct_and_no_placeholders(tmp_path):
     assert found.noted == ("classes of the same name got their position: 'crane'",)
     config["id2label"] = {"0": "LABEL_0", "1": "LABEL_1"}
     assert describe_beside(beside(tmp_path, config__json=config), {}) == ()
-    config |= {"problem_type": "multi_label_classification", "num_channels": 1}
+    config.update(problem_type="multi_label_classification", num_channels=1)
     assert len(only(tmp_path, config__json=config).refused) == 2
 
 
