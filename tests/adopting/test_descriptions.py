@@ -7,10 +7,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Normalize, Resize, ToTensor
 
+from clsbench.adopting.description import Description
 from clsbench.adopting.descriptions import describe_beside
+from clsbench.adopting.huggingface_config import KEYS as HUGGING_FACES
+from clsbench.adopting.huggingface_config import PROCESSORS, describe_huggingface
+from clsbench.adopting.onnx_metadata import KEYS as METADATA
+from clsbench.adopting.onnx_metadata import describe_metadata
+from clsbench.adopting.timm_config import describe_timm
+from clsbench.adopting.ultralytics_metadata import describe_ultralytics
 from clsbench.errors import ModelError
 from clsbench.images.entries import PixelsEntry
 from clsbench.images.loader import ImageLoader
@@ -379,3 +388,41 @@ def test_huge_files_and_lists_that_are_not_utf8_are_model_errors(tmp_path):
     (tmp_path / "labels.txt").write_bytes(b"\xff\xfea\x00")
     with pytest.raises(ModelError, match="not UTF-8"):
         describe_beside(tmp_path / "model.onnx", {})
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from([1e-310, 1e-13, 0.5, 64, 224, 10**400])
+    | st.text(max_size=8) | st.sampled_from(["center", "squash", "bicubic"]),
+    lambda inner: st.lists(inner, max_size=4)
+    | st.dictionaries(st.sampled_from(["0", "1", "height", "width", "shortest_edge"]), inner, max_size=3),
+    max_leaves=5,
+)  # fmt: skip
+
+
+def assert_valid(description: Description) -> None:
+    ImageTransform(**{"size": (4, 4), **description.transform})
+    assert all(text.isprintable() for text in (*description.refused, *description.noted))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(sorted(PROCESSORS)), st.dictionaries(st.sampled_from(sorted(HUGGING_FACES)), VALUES))
+def test_whatever_hugging_faces_files_hold_is_stated_or_refused(kind, values):
+    written = {"size": SIDES, "crop_size": 64, "resample": 2, **HALF, **values}
+    assert_valid(describe_huggingface({"image_processor_type": f"{kind}ImageProcessor", **written}, values, "x"))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.dictionaries(st.sampled_from([*TIMM["pretrained_cfg"], "label_names"]), VALUES))
+def test_whatever_timms_file_holds_is_stated_or_refused(values):
+    assert_valid(describe_timm({**TIMM, "pretrained_cfg": {**TIMM["pretrained_cfg"], **values}}))
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.dictionaries(
+        st.sampled_from([*ULTRALYTICS, *METADATA]), st.text(max_size=9) | VALUES.map(str) | VALUES.map(json.dumps)
+    )
+)
+def test_whatever_metadata_holds_is_stated_refused_or_noted(metadata):
+    assert_valid(describe_metadata(metadata))
+    assert_valid(describe_ultralytics({**ULTRALYTICS, **metadata}))
