@@ -139,6 +139,12 @@ def side(value: object) -> int | None:
     return int(whole) if whole is not None and whole == int(whole) and 0 < whole <= 100_000 else None
 
 
+def part(value: object) -> float | None:
+    """The part of an image's sides that a crop keeps, or None; less than a hundredth of them is no crop."""
+    fraction = number(value)
+    return fraction if fraction is not None and 0.01 <= fraction <= 1 else None
+
+
 def triple(value: object) -> Triple | None:
     """Three numbers, or one that stands for all; None if it is neither."""
     values = value if isinstance(value, list | tuple) else [value]
@@ -157,7 +163,9 @@ def normalisation(mean: Triple, std: Triple, *, factor: float, offset: float = 0
     >>> normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), factor=1 / 127.5, offset=1)
     ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
     """
-    full = round(255 * factor, 9)  # what full intensity is there; 1 / 255 is not exact
+    full = 255 * factor  # what full intensity is there
+    if abs(full - round(full)) < 1e-9:  # 1 / 255 is not exact
+        full = round(full) or full
     return tuple((m + offset) / full for m in mean), tuple(s / full for s in std)  # type: ignore[return-value]
 
 

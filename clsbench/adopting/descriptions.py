@@ -13,7 +13,7 @@ from clsbench.adopting.timm_config import describe_timm, is_timms
 from clsbench.adopting.ultralytics_metadata import describe_ultralytics, is_ultralytics
 from clsbench.errors import ModelError
 from clsbench.json_fields import parse_object
-from clsbench.text import file_size
+from clsbench.text import file_size, on_one_line, printable
 
 __all__ = ["Description", "describe_beside"]
 
@@ -108,7 +108,8 @@ def _object(path: Path | None, *, certain: bool) -> Mapping[str, object] | None:
 
 def _labels(path: Path) -> Description:
     """Class names, one a line, with their positions before them or without: ``0 ant``, ``0: ant``."""
-    draft = Draft(path.name)
+    name = on_one_line(printable(path.name))
+    draft = Draft(name)
     try:
         text = _read(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -116,5 +117,5 @@ def _labels(path: Path) -> Description:
     lines = [line.strip() for line in text.rstrip().splitlines()]
     numbered = [re.fullmatch(rf"{k}\s*[\s:,]\s*(.+)", line) for k, line in enumerate(lines)]
     names = [match[1] for match in numbered if match is not None]
-    draft.name_classes(names if len(names) == len(lines) else lines, path.name)
+    draft.name_classes(names if len(names) == len(lines) else lines, name)
     return draft.finish()

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from clsbench.adopting.description import Description, Draft, normalisation, number, shown, side, triple
+from clsbench.adopting.description import Description, Draft, normalisation, number, part, shown, side, triple
 from clsbench.transform import crop_fraction_of
 
 #: Pillow's numbers of filters; 5, hamming, has no counterpart.
@@ -130,12 +130,12 @@ def _geometry(draft: Draft, given: Mapping[str, object], kind: str, processor: _
         _convnexts(draft, edge, given.get("crop_pct", 224 / 256))
     elif crops is True and kind != "ConvNext":
         _, kept = _size(given.get("crop_size"), True)
-        crop_pct = number(given.get("crop_pct"))
+        crop_pct = part(given.get("crop_pct"))
         if kind == "PoolFormer" and both is not None and both[0] == both[1]:
             edge = both[0]
         if kept is None:
             draft.refuse_value("crop_size", given.get("crop_size"), "a whole number, or {height, width}")
-        elif kind == "PoolFormer" and (edge is None or (crop_pct is not None and not 0 < crop_pct <= 1)):
+        elif kind == "PoolFormer" and (edge is None or (crop_pct is None and "crop_pct" in given)):
             draft.refuse(f"size {shown(given.get('size'))} with crop_pct {shown(given.get('crop_pct'))}")
         elif edge is not None:
             edge = processor.enlarged(edge, crop_pct)
@@ -169,13 +169,13 @@ def _size(value: object, square: bool | None) -> tuple[int | None, Pair | None]:
 
 def _convnexts(draft: Draft, edge: int | None, crop_pct: object) -> None:
     """Below 384 pixels it crops, and squashes from there on."""
-    fraction = number(crop_pct)
+    fraction = part(crop_pct)
     if edge is None:
         draft.refuse("size of a ConvNext processor has height and width, which it does not take")
     elif edge >= 384:
         draft.transform.update(size=(edge, edge), resize="squash")
-    elif fraction is None or not 0 < fraction <= 1:
-        draft.refuse_value("crop_pct", crop_pct, "a number above 0, at most 1")
+    elif fraction is None:
+        draft.refuse_value("crop_pct", crop_pct, "a number from 0.01 to 1")
     else:
         _crop(draft, "crop", (edge, edge), (int(edge / fraction),) * 2)
 

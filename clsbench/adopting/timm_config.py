@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from clsbench.adopting.description import Description, Draft, count_of, number, side, triple
+from clsbench.adopting.description import Description, Draft, count_of, part, side, triple
 from clsbench.transform import IMAGENET_MEAN, IMAGENET_STD, crop_fraction_of
 
 #: timm's names of filters; its ``hamming`` and ``random`` have no counterpart.
@@ -60,9 +60,9 @@ def _size(draft: Draft, value: object) -> tuple[int, int] | None:
 
 def _resize(draft: Draft, size: tuple[int, int], crop_pct: object, mode: object) -> None:
     """timm resizes to floor(size / crop_pct), and keeps the middle."""
-    fraction = number(crop_pct)
-    if fraction is None or not 0 < fraction <= 1:
-        draft.refuse_value("crop_pct", crop_pct, "a number above 0, at most 1")
+    fraction = part(crop_pct)
+    if fraction is None:
+        draft.refuse_value("crop_pct", crop_pct, "a number from 0.01 to 1")
         return
     resized = math.floor(size[0] / fraction), math.floor(size[1] / fraction)
     exact = crop_fraction_of(size, resized)
