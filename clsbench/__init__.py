@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from clsbench.api.show_images import show_images
     from clsbench.api.show_predictions import show_predictions
     from clsbench.api.train import find_lr, train
+    from clsbench.api.verify import verify
     from clsbench.card import ModelCard
     from clsbench.datasets.dataset import Dataset, Sample
     from clsbench.datasets.splits import SplitSpec
@@ -83,6 +84,7 @@ _HOMES = {
     "clsbench.api.show_images": ("show_images",),
     "clsbench.api.show_predictions": ("show_predictions",),
     "clsbench.api.train": ("find_lr", "train"),
+    "clsbench.api.verify": ("verify",),
     "clsbench.card": ("ModelCard",),
     "clsbench.datasets.dataset": ("Dataset", "Sample"),
     "clsbench.datasets.splits": ("SplitSpec",),
@@ -168,6 +170,7 @@ __all__ = [
     "show_images",
     "show_predictions",
     "train",
+    "verify",
 ]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clsbench.api.checkpoint import Classes
-from clsbench.api.components import registry
+from clsbench.api.gate import labelled_images, open_like_infer
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
 from clsbench.api.proposal import Proposal, propose
@@ -17,8 +17,10 @@ from clsbench.text import counted
 
 if TYPE_CHECKING:
     from clsbench.adopting.stated import Channels, Range
+    from clsbench.api.sources import Images
     from clsbench.card import GateReport, ModelCard
     from clsbench.exporting.gate import Gate
+    from clsbench.images.entries import Entry
     from clsbench.picture_shape import GivenSize
     from clsbench.transform import ImageTransform
 
@@ -68,7 +70,7 @@ def adopt(
     pad: str | Sequence[int] | None = None,
     output: str | None = None,
     guess: bool = False,
-    gate_images: str | Path | None = None,
+    gate_images: Images | None = None,
     gate_n: int = 256,
     gate: Gate | None = None,
     observer: Observer | None = None,
@@ -91,7 +93,7 @@ def adopt(
         pad: The colour of padding, RGB in levels 0 to 255.
         output: The name of the output with the scores, where there are several.
         guess: Whether what nobody says may be guessed.
-        gate_images: A folder of images for the gate; crops of two photos if left out.
+        gate_images: Images for the gate, as ``infer`` takes them; crops of two photos if left out.
         gate_n: How many of them at most.
         gate: What the file must show.
         observer: Hears what was decided, notes and progress.
@@ -125,22 +127,23 @@ def adopt(
 
 
 def _proved(
-    proposal: Proposal, out: Path, images: str | Path | None, count: int, gate: Gate | None, outputs: Outputs,
+    proposal: Proposal, out: Path, images: Images | None, count: int, gate: Gate | None, outputs: Outputs,
     observer: Observer,
 ) -> AdoptResult:  # fmt: skip
     """Wrap the graph, compare it with the original, and write it if it passes."""
+    from clsbench.exporting.gate import check_labels
     from clsbench.exporting.gate_images import choose_evenly, embedded_photos
     from clsbench.exporting.original_path import adopt_model
-    from clsbench.images.sources.opening import open_images
 
-    foreign, card = proposal.foreign, proposal.card
-    entries = open_images(images).entries if images is not None else embedded_photos()
+    foreign, card, labels = proposal.foreign, proposal.card, None
+    entries: Sequence[Entry] = embedded_photos()
+    if images is not None:
+        entries, labels, _ = labelled_images(images, card)
     outputs.refuse_images(entries)
-    shown = choose_evenly(entries, count=count)
-    observer.note(f"wrapping the graph, then comparing it with the original on {counted(len(shown), 'image')}")
-    observer.stage("adopting", len(shown))
-    backend = registry().resolve("backend", "onnxruntime")
-    result = adopt_model(
-        foreign, card, shown, out, lambda trial: backend.build(trial, "cpu"), gate, heard=observer.advance
-    )
+    chosen = choose_evenly(entries, labels, count=count)
+    if gate:
+        check_labels(gate, chosen)
+    observer.note(f"wrapping the graph, then comparing it with the original on {counted(len(chosen), 'image')}")
+    observer.stage("comparing", len(chosen))
+    result = adopt_model(foreign, card, chosen, out, open_like_infer, gate, heard=observer.advance)
     return AdoptResult(file=result.file, card=result.card, report=result.report, proposal=proposal)

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clsbench.api.checkpoint import Checkpoint, Classes
-from clsbench.api.components import Options, choose, registry
+from clsbench.api.components import Options, registry
 from clsbench.api.data import reopen_dataset
+from clsbench.api.gate import labelled_images, open_like_infer
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
 from clsbench.errors import DataError, ModelError, OptionError
@@ -18,11 +19,13 @@ from clsbench.picture_shape import PictureShape
 from clsbench.text import counted, some
 
 if TYPE_CHECKING:
+    from clsbench.api.sources import Images
     from clsbench.card import ModelCard
     from clsbench.exporting.exporter import ExportResult
     from clsbench.exporting.gate import Gate
     from clsbench.images.entries import Entry
     from clsbench.models.classifier import Classifier
+    from clsbench.runs import Run
 
 
 def export(
@@ -34,7 +37,7 @@ def export(
     classes: Classes | None = None,
     head: str = "linear",
     transform: Options = (),
-    images: str | Path | None = None,
+    images: Images | None = None,
     gate_n: int = 256,
     out: str | Path | None = None,
     gate: Gate | None = None,
@@ -68,7 +71,6 @@ def export(
     """
     from clsbench.exporting.exporter import export_model
     from clsbench.exporting.gate_images import choose_evenly
-    from clsbench.images.sources.opening import open_images
 
     observer = observer or Observer()
     if model and run:
@@ -86,23 +88,22 @@ def export(
             hint="a run has its own weights; `clsbench models` lists the networks",
         )
     else:
-        trained = _from_run(run, images is not None, observer)
+        trained = trained_network(run, observer)
     file = Path(out) if out is not None else trained.out
     outputs = Outputs(observer)
     outputs.add(file, "--out", "the model", ".onnx")
     outputs.refuse(weights, classes if isinstance(classes, str | Path) else None, *trained.files)
-    entries, labels = trained.entries, trained.labels
     if images is not None:
-        entries, labels = open_images(images).entries, None
+        entries, labels, _ = labelled_images(images, trained.card)
+    else:
+        entries, labels = trained.validation()
     outputs.refuse_images(entries)
     shown = choose_evenly(entries, labels, count=gate_n)
     observer.note(f"exporting {trained.name}, then comparing it on {counted(len(shown), 'image')}")
     observer.stage("exporting", len(shown))
-    (backend,) = choose({"backend": ["onnxruntime"]})["backend"]
     with staying(trained.name, trained.owner):
         return export_model(
-            trained.classifier, trained.card, shown, file,
-            lambda trial: backend.offered(tune="cached").build(trial, "cpu"), gate, heard=observer.advance,
+            trained.classifier, trained.card, shown, file, open_like_infer, gate, heard=observer.advance
         )  # fmt: skip
 
 
@@ -111,31 +112,53 @@ SHOWN = ("size", "resize", "crop_fraction", "mean", "std", "pad")
 
 
 @dataclass(frozen=True)
-class _Trained:
+class Trained:
     """A network to export.
 
     Args:
         name, owner: Of its model component, and of the plugin that offers it, if one does.
         classifier: With its weights.
         card: What the file is to say about itself.
-        entries: Images for the gate.
-        labels: Of these, where they are known.
         out: Where to write it by default.
         files: Those of the run, which the file must not replace, but for an earlier export.
+        run: Where it was trained here.
     """
 
     name: str
     owner: str | None
     classifier: Classifier
     card: ModelCard
-    entries: Sequence[Entry]
-    labels: Sequence[int] | None
     out: Path
     files: Sequence[Path] = ()
+    run: Run | None = None
+
+    def validation(self) -> tuple[list[Entry], list[int] | None]:
+        """Images for the gate: the run's validation split with its labels, or two photos cropped many ways.
+
+        Raises:
+            DataError: if they cannot be read.
+        """
+        if self.run is None:
+            from clsbench.exporting.gate_images import embedded_photos
+
+            return embedded_photos(), None
+        try:
+            samples = reopen_dataset(self.run)[0].samples("val")
+        except DataError as error:
+            raise DataError(
+                "the run's images, which the gate needs, cannot be read", where=self.run.read_record().data.root,
+                got=error.one_line(), hint="name others: export --gate-images DIR, verify --images DIR",
+            ) from None  # fmt: skip
+        known = [sample for sample in samples if sample.label is not None]
+        return [sample.image for sample in known], [sample.label for sample in known if sample.label is not None]
 
 
-def _from_run(name: str | Path | None, other_images: bool, observer: Observer) -> _Trained:
-    """The trained network of a run, its card, and the images of its validation split."""
+def trained_network(name: str | Path | None, observer: Observer) -> Trained:
+    """The trained network of a run, and its card.
+
+    Raises:
+        ModelError: if there is no such run, it has no result, or its weights do not fit.
+    """
     from clsbench import __version__, runs
     from clsbench.card import ModelCard, ModelSource
     from clsbench.exporting.exporter import check_same_preprocessing
@@ -184,31 +207,14 @@ def _from_run(name: str | Path | None, other_images: bool, observer: Observer) -
             expected=f"all of its tensors, and a {head} head for {counted(len(card.classes), 'class')}",
         )
     files = [file for file in run.files if file != run.onnx]
-    if other_images:
-        return _Trained(trained.name, resolved.owner, classifier, card, (), None, run.onnx, files)
-    try:
-        samples = reopen_dataset(run)[0].samples("val")
-    except DataError as error:
-        raise DataError(
-            "the run's images, which the gate needs, cannot be read",
-            where=record.data.root,
-            got=error.one_line(),
-            hint="name a folder of images with --gate-images DIR",
-        ) from None
-    known = [sample for sample in samples if sample.label is not None]
-    labels = [sample.label for sample in known if sample.label is not None]
-    return _Trained(
-        trained.name, resolved.owner, classifier, card, [sample.image for sample in known], labels, run.onnx, files
-    )
+    return Trained(trained.name, resolved.owner, classifier, card, run.onnx, files, run=run)
 
 
-def _as_it_is(checkpoint: Checkpoint, observer: Observer) -> _Trained:
-    """A network that clsbench did not train, its card, and two photos cropped many ways."""
-    from clsbench.exporting.gate_images import embedded_photos
-
+def _as_it_is(checkpoint: Checkpoint, observer: Observer) -> Trained:
+    """A network that clsbench did not train, and its card."""
     classifier, card, owner = checkpoint.open(observer)
     if checkpoint.weights:
         how = ", ".join(f"{key} {value}" for key, value in card.transform.to_json().items() if key in SHOWN)
         observer.note(f"preprocessing, which the weights do not say: {how}; change it with --transform KEY=VALUE")
     out = Path(f"{checkpoint.model.replace('/', '-')}.onnx")
-    return _Trained(checkpoint.model, owner, classifier, card, embedded_photos(), None, out)
+    return Trained(checkpoint.model, owner, classifier, card, out)

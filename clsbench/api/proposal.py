@@ -111,6 +111,35 @@ def propose(
     return proposal
 
 
+def recognised(file: Path, card: ModelCard) -> Foreign:
+    """A foreign classifier by the card that says how it is meant.
+
+    Raises:
+        ModelError: if it is no classifier of these classes, or not for images of that size.
+    """
+    from clsbench.adopting.foreign import recognise
+    from clsbench.adopting.graph import load_graph, read_input
+    from clsbench.onnx_file import read_onnx
+
+    image, model = read_input(read_onnx(file), file), load_graph(file)
+    size = image.stated().get("size", card.transform.size)
+    if size != card.transform.size:
+        raise ModelError(
+            "the original takes images of another size than the card says", where=file, got=f"{size[0]} x {size[1]}",
+            expected="{} x {}".format(*card.transform.size),
+        )  # fmt: skip
+    named = card.training.get("adopted_output")
+    output = str(named) if named in {value.name for value in model.graph.output} else None
+    photos, count = _photos(card.transform), len(card.classes)
+    foreign = recognise(file, model, image, photos, card.transform, classes=count, output=output)
+    if foreign.scores.classes != count:
+        raise ModelError(
+            "the original has another number of classes than the card", where=file,
+            got=counted(foreign.scores.classes, "class"), expected=counted(count, "class"),
+        )  # fmt: skip
+    return foreign
+
+
 def _names(
     classes: Classes | None, described: Sequence[Description], file: Path
 ) -> tuple[tuple[str, ...] | None, tuple[Any, str]]:
@@ -173,6 +202,7 @@ def _origin(foreign: Foreign) -> dict[str, str | bool]:
         "trained_by_clsbench": False,
         "adopted": foreign.file.name,
         "adopted_sha256": model_hash(foreign.file),
+        "adopted_output": foreign.scores.output,
         "producer": foreign.facts.producer,
     }
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from clsbench.cli.parameters import Json, Quiet
+from clsbench.cli.parameters import GateN, Json, Quiet
 
 
 def adopt(
@@ -51,6 +51,7 @@ def adopt(
     gate_images: Annotated[
         str | None, typer.Option(metavar="DIR", help="Images for the gate; crops of two photos if left out.")
     ] = None,
+    gate_n: GateN = 256,
     json: Json = None,
     quiet: Quiet = False,
 ) -> None:
@@ -65,11 +66,12 @@ def adopt(
         result = run_adopt(
             file, out=out, classes=classes, transform=transform, size=size, resize=resize, crop_fraction=crop_fraction,
             interpolation=interpolation, mean=mean, std=std, range=range_, channels=channels, pad=pad, output=output,  # type: ignore[arg-type]
-            guess=yes, gate_images=gate_images, observer=observer,
+            guess=yes, gate_images=gate_images, gate_n=gate_n, observer=observer,
         )  # fmt: skip
-    print_gate(terminal, result.report, "original")
+    print_gate(terminal, "The file as infer runs it, against the original", result.report)
     terminal.write_json(result.to_json())
     if result.file is None:
+        terminal.warn("the file disagrees with the original and was not written")
         raise typer.Exit(3)
     terminal.print(f"written: {result.file} ({file_size(result.file.stat().st_size)})")
     words = ["infer", "FOLDER", "--model", result.file, "--out", "preds.csv"]

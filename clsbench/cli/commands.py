@@ -27,6 +27,7 @@ from clsbench.cli import (  # fmt: skip
     runs,
     show,
     train,
+    verify,
 )
 from clsbench.cli.failures import BROKEN_PIPE
 from clsbench.cli.usage import PlainCommand
@@ -42,6 +43,7 @@ SYNONYMS = {
     **dict.fromkeys(("check", "checks", "version"), "doctor"),
     **dict.fromkeys(("plot", "view"), "show"),
     **dict.fromkeys(("diff",), "compare"),
+    **dict.fromkeys(("parity", "gate", "prove"), "verify"),
     **dict.fromkeys(("info", "card"), "inspect"),
 }
 
@@ -78,7 +80,8 @@ class Commands(TyperGroup):
 def add_commands(app: typer.Typer) -> None:
     """Add every command to the program, in the order of its help."""
     for command in (
-        *(train.train, find_lr.find_lr, show.show, runs.runs, export.export, adopt.adopt, infer.infer, merge.merge),
+        *(train.train, find_lr.find_lr, show.show, runs.runs, export.export, adopt.adopt, verify.verify),
+        *(infer.infer, merge.merge),
         *(
             evaluate.evaluate,
             compare.compare,

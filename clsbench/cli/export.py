@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from clsbench.cli import completion
-from clsbench.cli.parameters import Json, Quiet, With
+from clsbench.cli.parameters import GateN, Json, Quiet, With
 
 
 def export(
@@ -51,15 +51,21 @@ def export(
     ] = None,
     images: Annotated[
         str | None,
-        typer.Option(metavar="DIR", help="Images for the parity gate; the run's validation split if left out."),
+        typer.Option(
+            "--gate-images",
+            "--images",
+            metavar="DIR",
+            help="Images to compare network and file on, as infer takes them. Default: the run's validation split.",
+        ),
     ] = None,
+    gate_n: GateN = 256,
     options: With = None,
     json: Json = None,
     quiet: Quiet = False,
 ) -> None:
     """Export to ONNX; the file is written only if it agrees with the network (else exit 3)."""
     from clsbench.api.export import export as run_export
-    from clsbench.cli.tables import table
+    from clsbench.cli.gate_report import print_gate
     from clsbench.cli.terminal import Terminal
     from clsbench.text import command, file_size
 
@@ -67,22 +73,12 @@ def export(
     with terminal.observer() as observer:
         result = run_export(
             run, model=model, pretrained=pretrained, weights=weights, classes=classes, head=head,
-            transform=transform or (), images=images, out=out, options=options or (), observer=observer,
+            transform=transform or (), images=images, gate_n=gate_n, out=out, options=options or (), observer=observer,
         )  # fmt: skip
-    report = result.report
-    rows = [
-        (str(b.batch_size), f"{b.top1_agreement:.2%}", f"{b.max_probability_difference:.2e}") for b in report.batches
-    ]
-    verdict = "PASSED" if report.passed else "FAILED"
-    columns = ("batch size", "top-1 agreement", "largest probability difference")
-    terminal.print(table(f"Parity with the trained network: {verdict}", columns, rows, left=0))
+    print_gate(terminal, "The file as infer runs it, against the trained network", result.report)
     terminal.write_json(result.to_json())
     if result.file is None:
-        tolerance = "" if report.tolerance is None else f", probabilities within {report.tolerance:g}"
-        terminal.warn(
-            "the file disagrees with the trained network and was not written\n"
-            f"  expected: the same top-1 everywhere{tolerance}"
-        )
+        terminal.warn("the file disagrees with the trained network and was not written")
         raise typer.Exit(3)
     terminal.print(f"written: {result.file} ({file_size(result.file.stat().st_size)})")
     if model is None:

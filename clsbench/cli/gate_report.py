@@ -1,21 +1,67 @@
-"""The table of a gate."""
+"""What the gate found, as export and verify print it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from clsbench.text import counted, on_one_line
+
 if TYPE_CHECKING:
     from clsbench.card import GateReport
     from clsbench.cli.terminal import Terminal
 
+#: How many images with another top-1 are named; JSON has some more.
+NAMED = 3
 
-def print_gate(terminal: Terminal, report: GateReport, reference: str) -> None:
-    """Print how a file compares with its reference: the trained network or the original."""
+
+def print_gate(terminal: Terminal, title: str, report: GateReport) -> None:
+    """Agreement by batch size, of a failure what each stage moves, and the verdict in colour."""
     from clsbench.cli.tables import table
 
     rows = [
-        (str(b.batch_size), f"{b.top1_agreement:.2%}", f"{b.max_probability_difference:.2e}") for b in report.batches
-    ]
-    verdict = "PASSED" if report.passed else "FAILED"
-    columns = ("batch size", "top-1 agreement", "largest probability difference")
-    terminal.print(table(f"Parity with the {reference}: {verdict}", columns, rows, left=0))
+        (str(b.batch_size), f"{b.images or report.images:,}", f"{b.top1_agreement:.2%}",
+         f"{b.max_probability_difference:.2e}")
+        for b in report.batches
+    ]  # fmt: skip
+    columns = ("batch size", "images", "top-1 agreement", "largest probability difference")
+    terminal.print(table(title, columns, rows, left=0))
+    if report.stages:
+        moved = [
+            (stage.stage, f"{stage.difference:.2e}", "to blame" if stage.stage == report.blamed else "")
+            for stage in report.stages
+        ]
+        terminal.print(table("How far each stage moves a probability", ("stage", "at most", ""), moved))
+    for line in _facts(report):
+        terminal.print(line)
+    terminal.verdict(report.passed, _verdict(report))
+
+
+def _facts(report: GateReport) -> list[str]:
+    """What the table does not say."""
+    lines = []
+    if report.accuracy is not None and report.reference_accuracy is not None:
+        lines.append(f"top-1 accuracy: {report.accuracy:.2%}, of the reference {report.reference_accuracy:.2%}")
+    if report.unreadable:
+        lines.append(f"{counted(report.unreadable, 'image')} could not be read and left out")
+    if report.near_ties:
+        lines.append(f"{counted(report.near_ties, 'near tie')} with another top-1, not counted as flips")
+    if report.pixel_difference is not None and report.network_difference is not None:
+        lines.append(
+            f"decoding and resizing move at most {report.pixel_difference:.2e} (allowed: {report.pixel_tolerance:g}); "
+            f"on the same pixels {report.network_difference:.2e} remain"
+        )
+    if report.flipped:
+        more = ", …" if (report.flips or 0) > NAMED else ""
+        lines.append(f"another top-1: {', '.join(map(on_one_line, report.flipped[:NAMED]))}{more}")
+    return lines
+
+
+def _verdict(report: GateReport) -> str:
+    flips = "" if report.flips is None else f"{counted(report.flips, 'flip')}, "
+    allowed = "any difference is allowed" if report.tolerance is None else f"allowed: {report.tolerance:.3g}"
+    differ = f"{flips}probabilities differ by at most {report.max_probability_difference:.2e} ({allowed})"
+    if report.passed:
+        return differ
+    needed = report.required_tolerance
+    least = "no tolerance would pass" if needed is None else f"the smallest tolerance that would pass is {needed:.3g}"
+    return f"{differ}\n  to blame: {report.blamed}\n  {least}"

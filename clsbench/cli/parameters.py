@@ -32,6 +32,9 @@ Quiet = Annotated[
     bool,
     typer.Option("--quiet", "-q", help="Write no progress and no notes to stderr.", rich_help_panel=OUTPUT),
 ]
+GateN = Annotated[
+    int, typer.Option("--gate-n", min=1, metavar="N", help="How many images to compare at most, spread evenly.")
+]
 Seed = Annotated[int, typer.Option(metavar="N", help="Random seed for the splits and for choosing images to draw.")]
 Device = Annotated[
     str,

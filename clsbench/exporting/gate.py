@@ -122,7 +122,7 @@ def _read(reference: ReferencePath, images: GateImages) -> tuple[list[Entry], Pi
     if not rows:
         raise DataError(
             "none of the images for the gate can be read", got=next((r for r in reasons if r), "no images"),
-            hint="name a folder of images with --gate-images DIR",
+            hint="name images that can be read: export --gate-images DIR, verify --images DIR",
         )  # fmt: skip
     return [images.entries[k] for k in rows], np.stack([image for image in made if image is not None]), rows
 

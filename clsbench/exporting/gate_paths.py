@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from clsbench.predictions.block import Predictions
 from clsbench.transform import ImageTransform, normalise
 
 if TYPE_CHECKING:
+    from clsbench.card import ModelCard
     from clsbench.models.classifier import Classifier
 
 #: uint8 (…, 3), and float32 (n, K).
@@ -142,11 +144,6 @@ def training_path(classifier: Classifier, transform: ImageTransform) -> Referenc
 
     loader = ImageLoader(transform)
 
-    def resize(pixels: Pixels) -> Pixels:
-        out = np.empty((*transform.size, 3), np.uint8)
-        loader.fit(pixels, out)
-        return out
-
     def network(images: Any) -> Logits:
         classifier.eval()
         with torch.inference_mode():
@@ -155,11 +152,39 @@ def training_path(classifier: Classifier, transform: ImageTransform) -> Referenc
 
     return ReferencePath(
         decode=loader.pixels,
-        resize=resize,
+        resize=partial(_fitted, loader),
         normalise=lambda images: np.ascontiguousarray(normalise(images, transform).transpose(0, 3, 1, 2)),
         network=network,
         own_normalise=lambda images: classifier.normalise(torch.from_numpy(images)),
     )
+
+
+def file_path(backend: Backend, card: ModelCard) -> ReferencePath:
+    """A model file as the reference: its normalisation is a part of its graph.
+
+    Args:
+        backend: With the file in it.
+        card: Of the file.
+    """
+    loader = ImageLoader(card.transform)
+
+    def network(images: Pixels) -> Logits:
+        starts = range(0, len(images), backend.batch_size)
+        return np.concatenate(
+            [classify(backend, images[k : k + backend.batch_size], len(card.classes)) for k in starts]
+        )
+
+    return ReferencePath(
+        decode=loader.pixels, resize=partial(_fitted, loader), normalise=lambda images: images, network=network,
+        temperature=card.temperature or 1.0,
+    )  # fmt: skip
+
+
+def _fitted(loader: ImageLoader, pixels: Pixels) -> Pixels:
+    """uint8 (H, W, 3) -> uint8 (h, w, 3), as a loader resizes."""
+    out = np.empty((*loader.transform.size, 3), np.uint8)
+    loader.fit(pixels, out)
+    return out
 
 
 def pillow_decode(transform: ImageTransform) -> Callable[[Entry], Pixels]:

@@ -224,8 +224,12 @@ def test_export_without_the_runs_pictures_asks_for_others(cli, photos, run):
     done = cli("export", "--onnx")
     assert done.code == 1
     assert "cannot be read" in done.stderr
-    assert "--images" in done.stderr
-    assert cli("export", "--onnx", "--images", photos / "val").code == 0
+    assert "--gate-images" in done.stderr
+    assert cli("export", "--onnx", "--images", photos / "val", "--gate-n", 2).code == 0  # its former name
+    assert (
+        json.loads(cli("export", "--onnx", "--gate-images", photos / "val", "--json", "-").stdout)["parity"]["images"]
+        == 6
+    )
 
 
 @pytest.mark.parametrize(("code", "seconds"), [(130, 60), (143, 60), (1, 0)])
