@@ -25,7 +25,7 @@ USUAL: Mapping[str, Any] = {
 }
 
 #: Fields that no guess is needed for: with what nobody says, they stay as :class:`ImageTransform` has them.
-_QUIET = ("exif", "pad")
+_QUIET = tuple(field for field in ImageTransform.__dataclass_fields__ if field not in USUAL)
 
 
 @dataclass(frozen=True)

@@ -92,6 +92,8 @@ def propose(
         )
     observer.stage("reading the graph")
     image, model, described = read_input(facts, file), load_graph(file), describe_beside(file, facts.metadata)
+    for note in (note for each in described for note in each.noted):
+        observer.note(note)
     names, word = _names(classes, described, file)
     asked_whole = any({"mean", "std", "resize", "interpolation"} <= fields.keys() for _, fields in asked)
     decisions = decide(
