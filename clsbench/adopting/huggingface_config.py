@@ -114,8 +114,7 @@ def _preprocessing(draft: Draft, given: Mapping[str, object], kind: str, process
             draft.noted.append("nearest is Pillow's, as one half of transformers has it: torchvision's picks others")
     else:
         draft.refuse("do_resize is not true: it takes images of the network's size only")
-    if given.get("do_flip_channel_order", processor.flips) is True:
-        draft.transform["color"] = "BGR"
+    draft.transform["color"] = "BGR" if given.get("do_flip_channel_order", processor.flips) is True else "RGB"
     _normalisation(draft, given, kind, processor)
 
 

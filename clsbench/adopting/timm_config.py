@@ -42,6 +42,7 @@ def describe_timm(values: Mapping[str, object], origin: str = "config.json (timm
             draft.refuse_value(field, value, "three numbers")
         else:
             draft.transform[field] = numbers
+    draft.transform["color"] = "RGB"  # as its datasets open every image
     if size is not None:
         draft.transform["size"] = size
         _resize(draft, size, given.get("crop_pct") or 0.875, given.get("crop_mode") or "center")
