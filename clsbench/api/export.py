@@ -15,6 +15,7 @@ from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
 from clsbench.errors import DataError, ModelError, OptionError
 from clsbench.guard import staying
+from clsbench.machine import wait_passively
 from clsbench.picture_shape import PictureShape
 from clsbench.text import counted, some
 
@@ -73,6 +74,7 @@ def export(
     from clsbench.exporting.gate_images import choose_evenly
 
     observer = observer or Observer()
+    wait_passively()
     if model and run:
         raise OptionError("export takes a run or --model, not both", got=f"{run} and --model {model}")
     if model:

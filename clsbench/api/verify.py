@@ -15,6 +15,7 @@ from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
 from clsbench.card import METADATA_KEY, GateReport
 from clsbench.errors import ModelError, OptionError
+from clsbench.machine import wait_passively
 from clsbench.text import counted, some
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ def verify(
     from clsbench.exporting.gate_images import choose_evenly
 
     observer = observer or Observer()
+    wait_passively()
     forms = [_form(str(spec), observer) for spec in (a, b)]
     reference, verified = _sides(*forms)
     assert verified.card is not None

@@ -37,7 +37,7 @@ TOLERANCE = 1e-3
 SMALL_BATCHES = (1, 3)
 
 #: Images that the small batches are tried on, spread evenly; all go through the plan's.
-PART = 32
+PART = 16
 
 #: The largest probability below which the tolerance shrinks.
 NEAR_UNIFORM = 0.1
