@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from clsbench.api.checkpoint import Checkpoint, Classes
 from clsbench.api.components import Options, registry
 from clsbench.api.data import reopen_dataset
+from clsbench.api.export_confidence import Confidence
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
 from clsbench.errors import DataError, ModelError, OptionError
@@ -37,6 +38,9 @@ def export(
     images: str | Path | None = None,
     out: str | Path | None = None,
     gate: Gate | None = None,
+    calibrate: bool = False,
+    abstain_at_precision: float | None = None,
+    calibrate_images: str | Path | None = None,
     options: Options = (),
     observer: Observer | None = None,
 ) -> ExportResult:
@@ -53,6 +57,10 @@ def export(
         images: A folder of images for the gate; the run's validation split if left out.
         out: The file; ``RUN/model.onnx``, or ``MODEL.onnx`` with ``model``, if left out.
         gate: What the file must show; by default the same top-1 everywhere, and probabilities within 0.001.
+        calibrate: Fit a temperature to the labelled images, which ``infer`` then divides the logits by.
+        abstain_at_precision: Choose the threshold of confidence at and above which this share of the labelled images is
+            classified correctly, as estimated; ``infer`` marks what is below.
+        calibrate_images: Labelled images for these two, in class folders; the run's validation split if left out.
         options: With ``model``: its options.
         observer: Hears notes and progress.
 
@@ -62,14 +70,15 @@ def export(
     Raises:
         OptionError: if options contradict each other.
         ModelError: if the run is damaged or the network cannot be translated.
-        DataError: if no image for the gate can be read.
+        DataError: if no image for the gate can be read, or the labelled ones are too few to calibrate with, or no
+            threshold reaches the precision.
     """
     from clsbench.exporting.exporter import export_model
     from clsbench.exporting.gate_images import load_evenly
     from clsbench.images.loader import ImageLoader
     from clsbench.images.sources.opening import open_images
 
-    observer = observer or Observer()
+    observer, confidence = observer or Observer(), Confidence(calibrate, abstain_at_precision, calibrate_images)
     if model and run:
         raise OptionError("export takes a run or --model, not both", got=f"{run} and --model {model}")
     if model:
@@ -85,7 +94,7 @@ def export(
             hint="a run has its own weights; `clsbench models` lists the networks",
         )
     else:
-        trained = _from_run(run, images is not None, observer)
+        trained = _from_run(run, images is not None and not confidence.needs_validation_split, observer)
     file = Path(out) if out is not None else trained.out
     outputs = Outputs(observer)
     outputs.add(file, "--out", "the model", ".onnx")
@@ -94,13 +103,15 @@ def export(
     if images is not None:
         entries, labels = open_images(images).entries, None
     outputs.refuse_images(entries)
+    split = None if trained.labels is None else (trained.entries, trained.labels)
+    add = confidence.adder(trained.card, split, observer)
     shown = load_evenly(ImageLoader(trained.classifier.transform), entries, labels)
     observer.note(f"exporting {trained.name}, then comparing it on {counted(len(shown), 'image')}")
     observer.stage("exporting")
     backend = registry().resolve("backend", "onnxruntime")
     with staying(trained.name, trained.owner):
         return export_model(
-            trained.classifier, trained.card, shown, file, lambda trial: backend.build(trial, "cpu"), gate
+            trained.classifier, trained.card, shown, file, lambda trial: backend.build(trial, "cpu"), gate, add
         )
 
 

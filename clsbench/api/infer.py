@@ -149,7 +149,7 @@ def infer(
     if probabilities and target is None and not keep_rows:
         raise OptionError("probabilities are written to a file", where="--probabilities", hint="add --out FILE")
     shown = tuple(output.names_of(columns))
-    positions(shown, topk)
+    positions(shown, topk, abstaining=True)
     sorting = wanted_sorting(move=move, copy=copy, link=link)
     own = metric_names("infer")
     picked = choose(
@@ -164,6 +164,7 @@ def infer(
         options,
     )
     file, card = open_card(model, observer)
+    positions(shown, topk, card.abstain_below is not None)
     outputs = Outputs(observer)
     if file_out:
         output.add_predictions(outputs, file_out, may_be_folder=picked["writer"][0].resolved.owner is not None)
@@ -206,7 +207,10 @@ def infer(
     output.note_formulas(writers, source, card, observer)
     rows = None
     if keep_rows:
-        rows = ArrowCollector(card.classes, topk=topk, probabilities=probabilities, columns=shown, binary_paths=binary)
+        rows = ArrowCollector(
+            card.classes, topk=topk, probabilities=probabilities, columns=shown, abstain_below=card.abstain_below,
+            binary_paths=binary,
+        )  # fmt: skip
     run = InferenceRun(
         spec=spec,
         source=source,

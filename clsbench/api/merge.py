@@ -143,12 +143,19 @@ def _whole(shards: Sequence[ShardFile], measured: Metrics) -> Manifest:
         labels=first.labels,
         counts=Counts(**{name: sum(getattr(one, name) or 0 for one in counts) for name in vars(counts[0])}),
         failures=_failures([shard.manifest.failures or {} for shard in shards]),
+        abstained=_abstained([shard.manifest.abstained or {} for shard in shards]),
         predicted=dict(predicted.most_common()),
         metrics=measured.to_json(),
         metric_errors=dict(measured.errors),
         skipped=first.skipped,
         pixels=first.pixels,
     )
+
+
+def _abstained(parts: Sequence[JsonObject]) -> JsonObject | None:
+    """How many predictions of all shards are below the threshold of the model; None where it has none."""
+    counts = {name: sum(int(str(part.get(name, 0))) for part in parts) for name in ("count", "classified")}
+    return {**counts, "below": parts[0]["below"]} if all("below" in part for part in parts) else None
 
 
 def _failures(parts: Sequence[JsonObject]) -> JsonObject | None:

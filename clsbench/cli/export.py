@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from clsbench.cli import completion
+from clsbench.cli import export_confidence as confidence
 from clsbench.cli.parameters import Json, Quiet, With
 
 
@@ -53,6 +54,9 @@ def export(
         str | None,
         typer.Option(metavar="DIR", help="Images for the parity gate; the run's validation split if left out."),
     ] = None,
+    calibrate: confidence.Calibrate = False,
+    abstain_at_precision: confidence.AbstainAtPrecision = None,
+    calibrate_images: confidence.CalibrateImages = None,
     options: With = None,
     json: Json = None,
     quiet: Quiet = False,
@@ -67,7 +71,9 @@ def export(
     with terminal.observer() as observer:
         result = run_export(
             run, model=model, pretrained=pretrained, weights=weights, classes=classes, head=head,
-            transform=transform or (), images=images, out=out, options=options or (), observer=observer,
+            transform=transform or (), images=images, out=out, calibrate=calibrate,
+            abstain_at_precision=abstain_at_precision, calibrate_images=calibrate_images,
+            options=options or (), observer=observer,
         )  # fmt: skip
     report = result.report
     rows = [
@@ -84,6 +90,7 @@ def export(
             f"  expected: the same top-1 everywhere{tolerance}"
         )
         raise typer.Exit(3)
+    confidence.print_confidence(terminal, result.card)
     terminal.print(f"written: {result.file} ({file_size(result.file.stat().st_size)})")
     if model is None:
         terminal.next("evaluate", run or result.card.training["run"])

@@ -53,10 +53,11 @@ def _of_card(card: ModelCard) -> Facts:
     return [
         ("classes", f"{len(names)}: {shown}"),
         ("precision", values["precision"]),
+        *((name, f"{values[name]:g}") for name in ("temperature", "abstain_below") if values.get(name)),
         *(
             (f"{group}.{name}", str(value))
-            for group in ("transform", "model", "training", "parity")
-            for name, value in values[group].items()
+            for group in ("calibration", "abstention", "transform", "model", "training", "parity")
+            for name, value in values.get(group, {}).items()
             if name != "batches"
         ),
         ("clsbench", values["clsbench_version"]),

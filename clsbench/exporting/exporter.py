@@ -51,6 +51,7 @@ def export_model(
     out: Path,
     open_backend: Callable[[Path], Backend],
     gate: Gate | None = None,
+    add: Callable[[Path, ModelCard], ModelCard] | None = None,
 ) -> ExportResult:
     """Export a network and write the file if it passes the gate.
 
@@ -61,6 +62,7 @@ def export_model(
         out: The file; replaced only by one that passed.
         open_backend: Opens a model file as inference does; what it opens is closed again.
         gate: What the file must show.
+        add: Measures something on the file that passed, and adds it to the card, such as a temperature.
 
     Raises:
         ModelError: if the network cannot be translated.
@@ -75,6 +77,8 @@ def export_model(
         write_model(model, card, trial)
         with closing(open_backend(trial)) as backend:
             report = measure(reference, backend, images, gate)
+        if add and report.passed:
+            card = add(trial, card)
     card = dataclasses.replace(card, parity=report)
     if report.passed:
         write_model(model, card, out)
