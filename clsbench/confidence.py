@@ -1,4 +1,4 @@
-"""What a model card says of its probabilities: how they were calibrated, and below which a prediction is no decision."""
+"""What a model card says of its probabilities: how they were calibrated, and which are too low to decide."""
 
 from __future__ import annotations
 

@@ -237,17 +237,11 @@ class Model:
         for name, row, best, error, unsure in rows:
             pairs = () if error is not None else tuple((self.classes[k], float(row[k])) for k in best)
             label, confidence = pairs[0] if pairs else (None, float("nan"))
-            made.append(
-                Prediction(
-                    name=name,
-                    label=label,
-                    confidence=confidence,
-                    topk=pairs[:topk],
-                    probabilities=row,
-                    error=error,
-                    abstained=unsure,
-                )
-            )
+            one = Prediction(
+                name=name, label=label, confidence=confidence, topk=pairs[:topk], probabilities=row, error=error,
+                abstained=unsure,
+            )  # fmt: skip
+            made.append(one)
         return made
 
 

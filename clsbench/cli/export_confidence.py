@@ -52,9 +52,9 @@ def print_confidence(terminal: Terminal, card: ModelCard) -> None:
 def _calibration(terminal: Terminal, found: Calibration, temperature: float) -> None:
     from clsbench.cli.tables import table
 
-    low, high = found.log_loss_change
+    change = " to ".join(f"{end:+.4f}" for end in found.log_loss_change)
     rows = [
-        ("log loss (nats)", f"{found.log_loss_before:.4f}", f"{found.log_loss_after:.4f}", f"{low:+.4f} to {high:+.4f}"),
+        ("log loss (nats)", f"{found.log_loss_before:.4f}", f"{found.log_loss_after:.4f}", change),
         ("calibration error (ECE)", f"{found.ece_before:.4f}", f"{found.ece_after:.4f}", ""),
     ]
     columns = (f"on {found.images:,} images, held out", "before", "after", "95 % of the change")
@@ -62,10 +62,10 @@ def _calibration(terminal: Terminal, found: Calibration, temperature: float) -> 
     title = f"Calibration: temperature {temperature:.3f} (95 % interval {least:.3f} to {most:.3f})"
     terminal.print(table(title, columns, rows))
     if found.harms:
-        terminal.note("calibration makes the log loss of new images worse; it is stored because you asked for it")
+        terminal.note("calibration makes the log loss of new images worse; it is stored because you asked")
     elif not found.helps:
         terminal.note(
-            "that calibration helps on new images is not shown: the change may be 0; it is stored because you asked for it"
+            "it is not shown that calibration helps on new images: the change may be 0; it is stored because you asked"
         )
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from clsbench.confidence import Abstention
 from clsbench.errors import DataError
+from clsbench.evaluation.metrics.coverage import borders, reach
 from clsbench.exporting.calibration import (
     FOLDS,
     MORE,
@@ -17,7 +18,6 @@ from clsbench.exporting.calibration import (
     fold_of,
     held_out_temperatures,
 )
-from clsbench.evaluation.metrics.coverage import borders, reach
 from clsbench.predictions.abstaining import as_written
 from clsbench.predictions.values import wilson
 from clsbench.text import counted
@@ -80,9 +80,7 @@ def choose_threshold(
     )  # fmt: skip
 
 
-def _threshold(
-    confidence: NDArray[np.float64], right: NDArray[np.bool_], target: float, fewest: int
-) -> float | None:
+def _threshold(confidence: NDArray[np.float64], right: NDArray[np.bool_], target: float, fewest: int) -> float | None:
     """The smallest threshold that reaches the target; None where there is none."""
     order = np.argsort(-confidence, kind="stable")
     falling = confidence[order]

@@ -90,7 +90,7 @@ def best_temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> 
     own = logits[np.arange(len(labels)), labels]
     if (own >= logits.max(axis=1)).all():
         raise DataError(
-            "every image is classified correctly, so that no temperature is the best: ever more certain would be better",
+            "every image is classified correctly, so that no temperature is the best: the colder, the better",
             got=f"{counted(len(labels), 'image')}, none of them wrong",
             hint=f"{MORE}, also difficult ones, or export without --calibrate",
         )  # fmt: skip
@@ -193,9 +193,9 @@ def temperature_interval(
 ) -> tuple[float, float]:
     """The bootstrap's 95 % percentile interval of the best temperature.
 
-    Source: B. Efron and R. Tibshirani, An Introduction to the Bootstrap (1993), chapter 13. The loss of each image is
-    computed once at :data:`GRID` temperatures, six standard errors to each side, so that redrawing the images needs sums
-    only; a parabola through the three smallest sums finds the minimum between two temperatures.
+    Source: B. Efron and R. Tibshirani, An Introduction to the Bootstrap (1993), chapter 13. The loss of each image
+    is computed once at :data:`GRID` temperatures, six standard errors to each side, so that redrawing the images needs
+    sums only; a parabola through the three smallest sums finds the minimum between two temperatures.
 
     Args:
         logits: float32 (N, K).

@@ -2,8 +2,8 @@
 
     path, label, predicted, confidence, label_confidence, correct, error, reason[, abstained][, top1, p1 … topK, pK]
 
-Confidences are probabilities, rounded to six places. ``abstained`` is there where the model's card has a threshold: true
-for a confidence below it. A column ``p:<class>`` for each class may follow.
+Confidences are probabilities, rounded to six places. ``abstained`` is there where the model has a threshold: true for
+a confidence below it. A column ``p:<class>`` for each class may follow.
 """
 
 from __future__ import annotations
@@ -87,7 +87,9 @@ def positions(names: Sequence[str], topk: int, abstaining: bool = False) -> list
     return [known.index(name) for name in names or known]
 
 
-_HINTS = {ABSTAINED.name: "the model has no threshold: `clsbench export --abstain-at-precision` gives it one"}
+_HINTS = {
+    ABSTAINED.name: "the model has no threshold: name one with --abstain-below, or export with --abstain-at-precision"
+}
 
 
 def class_columns(classes: Sequence[str]) -> list[str]:

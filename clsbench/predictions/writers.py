@@ -188,7 +188,8 @@ class CsvWriter(_FileWriter):
         ends = self._numbers(predictions) if self.probabilities else [""] * len(predictions.names)
         for row, end in zip(self._rows_of(predictions), ends, strict=True):
             for place in flags:
-                row[place] = text[row[place]] if isinstance(row[place], bool) else None
+                value = row[place]
+                row[place] = text[value] if isinstance(value, bool) else None
             if self.columns:
                 row = [row[k] for k in self._positions]
             if self.escape_formulas:
