@@ -104,7 +104,7 @@ def export(
         entries, labels = open_images(images).entries, None
     outputs.refuse_images(entries)
     split = None if trained.labels is None else (trained.entries, trained.labels)
-    add = confidence.adder(trained.card, split, observer)
+    add = confidence.adder(trained.card, split, trained.out, observer)
     shown = load_evenly(ImageLoader(trained.classifier.transform), entries, labels)
     observer.note(f"exporting {trained.name}, then comparing it on {counted(len(shown), 'image')}")
     observer.stage("exporting")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from clsbench.api.components import choose, registry
 from clsbench.api.labelled import Wanted
 from clsbench.api.observer import Observer
+from clsbench.api.trained_on import trained_on
 from clsbench.errors import DataError, OptionError
 from clsbench.text import counted
 
@@ -63,13 +64,14 @@ class Confidence:
         return bool(self) and self.images is None
 
     def adder(
-        self, card: ModelCard, validation: Labelled | None, observer: Observer
+        self, card: ModelCard, validation: Labelled | None, place: Path, observer: Observer
     ) -> Callable[[Path, ModelCard], ModelCard] | None:
         """What adds them to the card of a model file, or None where nothing is wanted.
 
         Args:
             card: Of the model, with its classes.
             validation: The run's validation split; None where there is no run.
+            place: Where the model is by default: in its run's directory, if it has one.
             observer: Hears notes and progress.
 
         Raises:
@@ -79,7 +81,7 @@ class Confidence:
         if not self:
             return None
         if self.images is not None:
-            labelled = _labelled(self.images, card, observer)
+            labelled = _labelled(self.images, card, place, observer)
         elif validation is not None:
             labelled = validation
         else:
@@ -104,8 +106,10 @@ class Confidence:
         return card
 
 
-def _labelled(images: str | Path, card: ModelCard, observer: Observer) -> Labelled:
+def _labelled(images: str | Path, card: ModelCard, place: Path, observer: Observer) -> Labelled:
     """Images in class folders, whose names are matched with the card's classes."""
+    from clsbench.images.sources.compact import entry_names
+
     wanted = Wanted(images)
     source, truth = wanted.open(choose(wanted.components()), card, (), observer)
     pairs = [(entry, label) for entry, label in zip(source.entries, truth.index, strict=True) if label >= 0]
@@ -114,6 +118,8 @@ def _labelled(images: str | Path, card: ModelCard, observer: Observer) -> Labell
             "none of these images has a label", where=images, got=f"{counted(len(source.entries), 'image')}",
             expected=f"folders named as the classes, such as {card.classes[0]}",
         )  # fmt: skip
+    if note := trained_on(place, source.location, entry_names(source.entries)):
+        observer.warn(note)
     return [entry for entry, _ in pairs], [label for _, label in pairs]
 
 
@@ -142,5 +148,5 @@ def _logits(file: Path, card: ModelCard, labelled: Labelled, observer: Observer)
             observer.advance(len(block.names), int((~block.ok).sum()))
     ok = np.concatenate(kept)
     if unreadable := int((~ok).sum()):
-        observer.note(f"{counted(unreadable, 'image')} of {len(ok):,} cannot be read and are left out")
+        observer.note(f"left out, because they cannot be read: {unreadable:,} of {counted(len(ok), 'image')}")
     return LabelledLogits(np.concatenate(logits), np.asarray(labels, np.int64)[ok], unreadable)
