@@ -85,6 +85,6 @@ def _abstention(terminal: Terminal, found: Abstention, below: float) -> None:
     if found.precision is None or found.precision < found.target:
         got = "no image is kept" if found.precision is None else f"{percent(found.precision)} are right"
         terminal.note(
-            f"expect a precision below {found.target:g} on new images: on held-out folds {got}; to come nearer, ask for "
-            "a little more, or name more images with --calibrate-images"
+            f"expect a precision below {found.target:g} on new images: on held-out folds {got}; to come nearer, ask "
+            "for a little more, or name more images with --calibrate-images"
         )
