@@ -138,7 +138,7 @@ def _logits(file: Path, card: ModelCard, labelled: Labelled, observer: Observer)
         decode_threads=reading_threads(entries, available_cores()),
     )  # fmt: skip
     executor = registry().resolve("executor", "threads").build()
-    observer.stage("calibrating" if entries else "no images", len(entries))
+    observer.stage("calibrating", len(entries))
     logits = [np.empty((0, len(card.classes)), np.float32)]
     kept: list[np.ndarray] = [np.empty(0, bool)]
     with closing(run_job(executor, spec, entries)) as blocks:

@@ -11,15 +11,11 @@ if TYPE_CHECKING:
     from clsbench.cli.terminal import Terminal
     from clsbench.confidence import Abstention, Calibration
 
-#: Heading of the options.
-CONFIDENCE = "Confidence"
-
 Calibrate = Annotated[
     bool,
     typer.Option(
         "--calibrate",
         help="Fit a temperature to the run's validation split, so that confidences are what they say.",
-        rich_help_panel=CONFIDENCE,
     ),
 ]
 AbstainAtPrecision = Annotated[
@@ -28,7 +24,6 @@ AbstainAtPrecision = Annotated[
         metavar="SHARE",
         help="Mark predictions of low confidence as abstained, so that of the others this share is right: 0.99. "
         "Estimated on the validation split, not guaranteed.",
-        rich_help_panel=CONFIDENCE,
     ),
 ]
 CalibrateImages = Annotated[
@@ -36,7 +31,6 @@ CalibrateImages = Annotated[
     typer.Option(
         metavar="DIR",
         help="Labelled images for these two, in class folders, in place of the validation split.",
-        rich_help_panel=CONFIDENCE,
     ),
 ]
 
@@ -51,13 +45,14 @@ def print_confidence(terminal: Terminal, card: ModelCard) -> None:
 
 def _calibration(terminal: Terminal, found: Calibration, temperature: float) -> None:
     from clsbench.cli.tables import table
+    from clsbench.text import counted
 
     change = " to ".join(f"{end:+.4f}" for end in found.log_loss_change)
     rows = [
         ("log loss (nats)", f"{found.log_loss_before:.4f}", f"{found.log_loss_after:.4f}", change),
         ("calibration error (ECE)", f"{found.ece_before:.4f}", f"{found.ece_after:.4f}", ""),
     ]
-    columns = (f"on {found.images:,} images, held out", "before", "after", "95 % of the change")
+    columns = (f"on {counted(found.images, 'image')}, held out", "before", "after", "95 % of the change")
     least, most = found.temperature_interval
     title = f"Calibration: temperature {temperature:.3f} (95 % interval {least:.3f} to {most:.3f})"
     terminal.print(table(title, columns, rows))

@@ -106,6 +106,6 @@ def _unreachable(confidence: NDArray[np.float64], right: NDArray[np.bool_], targ
         f"no threshold keeps images of which {target:.6g} are classified correctly", where="--abstain-at-precision",
         got=f"at best {shares[best]:.4f}, of the {ends[best]:,} of {counted(total, 'image')} at or above "
         f"{falling[ends[best] - 1]:.6f}",
-        expected=f"a precision of {target:g} among at least {fewest:,} images",
+        expected=f"a precision of {target:g} among at least {counted(fewest, 'image')}",
         hint=f"ask for a lower precision; or {MORE}",
     )  # fmt: skip
