@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from clsbench.confidence import Abstention, Calibration, check_threshold
 from clsbench.errors import ModelError
 from clsbench.json_fields import Scalar, parse_object, read_fields
 from clsbench.text import some
@@ -175,6 +176,9 @@ class ModelCard:
         transform: How images become the input pixels.
         precision: Of the weights: ``float32``, ``float16``, ``int8``.
         temperature: Divides the logits before softmax, where the model was calibrated.
+        calibration: How that was found; None where it was not by ``export --calibrate``.
+        abstain_below: Predictions of a lower probability (calibrated, six places) are marked as abstained.
+        abstention: How that was chosen; None where it was not by ``export --abstain-at-precision``.
         model: Where the network came from, if that is known.
         training: A summary of the run that made it; empty for a network exported as it is.
         parity: What the gate measured; None before it has.
@@ -188,6 +192,9 @@ class ModelCard:
     transform: ImageTransform
     precision: str = "float32"
     temperature: float | None = None
+    calibration: Calibration | None = None
+    abstain_below: float | None = None
+    abstention: Abstention | None = None
     model: ModelSource | None = None
     training: Mapping[str, Scalar] = field(default_factory=dict)
     parity: GateReport | None = None
@@ -195,6 +202,7 @@ class ModelCard:
 
     def __post_init__(self) -> None:
         check_class_names(self.classes)
+        check_threshold(self.abstain_below)
         if self.temperature is not None and not 1 / HOTTEST <= self.temperature <= HOTTEST:
             raise ModelError(
                 "the temperature of a model card is not one that logits can be divided by",
@@ -205,6 +213,11 @@ class ModelCard:
         """Plain values, for JSON; includes the description of input and output."""
         h, w = self.transform.size
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        for name in ("calibration", "abstain_below", "abstention"):  # not in the card of a file without them
+            if values[name] is None:
+                del values[name]
+            elif name != "abstain_below":
+                values[name] = values[name].to_json()
         return {
             "schema": SCHEMA,
             **values,

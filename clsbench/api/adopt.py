@@ -131,9 +131,10 @@ def _proved(
     observer: Observer,
 ) -> AdoptResult:  # fmt: skip
     """Wrap the graph, compare it with the original, and write it if it passes."""
+    from clsbench.exporting.exporter import write_proved
     from clsbench.exporting.gate import check_labels
     from clsbench.exporting.gate_images import choose_evenly, embedded_photos
-    from clsbench.exporting.original_path import adopt_model
+    from clsbench.exporting.original_path import original_path
 
     foreign, card, labels = proposal.foreign, proposal.card, None
     entries: Sequence[Entry] = embedded_photos()
@@ -145,5 +146,6 @@ def _proved(
         check_labels(gate, chosen)
     observer.note(f"wrapping the graph, then comparing it with the original on {counted(len(chosen), 'image')}")
     observer.stage("comparing", len(chosen))
-    result = adopt_model(foreign, card, chosen, out, open_like_infer, gate, heard=observer.advance)
+    reference, model = original_path(foreign, card.transform), foreign.wrapped(card.transform)
+    result = write_proved(model, card, reference, chosen, out, open_like_infer, gate, heard=observer.advance)
     return AdoptResult(file=result.file, card=result.card, report=result.report, proposal=proposal)

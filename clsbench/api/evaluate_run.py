@@ -127,10 +127,16 @@ def _exported(run: Run, observer: Observer) -> Path:
     if not run.onnx.is_file():
         observer.note("the run has not been exported yet")
     else:
-        result, epoch = run.read_record().result, read_card(run.onnx).training.get("best_epoch")
+        card, result = read_card(run.onnx), run.read_record().result
+        epoch = card.training.get("best_epoch")
         if result is None or epoch in (None, result.best_epoch):
             return run.onnx
         observer.note(f"{run.onnx} has the weights of epoch {epoch}, and epoch {result.best_epoch} is better by now")
+        if card.calibration or card.abstention:
+            observer.warn(
+                "its temperature and threshold are not those of the new weights and are dropped; export again with "
+                "--calibrate or --abstain-at-precision"
+            )
     exported = export(run.path, observer=observer)
     if exported.file is None:
         raise ModelError(

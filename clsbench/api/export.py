@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from clsbench.api.checkpoint import Checkpoint, Classes
 from clsbench.api.components import Options, registry
 from clsbench.api.data import reopen_dataset
+from clsbench.api.export_confidence import Confidence
 from clsbench.api.gate import labelled_images, open_like_infer
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
@@ -42,6 +43,9 @@ def export(
     gate_n: int = 256,
     out: str | Path | None = None,
     gate: Gate | None = None,
+    calibrate: bool = False,
+    abstain_at_precision: float | None = None,
+    calibrate_images: str | Path | None = None,
     options: Options = (),
     observer: Observer | None = None,
 ) -> ExportResult:
@@ -59,6 +63,10 @@ def export(
         gate_n: How many of them to compare at most, spread evenly.
         out: The file; ``RUN/model.onnx``, or ``MODEL.onnx`` with ``model``, if left out.
         gate: What the file must show; by default the same top-1 everywhere, and probabilities within 0.001.
+        calibrate: Fit a temperature to the labelled images, which ``infer`` then divides the logits by.
+        abstain_at_precision: Choose the threshold of confidence at and above which this share of the labelled images is
+            classified correctly, as estimated; ``infer`` marks what is below.
+        calibrate_images: Labelled images for these two, in class folders; the run's validation split if left out.
         options: With ``model``: its options.
         observer: Hears notes and progress.
 
@@ -68,12 +76,13 @@ def export(
     Raises:
         OptionError: if options contradict each other.
         ModelError: if the run is damaged or the network cannot be translated.
-        DataError: if no image for the gate can be read.
+        DataError: if no image for the gate can be read, or the labelled ones are too few to calibrate with, or no
+            threshold reaches the precision.
     """
     from clsbench.exporting.exporter import export_model
     from clsbench.exporting.gate_images import choose_evenly
 
-    observer = observer or Observer()
+    observer, confidence = observer or Observer(), Confidence(calibrate, abstain_at_precision, calibrate_images)
     wait_passively()
     if model and run:
         raise OptionError("export takes a run or --model, not both", got=f"{run} and --model {model}")
@@ -100,13 +109,14 @@ def export(
     else:
         entries, labels = trained.validation()
     outputs.refuse_images(entries)
+    add = confidence.adder(trained.card, trained.validation, trained.out, observer)
     shown = choose_evenly(entries, labels, count=gate_n)
     observer.note(f"exporting {trained.name}, then comparing it on {counted(len(shown), 'image')}")
     observer.stage("exporting", len(shown))
     with staying(trained.name, trained.owner):
         return export_model(
-            trained.classifier, trained.card, shown, file, open_like_infer, gate, heard=observer.advance
-        )  # fmt: skip
+            trained.classifier, trained.card, shown, file, open_like_infer, gate, add=add, heard=observer.advance
+        )
 
 
 #: Preprocessing that differs between those who train.

@@ -47,6 +47,7 @@ def infer(
     probabilities: bool = False,
     columns: str | Sequence[str] = (),
     escape_formulas: bool = False,
+    abstain_below: float | None = None,
     move: str | Path | None = None,
     copy: str | Path | None = None,
     link: str | Path | None = None,
@@ -91,6 +92,8 @@ def infer(
         probabilities: A column for the probability of every class.
         columns: The other columns of the file, in their order, such as ``"path,predicted"``; all if left out.
         escape_formulas: CSV: put an apostrophe before texts that a spreadsheet would run as a formula.
+        abstain_below: Mark predictions of a lower confidence in a column ``abstained``; the model's own threshold, if
+            there is one, if left out.
         move, copy, link: A folder to sort the images into, by class, once the job is done; nothing is overwritten.
         device: ``auto``, ``cpu``, ``cuda[:i,j]`` or ``tensorrt[:i,j]``; a named device is used, or it is an error.
         allow_fallback: Accept parts of the network on the CPU where a GPU was asked for.
@@ -149,7 +152,7 @@ def infer(
     if probabilities and target is None and not keep_rows:
         raise OptionError("probabilities are written to a file", where="--probabilities", hint="add --out FILE")
     shown = tuple(output.names_of(columns))
-    positions(shown, topk)
+    positions(shown, topk, abstaining=True)
     sorting = wanted_sorting(move=move, copy=copy, link=link)
     own = metric_names("infer")
     picked = choose(
@@ -164,6 +167,8 @@ def infer(
         options,
     )
     file, card = open_card(model, observer)
+    card = output.with_threshold(card, abstain_below)
+    positions(shown, topk, card.abstain_below is not None)
     outputs = Outputs(observer)
     if file_out:
         output.add_predictions(outputs, file_out, may_be_folder=picked["writer"][0].resolved.owner is not None)
@@ -206,7 +211,10 @@ def infer(
     output.note_formulas(writers, source, card, observer)
     rows = None
     if keep_rows:
-        rows = ArrowCollector(card.classes, topk=topk, probabilities=probabilities, columns=shown, binary_paths=binary)
+        rows = ArrowCollector(
+            card.classes, topk=topk, probabilities=probabilities, columns=shown, abstain_below=card.abstain_below,
+            binary_paths=binary,
+        )  # fmt: skip
     run = InferenceRun(
         spec=spec,
         source=source,
@@ -236,7 +244,7 @@ def infer(
                  "fast_decode": fast_decode or None, "shard": shard}  # fmt: skip
         stamps = stamps_of(source.entries)
         parts = [engine, *picked["decoder"]]
-        form = output.form_of(writers, truth.index)
+        form = output.form_of(writers, truth.index, abstain_below)
         job = identify(spec, source.entries, stamps, parts, overwrite=overwrite, form=form, device=device, **asked)
         with exclusive(file_out, "the predictions"):
             for written in (file_out, manifest_path(file_out)):

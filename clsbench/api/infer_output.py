@@ -73,12 +73,30 @@ def take_shard(text: str, source: Source, truth: Labels) -> tuple[Source, Labels
     return part, labels, ShardRecord(shard.index, shard.of, len(names), hash_names(names), part.rows)
 
 
-def form_of(writers: Sequence[Chosen], labels: Sequence[int]) -> str:
-    """What decides how a file looks beyond its predictions, as a hash: the writer, its options and the labels."""
+def with_threshold(card: ModelCard, below: float | None) -> ModelCard:
+    """The card with another threshold, if one was asked for; how its own was chosen says nothing of that one.
+
+    Raises:
+        OptionError: if it is not above 0 and at most 1.
+    """
+    if below is None:
+        return card
+    if not 0 < below <= 1:
+        raise OptionError(
+            "the threshold is a probability", where="--abstain-below", got=below,
+            expected="a number above 0 and at most 1, such as 0.8",
+        )  # fmt: skip
+    return replace(card, abstain_below=below, abstention=None)
+
+
+def form_of(writers: Sequence[Chosen], labels: Sequence[int], abstain_below: float | None = None) -> str:
+    """What decides how a file looks beyond its predictions, as a hash: the writer, its options, labels, threshold."""
     import numpy as np
 
     digest = hashlib.sha256(np.array(labels, "<i8").tobytes())
     digest.update(repr([(one.name, sorted(one.options.items())) for one in writers]).encode())
+    if abstain_below is not None:
+        digest.update(repr(abstain_below).encode())
     return digest.hexdigest()
 
 

@@ -78,7 +78,7 @@ class InferenceRun:
         from clsbench.json_fields import dumps
         from clsbench.predictions.manifest import manifest_path
 
-        self._started, tally = datetime.now(UTC), Tally(self.spec.card.classes)
+        self._started, tally = datetime.now(UTC), Tally(self.spec.card.classes, self.spec.card.abstain_below)
         if ledger and ledger.job:
             self._go_on(ledger.job)
         runner: Executor = self.executor.build()
@@ -129,6 +129,7 @@ class InferenceRun:
         from clsbench.inference.job import Execution
         from clsbench.inference.result import Tally
         from clsbench.json_fields import read_fields
+        from clsbench.predictions.abstaining import Abstained
         from clsbench.predictions.failures import Failures
         from clsbench.predictions.reading import read_predictions
 
@@ -151,10 +152,12 @@ class InferenceRun:
         self._started = datetime.now(UTC)
         found = self._result(Execution(device, plan), Tally(self.spec.card.classes), measured)
         predicted = {str(name): int(str(count)) for name, count in (manifest.predicted or {}).items()}
+        abstained = read_fields(Abstained, manifest.abstained, what=what, where=out) if manifest.abstained else None
         counts, failures = manifest.counts or found.counts, Failures.from_json(manifest.failures or {})
         return dataclasses.replace(
-            found, out=out, counts=counts, predicted=predicted, failures=failures, rows=None, recorded=manifest
-        )
+            found, out=out, counts=counts, predicted=predicted, failures=failures, rows=None, recorded=manifest,
+            abstained=abstained,
+        )  # fmt: skip
 
     def _go_on(self, job: JobIdentity) -> None:
         """Call the model as the interrupted run did: another size of a batch may change the last digit."""
@@ -253,6 +256,7 @@ class InferenceRun:
             labels=LabelOrigin(self.truth.source, self.truth.notes),
             counts=tally.counts(),
             predicted=tally.predicted(),
+            abstained=tally.abstained(),
             answers=tuple(tally.answers),
             skipped=self.source.skipped,
             failures=tally.failures,

@@ -17,6 +17,7 @@ from clsbench.output_lock import exclusive, remove_leftovers
 from clsbench.text import counted
 
 if TYPE_CHECKING:
+    from clsbench.predictions.abstaining import Abstained
     from clsbench.predictions.manifest import Counts, JsonObject, Manifest
     from clsbench.predictions.metric import Metrics
     from clsbench.predictions.shard_files import ShardFile
@@ -31,12 +32,14 @@ class MergeResult:
         shards: Of how many files.
         manifest: Beside it.
         metrics: Of the labelled images; empty without any.
+        abstained: How many predictions are below the model's threshold; None where it has none.
     """
 
     out: Path
     shards: int
     manifest: Manifest
     metrics: Metrics
+    abstained: Abstained | None = None
 
     @property
     def counts(self) -> Counts | None:
@@ -99,7 +102,7 @@ def merge(
         commit_together(whole)
     total = counted(read[0].record.total, "row")
     observer.note(f"written: {target} and {target.name}.json: {total} of {counted(len(read), 'shard')}, each once")
-    return MergeResult(out=target, shards=len(read), manifest=manifest, metrics=measured)
+    return MergeResult(out=target, shards=len(read), manifest=manifest, metrics=measured, abstained=_abstained(read))
 
 
 def _measure(shards: Sequence[ShardFile], observer: Observer) -> Metrics:
@@ -143,12 +146,28 @@ def _whole(shards: Sequence[ShardFile], measured: Metrics) -> Manifest:
         labels=first.labels,
         counts=Counts(**{name: sum(getattr(one, name) or 0 for one in counts) for name in vars(counts[0])}),
         failures=_failures([shard.manifest.failures or {} for shard in shards]),
+        abstained=abstained.to_json() if (abstained := _abstained(shards)) else None,
         predicted=dict(predicted.most_common()),
         metrics=measured.to_json(),
         metric_errors=dict(measured.errors),
         skipped=first.skipped,
         pixels=first.pixels,
     )
+
+
+def _abstained(shards: Sequence[ShardFile]) -> Abstained | None:
+    """How many predictions of all shards are below the threshold of the model; None where it has none."""
+    from clsbench.json_fields import read_fields
+    from clsbench.predictions.abstaining import Abstained
+
+    parts = [
+        read_fields(Abstained, shard.manifest.abstained, what="the manifest", where=shard.file)
+        for shard in shards
+        if shard.manifest.abstained is not None
+    ]
+    if len(parts) < len(shards):
+        return None
+    return Abstained(sum(one.count for one in parts), sum(one.classified for one in parts), parts[0].below)
 
 
 def _failures(parts: Sequence[JsonObject]) -> JsonObject | None:

@@ -29,6 +29,7 @@ from clsbench.inference.pipeline import Pipeline
 from clsbench.inference.timing import StageClock
 from clsbench.machine import available_cores
 from clsbench.model_file import read_card
+from clsbench.predictions.abstaining import abstains
 from clsbench.predictions.block import Predictions
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Prediction:
         topk: The best classes with their probabilities, best first.
         probabilities: float32 (K,), of all classes; NaN where the image could not be classified.
         error: Why it could not be classified, or None.
+        abstained: Whether the confidence is below the threshold of the model's card, if it has one.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Prediction:
     topk: tuple[tuple[str, float], ...]
     probabilities: NDArray[np.float32] = field(repr=False)
     error: str | None = None
+    abstained: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, without the probabilities of all classes."""
@@ -70,6 +73,7 @@ class Prediction:
             "confidence": confidence,
             "topk": topk,
             "error": self.error,
+            "abstained": self.abstained,
         }
 
 
@@ -226,21 +230,18 @@ class Model:
                 return
 
     def _predictions(self, block: Predictions, topk: int) -> list[Prediction]:
-        probabilities, ranked = block.probabilities, block.top(max(1, topk))
+        probabilities, ranked, below = block.probabilities, block.top(max(1, topk)), self.card.abstain_below or 0.0
+        abstained = abstains(probabilities.max(axis=1), below).tolist()
         made = []
-        for name, row, best, error in zip(block.names, probabilities, ranked.tolist(), block.errors, strict=True):
+        rows = zip(block.names, probabilities, ranked.tolist(), block.errors, abstained, strict=True)
+        for name, row, best, error, unsure in rows:
             pairs = () if error is not None else tuple((self.classes[k], float(row[k])) for k in best)
             label, confidence = pairs[0] if pairs else (None, float("nan"))
-            made.append(
-                Prediction(
-                    name=name,
-                    label=label,
-                    confidence=confidence,
-                    topk=pairs[:topk],
-                    probabilities=row,
-                    error=error,
-                )
-            )
+            one = Prediction(
+                name=name, label=label, confidence=confidence, topk=pairs[:topk], probabilities=row, error=error,
+                abstained=unsure,
+            )  # fmt: skip
+            made.append(one)
         return made
 
 

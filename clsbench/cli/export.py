@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from clsbench.cli import completion
+from clsbench.cli import export_confidence as confidence
 from clsbench.cli.parameters import GateN, Json, Quiet, With
 
 
@@ -59,6 +60,9 @@ def export(
         ),
     ] = None,
     gate_n: GateN = 256,
+    calibrate: confidence.Calibrate = False,
+    abstain_at_precision: confidence.AbstainAtPrecision = None,
+    calibrate_images: confidence.CalibrateImages = None,
     options: With = None,
     json: Json = None,
     quiet: Quiet = False,
@@ -73,13 +77,16 @@ def export(
     with terminal.observer() as observer:
         result = run_export(
             run, model=model, pretrained=pretrained, weights=weights, classes=classes, head=head,
-            transform=transform or (), images=images, gate_n=gate_n, out=out, options=options or (), observer=observer,
+            transform=transform or (), images=images, gate_n=gate_n, out=out, calibrate=calibrate,
+            abstain_at_precision=abstain_at_precision, calibrate_images=calibrate_images,
+            options=options or (), observer=observer,
         )  # fmt: skip
     print_gate(terminal, "The file as infer runs it, against the trained network", result.report)
     terminal.write_json(result.to_json())
     if result.file is None:
         terminal.warn("the file disagrees with the trained network and was not written")
         raise typer.Exit(3)
+    confidence.print_confidence(terminal, result.card)
     terminal.print(f"written: {result.file} ({file_size(result.file.stat().st_size)})")
     if model is None:
         terminal.next("evaluate", run or result.card.training["run"])

@@ -23,14 +23,23 @@ LEAST, FOLDED = 20, 32
 def answers_table(result: InferenceResult, terminal: Terminal) -> Table:
     """A row for each image."""
     labelled = any(answer.label is not None for answer in result.answers)
+    threshold = result.abstained is not None
 
     def row(answer: Answer) -> tuple[str, ...]:
         said = answer.best[0][0] if answer.best else f"not classified: {answer.error}"
         confidence = percent(answer.best[0][1]) if answer.best else ""
         others = ", ".join(f"{name} {percent(value)}" for name, value in answer.best[1:])
-        return (on_one_line(answer.path), *([answer.label or "-"] if labelled else []), said, confidence, others)
+        return (on_one_line(answer.path), *([answer.label or "-"] if labelled else []), said, confidence,
+                *(["yes" if answer.abstained else ""] if threshold else []), others)  # fmt: skip
 
-    columns = ("image", *(["label"] if labelled else []), "class", "confidence", "next best")
+    columns = (
+        "image",
+        *(["label"] if labelled else []),
+        "class",
+        "confidence",
+        *(["abstained"] if threshold else []),
+        "next best",
+    )
     rows = [row(answer) for answer in result.answers]
     if terminal.limited:  # paths get what the other columns leave, of which long ones are folded
         taken = sum(min(FOLDED, max(map(len, cells))) + GAP for cells in list(zip(columns, *rows, strict=True))[1:])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clsbench.cli.evaluation_tables import print_metrics
+from clsbench.cli.infer_abstained import print_abstained
 from clsbench.cli.infer_answers import answers_table
 from clsbench.cli.infer_failures import failures_table
 from clsbench.cli.tables import facts_table, first_rows, percent, table
@@ -37,9 +38,11 @@ def print_result(terminal: Terminal, result: InferenceResult, *, saved: bool, as
         if asked:
             print_metrics(terminal, result.metrics, "infer")
         terminal.print(_summary(result))
+        print_abstained(terminal, result.abstained)
     else:
         if result.predicted:
             terminal.print(_classes(result))
+        print_abstained(terminal, result.abstained)
         print_metrics(terminal, result.metrics, "infer")
         if result.execution.timing:
             terminal.print(_throughput(result, result.execution.timing))

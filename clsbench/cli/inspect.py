@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -53,6 +54,7 @@ def _of_card(card: ModelCard) -> Facts:
     return [
         ("classes", f"{len(names)}: {shown}"),
         ("precision", values["precision"]),
+        *_of_confidence(values),
         *(
             (f"{group}.{name}", str(value))
             for group in ("transform", "model", "training", "parity")
@@ -61,6 +63,23 @@ def _of_card(card: ModelCard) -> Facts:
         ),
         ("clsbench", values["clsbench_version"]),
     ]
+
+
+def _of_confidence(values: Mapping[str, Any]) -> Facts:
+    """Temperature and threshold, and what is known of them, where there are any."""
+
+    def brief(value: object) -> str:
+        if isinstance(value, list):
+            return " to ".join(map(brief, value))
+        return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+    numbers = [(name, f"{values[name]:.6g}") for name in ("temperature", "abstain_below") if values.get(name)]
+    records = [
+        (f"{group}.{name}", brief(value))
+        for group in ("calibration", "abstention")
+        for name, value in values.get(group, {}).items()
+    ]
+    return [*numbers, *records]
 
 
 def _of_graph(found: Inspection) -> Facts:

@@ -26,6 +26,7 @@ def merge(
     """
     from clsbench.api.merge import merge as join
     from clsbench.cli.evaluation_tables import print_metrics
+    from clsbench.cli.infer_abstained import print_abstained
     from clsbench.cli.terminal import Terminal
     from clsbench.text import counted
 
@@ -33,6 +34,7 @@ def merge(
     with terminal.observer() as observer:
         result = join(shards, out, overwrite=overwrite, observer=observer)
     print_metrics(terminal, result.metrics, "infer")
+    print_abstained(terminal, result.abstained)
     counts = result.counts
     if counts and counts.errors:
         terminal.print(f"{counts.errors:,} of {counted(counts.total or 0, 'image')} were not classified")

@@ -40,6 +40,14 @@ WrittenColumns = Annotated[
         rich_help_panel=FILE,
     ),
 ]
+AbstainBelow = Annotated[
+    float | None,
+    typer.Option(
+        metavar="CONFIDENCE",
+        help="Mark predictions of a lower confidence in a column abstained. Default: the model's threshold, if any.",
+        rich_help_panel=FILE,
+    ),
+]
 EscapeFormulas = Annotated[
     bool,
     typer.Option(

@@ -14,7 +14,7 @@ from clsbench.card import GateReport, ModelCard
 from clsbench.errors import ModelError
 from clsbench.exporting.gate import Gate, check_labels, measure
 from clsbench.exporting.gate_images import GateImages
-from clsbench.exporting.gate_paths import InferencePath, training_path
+from clsbench.exporting.gate_paths import InferencePath, ReferencePath, training_path
 from clsbench.exporting.onnx_export import to_onnx, write_model
 from clsbench.images.loader import ImageLoader
 from clsbench.inference.backend import Backend
@@ -47,6 +47,10 @@ class ExportResult:
         }
 
 
+#: Measures something on a file that passed, and adds it to its card, such as a temperature.
+Addition = Callable[[Path, ModelCard], ModelCard]
+
+
 def export_model(
     classifier: Classifier,
     card: ModelCard,
@@ -55,28 +59,54 @@ def export_model(
     open_backend: Callable[[Path], Backend],
     gate: Gate | None = None,
     *,
+    add: Addition | None = None,
     heard: Callable[[int], None] = lambda count: None,
 ) -> ExportResult:
     """Export a network and write the file if it passes the gate.
 
     Args:
         classifier: The trained network.
+        card, images, out, open_backend, gate, add, heard: As in :func:`write_proved`.
+
+    Raises:
+        ModelError: if the network cannot be translated.
+        DataError: as :func:`write_proved`.
+    """
+    check_labels(gate or Gate(), images)
+    model, reference = to_onnx(classifier), training_path(classifier, card.transform)
+    return write_proved(model, card, reference, images, out, open_backend, gate, add=add, heard=heard)
+
+
+def write_proved(
+    model: Any,
+    card: ModelCard,
+    reference: ReferencePath,
+    images: GateImages,
+    out: Path,
+    open_backend: Callable[[Path], Backend],
+    gate: Gate | None = None,
+    *,
+    add: Addition | None = None,
+    heard: Callable[[int], None] = lambda count: None,
+) -> ExportResult:
+    """Write a model if it says what its reference says.
+
+    Args:
+        model: A ModelProto that keeps the contract.
         card: What the file is to say about itself; the gate's report is added.
+        reference: What is right.
         images: Real images for the gate, encoded.
         out: The file; replaced only by one that passed.
         open_backend: Opens a model file as inference does; what it opens is closed again.
         gate: What the file must show.
-        heard: Told how many images the network has just classified for the gate.
+        add: Adds to the card of a file that passed.
+        heard: Told how many images the reference has just classified for the gate.
 
     Raises:
-        ModelError: if the network cannot be translated.
+        ModelError: if the model is not valid ONNX.
         DataError: if the file cannot be written, no image can be read, or accuracy is to be compared and the images
             have no labels.
     """
-    gate = gate or Gate()
-    check_labels(gate, images)
-    model = to_onnx(classifier)
-    reference = training_path(classifier, card.transform)
     if card.temperature:
         reference = dataclasses.replace(reference, temperature=card.temperature)
     with tempfile.TemporaryDirectory() as folder:
@@ -88,6 +118,8 @@ def export_model(
                 temperature=reference.temperature,
             )  # fmt: skip
             report = measure(reference, inference, images, gate, precision=card.precision, heard=heard)
+        if add and report.passed:
+            card = add(trial, card)
     # Names of images are of this machine, and no business of whoever gets the file.
     card = dataclasses.replace(card, parity=dataclasses.replace(report, flipped=()))
     if report.passed:

@@ -18,6 +18,7 @@ from clsbench.images.sources.source import Skipped, skipped_json
 from clsbench.inference.job import Execution
 from clsbench.machine import available_cores
 from clsbench.model_file import model_hash
+from clsbench.predictions.abstaining import Abstained, abstains
 from clsbench.predictions.answers import Answer, answers
 from clsbench.predictions.block import Predictions
 from clsbench.predictions.failures import Failures
@@ -42,15 +43,17 @@ class Tally:
 
     Args:
         classes: Of the model.
+        abstain_below: Its threshold, if it has one.
     """
 
-    def __init__(self, classes: tuple[str, ...]) -> None:
-        self.total = self.errors = self.labelled = 0
+    def __init__(self, classes: tuple[str, ...], abstain_below: float | None = None) -> None:
+        self.total = self.errors = self.labelled = self._abstained = 0
+        self._below = abstain_below
         #: The images that were not classified.
         self.failures = Failures()
         #: Of the images, while there are not more than a few.
         self.answers: list[Answer] = []
-        self._classes, self._collector = classes, OutcomeCollector(classes)
+        self._classes, self._collector = classes, OutcomeCollector(classes, abstain_below)
         self._predicted = np.zeros(len(classes), np.int64)
 
     def add(self, block: Predictions) -> int:
@@ -61,9 +64,16 @@ class Tally:
         self.labelled += int((block.labels >= 0).sum())
         self._collector.add(block)
         self._predicted += np.bincount(block.top(1)[block.ok, 0], minlength=len(self._classes))
+        if self._below is not None:
+            self._abstained += int(abstains(block.probabilities[block.ok].max(axis=1), self._below).sum())
         few = self.total <= FEW_IMAGES
-        self.answers = [*self.answers, *answers(block, self._classes)] if few else []
+        made = answers(block, self._classes, abstain_below=self._below) if few else []
+        self.answers = [*self.answers, *made] if few else []
         return wrong
+
+    def abstained(self) -> Abstained | None:
+        """How many predictions are below the threshold of the model; None where it has none."""
+        return None if self._below is None else Abstained(self._abstained, self.total - self.errors, self._below)
 
     def predicted(self) -> dict[str, int]:
         """How many images were given each class, the most frequent first, without those that none was given."""
@@ -96,6 +106,7 @@ class InferenceResult(Tabular):
         labels: Where the labels came from, and what the user should know about them.
         counts: Of images.
         predicted: Class -> how many images were given it, the most frequent first.
+        abstained: How many of them are below the model's threshold; None where it has none.
         answers: What each image is, of a job of at most :data:`FEW_IMAGES`; else empty.
         split: Of a dataset, where only one was classified.
         skipped: What was left out of the source, and why.
@@ -125,6 +136,7 @@ class InferenceResult(Tabular):
     counts: Counts
     predicted: Mapping[str, int]
     answers: tuple[Answer, ...]
+    abstained: Abstained | None = None
     split: str | None = None
     skipped: Sequence[Skipped]
     failures: Failures
@@ -181,6 +193,7 @@ class InferenceResult(Tabular):
             labels=self.labels,
             counts=self.counts,
             failures=self.failures.to_json() or None,
+            abstained=self.abstained.to_json() if self.abstained else None,
             predicted=dict(self.predicted),
             metrics=self.metrics.to_json(),
             metric_errors=dict(self.metrics.errors),

@@ -21,12 +21,14 @@ class Answer:
         label: Its true class, where that is known.
         best: The best classes with their probabilities, best first; empty after an error.
         error: Why it was not classified, or None.
+        abstained: Whether the best probability is below the model's threshold; None where there is none.
     """
 
     path: str
     label: str | None
     best: tuple[tuple[str, float], ...]
     error: str | None
+    abstained: bool | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values: keys of a predictions file, and ``topk`` as :meth:`clsbench.Prediction.to_json` has it."""
@@ -38,20 +40,25 @@ class Answer:
             "confidence": confidence,
             "topk": [{"label": name, "probability": value} for name, value in self.best],
             "error": self.error,
+            **({} if self.abstained is None else {"abstained": self.abstained}),
         }
 
 
-def answers(predictions: Predictions, classes: tuple[str, ...], best: int = BEST) -> list[Answer]:
+def answers(
+    predictions: Predictions, classes: tuple[str, ...], best: int = BEST, *, abstain_below: float | None = None
+) -> list[Answer]:
     """The answer for each image of a block, in order; probabilities have six places, as in a predictions file."""
     made, first = [], len(COLUMNS)
     for row in rows(predictions, classes, min(best, len(classes))):
         pairs = zip(row[first::2], row[first + 1 :: 2], strict=True)
+        below = None if abstain_below is None or row[3] is None else cast(float, row[3]) < abstain_below
         made.append(
             Answer(
                 path=str(row[0]),
                 label=cast("str | None", row[1]),
                 best=tuple((str(name), cast(float, value)) for name, value in pairs if name is not None),
                 error=cast("str | None", row[6]),
+                abstained=below,
             )
         )
     return made

@@ -33,6 +33,7 @@ class ArrowCollector:
         topk: Columns for so many of the best classes.
         probabilities: Columns for the probabilities of all classes.
         columns: The other columns, in their order; all of them if empty.
+        abstain_below: The threshold of the model's card, if it has one: a column more.
         binary_paths: Paths as bytes, for names that are not UTF-8.
     """
 
@@ -43,14 +44,16 @@ class ArrowCollector:
         topk: int = 0,
         probabilities: bool = False,
         columns: Sequence[str] = (),
+        abstain_below: float | None = None,
         binary_paths: bool = False,
     ) -> None:
         import pyarrow as pa
 
         self._classes, self._topk, self._probabilities = classes, min(topk, len(classes)), probabilities
         self._size = group_size(len(classes) if probabilities else 0)
-        self._positions = positions(columns, self._topk)
-        every = every_column(self._topk)
+        self._abstain_below, abstaining = abstain_below, abstain_below is not None
+        self._positions = positions(columns, self._topk, abstaining)
+        every = every_column(self._topk, abstaining)
         fields = [(every[k].name, pa.type_for_alias(every[k].written)) for k in self._positions]
         if binary_paths:
             fields = [(name, pa.binary() if name == "path" else kind) for name, kind in fields]
@@ -62,7 +65,7 @@ class ArrowCollector:
 
     def write(self, predictions: Predictions) -> None:
         """Append a block."""
-        self._rows += rows(predictions, self._classes, self._topk)
+        self._rows += rows(predictions, self._classes, self._topk, self._abstain_below)
         if self._probabilities:
             self._blocks.append(predictions.probabilities.T)
         while len(self._rows) >= self._size:

@@ -40,6 +40,7 @@ class TableBuilder:
         self._names: list[pa.LargeBinaryArray] = []
         self._codes: dict[str, list[NDArray[np.int32]]] = {"label": [], "ranked": []}
         self._fractions: dict[str, list[NDArray[np.float64]]] = {}
+        self._abstained: list[NDArray[np.bool_]] = []
         self._errors: dict[str, str] = {}
 
     def add(self, batch: Mapping[str, pa.Array]) -> None:
@@ -66,6 +67,8 @@ class TableBuilder:
         self._keep_reasons(np.flatnonzero(failed), batch.get("error"), names)
         self._codes["label"].append(codes.get("label", np.full(len(names), -1, np.int32)))
         self._codes["ranked"].append(self._ranked(predicted, codes, names))
+        if (flags := batch.get("abstained")) is not None:
+            self._abstained.append(flags.fill_null(False).to_numpy(zero_copy_only=False))
         if block is not None:
             check_probabilities(block, failed, names, self._file)
             self._blocks.append(block)
@@ -140,7 +143,8 @@ class TableBuilder:
                 )
         return PredictionTable(
             file=self._file, names=names, classes=classes, labels=labels, ranked=ranked, confidence=confidence,
-            label_confidence=of_label, probabilities=matrix, errors=self._errors, manifest=manifest,
+            label_confidence=of_label, probabilities=matrix, errors=self._errors,
+            abstained=np.concatenate(self._abstained) if self._abstained else None, manifest=manifest,
             notes=(*notes, *more), spill=self._spill,
         )  # fmt: skip
 

@@ -1,8 +1,9 @@
 """The columns of a predictions file: names, order, types and values. Writers and reader follow this one list.
 
-    path, label, predicted, confidence, label_confidence, correct, error, reason[, top1, p1 … topK, pK]
+    path, label, predicted, confidence, label_confidence, correct, error, reason[, abstained][, top1, p1 … topK, pK]
 
-Confidences are probabilities, rounded to six places. A column ``p:<class>`` for each class may follow.
+Confidences are probabilities, rounded to six places. ``abstained`` is there where the model has a threshold: true for
+a confidence below it. A column ``p:<class>`` for each class may follow.
 """
 
 from __future__ import annotations
@@ -14,14 +15,15 @@ from typing import Literal
 import numpy as np
 
 from clsbench.errors import OptionError
+from clsbench.predictions.abstaining import as_written
 from clsbench.predictions.block import Predictions
 
 #: In a predictions file the probability of class ``cat`` is in the column ``p:cat``.
 PREFIX = "p:"
 
 #: How a column is read: bytes (file names need not be text), codes of a dictionary of texts,
-#: float64, float32.
-Kind = Literal["bytes", "codes", "number", "probability"]
+#: float64, float32, bool.
+Kind = Literal["bytes", "codes", "number", "probability", "flag"]
 
 Row = list[str | float | bool | None]
 
@@ -46,6 +48,9 @@ COLUMNS = (
     Column("reason", "string", None),
 )
 
+#: Beside them where the model has a threshold.
+ABSTAINED = Column("abstained", "bool", "flag")
+
 
 def best_columns(topk: int) -> list[Column]:
     """``top1``, ``p1`` … ``topK``, ``pK``: the best classes and their probabilities."""
@@ -53,12 +58,12 @@ def best_columns(topk: int) -> list[Column]:
     return [column for pair in pairs for column in pair]
 
 
-def columns(topk: int) -> list[Column]:
-    """All columns but the probabilities of every class, in order."""
-    return [*COLUMNS, *best_columns(topk)]
+def columns(topk: int, abstaining: bool = False) -> list[Column]:
+    """All columns but the probabilities of every class, in order; ``abstaining`` where the model has a threshold."""
+    return [*COLUMNS, *([ABSTAINED] if abstaining else []), *best_columns(topk)]
 
 
-def positions(names: Sequence[str], topk: int) -> list[int]:
+def positions(names: Sequence[str], topk: int, abstaining: bool = False) -> list[int]:
     """Where in the rows of :func:`rows` the columns are that a user chose, in that order; all of them without names.
 
     Raises:
@@ -67,13 +72,13 @@ def positions(names: Sequence[str], topk: int) -> list[int]:
     >>> positions(["predicted", "path"], 0)
     [2, 0]
     """
-    known = [column.name for column in columns(topk)]
+    known = [column.name for column in columns(topk, abstaining)]
     for name in names:
         if name not in known:
             more = "; top1, p1 … come with --topk" if name[:1] in ("t", "p") and not topk else ""
             raise OptionError(
                 f"there is no column '{name}'", where="--columns", expected=f"{', '.join(known)}{more}",
-                hint="--probabilities adds the columns p:CLASS" if name.startswith(PREFIX) else None,
+                hint=_HINTS.get(name, "--probabilities adds the columns p:CLASS" if name.startswith(PREFIX) else None),
             )  # fmt: skip
     if len(set(names)) < len(names):
         raise OptionError("a column is named twice", where="--columns", got=",".join(names))
@@ -82,17 +87,25 @@ def positions(names: Sequence[str], topk: int) -> list[int]:
     return [known.index(name) for name in names or known]
 
 
+_HINTS = {
+    ABSTAINED.name: "the model has no threshold: name one with --abstain-below, or export with --abstain-at-precision"
+}
+
+
 def class_columns(classes: Sequence[str]) -> list[str]:
     """The names of the columns with the probabilities of every class."""
     return [PREFIX + name for name in classes]
 
 
-def rows(predictions: Predictions, classes: tuple[str, ...], topk: int) -> Iterator[Row]:
+def rows(
+    predictions: Predictions, classes: tuple[str, ...], topk: int, abstain_below: float | None = None
+) -> Iterator[Row]:
     """One row of :func:`columns` per image, in order; None where there is no value."""
+    abstaining = abstain_below is not None
     probabilities, index = predictions.probabilities, np.arange(len(predictions.names))
     ranked = predictions.top(max(1, topk))
-    values = np.take_along_axis(probabilities, ranked, axis=1).astype(float).round(6).tolist()
-    label_values = probabilities[index, predictions.labels].astype(float).round(6).tolist()
+    values = as_written(np.take_along_axis(probabilities, ranked, axis=1)).tolist()
+    label_values = as_written(probabilities[index, predictions.labels]).tolist()
     batch = zip(
         predictions.names, predictions.labels.tolist(), predictions.errors, predictions.reasons,
         ranked.tolist(), values, label_values, strict=True,
@@ -100,13 +113,15 @@ def rows(predictions: Predictions, classes: tuple[str, ...], topk: int) -> Itera
     for name, label, error, reason, best, best_values, label_value in batch:
         truth = classes[label] if label >= 0 else None
         if error is not None:
-            yield [name, truth, None, None, None, None, error, reason, *[None] * (2 * topk)]
+            yield [name, truth, None, None, None, None, error, reason, *[None] * (2 * topk + abstaining)]
             continue
         known = label >= 0
         row: Row = [
             name, truth, classes[best[0]], best_values[0],
             label_value if known else None, best[0] == label if known else None, None, None,
         ]  # fmt: skip
+        if abstain_below is not None:
+            row.append(best_values[0] < abstain_below)
         for k in range(topk):
             row += [classes[best[k]], best_values[k]]
         yield row

@@ -107,6 +107,7 @@ def _arrow_types(kinds: Mapping[str, Kind]) -> dict[str, pa.DataType]:
         "codes": pa.dictionary(pa.int32(), pa.string()),
         "number": pa.float64(),
         "probability": pa.float32(),
+        "flag": pa.bool_(),
     }
     return {name: types[kind] for name, kind in kinds.items()}
 

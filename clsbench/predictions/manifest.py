@@ -115,6 +115,7 @@ class Manifest:
         labels: Where the labels came from.
         counts: Numbers of images.
         failures: Reason -> images that were not classified, as JSON.
+        abstained: How many predictions are below the model's threshold, and that, as JSON; None where it has none.
         predicted: Class -> how many images were given it, as JSON.
         metrics: Name -> value, as JSON.
         metric_errors: Metric -> why it failed.
@@ -136,6 +137,7 @@ class Manifest:
     labels: LabelOrigin | None = None
     counts: Counts | None = None
     failures: JsonObject | None = None
+    abstained: JsonObject | None = None
     predicted: JsonObject | None = None
     metrics: JsonObject | None = None
     metric_errors: JsonObject | None = None

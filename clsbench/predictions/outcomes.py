@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from clsbench.predictions.abstaining import abstains
 from clsbench.predictions.block import Predictions
 
 #: How many of the best classes an :class:`Outcomes` keeps for each image.
@@ -28,6 +29,7 @@ class Outcomes:
         names: M stable ids (relative paths), or None where they were not kept.
         probabilities: float32 (M, K), or None where only the best ones are known. Stored class by
             class, so a column is contiguous; a large array is mapped from a file and best read in parts.
+        abstained: bool (M,), where the model's probability is below its threshold; None where it has none.
     """
 
     classes: tuple[str, ...]
@@ -37,6 +39,7 @@ class Outcomes:
     label_confidence: NDArray[np.float32] | NDArray[np.float64]
     names: Sequence[str] | None = None
     probabilities: NDArray[np.float32] | None = None
+    abstained: NDArray[np.bool_] | None = None
 
     @property
     def predicted(self) -> NDArray[np.int64]:
@@ -56,9 +59,10 @@ class Outcomes:
 
 @dataclass
 class OutcomeCollector:
-    """Gathers :class:`Outcomes` block by block: some 64 bytes an image."""
+    """Gathers :class:`Outcomes` block by block: some 64 bytes an image; ``abstain_below`` is of the model's card."""
 
     classes: tuple[str, ...]
+    abstain_below: float | None = None
     _blocks: list[Outcomes] = field(default_factory=list)
 
     def add(self, predictions: Predictions) -> None:
@@ -70,7 +74,8 @@ class OutcomeCollector:
         ranked = predictions.top(min(RANKED, len(self.classes)))[rows]
         index = np.arange(rows.size)
         best, of_label = probabilities[index, ranked[:, 0]], probabilities[index, labels]
-        self._blocks.append(Outcomes(self.classes, labels, ranked, best, of_label))
+        abstained = None if self.abstain_below is None else abstains(best, self.abstain_below)
+        self._blocks.append(Outcomes(self.classes, labels, ranked, best, of_label, abstained=abstained))
 
     def outcomes(self) -> Outcomes | None:
         """Everything gathered so far, or None where no image had a label."""
@@ -83,4 +88,6 @@ def joined(parts: Sequence[Outcomes]) -> Outcomes | None:
         return None
     columns = ("labels", "ranked", "confidence", "label_confidence")
     labels, ranked, confidence, of_label = (np.concatenate([getattr(part, name) for part in parts]) for name in columns)
-    return Outcomes(parts[0].classes, labels, ranked, confidence, of_label)
+    flags = [part.abstained for part in parts if part.abstained is not None]
+    abstained = np.concatenate(flags) if len(flags) == len(parts) else None
+    return Outcomes(parts[0].classes, labels, ranked, confidence, of_label, abstained=abstained)

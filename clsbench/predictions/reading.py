@@ -19,7 +19,7 @@ from pathlib import Path
 from clsbench.errors import DataError, OptionError
 from clsbench.predictions.building import TableBuilder
 from clsbench.predictions.cells import ClassIndex
-from clsbench.predictions.columns import COLUMNS, PREFIX, Kind, best_columns
+from clsbench.predictions.columns import ABSTAINED, COLUMNS, PREFIX, Kind, best_columns
 from clsbench.predictions.file_formats import TableFile, open_file, read_batches
 from clsbench.predictions.formulas import unescaped
 from clsbench.predictions.label_file import has_escapes, read_labels
@@ -31,7 +31,7 @@ from clsbench.text import counted, some
 from clsbench.text_files import separator_hint
 
 #: The columns that are read, beside top1 … and p:<class>.
-KINDS: dict[str, Kind] = {column.name: column.read for column in COLUMNS if column.read}
+KINDS: dict[str, Kind] = {column.name: column.read for column in (*COLUMNS, ABSTAINED) if column.read}
 
 #: Names that other tools use for them, for hints.
 LIKELY = {

@@ -85,6 +85,8 @@ def _same(one: ShardFile, other: ShardFile) -> Iterator[tuple[str, object, objec
     yield "format", one.file.suffix.lower(), other.file.suffix.lower()
     models = [shard.manifest.model.sha256 if shard.manifest.model else None for shard in (one, other)]
     yield "model", models[0], models[1]
+    thresholds = [(shard.manifest.abstained or {}).get("below") for shard in (one, other)]
+    yield "threshold to abstain at", thresholds[0], thresholds[1]
     options = [dict(_decisive(shard.manifest)) for shard in (one, other)]
     yield "set of options", options[0], options[1]
 

@@ -34,6 +34,7 @@ class PredictionTable:
         label_confidence: float64 (N,), the same of the true class.
         probabilities: float32 (K, N), one row a class; NaN for images that were not classified.
             None where the file does not have them.
+        abstained: bool (N,), where the model abstained; None where the file has no such column.
         errors: Name -> why that image was not classified.
         manifest: What ``infer`` wrote beside the file; empty where there is none.
         notes: What the user should know.
@@ -48,6 +49,7 @@ class PredictionTable:
     confidence: NDArray[np.float64]
     label_confidence: NDArray[np.float64]
     probabilities: NDArray[np.float32] | None
+    abstained: NDArray[np.bool_] | None = None
     errors: Mapping[str, str]
     manifest: Manifest
     notes: tuple[str, ...]
@@ -81,6 +83,7 @@ class PredictionTable:
             known if self.probabilities is not None else np.where(known == 0, HALF_DIGIT, known),
             self.names if rows.size == len(self.names) else self.names.take(rows),
             None if self.probabilities is None else self._columns(self.probabilities, rows).T,
+            None if self.abstained is None else self.abstained[rows],
         )
 
     def _columns(self, matrix: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:

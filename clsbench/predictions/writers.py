@@ -25,7 +25,7 @@ from clsbench.card import ModelCard
 from clsbench.output_files import WholeFile, check_writable
 from clsbench.predictions.arrow import ArrowCollector
 from clsbench.predictions.block import Predictions
-from clsbench.predictions.columns import class_columns, positions, rows
+from clsbench.predictions.columns import Row, class_columns, positions, rows
 from clsbench.predictions.columns import columns as every_column
 from clsbench.predictions.formulas import escaped
 from clsbench.predictions.manifest import METADATA_KEY, Manifest
@@ -66,10 +66,12 @@ class _FileWriter:
     ) -> None:
         self.classes, self.topk = card.classes, min(topk, len(card.classes))
         self.columns = columns
-        self._positions = positions(columns, self.topk)
+        self.abstain_below, abstaining = card.abstain_below, card.abstain_below is not None
+        self._positions = positions(columns, self.topk, abstaining)
         #: The names of the columns that are written, but for those of the probabilities.
-        self._names = [every_column(self.topk)[k].name for k in self._positions]
+        self._names = [every_column(self.topk, abstaining)[k].name for k in self._positions]
         self.probabilities = probabilities
+        self._flags = [k for k, column in enumerate(every_column(0, abstaining)) if column.written == "bool"]
         self._stream = None if isinstance(path, Path) else path
         self.path = path if isinstance(path, Path) else Path("-")
         self._whole = WholeFile(self.path, "the predictions")
@@ -139,6 +141,9 @@ class _FileWriter:
     def _append(self, predictions: Predictions) -> None:
         raise NotImplementedError
 
+    def _rows_of(self, predictions: Predictions) -> Iterator[Row]:
+        return rows(predictions, self.classes, self.topk, self.abstain_below)
+
     def _finish(self) -> None:
         """Write what was held back."""
 
@@ -179,10 +184,12 @@ class CsvWriter(_FileWriter):
         self._file.write(self._line([*self._names, *more]) + "\n")
 
     def _append(self, predictions: Predictions) -> None:
-        text = {True: "true", False: "false"}
+        text, flags = {True: "true", False: "false"}, self._flags
         ends = self._numbers(predictions) if self.probabilities else [""] * len(predictions.names)
-        for row, end in zip(rows(predictions, self.classes, self.topk), ends, strict=True):
-            row[5] = text[row[5]] if isinstance(row[5], bool) else None
+        for row, end in zip(self._rows_of(predictions), ends, strict=True):
+            for place in flags:
+                value = row[place]
+                row[place] = text[value] if isinstance(value, bool) else None
             if self.columns:
                 row = [row[k] for k in self._positions]
             if self.escape_formulas:
@@ -220,7 +227,7 @@ class JsonlWriter(_FileWriter):
     def _append(self, predictions: Predictions) -> None:
         lines = (
             json.dumps({name: row[k] for name, k in zip(self._names, self._positions, strict=True)}, ensure_ascii=False)
-            for row in rows(predictions, self.classes, self.topk)
+            for row in self._rows_of(predictions)
         )
         if self.probabilities:
             pairs = zip(lines, self._objects(predictions), strict=True)
@@ -267,7 +274,7 @@ class ParquetWriter(_FileWriter):
 
         self._rows = ArrowCollector(
             self.classes, topk=self.topk, probabilities=self.probabilities, columns=self.columns,
-            binary_paths=self.binary_paths,
+            abstain_below=self.abstain_below, binary_paths=self.binary_paths,
         )  # fmt: skip
         self._parquet = pq.ParquetWriter(self._partial, self._rows.schema)
 

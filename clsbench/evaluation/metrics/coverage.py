@@ -90,12 +90,26 @@ def _row(right: NDArray[np.int64], threshold: float | None, kept: int) -> Covera
     return CoverageRow(threshold, kept, kept / len(right), accuracy, *wilson(correct, kept))
 
 
-def _reach(falling: NDArray[np.floating[Any]], right: NDArray[np.int64], target: float) -> CoverageRow:
-    """The largest part, from the most confident image on, that is as accurate as the target."""
-    # Images of one confidence are decided together, so only the last of them can be the border.
-    ends = np.flatnonzero(np.append(falling[1:] != falling[:-1], True)) + 1
+def borders(falling: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
+    """Where a threshold can cut falling confidences: images of one confidence are decided together."""
+    return np.flatnonzero(np.append(falling[1:] != falling[:-1], True)) + 1
+
+
+def reach(falling: NDArray[np.floating[Any]], right: NDArray[np.int64], target: float) -> int:
+    """How many images the largest part has, from the most confident on, that is as accurate as the target; 0 for none.
+
+    Args:
+        falling: Float (M,), the confidences, falling.
+        right: int64 (M,), how many of the images up to here are classified correctly.
+        target: The accuracy, a fraction.
+    """
+    ends = borders(falling)
     reaching = ends[right[ends - 1] / ends >= target - 1e-12]
-    kept = int(reaching[-1]) if reaching.size else 0
+    return int(reaching[-1]) if reaching.size else 0
+
+
+def _reach(falling: NDArray[np.floating[Any]], right: NDArray[np.int64], target: float) -> CoverageRow:
+    kept = reach(falling, right, target)
     return _row(right, float(falling[kept - 1]) if kept else None, kept)
 
 

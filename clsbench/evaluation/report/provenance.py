@@ -69,6 +69,7 @@ def provenance(evaluation: Evaluation) -> list[tuple[str, Rows]]:
             "classes": len(evaluation.classes),
             "precision": card.get("precision"),
             "temperature": card.get("temperature"),
+            "abstains below": card.get("abstain_below"),
             "preprocessing": card.get("transform"),
             "training": card.get("training"),
             "parity": card.get("parity"),

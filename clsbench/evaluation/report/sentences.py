@@ -28,7 +28,7 @@ def sentences(evaluation: Evaluation) -> list[str]:
     Returns:
         A few sentences of plain text; names of classes in “ ”.
     """
-    parts = (_accuracy, _baseline, _left_out, _weakest, _confused, _calibration, _automation, _labels)
+    parts = (_accuracy, _abstaining, _baseline, _left_out, _weakest, _confused, _calibration, _automation, _labels)
     return [sentence for part in parts for sentence in part(evaluation)]
 
 
@@ -43,6 +43,18 @@ def _accuracy(evaluation: Evaluation) -> Iterator[str]:
     )
     if top1.high - top1.low > WIDE:
         yield "That is a wide range because there are few images: four times as many would halve it."
+
+
+def _abstaining(evaluation: Evaluation) -> Iterator[str]:
+    kept, right = evaluation.find("kept", Proportion), evaluation.find("kept_top1", Proportion)
+    if isinstance(kept, Absent):
+        return
+    number = kept.total - kept.correct
+    yield f"It abstains from {count(number)} of them, {percent(number / kept.total)}" + (
+        f": {right.reason}." if isinstance(right, Absent) else
+        f". Of the {count(kept.correct)} that it keeps {percent(right.value)} {_are(right.correct)} right (95 % "
+        f"interval {percent(right.low)} – {percent(right.high)})."
+    )  # fmt: skip
 
 
 def _baseline(evaluation: Evaluation) -> Iterator[str]:
