@@ -69,17 +69,18 @@ def spread_out(classifier: Classifier, entries: Sequence[Entry]) -> float:
     from clsbench.images.loader import ImageLoader
 
     loader = ImageLoader(classifier.transform)
-    images = torch.from_numpy(np.stack([loader(entry) for entry in entries]))
+    pixels = np.stack([loader(entry) for entry in entries])
+    batches = [torch.from_numpy(pixels[start : start + 8]) for start in range(0, len(pixels), 8)]
     for module in classifier.modules():
         if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
             module.reset_running_stats()
             module.momentum = None  # the mean over all batches
     with torch.inference_mode():
         classifier.train()
-        for batch in images.split(8):
+        for batch in batches:
             classifier(batch)
         classifier.eval()
-        logits = torch.cat([classifier(batch) for batch in images.split(8)])
+        logits = torch.cat([classifier(batch) for batch in batches])
     deviation, mean = logits.std(dim=0), logits.mean(dim=0)
     head: Any = classifier.head
     with torch.no_grad():

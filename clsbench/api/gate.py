@@ -42,9 +42,9 @@ def open_like_infer(file: Path, device: str = "cpu") -> Backend:
 
 
 @contextmanager
-def opened_like_infer(file: Path) -> Iterator[Backend]:
+def opened_like_infer(file: Path, device: str = "cpu") -> Iterator[Backend]:
     """The same for the time of a ``with`` block."""
-    backend = open_like_infer(file)
+    backend = open_like_infer(file, device)
     try:
         yield backend
     finally:

@@ -82,6 +82,7 @@ def verify(
     images: Images | None = None,
     gate_n: int = 256,
     gate: Gate | None = None,
+    device: str = "cpu",
     observer: Observer | None = None,
 ) -> VerifyResult:
     """Compare two forms of a network on real images, as ``export`` compares a run with its file.
@@ -95,6 +96,7 @@ def verify(
             Class folders give accuracy too.
         gate_n: How many of them to compare at most, spread evenly.
         gate: What must be shown; by default the same top-1 everywhere, and probabilities within 0.001.
+        device: What model files run on: ``cpu``, ``auto``, ``cuda[:i,j]`` or ``tensorrt[:i,j]``.
         observer: Hears notes and progress.
 
     Raises:
@@ -128,8 +130,8 @@ def verify(
         f"comparing {verified.spec}, as infer runs it, with {reference.spec} on {counted(len(chosen), 'image')}"
     )
     with ExitStack() as stack:
-        right = path_of(reference, verified.card, stack)
-        checked = _inference_path(verified, stack, right.temperature, columns)
+        right = path_of(reference, verified.card, stack, device)
+        checked = _inference_path(verified, stack, device, right.temperature, columns)
         if gate:
             check_labels(gate, chosen)
         observer.stage("comparing", len(chosen))
@@ -139,13 +141,14 @@ def verify(
     return VerifyResult(reference=reference.spec, verified=verified.spec, images=place, report=report)
 
 
-def path_of(form: Form, card: ModelCard, stack: ExitStack) -> ReferencePath:
+def path_of(form: Form, card: ModelCard, stack: ExitStack, device: str) -> ReferencePath:
     """The reference path of one of the two.
 
     Args:
         form: A run, a file with a card, or an original.
         card: Of the other, which says how an original is meant to be used.
         stack: Closes what is opened.
+        device: For a file with a card.
 
     Raises:
         ModelError: if it cannot be used.
@@ -158,11 +161,14 @@ def path_of(form: Form, card: ModelCard, stack: ExitStack) -> ReferencePath:
         path = training_path(form.trained.classifier, form.trained.card.transform)
         return dataclasses.replace(path, temperature=card.temperature or 1.0)
     if form.card:
-        return file_path(stack.enter_context(opened_like_infer(form.file)), form.card)
-    return original_path(recognised(form.file, card), card.transform)
+        return file_path(stack.enter_context(opened_like_infer(form.file, device)), form.card)
+    path = original_path(recognised(form.file, card), card.transform)
+    return dataclasses.replace(path, temperature=card.temperature or 1.0)
 
 
-def _inference_path(form: Form, stack: ExitStack, temperature: float, columns: Sequence[int] | None) -> InferencePath:
+def _inference_path(
+    form: Form, stack: ExitStack, device: str, temperature: float, columns: Sequence[int] | None
+) -> InferencePath:
     """The path of the form that is verified; a run has no temperature of its own."""
     from clsbench.exporting.gate_paths import InferencePath
     from clsbench.exporting.network_backend import NetworkBackend
@@ -172,7 +178,7 @@ def _inference_path(form: Form, stack: ExitStack, temperature: float, columns: S
     if form.trained:
         backend: Any = NetworkBackend(form.trained.classifier)
     else:
-        backend, temperature = stack.enter_context(opened_like_infer(form.file)), form.card.temperature or 1.0
+        backend, temperature = stack.enter_context(opened_like_infer(form.file, device)), form.card.temperature or 1.0
     return InferencePath(
         loader=ImageLoader(form.card.transform), backend=backend, classes=len(form.card.classes),
         temperature=temperature, columns=columns,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from clsbench.cli.parameters import GateN, Json, Quiet
+from clsbench.cli.parameters import Device, GateN, Json, Quiet
 
 
 def verify(
@@ -21,6 +21,7 @@ def verify(
         float | None,
         typer.Option(metavar="P", help="Largest difference of a probability that passes. Default: 0.001."),
     ] = None,
+    device: Device = "cpu",
     json: Json = None,
     quiet: Quiet = False,
 ) -> None:
@@ -33,7 +34,7 @@ def verify(
     terminal = Terminal(json=json, quiet=quiet)
     gate = None if tolerance is None else Gate(tolerance=tolerance)
     with terminal.observer() as observer:
-        result = run_verify(a, b, images=images, gate_n=gate_n, gate=gate, observer=observer)
+        result = run_verify(a, b, images=images, gate_n=gate_n, gate=gate, device=device, observer=observer)
     title = f"{result.verified} as infer runs it, against {result.reference}"
     print_gate(terminal, title, result.report)
     terminal.write_json(result.to_json())

@@ -19,7 +19,15 @@ PLURALS = re.compile(r"^ (images|pairs|rows|files|labels|epochs|batches|streams|
 #: constants.
 NO_COUNTS = {"split", "limit", "available_cores()", "BINS * PER_BIN", "2 * PER_BIN", "PER_BIN"}
 
-MEANT = {"val": "evaluate", "test": "evaluate", "fit": "train", "inferr": "infer", "exprot": "export", "Plot": "show"}
+MEANT = {
+    "val": "evaluate",
+    "test": "evaluate",
+    "fit": "train",
+    "inferr": "infer",
+    "exprot": "export",
+    "parity": "verify",
+    "Plot": "show",
+}
 
 
 @pytest.mark.parametrize(("typed", "meant"), MEANT.items())
