@@ -49,7 +49,7 @@ def random_square(shape: tuple[int, ...], chance: np.random.Generator) -> NDArra
 def lost(model: Any, pixels: NDArray[np.uint8], label: str, hidden: NDArray[np.bool_]) -> float:
     """The part of a class's probability that is gone when some pixels get the colour that normalises to zero."""
     k = model.classes.index(label)
-    covered = np.where(hidden[..., None], np.round(np.array(model.transform.mean) * 255), pixels).astype(np.uint8)
+    covered = np.where(hidden[..., None], np.array(model.transform.mean_color), pixels).astype(np.uint8)
     before, after = (float(model.predict(image).probabilities[k]) for image in (pixels, covered))
     return 1 - after / before
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
 from clsbench.errors import ModelError, OptionError
-from clsbench.transform import ImageTransform, Interpolation, Resize, read_pad
+from clsbench.transform import CROPPING, ImageTransform, Interpolation, Resize, read_pad
 
 if TYPE_CHECKING:
     from clsbench.json_fields import Scalar
@@ -50,7 +50,7 @@ class PictureShape:
 
     Args:
         size: (h, w), pixels.
-        resize: ``crop``, ``squash`` or ``letterbox``.
+        resize: ``crop``, ``squash``, ``squash-crop`` or ``letterbox``.
         pad: Colour of the padding as a text: ``R,G,B`` in levels 0 to 255, or ``mean``.
         interpolation: The resampling filter.
     """
@@ -128,12 +128,12 @@ class PictureShape:
     def apply(self, transform: ImageTransform) -> ImageTransform:
         """A model's transform as asked for; all but the size, which the model is built with.
 
-        The crop fraction of a model is for ``crop`` alone: the others show the whole picture.
+        The crop fraction of a model is for ``crop`` and ``squash-crop``: the others show the whole picture.
         """
         changes: dict[str, Any] = {}
         if self.resize is not None:
             changes = {"resize": self.resize, "pad": read_pad(self.pad) if self.pad else None}
-            if self.resize != "crop":
+            if self.resize not in CROPPING:
                 changes["crop_fraction"] = 1.0
         if self.interpolation is not None:
             changes["interpolation"] = self.interpolation

@@ -11,13 +11,20 @@ import dataclasses
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from clsbench.errors import ModelError, OptionError
 
-Resize = Literal["crop", "squash", "letterbox"]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Resize = Literal["crop", "squash", "squash-crop", "letterbox"]
 Interpolation = Literal["bilinear", "bicubic", "lanczos", "box", "nearest"]
-Color = Literal["RGB", "L"]
+Color = Literal["RGB", "BGR", "L"]
+
+#: The ways to resize that cut off what ``crop_fraction`` leaves out; the others show the whole image.
+CROPPING = ("crop", "squash-crop")
 
 #: ImageNet's usual normalisation, in units of 1 = full intensity.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -45,13 +52,17 @@ class ImageTransform:
 
     Args:
         size: (h, w) of the network's input, pixels.
-        resize: ``crop`` (shortest side to size / crop_fraction, then centre crop),
-            ``squash`` (ignore the aspect ratio) or ``letterbox`` (fit, then pad).
-        crop_fraction: The part of the resized image that the centre crop keeps, in (0, 1].
+        resize: ``crop`` (shortest side to size / crop_fraction, then centre crop), ``squash`` (ignore the
+            aspect ratio), ``squash-crop`` (squash to size / crop_fraction, then centre crop) or ``letterbox``
+            (fit, then pad).
+        crop_fraction: The part of the resized image's sides that the centre crop keeps, in (0, 1]; see
+            :func:`crop_fraction_of`.
         interpolation: The resampling filter, always antialiased.
-        color: ``RGB``, or ``L`` for grey repeated into three channels.
+        color: ``RGB``, ``BGR`` for a network that reads its channels in that order, or ``L`` for grey repeated
+            into three channels. Pixels are RGB everywhere, whatever the network reads: the normalisation turns
+            them round.
         exif: Whether to apply the orientation that cameras record.
-        mean, std: Per channel, in units of 1 = full intensity.
+        mean, std: Per channel in the network's order (blue first for ``BGR``), in units of 1 = full intensity.
         pad: Colour that ``letterbox`` pads with, RGB in levels 0 to 255; None for ``mean``.
 
     Raises:
@@ -96,16 +107,22 @@ class ImageTransform:
         require(self.pad is None or _is_color(self.pad), "pad", PAD)
 
     @property
+    def mean_color(self) -> tuple[int, int, int]:
+        """The colour nearest to what the normalisation makes 0, RGB in levels 0 to 255."""
+        first, green, last = (min(255, max(0, round(255 * level))) for level in self.mean)
+        return (last, green, first) if self.color == "BGR" else (first, green, last)
+
+    @property
     def padding(self) -> tuple[int, int, int]:
         """The colour that ``letterbox`` pads with, RGB in levels 0 to 255."""
-        red, green, blue = (min(255, max(0, round(255 * level))) for level in self.mean)
-        return self.pad or (red, green, blue)
+        return self.pad or self.mean_color
 
     def geometry(self, width: int, height: int) -> Geometry:
         """Where the pixels come from, for a source of ``width`` × ``height`` pixels.
 
-        ``crop`` follows torchvision's ``Resize`` and ``CenterCrop`` to the pixel: the longer
-        side is truncated, the crop's corner rounded. Only the box that survives is resampled.
+        ``crop`` and ``squash-crop`` follow torchvision's ``Resize`` (of one side, and of two) and ``CenterCrop``
+        to the pixel: the longer side is truncated, the crop's corner rounded. Only the box that survives is
+        resampled.
         """
         h, w = self.size
         if self.resize == "squash":
@@ -115,7 +132,9 @@ class ImageTransform:
             inner = (max(1, round(height * scale)), max(1, round(width * scale)))
             return Geometry((0.0, 0.0, float(width), float(height)), inner)
         target_h, target_w = round(h / self.crop_fraction), round(w / self.crop_fraction)
-        if target_h * width <= target_w * height:  # the width is the side that limits
+        if self.resize == "squash-crop":
+            resized_w, resized_h = target_w, target_h
+        elif target_h * width <= target_w * height:  # the width is the side that limits
             resized_w, resized_h = target_w, max(target_h, int(target_w * height / width))
         else:
             resized_w, resized_h = max(target_w, int(target_h * width / height)), target_h
@@ -146,6 +165,44 @@ class ImageTransform:
             )
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         return cls(**fields)
+
+
+def crop_fraction_of(size: tuple[int, int], resized: tuple[int, int]) -> float | None:
+    """The ``crop_fraction`` with which an image is resized to exactly ``resized`` before ``size`` is cropped.
+
+    Args:
+        size: (h, w) of the network's input, pixels.
+        resized: (H, W) that a description of another library asks for, pixels.
+
+    Returns:
+        None if no fraction in (0, 1] gives both sides.
+
+    >>> crop_fraction_of((224, 224), (256, 256)), crop_fraction_of((224, 224), (256, 300))
+    (0.875, None)
+    """
+    for kept, whole in zip(size, resized, strict=True):
+        fraction = kept / whole
+        if fraction <= 1 and all(round(k / fraction) == w for k, w in zip(size, resized, strict=True)):
+            return fraction
+    return None
+
+
+def normalise(images: NDArray[np.uint8], transform: ImageTransform) -> NDArray[np.float32]:
+    """The normalisation that a transform states, in plain numpy: what the network's first layer has to compute.
+
+    Args:
+        images: uint8 (N, h, w, 3), RGB.
+        transform: Its color, mean and std are used.
+
+    Returns:
+        float32 (N, h, w, 3): (level / 255 - mean) / std, channels in the network's order.
+    """
+    import numpy as np
+
+    levels = np.arange(256)[:, None] / 255
+    table = ((levels - transform.mean) / transform.std).astype(np.float32)
+    ordered = images[..., ::-1] if transform.color == "BGR" else images
+    return np.asarray(table[ordered, np.arange(3)])
 
 
 def with_changes(transform: ImageTransform, texts: Iterable[str]) -> ImageTransform:

@@ -13,7 +13,7 @@ from clsbench.images.entries import PixelsEntry
 from clsbench.images.loader import ImageLoader
 from clsbench.images.resize import FILTERS
 from clsbench.picture_shape import sides as sides_of
-from clsbench.transform import ImageTransform, with_changes
+from clsbench.transform import ImageTransform, crop_fraction_of, normalise, with_changes
 
 sides = st.integers(1, 300)
 targets = st.integers(1, 96)
@@ -22,10 +22,10 @@ fractions = st.sampled_from([1.0, 0.95, 0.875, 0.5])
 transforms = st.builds(
     ImageTransform,
     size=st.tuples(targets, targets),
-    resize=st.sampled_from(["crop", "squash", "letterbox"]),
+    resize=st.sampled_from(["crop", "squash", "squash-crop", "letterbox"]),
     crop_fraction=st.floats(0.05, 1.0),
     interpolation=st.sampled_from(["bilinear", "bicubic", "lanczos", "box", "nearest"]),
-    color=st.sampled_from(["RGB", "L"]),
+    color=st.sampled_from(["RGB", "BGR", "L"]),
     exif=st.booleans(),
     mean=st.tuples(*[st.floats(-1, 1)] * 3),
     std=st.tuples(*[st.floats(0.01, 2)] * 3),
@@ -123,6 +123,69 @@ def test_squash_is_pillows_resize_of_everything_but_for_rounding(width, height):
     np.testing.assert_allclose(ImageLoader(transform)(PixelsEntry("", pixels)).astype(int), expected, atol=2)
 
 
+@settings(max_examples=60, deadline=None)
+@given(width=sides, height=sides, size=st.tuples(targets, targets), fraction=fractions)
+@example(width=640, height=480, size=(224, 224), fraction=0.875)
+def test_squash_crop_is_torchvisions_resize_of_two_sides_and_crop_but_for_rounding(width, height, size, fraction):
+    from torchvision.transforms import CenterCrop, Compose, Resize
+
+    steps = Compose([Resize([round(side / fraction) for side in size]), CenterCrop(size)])
+    pixels = noise(width, height)
+    transform = ImageTransform(size=size, resize="squash-crop", crop_fraction=fraction)
+    assert transform.geometry(width, height).size == size
+    got = ImageLoader(transform)(PixelsEntry("", pixels))
+    assert abs(got.astype(int) - np.asarray(steps(Image.fromarray(pixels)))).max() <= 4
+
+
+def test_a_fraction_of_whole_pixels_gives_back_the_resized_side():
+    kept, resized = np.meshgrid(np.arange(1, 2049), np.arange(1, 2049))
+    kept, resized = kept[kept <= resized], resized[kept <= resized]
+    assert (np.rint(kept / (kept / resized)) == resized).all()
+    geometry = ImageTransform(size=(289, 289), resize="squash-crop", crop_fraction=289 / 346).geometry(346, 692)
+    assert geometry.box == pytest.approx((28, 56, 317, 634))  # round(28.5) is 28, as torchvision has it
+
+
+@pytest.mark.parametrize(
+    ("size", "resized", "fraction"),
+    [
+        ((224, 224), (256, 256), 0.875),
+        ((224, 224), (224, 224), 1.0),
+        ((96, 192), (112, 224), 96 / 112),
+        ((100, 201), (112, 225), 100 / 112),
+        ((224, 224), (256, 300), None),
+        ((224, 224), (192, 192), None),
+    ],
+)
+def test_the_fraction_of_a_resized_size_is_exact_or_none(size, resized, fraction):
+    assert crop_fraction_of(size, resized) == pytest.approx(fraction)
+
+
+@pytest.mark.parametrize("color", ["RGB", "BGR", "L"])
+def test_normalise_is_opencvs_way_to_blue_first_and_torchvisions_numbers(color):
+    """Caffe's networks: levels, less a mean in the order blue, green, red."""
+    from torchvision.transforms.functional import normalize, to_tensor
+
+    mean, std = (0.406, 0.456, 0.485), (1 / 255, 0.5, 0.25)
+    transform = ImageTransform(size=(4, 5), color=color, mean=mean, std=std)
+    images = np.stack([noise(5, 4), noise(5, 4)[::-1]])
+    got = normalise(images, transform)
+    assert (got.dtype, got.shape) == (np.float32, (2, 4, 5, 3))
+    for image, result in zip(images, got, strict=True):
+        ordered = np.ascontiguousarray(image[:, :, [2, 1, 0]] if color == "BGR" else image)
+        want = normalize(to_tensor(ordered), mean, std).permute(1, 2, 0).numpy()
+        np.testing.assert_allclose(result, want, rtol=2e-5, atol=1e-6)
+    first = (float(images[0, 0, 0, 2 if color == "BGR" else 0]) / 255 - 0.406) * 255
+    assert got[0, 0, 0, 0] == pytest.approx(first, rel=1e-5)
+
+
+def test_the_mean_as_a_colour_is_red_first_whatever_the_network_reads():
+    for color, expected in (("RGB", (0, 128, 255)), ("BGR", (255, 128, 0))):
+        transform = ImageTransform(size=(4, 2), color=color, mean=(-0.1, 0.5, 1.2), resize="letterbox")
+        assert transform.mean_color == transform.padding == expected
+        pixels = ImageLoader(transform)(PixelsEntry("", np.full((2, 2, 3), (9, 8, 7), np.uint8)))
+        assert pixels[:, 0].tolist() == [list(expected), [9, 8, 7], [9, 8, 7], list(expected)]
+
+
 @pytest.mark.parametrize(
     ("width", "height", "top", "left", "inner"),
     [(40, 20, 5, 0, (10, 20)), (20, 40, 0, 5, (20, 10)), (20, 20, 0, 0, (20, 20)), (1000, 1, 9, 0, (1, 20))],
@@ -168,7 +231,7 @@ def test_a_transform_survives_json(transform):
         ("crop_fraction", float("nan")),
         ("crop_fraction", "0.5"),
         ("interpolation", "cubic"),
-        ("color", "BGR"),
+        ("color", "GBR"),
         ("exif", 1),
         ("mean", (0.5, 0.5)),
         ("mean", 0.5),
@@ -200,6 +263,8 @@ def test_json_that_is_no_transform_is_a_model_error(values):
         ("size=96", "size", (96, 96)),
         ("size=96,128", "size", (96, 128)),
         ("resize=squash", "resize", "squash"),
+        ("resize=squash-crop", "resize", "squash-crop"),
+        ("color=BGR", "color", "BGR"),
         ("crop-fraction=1", "crop_fraction", 1.0),
         ("interpolation=bicubic", "interpolation", "bicubic"),
         ("exif=false", "exif", False),

@@ -68,7 +68,7 @@ def train(
         weights: Start from a local weights file, or from the best weights of a run by its name or directory.
         size: Side of the square images that the network takes, or (height, width), pixels; the model's own if left out.
         resize: How images are brought to that size: ``crop`` cuts off what is too long, ``squash`` ignores the aspect
-            ratio, ``letterbox`` pads. What is left out of these three is the model's own.
+            ratio, ``squash-crop`` does both, ``letterbox`` pads. What is left out of these is the model's own.
         pad: Colour of the padding of ``letterbox``: (R, G, B) or a text ``R,G,B``, 0 to 255; or ``mean``.
         interpolation: The resampling filter.
         run: Name of the run directory.

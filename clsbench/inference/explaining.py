@@ -104,7 +104,7 @@ class Explainer:
         if method not in get_args(Method):
             raise OptionError("unknown method", where="method", got=method, expected=" or ".join(get_args(Method)))
         self._card, self._backend, self._seed = card, backend, seed
-        self._hidden = np.round(np.array(card.transform.mean) * 255).clip(0, 255)
+        self._hidden = np.array(card.transform.mean_color, np.float64)
         self._cam: ClassActivation | None = None
         self.reason: str | None = None
         if method in ("auto", "cam"):

@@ -74,7 +74,9 @@ class Classifier(nn.Module):
         return None if self.loaded is None else self.loaded.head
 
     def normalise(self, images: Tensor) -> Tensor:
-        """uint8 (N, h, w, 3) -> float32 (N, 3, h, w), by the transform's mean and std."""
+        """uint8 (N, h, w, 3), RGB -> float32 (N, 3, h, w), by the transform's channel order, mean and std."""
+        if self.transform.color == "BGR":
+            images = images.flip(-1)
         return images.permute(0, 3, 1, 2).to(self.scale.dtype) * self.scale + self.shift
 
     def features(self, images: Tensor) -> Tensor:

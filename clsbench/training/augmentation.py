@@ -50,10 +50,10 @@ class Augmentation:
     Args:
         policy: ``none``; ``basic``: a random-resized crop (for small inputs a shift) and, if
             ``mirrored``, a flip; ``rand`` and ``trivial``: the same, then RandAugment or TrivialAugment.
-            Where the transform squashes or letterboxes there are no random-resized crops, which would show other
-            shapes and less of the image than validation does: the network's very input is zoomed a little, without
-            changing its aspect ratio, and moved. What comes into view beside it is the letterbox's padding, or
-            else the edge repeated.
+            Where the transform squashes (and crops) or letterboxes there are no random-resized crops, which would
+            show other shapes and less of the image than validation does: the network's very input is zoomed a
+            little, without changing its aspect ratio, and moved. What comes into view beside it is the letterbox's
+            padding, or else the edge repeated.
         transform: The network's.
         count: How many images there are.
         mirrored: Whether a mirrored image still shows its class.

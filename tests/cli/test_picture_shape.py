@@ -52,9 +52,10 @@ def photos(tmp_path):
             ("--resize", "letterbox", "--size", "16,32", "--pad", "114,0,255", "--interpolation", "box"),
             {"size": [16, 32], "resize": "letterbox", "pad": [114, 0, 255], "interpolation": "box"},
         ),
+        (("--resize", "squash-crop", "--size", "24,16"), {"size": [24, 16], "resize": "squash-crop"}),
         (("--resize", "letterbox", "--size", "16", "--pad", "mean"), {"size": [16, 16], "resize": "letterbox"}),
     ],
-    ids=["crop", "squash", "letterbox", "padded with the mean"],
+    ids=["crop", "squash", "letterbox", "squash-crop", "padded with the mean"],
 )
 def test_a_shape_holds_from_training_to_inference(cli, photos, asked, transform):
     done = cli("train", photos, *asked, *TRAINED, "--json", "t.json")
@@ -142,7 +143,7 @@ def test_a_run_shows_its_own_shape(cli, photos):
         assert "already determines this" in done.stderr
 
 
-@pytest.mark.parametrize("resize", ["squash", "letterbox"])
+@pytest.mark.parametrize("resize", ["squash", "squash-crop", "letterbox"])
 @pytest.mark.parametrize("method", ["cam", "occlusion"])
 def test_heatmaps_lie_where_the_picture_is(tmp_path, resize, method):
     """The reddest part of a wide picture, at its right end, is what counts for a network that measures red."""

@@ -25,6 +25,7 @@ from clsbench.model_file import read_card
 from clsbench.models.classifier import Classifier
 from clsbench.models.simple_cnn import build
 from clsbench.testing import installed
+from clsbench.transform import ImageTransform, normalise
 
 CLASSES = ("cat", "dog", "Œuf")
 SOURCE = ModelSource("simple-cnn")
@@ -187,6 +188,22 @@ def test_a_graph_that_disagrees_replaces_no_older_file(network, card, images, tm
 def test_a_network_left_in_training_mode_is_exported_for_evaluation(network, card, images, tmp_path):
     network.train()
     assert export_model(network, card, images, tmp_path / "model.onnx", open_cpu).file
+
+
+@pytest.mark.parametrize("color", ["RGB", "BGR"])
+def test_the_normalisation_in_the_file_is_the_one_that_the_card_states(tmp_path, color):
+    """A network of which the logits are the means of the normalised channels, in the order that it reads them."""
+    transform = ImageTransform(size=(8, 6), color=color, mean=(0.1, 0.4, 0.7), std=(0.2, 0.5, 1 / 255))
+    backbone = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    classifier = Classifier(backbone, nn.Identity(), transform=transform, feature_dim=3)
+    shown = load_evenly(ImageLoader(transform), embedded_photos(count=5))
+    card, file = ModelCard(classes=CLASSES, transform=transform), tmp_path / "model.onnx"
+    assert export_model(classifier, card, shown, file, open_cpu).report.passed
+    (logits,) = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"]).run(
+        None, {"images": shown.images}
+    )
+    want = normalise(shown.images, read_card(file).transform).mean(axis=(1, 2), dtype=np.float64)
+    np.testing.assert_allclose(logits, want, rtol=1e-4, atol=1e-4)
 
 
 def test_dropout_and_batch_norm_are_exported_as_they_evaluate(network, images, tmp_path):

@@ -315,7 +315,7 @@ def test_the_clock_hears_every_stage_once(photo):
         np.testing.assert_array_equal(slot, loader(held(content)))
 
 
-@pytest.mark.parametrize("resize", ["crop", "squash", "letterbox"])
+@pytest.mark.parametrize("resize", ["crop", "squash", "squash-crop", "letterbox"])
 @pytest.mark.parametrize(("form", "options"), [("PNG", {}), ("JPEG", {"quality": 90}), ("WEBP", {}), ("BMP", {})])
 def test_every_way_into_the_slot_is_pillows_decoding_and_resizing(photo, tmp_path, form, options, resize):
     stream = io.BytesIO()
@@ -323,7 +323,7 @@ def test_every_way_into_the_slot_is_pillows_decoding_and_resizing(photo, tmp_pat
     (tmp_path / "a").write_bytes(stream.getvalue())
     with Image.open(stream) as image:
         pixels = np.asarray(image.convert("RGB"))
-    transform = ImageTransform(size=(30, 40), resize=resize, mean=(0.5, 0.5, 0.5))
+    transform = ImageTransform(size=(30, 40), resize=resize, crop_fraction=0.8, mean=(0.5, 0.5, 0.5))
     geometry = transform.geometry(*pixels.shape[1::-1])
     want = np.full((30, 40, 3), 128, np.int64)
     h, w = geometry.size

@@ -1,3 +1,4 @@
+import dataclasses
 from collections import OrderedDict
 from itertools import pairwise
 
@@ -28,6 +29,13 @@ def images():
 def test_normalisation_inside_is_torchvisions(images):
     want = Normalize(MEAN, STD)(images.permute(0, 3, 1, 2) / 255)
     torch.testing.assert_close(classifier().normalise(images), want, rtol=1e-5, atol=1e-6)
+
+
+def test_a_network_that_reads_blue_first_gets_it_first(images):
+    network = classifier()
+    network.transform = dataclasses.replace(network.transform, color="BGR")
+    want = Normalize(MEAN, STD)(images.permute(0, 3, 1, 2)[:, [2, 1, 0]] / 255)
+    torch.testing.assert_close(network.normalise(images), want, rtol=1e-5, atol=1e-6)
 
 
 def test_logits_are_the_head_of_the_backbone_of_normalised_pixels(images):
