@@ -62,7 +62,8 @@ HowResized = Annotated[
     typer.Option(
         "--resize",
         help="How images are brought to that size: cut off what is too long (crop), ignore the aspect ratio "
-        "(squash), do that and cut off the border (squash-crop) or pad (letterbox). Default: the model's own, mostly crop.",
+        "(squash), do that and cut off the border (squash-crop) or pad (letterbox). Default: the model's own, mostly "
+        "crop.",
         rich_help_panel=MODEL,
     ),
 ]
