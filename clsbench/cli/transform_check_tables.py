@@ -59,8 +59,8 @@ def _one_each(candidates: Sequence[CheckedCandidate]) -> list[CheckedCandidate]:
 
 
 def _columns(labelled: bool) -> Sequence[str]:
-    return ("transform", "accuracy", "minus the best", "log loss") if labelled else (
-        "transform", "confidence", "minus the best", "entropy"
+    return ("transform", "accuracy", "points vs best", "log loss") if labelled else (
+        "transform", "confidence", "points vs best", "entropy"
     )  # fmt: skip
 
 
