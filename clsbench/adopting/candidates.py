@@ -42,13 +42,13 @@ NORMALISATIONS = (
     Normalisation("0..255", (0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255), levels=True),
 )
 
-#: Ways to fit a photo to the network's input, and the part of its sides that is kept.
+#: Ways to fit a photo to the network's input, and the part of its sides that is kept. Classifiers seldom letterbox:
+#: that is tried where the base does.
 FITS: tuple[tuple[Resize, float], ...] = (
     ("crop", 0.875),
     ("crop", 1.0),
     ("squash", 1.0),
     ("squash-crop", 0.875),
-    ("letterbox", 1.0),
 )
 INTERPOLATIONS: tuple[Interpolation, ...] = ("bilinear", "bicubic")
 COLORS: tuple[Color, ...] = ("RGB", "BGR")
@@ -74,32 +74,41 @@ def candidates(base: ImageTransform, fixed: Collection[str] = ()) -> list[Candid
     """The transforms that a network may have been trained with: ``base``, then the others from the most usual on.
 
     Args:
-        base: What is known, guessed or the default of each field.
+        base: What is known, guessed or the default of each field; tried together with the usual values of the others.
         fixed: Names of the fields of ``base`` that are certain: these are not varied. Nor are the size, the
             orientation and grey, which only the user or the network can say.
 
     >>> found = candidates(ImageTransform(size=(224, 224), crop_fraction=0.875), fixed=["interpolation", "color"])
     >>> len(found), found[1].name
-    (30, 'imagenet RGB bilinear crop 1')
+    (24, 'imagenet RGB bilinear crop 1')
     """
-    colors = (base.color,) if base.color == "L" or "color" in fixed else COLORS
-    found = {base: name_of(base)}
-    for known, color, fit, interpolation in product(NORMALISATIONS, colors, FITS, INTERPOLATIONS):
-        order = -1 if color == "BGR" else 1
+    known = known_normalisation(base)
+    own = Normalisation("own", _in_rgb(base.mean, base.color), _in_rgb(base.std, base.color))
+    normalisations = (own, *(each for each in NORMALISATIONS if each is not known))
+    colors = (base.color,) if base.color == "L" or "color" in fixed else dict.fromkeys((base.color, *COLORS))
+    fits = dict.fromkeys(((base.resize, base.crop_fraction), *FITS))
+    interpolations = dict.fromkeys((base.interpolation, *INTERPOLATIONS))
+    found: dict[ImageTransform, Candidate] = {}
+    for each, color, (resize, fraction), interpolation in product(normalisations, colors, fits, interpolations):
         changes: dict[str, Any] = {
-            "resize": fit[0],
-            "crop_fraction": fit[1],
+            "resize": resize,
+            "crop_fraction": fraction,
             "interpolation": interpolation,
             "color": color,
-            "mean": known.mean[::order],
-            "std": known.std[::order],
-            "pad": base.pad if fit[0] == "letterbox" else None,
+            "mean": _in_rgb(each.mean, color),
+            "std": _in_rgb(each.std, color),
+            "pad": base.pad if resize == base.resize else None,
         }
         made = dataclasses.replace(base, **{name: value for name, value in changes.items() if name not in fixed})
         if made.resize not in CROPPING and "crop_fraction" not in fixed:
             made = dataclasses.replace(made, crop_fraction=1.0)
-        found.setdefault(made, name_of(made))
-    return [Candidate(name, transform) for transform, name in found.items()]
+        found.setdefault(made, Candidate(name_of(made), made))
+    return list(found.values())
+
+
+def _in_rgb(values: Triple, color: Color) -> Triple:
+    """Values in the network's order of channels as red, green, blue, or the other way round."""
+    return values[::-1] if color == "BGR" else values
 
 
 def name_of(transform: ImageTransform) -> str:
@@ -116,9 +125,9 @@ def name_of(transform: ImageTransform) -> str:
 
 def known_normalisation(transform: ImageTransform) -> Normalisation | None:
     """The known one that a transform's mean and std are, in its channel order."""
-    order = -1 if transform.color == "BGR" else 1
+    values = (*_in_rgb(transform.mean, transform.color), *_in_rgb(transform.std, transform.color))
     for known in NORMALISATIONS:
-        pairs = zip((*known.mean[::order], *known.std[::order]), (*transform.mean, *transform.std), strict=True)
+        pairs = zip((*known.mean, *known.std), values, strict=True)
         if all(abs(a - b) < _NEAR for a, b in pairs):
             return known
     return None

@@ -82,7 +82,8 @@ def test_labelled_photos_name_mean_std_range_and_channels(data, truth):
     assert found.best.transform == truth
     assert {each.transform.color for each in found.equal} <= {truth.color}
     assert found.best.accuracy.value > 0.8 > 2 * found.candidates[-1].accuracy.value
-    assert found.images == 260 and found.best.images == 260
+    assert found.images == 260
+    assert found.best.images == 260
     assert found.best.accuracy.correct == sum(
         network(ImageLoader(truth)(entry)[None], truth).argmax() == label
         for entry, label in zip(entries, labels, strict=True)
@@ -133,7 +134,8 @@ def test_without_labels_the_surest_comes_first_and_is_called_a_hint(data):
     assert [each.mean_confidence for each in found.candidates] == sorted(
         (each.mean_confidence for each in found.candidates), reverse=True
     )
-    assert found.best.accuracy is None and found.best.log_loss is None
+    assert found.best.accuracy is None
+    assert found.best.log_loss is None
     assert "only a hint" in found.verdict
     assert found.to_json()["criterion"] == "mean confidence (only a hint)"
 
@@ -151,8 +153,10 @@ def test_a_batch_of_the_race_is_the_same_images_for_all_and_hopeless_ones_leave_
     assert sum(calls.values()) < len(calls) * len(entries) / 2
     assert calls == {each.transform: each.images for each in found.candidates}
     assert heard.total == sum(count for count, _ in heard.counts) == 260
-    assert heard.notes[0].startswith("32 images: ") and heard.notes[-1].startswith("256 images: ")
-    assert found.candidates[-1].images == 32 and not found.candidates[-1].best_or_equal
+    assert heard.notes[0].startswith("32 images: ")
+    assert heard.notes[-1].startswith("256 images: ")
+    assert found.candidates[-1].images == 32
+    assert not found.candidates[-1].best_or_equal
 
 
 def test_unreadable_images_are_counted_and_judged_by_nobody(data):
@@ -182,7 +186,8 @@ def test_every_beginning_of_the_choice_has_all_classes_in_proportion():
 def test_logits_that_are_no_numbers_are_wrong_and_say_nothing():
     found = score(np.array([[np.nan, 0, 0, 0], [9, 0, 0, 0]], np.float32), np.array([0, 0]))
     assert found.hits.tolist() == [False, True]
-    assert found.losses[0] == pytest.approx(np.log(4)) and found.confidences[0] == 0.25
+    assert found.losses[0] == pytest.approx(np.log(4))
+    assert found.confidences[0] == 0.25
     assert score(np.array([[0, -np.inf]]), np.array([1])).hits.tolist() == [False]
 
 

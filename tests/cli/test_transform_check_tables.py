@@ -17,7 +17,7 @@ BASE = ImageTransform(size=(224, 224), crop_fraction=0.875)
 
 
 def made(equal, *, labelled=True):
-    """120 candidates, of which the first ``equal`` do not differ from the best."""
+    """96 candidates, of which the first ``equal`` do not differ from the best."""
     labels = np.zeros(100, np.int64) if labelled else None
     good, bad = (score(np.tile([[gap, 0.0]], (100, 1)), labels) for gap in (3.0, -2.0))
     found = [checked(one, good if k <= equal else bad.first(32), good, limit=0.001 if k <= equal else None)
@@ -31,7 +31,7 @@ def test_the_tables_fit_80_columns_and_the_command_adopts_the_first(monkeypatch,
     print_check(Terminal(), made(12, labelled=labelled), Path("their model.onnx"))
     said = capsys.readouterr()
     lines = said.out.splitlines()
-    tables = lines[: next(k for k, line in enumerate(lines) if " of 120" in line)]
+    tables = lines[: next(k for k, line in enumerate(lines) if " of 96" in line)]
     assert max(map(len, tables)) <= 80
     names = [line.strip().split("  ")[0] for line in tables if " bi" in line]
     assert names[:2] == ["imagenet RGB bilinear crop 0.875", "imagenet RGB bicubic crop 0.875"]
@@ -45,7 +45,7 @@ def test_each_normalisation_that_is_worse_is_named_once(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "80")
     print_check(Terminal(), made(0), Path("m.onnx"))
     worse = capsys.readouterr().out.split("Shown to be worse on 32 images")[1]
-    shown = [line.split(" bi")[0].strip() for line in worse.splitlines() if " bi" in line and "120" not in line]
+    shown = [line.split(" bi")[0].strip() for line in worse.splitlines() if " bi" in line and "96" not in line]
     assert shown == ["imagenet RGB", "imagenet BGR", "0.5/0.5 RGB", "0.5/0.5 BGR", "0..1 RGB", "0..1 BGR"]
     assert "every other is shown to be worse." in worse
 
