@@ -25,8 +25,8 @@ _Z = 1.96
 
 
 @dataclass(frozen=True)
-class Scores:
-    """Of N images.
+class ImageScores:
+    """Of N images, under one transform.
 
     Args:
         hits: bool (N,), whether the best class is the label; None without labels.
@@ -43,13 +43,13 @@ class Scores:
     def __len__(self) -> int:
         return len(self.confidences)
 
-    def first(self, count: int) -> Scores:
+    def first(self, count: int) -> ImageScores:
         """Of the first images only."""
         hits, losses = (None if part is None else part[:count] for part in (self.hits, self.losses))
-        return Scores(hits, losses, self.confidences[:count], self.entropies[:count])  # type: ignore[arg-type]
+        return ImageScores(hits, losses, self.confidences[:count], self.entropies[:count])  # type: ignore[arg-type]
 
 
-def score(logits: NDArray[np.floating], labels: NDArray[np.int64] | None) -> Scores:
+def score(logits: NDArray[np.floating], labels: NDArray[np.int64] | None) -> ImageScores:
     """Judge logits; an image with one that is not finite is wrong, and nothing is known of it.
 
     Args:
@@ -63,15 +63,15 @@ def score(logits: NDArray[np.floating], labels: NDArray[np.int64] | None) -> Sco
     logs = np.maximum(values - np.log(np.exp(values).sum(axis=1, keepdims=True)), np.log(_SMALLEST))
     confidences, entropies = np.exp(logs.max(axis=1)), -(np.exp(logs) * logs).sum(axis=1)
     if labels is None:
-        return Scores(None, None, confidences, entropies)
+        return ImageScores(None, None, confidences, entropies)
     hits = (values.argmax(axis=1) == labels) & finite
-    return Scores(hits, -logs[np.arange(len(labels)), labels], confidences, entropies)
+    return ImageScores(hits, -logs[np.arange(len(labels)), labels], confidences, entropies)
 
 
-def joined(parts: Sequence[Scores]) -> Scores:
+def joined(parts: Sequence[ImageScores]) -> ImageScores:
     """Scores of parts of the images as one, in order."""
     fields = [[getattr(part, name) for part in parts] for name in ("hits", "losses", "confidences", "entropies")]
-    return Scores(*(None if field[0] is None else np.concatenate(field) for field in fields))  # type: ignore[arg-type]
+    return ImageScores(*(None if field[0] is None else np.concatenate(field) for field in fields))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Difference:
     high: float
 
 
-def place(scores: Scores) -> tuple[float, ...]:
+def place(scores: ImageScores) -> tuple[float, ...]:
     """By what candidates are sorted, the best first."""
     if scores.hits is None or scores.losses is None:
         return (-float(scores.confidences.mean()),)
@@ -102,7 +102,7 @@ def level(comparisons: int) -> float:
     return LEVEL / max(1, comparisons)
 
 
-def p_worse(best: Scores, other: Scores) -> float:
+def p_worse(best: ImageScores, other: ImageScores) -> float:
     """The two-sided p value of ``other`` against ``best`` on the images that both have; 1 where it is not worse.
 
     Exact McNemar for labelled images; a paired z test of the confidences for others.
@@ -119,17 +119,17 @@ def p_worse(best: Scores, other: Scores) -> float:
     return float(2 * ndtr(mean / error)) if error else 0.0
 
 
-def difference(best: Scores, other: Scores) -> Difference:
+def difference(best: ImageScores, other: ImageScores) -> Difference:
     """Of ``other`` to ``best``, on the images that both have."""
     best = best.first(len(other))
     if best.hits is not None and other.hits is not None:
         flips = count_flips(best.hits, other.hits)
         return Difference(flips.difference, *bootstrap_interval(flips))
     mean, error = _mean_and_error(best, other)
-    return Difference(mean, mean - _Z * error, mean + _Z * error)
+    return Difference(mean, max(-1.0, mean - _Z * error), min(1.0, mean + _Z * error))
 
 
-def _mean_and_error(best: Scores, other: Scores) -> tuple[float, float]:
+def _mean_and_error(best: ImageScores, other: ImageScores) -> tuple[float, float]:
     """Mean difference of the confidences, and its standard error."""
     differences = other.confidences - best.confidences
     count = len(differences)

@@ -18,7 +18,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from clsbench.adopting.candidate_scores import Scores, joined, level, p_worse, place, score
+from clsbench.adopting.candidate_scores import ImageScores, joined, level, p_worse, place, score
 from clsbench.adopting.candidates import Candidate
 from clsbench.adopting.transform_check import TransformCheck, checked
 from clsbench.errors import ClsbenchError, DataError, PluginError
@@ -60,9 +60,9 @@ class _Runner:
     """A candidate in the race, and how it did on each batch."""
 
     candidate: Candidate
-    parts: list[Scores] = field(default_factory=list)
+    parts: list[ImageScores] = field(default_factory=list)
 
-    def scores(self) -> Scores:
+    def scores(self) -> ImageScores:
         if len(self.parts) > 1:
             self.parts = [joined(self.parts)]
         return self.parts[0]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from clsbench.adopting.candidate_scores import Difference, Scores, difference, p_worse
+from clsbench.adopting.candidate_scores import Difference, ImageScores, difference, p_worse
 from clsbench.adopting.candidates import Candidate
 from clsbench.predictions.values import Proportion
 from clsbench.text import counted
@@ -55,7 +55,7 @@ class CheckedCandidate:
         }
 
 
-def checked(candidate: Candidate, scores: Scores, best: Scores, *, limit: float | None) -> CheckedCandidate:
+def checked(candidate: Candidate, scores: ImageScores, best: ImageScores, *, limit: float | None) -> CheckedCandidate:
     """What is said of a candidate.
 
     Args:

@@ -1,6 +1,7 @@
 """Which preprocessing was it? Networks with a known one are tried as if it had been lost."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -209,3 +210,10 @@ def test_the_truth_is_seldom_left_out():
         best = max(columns, key=lambda column: column.hits.sum())
         lost += p_worse(best, columns[0]) < level(9)
     assert lost <= 10
+
+
+def test_one_image_without_a_label_gives_numbers_that_json_holds(data):
+    network, (entries, _) = trained(CAFFE, *data[0]), data[1]
+    found = check_transforms(network, entries[:1], None, candidates(CAFFE)[:3], progress=Heard())
+    json.dumps(found.to_json(), allow_nan=False)
+    assert len(found.equal) == 2
