@@ -101,7 +101,7 @@ def check_transforms(
     runners, marks = [_Runner(candidate) for candidate in candidates], looks(len(order))
     strict = level((len(candidates) - 1) * len(marks))
     views = _Views(candidates[0].transform, decoders)
-    progress.stage("check", len(order))
+    progress.stage("checking", len(order))
     done, alive, read = 0, runners, 0
     with ThreadPoolExecutor(available_cores()) as pool:
         for mark in marks:
