@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clsbench.adopting.candidate_scores import score
+from clsbench.adopting.candidate_scores import Difference, score
 from clsbench.adopting.candidates import candidates
 from clsbench.adopting.transform_check import TransformCheck, checked
 from clsbench.cli.terminal import Terminal
@@ -48,6 +48,17 @@ def test_each_normalisation_that_is_worse_is_named_once(monkeypatch, capsys):
     shown = [line.split(" bi")[0].strip() for line in worse.splitlines() if " bi" in line and "96" not in line]
     assert shown == ["imagenet RGB", "imagenet BGR", "0.5/0.5 RGB", "0.5/0.5 BGR", "0..1 RGB", "0..1 BGR"]
     assert "every other is shown to be worse." in worse
+
+
+def test_an_interval_that_seems_to_contradict_the_verdict_is_explained(capsys):
+    check = made(1)
+    explained = "an interval holds for one candidate at 95 %; what is shown holds for all 96"
+    print_check(Terminal(), check, Path("m.onnx"))
+    assert explained not in capsys.readouterr().err
+    lower = dataclasses.replace(check.equal[0], difference=Difference(-0.03, -0.05, -0.01))
+    found = (check.best, lower, *check.candidates[2:])
+    print_check(Terminal(), dataclasses.replace(check, candidates=found), Path("m.onnx"))
+    assert explained in capsys.readouterr().err
 
 
 def test_a_single_candidate_has_one_table(capsys):
