@@ -27,9 +27,8 @@ def print_check(terminal: Terminal, check: TransformCheck, file: Path) -> None:
         terminal.print(made)
     terminal.print(check.verdict)
     if any(found.difference.high < 0 for found in check.equal):
-        terminal.note(
-            f"an interval holds for one candidate at 95 %; what is shown holds for all {len(check.candidates)}"
-        )
+        count = len(check.candidates)
+        terminal.note(f"an interval holds for one candidate at 95 %; what is shown holds for all {count}")
     if check.unreadable:
         terminal.note(f"{counted(check.unreadable, 'image')} could not be read")
     terminal.next("adopt", file, *options_of(check.best.transform), why="adopts it with the first of these")
