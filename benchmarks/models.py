@@ -3,6 +3,7 @@
     python benchmarks/models.py random resnet50 resnet50.onnx        # random weights, 1000 classes
     python benchmarks/models.py random simple-cnn cnn.onnx --classes cat,dog
     python benchmarks/models.py ultralytics lite0.float.onnx         # the pretrained Lite0 as YOLO's predict reads it
+    python benchmarks/models.py plain efficientnet-lite0 lite0.onnx  # pretrained, as torch.onnx.export writes it
 
 Prints nothing. Random weights do for speed: no kernel used here is faster for some values.
 """
@@ -40,6 +41,13 @@ def export_ultralytics(folder: Path) -> Path:
     """The pretrained Lite0 in the form that ultralytics' predict reads."""
     file = folder / f"{LITE0}.ultralytics.onnx"
     call([sys.executable, __file__, "ultralytics", LITE0, file])
+    return file
+
+
+def export_plain(name: str, folder: Path) -> Path:
+    """A pretrained network as most people export it: normalised float32 (N, 3, h, w) -> logits (N, K), no metadata."""
+    file = folder / f"{name}.plain.onnx"
+    call([sys.executable, __file__, "plain", name, file])
     return file
 
 
@@ -101,15 +109,30 @@ def write_ultralytics(name: str, file: Path) -> None:
     onnx.save(model, file)
 
 
+def write_plain(name: str, file: Path) -> None:
+    import torch
+    from torch import nn
+
+    classifier = pretrained(name)
+    network = nn.Sequential(classifier.backbone, classifier.head).eval()
+    torch.onnx.export(
+        network, (torch.zeros(2, 3, *classifier.transform.size),), file, dynamo=True, external_data=False,
+        verbose=False, input_names=["input"], output_names=["output"],
+        dynamic_shapes=({0: torch.export.Dim("batch")},),
+    )  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kind", choices=("random", "ultralytics"))
+    parser.add_argument("kind", choices=("random", "ultralytics", "plain"))
     parser.add_argument("name")
     parser.add_argument("file", type=Path)
     parser.add_argument("--classes", help="names with commas between them; 1000 made-up ones by default")
     given = parser.parse_args()
     if given.kind == "ultralytics":
         write_ultralytics(given.name, given.file)
+    elif given.kind == "plain":
+        write_plain(given.name, given.file)
     else:
         classes = given.classes.split(",") if given.classes else [f"class{k:03d}" for k in range(1000)]
         write_random(given.name, given.file, classes)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from clsbench.api.model import Model, Prediction, load
     from clsbench.api.models import describe_model
     from clsbench.api.observer import Observer
+    from clsbench.api.rank_transforms import rank_transforms
     from clsbench.api.report import report
     from clsbench.api.runs import list_runs
     from clsbench.api.show import show
@@ -78,6 +79,7 @@ _HOMES = {
     "clsbench.api.model": ("Model", "Prediction", "load"),
     "clsbench.api.models": ("describe_model",),
     "clsbench.api.observer": ("Observer",),
+    "clsbench.api.rank_transforms": ("rank_transforms",),
     "clsbench.api.report": ("report",),
     "clsbench.api.runs": ("list_runs",),
     "clsbench.api.show": ("show",),
@@ -164,6 +166,7 @@ __all__ = [
     "load",
     "load_state",
     "merge",
+    "rank_transforms",
     "read_state",
     "report",
     "show",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clsbench.api.checkpoint import Classes
+from clsbench.api.export_confidence import Confidence
 from clsbench.api.gate import labelled_images, open_like_infer
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from clsbench.adopting.stated import Channels, Range
     from clsbench.api.sources import Images
     from clsbench.card import GateReport, ModelCard
+    from clsbench.exporting.exporter import Addition
     from clsbench.exporting.gate import Gate
     from clsbench.images.entries import Entry
     from clsbench.picture_shape import GivenSize
@@ -73,6 +75,9 @@ def adopt(
     gate_images: Images | None = None,
     gate_n: int = 256,
     gate: Gate | None = None,
+    calibrate: bool = False,
+    abstain_at_precision: float | None = None,
+    calibrate_images: str | Path | None = None,
     observer: Observer | None = None,
 ) -> AdoptResult:
     """Give a foreign .onnx classifier a card, and a graph that takes raw pixels; needs no torch.
@@ -96,6 +101,7 @@ def adopt(
         gate_images: Images for the gate, as ``infer`` takes them; crops of two photos if left out.
         gate_n: How many of them at most.
         gate: What the file must show.
+        calibrate, abstain_at_precision, calibrate_images: As in :func:`clsbench.export`, with labelled images.
         observer: Hears what was decided, notes and progress.
 
     Returns:
@@ -110,6 +116,7 @@ def adopt(
     from clsbench.adopting.stated import stated
 
     file, observer = Path(file), observer or Observer()
+    confidence = Confidence(calibrate, abstain_at_precision, calibrate_images)
     asked = stated(
         transform=transform, size=size, resize=resize, crop_fraction=crop_fraction, interpolation=interpolation,
         mean=mean, std=std, range=range, channels=channels, pad=pad,
@@ -123,12 +130,13 @@ def adopt(
     outputs.refuse(*(file.parent / name for name in proposal.foreign.facts.external))
     if not guess:
         proposal.check_guesses()
-    return _proved(proposal, target, gate_images, gate_n, gate, outputs, observer)
+    add = confidence.adder(proposal.card, None, target, observer)
+    return _proved(proposal, target, gate_images, gate_n, gate, add, outputs, observer)
 
 
 def _proved(
-    proposal: Proposal, out: Path, images: Images | None, count: int, gate: Gate | None, outputs: Outputs,
-    observer: Observer,
+    proposal: Proposal, out: Path, images: Images | None, count: int, gate: Gate | None, add: Addition | None,
+    outputs: Outputs, observer: Observer,
 ) -> AdoptResult:  # fmt: skip
     """Wrap the graph, compare it with the original, and write it if it passes."""
     from clsbench.exporting.exporter import write_proved
@@ -147,5 +155,5 @@ def _proved(
     observer.note(f"wrapping the graph, then comparing it with the original on {counted(len(chosen), 'image')}")
     observer.stage("comparing", len(chosen))
     reference, model = original_path(foreign, card.transform), foreign.wrapped(card.transform)
-    result = write_proved(model, card, reference, chosen, out, open_like_infer, gate, heard=observer.advance)
+    result = write_proved(model, card, reference, chosen, out, open_like_infer, gate, add=add, heard=observer.advance)
     return AdoptResult(file=result.file, card=result.card, report=result.report, proposal=proposal)

@@ -9,6 +9,7 @@ import typer
 
 #: Headings of `train --help` that are not those of `training.config`.
 DATA, MODEL, OUTPUT = "Data", "Network and recipe", "Output"
+PREPROCESSING = "Preprocessing, where the file does not say it"
 
 With = Annotated[
     list[str] | None,
