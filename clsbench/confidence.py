@@ -13,16 +13,16 @@ from clsbench.errors import ModelError
 class Calibration:
     """How the temperature of a card was found, and what it changed on images that it was not fitted on.
 
-    Every number but the interval of the temperature is of held-out folds: the temperature of a fold was fitted on
-    the other folds. Intervals are of 95 %.
+    Log loss and ECE are of held-out folds: the temperature of a fold was fitted on the other folds. Intervals are the
+    bootstrap's, of 95 %.
 
     Args:
         images: Labelled images.
         method: How, such as ``temperature``.
         folds: Of the images.
-        temperature_interval: Of the card's temperature, which was fitted on all images; bootstrap.
+        temperature_interval: Of the card's temperature, which was fitted on all images.
         log_loss_before, log_loss_after: The mean of -ln p(true class), in nats, at a temperature of 1 and calibrated.
-        log_loss_change: After minus before, its interval: below 0 where calibration helps; bootstrap.
+        log_loss_change: The interval of after minus before, of new images: below 0 where calibration helps.
         ece_before, ece_after: Expected calibration error, 0 to 1.
         unreadable: Images that were left out because they could not be read.
     """

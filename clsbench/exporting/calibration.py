@@ -31,6 +31,9 @@ RESAMPLES, GRID = 1000, 49
 #: Logits that are taken at a time.
 VALUES = 1 << 22
 
+#: The ends of an interval.
+Interval = tuple[float, float]
+
 MORE = "name more images, in class folders, with --calibrate-images DIR"
 
 
@@ -130,11 +133,11 @@ def calibrate(known: LabelledLogits, *, seed: int = 0) -> tuple[float, Calibrati
     before, after = losses(logits, labels, 1.0), losses(logits, labels, of_image)
     right = logits.argmax(axis=1) == labels
     ece_before, ece_after = (reliability(confidences(logits, t), right).ece for t in (1.0, of_image))
+    of_temperature, of_change = intervals(logits, labels, temperature, seed=seed)
     return temperature, Calibration(
-        images=len(known), folds=FOLDS, unreadable=known.unreadable,
-        temperature_interval=temperature_interval(logits, labels, temperature, seed=seed),
+        images=len(known), folds=FOLDS, unreadable=known.unreadable, temperature_interval=of_temperature,
         log_loss_before=float(before.mean()), log_loss_after=float(after.mean()),
-        log_loss_change=mean_interval(after - before, seed=seed), ece_before=ece_before, ece_after=ece_after,
+        log_loss_change=of_change, ece_before=ece_before, ece_after=ece_after,
     )  # fmt: skip
 
 
@@ -188,14 +191,21 @@ def confidences(logits: NDArray[np.float32], temperature: float | NDArray[np.flo
     return found
 
 
-def temperature_interval(
+def intervals(
     logits: NDArray[np.float32], labels: NDArray[np.int64], temperature: float, *, seed: int = 0
-) -> tuple[float, float]:
-    """The bootstrap's 95 % percentile interval of the best temperature.
+) -> tuple[Interval, Interval]:
+    """The bootstrap's 95 % intervals of the best temperature, and of the change of the log loss of new images.
 
-    Source: B. Efron and R. Tibshirani, An Introduction to the Bootstrap (1993), chapter 13. The loss of each image
-    is computed once at :data:`GRID` temperatures, six standard errors to each side, so that redrawing the images needs
-    sums only; a parabola through the three smallest sums finds the minimum between two temperatures.
+    Sources: B. Efron and R. Tibshirani, An Introduction to the Bootstrap (1993), chapters 13 and 17; H. Noma et al.,
+    Confidence intervals of prediction accuracy measures based on the bootstrap-based optimism correction methods,
+    Statistics in Medicine 40 (2021). The images are redrawn and the temperature fitted to them each time; the interval
+    of the change on the redrawn images is moved by its optimism: by how much it is lower than that of the images they
+    were drawn from, at the same temperature. Redrawing adds half of that once more. For 60 to 1,000 images the second
+    interval holds the true change in 89 to 98 % of cases (benchmarks/calibration.py); the bootstrap of held-out losses
+    that takes their temperatures as given does in as few as 60 %.
+
+    The loss of each image is computed once at :data:`GRID` temperatures, six standard errors to each side, so that
+    redrawing needs sums only; a parabola through the three smallest sums finds the minimum between two temperatures.
 
     Args:
         logits: float32 (N, K).
@@ -203,29 +213,37 @@ def temperature_interval(
         temperature: The best one of all images.
         seed: Of the redrawing.
     """
+    grid = _temperatures(logits, labels, temperature)
+    of_grid = np.stack([losses(logits, labels, np.exp(t)) for t in grid], axis=1)
+    of_grid -= losses(logits, labels, 1.0)[:, None]
+    random, count = np.random.default_rng(seed), len(labels)
+    best, change, optimism = np.empty(RESAMPLES), np.empty(RESAMPLES), np.empty(RESAMPLES)
+    whole = of_grid.mean(axis=0)
+    for k in range(RESAMPLES):
+        weights = np.bincount(random.integers(0, count, count), minlength=count)
+        sums = weights @ of_grid / count
+        at = int(sums.argmin())
+        best[k], change[k], optimism[k] = _minimum(grid, sums), sums[at], sums[at] - whole[at]
+    low, high = np.exp(np.quantile(best, [0.025, 0.975]))
+    least, most = np.quantile(change, [0.025, 0.975]) - 1.5 * optimism.mean()
+    return (float(low), float(high)), (float(least), float(most))
+
+
+def _temperatures(logits: NDArray[np.float32], labels: NDArray[np.int64], best: float) -> NDArray[np.float64]:
+    """float64 (GRID,): logarithms of temperatures around the best one, as far as chance may take it."""
     step = 1e-3
-    low, mid, high = (losses(logits, labels, temperature * np.exp(d)) for d in (-step, 0.0, step))
+    low, mid, high = (losses(logits, labels, best * np.exp(d)) for d in (-step, 0.0, step))
     slope, curve = (high - low) / (2 * step), max(float((high - 2 * mid + low).mean()) / step**2, 1e-12)
     error = float(np.sqrt((slope**2).mean() / len(labels)) / curve)  # P. Huber's sandwich
-    grid = np.log(temperature) + np.linspace(-6, 6, GRID) * max(error, 1e-6)
-    grid = np.clip(grid, np.log(COLDEST), np.log(HOTTEST))
-    of_grid = np.stack([losses(logits, labels, np.exp(t)) for t in grid], axis=1)
-    random, count = np.random.default_rng(seed), len(labels)
-    best = np.empty(RESAMPLES)
-    for k in range(RESAMPLES):
-        sums = np.bincount(random.integers(0, count, count), minlength=count) @ of_grid
-        at = int(np.clip(sums.argmin(), 1, GRID - 2))
-        left, middle, right = sums[at - 1 : at + 2]
-        bend = left - 2 * middle + right
-        shift = np.clip((left - right) / (2 * bend), -1, 1) if bend > 0 else float(sums.argmin() - at)
-        best[k] = grid[at] + shift * (grid[at + 1] - grid[at])
-    low_end, high_end = np.exp(np.quantile(best, [0.025, 0.975]))
-    return float(low_end), float(high_end)
+    grid = np.log(best) + np.linspace(-6, 6, GRID) * max(error, 1e-6)
+    return np.asarray(np.clip(grid, np.log(COLDEST), np.log(HOTTEST)))
 
 
-def mean_interval(values: NDArray[np.float64], *, seed: int = 0) -> tuple[float, float]:
-    """The bootstrap's 95 % percentile interval of a mean; source as :func:`temperature_interval`."""
-    random, count = np.random.default_rng(seed), len(values)
-    means = [values[random.integers(0, count, count)].mean() for _ in range(RESAMPLES)]
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)
+def _minimum(grid: NDArray[np.float64], values: NDArray[np.float64]) -> float:
+    """Where a parabola through the smallest of some values and its neighbours is lowest."""
+    least = int(values.argmin())
+    at = min(max(least, 1), len(grid) - 2)
+    left, middle, right = values[at - 1 : at + 2]
+    bend = left - 2 * middle + right
+    shift = np.clip((left - right) / (2 * bend), -1, 1) if bend > 0 else float(least - at)
+    return float(grid[at] + shift * (grid[at + 1] - grid[at]))

@@ -57,6 +57,7 @@ def test_images_that_the_model_was_trained_on_are_told_apart(run, photos, cli, e
     assert evaluated("all.csv")["predictions"] == "all.csv"
     assert words in cli("evaluate", "all.csv", "--html", "all.html").stderr
     assert words in Path("all.html").read_text(encoding="utf-8")
+    assert words in cli("export", "mine", "--calibrate", "--calibrate-images", photos, "--out", "c.onnx").stderr
     red = [f"{k}.png" for k in range(10)]
     held_out = [name for name in (*run["splits"]["val"], *run["splits"]["test"]) if name.startswith("red/")]
     assert f"on {10 - len(held_out)} of 10 images" in trained_on("runs/mine/model.onnx", photos / "red", red)
