@@ -70,6 +70,7 @@ def export_model(
     check_labels(gate, images)
     reference = reference_logits(classifier, images.images)
     model = to_onnx(classifier)
+    card = dataclasses.replace(card, feature_dim=classifier.feature_dim)
     with tempfile.TemporaryDirectory() as folder:
         trial = Path(folder) / "trial.onnx"
         write_model(model, card, trial)
