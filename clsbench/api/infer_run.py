@@ -102,9 +102,8 @@ class InferenceRun:
         if ledger:
             ledger.remove()
         if isinstance(self.out, Path):
-            features = [self.feature_file.name] if self.feature_file else []
-            named = [str(self.out), *features, *([f"{self.out.name}.json"] if job else [])]
-            self.observer.note(f"written: {' and '.join(named)}")
+            features = f", {self.feature_file.name}" if self.feature_file else ""
+            self.observer.note(f"written: {self.out}{features}" + (f" and {self.out.name}.json" if job else ""))
         if failure:
             raise failure
         return result

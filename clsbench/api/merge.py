@@ -109,8 +109,10 @@ def merge(
         if not dim:
             remove_features(target, observer)
     total = counted(read[0].record.total, "row")
-    named = " and ".join([str(target), *(one.file.name for one in whole[1:])])
-    observer.note(f"written: {named}: {total} of {counted(len(read), 'shard')}, each once")
+    more = f", {beside.name}" if dim else ""
+    observer.note(
+        f"written: {target}{more} and {target.name}.json: {total} of {counted(len(read), 'shard')}, each once"
+    )
     return MergeResult(out=target, shards=len(read), manifest=manifest, metrics=measured)
 
 

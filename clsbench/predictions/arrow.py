@@ -58,7 +58,8 @@ class ArrowCollector:
         if binary_paths:
             fields = [(name, pa.binary() if name == "path" else kind) for name, kind in fields]
         fields += [(name, pa.float32()) for name in class_columns(classes if probabilities else ())]
-        fields += [(FEATURES, pa.list_(pa.float32(), feature_dim))] if feature_dim else []
+        if feature_dim:  # its numbers are called as Parquet calls them, so that the file reads back as this schema
+            fields.append((FEATURES, pa.list_(pa.field("element", pa.float32()), feature_dim)))
         self.schema = pa.schema(fields)
         self._rows: list[Row] = []
         self._blocks: list[NDArray[np.float32]] = []
@@ -106,7 +107,7 @@ class ArrowCollector:
             features = np.concatenate(self._features)
             self._features = [features[len(rows) :]]
             flat = pa.array(features[: len(rows)].ravel(), pa.float32())
-            arrays.append(pa.FixedSizeListArray.from_arrays(flat, self._feature_dim))
+            arrays.append(pa.FixedSizeListArray.from_arrays(flat, type=self.schema.field(FEATURES).type))
         self._groups.append(pa.table(arrays, schema=self.schema))
 
 
