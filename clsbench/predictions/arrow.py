@@ -16,13 +16,13 @@ from clsbench.predictions.columns import columns as every_column
 if TYPE_CHECKING:
     import pyarrow as pa
 
-#: Rows, and numbers of probabilities and features, gathered before they become a table.
-GROUP, GROUP_VALUES = 16384, 1 << 26
+#: Rows, probabilities and features gathered before they become a table: features are 16 MB then.
+GROUP, GROUP_VALUES, GROUP_FEATURES = 16384, 1 << 26, 1 << 22
 
 
-def group_size(numbers: int) -> int:
-    """Rows of a group, by how many probabilities of classes and features a row has."""
-    return min(GROUP, max(1, GROUP_VALUES // numbers)) if numbers else GROUP
+def group_size(columns: int, feature_dim: int) -> int:
+    """Rows of a group, by how many columns with the probabilities of classes there are, and how many features."""
+    return min(GROUP, max(1, GROUP_VALUES // max(1, columns)), max(1, GROUP_FEATURES // max(1, feature_dim)))
 
 
 class ArrowCollector:
@@ -51,7 +51,7 @@ class ArrowCollector:
 
         self._classes, self._topk, self._probabilities = classes, min(topk, len(classes)), probabilities
         self._feature_dim = feature_dim
-        self._size = group_size((len(classes) if probabilities else 0) + (feature_dim or 0))
+        self._size = group_size(len(classes) if probabilities else 0, feature_dim or 0)
         self._positions = positions(columns, self._topk)
         every = every_column(self._topk)
         fields = [(every[k].name, pa.type_for_alias(every[k].written)) for k in self._positions]

@@ -194,7 +194,7 @@ def _write_parquet(
         if file.metadata.num_rows != len(shard.record.rows):
             raise _wrong_rows(shard)
     features = schema.field(FEATURES).type.list_size if FEATURES in schema.names else 0
-    size = group_size(sum(name.startswith(PREFIX) for name in schema.names) + features)
+    size = group_size(sum(name.startswith(PREFIX) for name in schema.names), features)
     rows = [_Rows(file, size) for file in files]
     with pq.ParquetWriter(out, schema) as writer:
         for start in range(0, len(owner), size):
