@@ -48,7 +48,7 @@ class Predictions:
         if len(set(lengths)) > 1:
             raise ValueError("{} names, {} rows of logits, {} errors, {} labels and {} reasons".format(*lengths))
         if self.features is not None and len(self.features) != len(self.names):
-            raise ValueError(f"{len(self.names)} names and {len(self.features)} rows of features")
+            raise ValueError(f"rows of features: {len(self.features)}, of names: {len(self.names)}")
 
     def labelled(self, labels: NDArray[np.int64]) -> Predictions:
         """The same with labels: int64 (N,), -1 where unknown."""

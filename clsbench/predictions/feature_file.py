@@ -14,19 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clsbench.errors import DataError
-from clsbench.output_files import WholeFile
+from clsbench.output_files import WholeFile, short_name
 from clsbench.predictions.block import Predictions
 
 #: Of the file, for messages.
 WHAT = "the features"
+
+_ENDING = ".features.npy"
 
 #: Numbers are little-endian on every machine.
 _DTYPE = np.dtype("<f4")
 
 
 def features_path(predictions: Path) -> Path:
-    """Where the features of a predictions file are: ``preds.csv.features.npy``."""
-    return predictions.with_name(predictions.name + ".features.npy")
+    """Where the features of a predictions file are: ``preds.csv.features.npy``; a very long name is shortened."""
+    return predictions.with_name(short_name(predictions.name, len(_ENDING)) + _ENDING)
 
 
 class FeatureWriter:

@@ -10,7 +10,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from clsbench.card import METADATA_KEY, ModelCard
 from clsbench.errors import DeviceError, ModelError, OptionError
-from clsbench.model_file import read_card
+from clsbench.model_file import contract_gaps, read_card
+from clsbench.onnx_file import read_onnx
 from clsbench.testing import check_backend, images_for, installed
 from clsbench.transform import ImageTransform
 
@@ -88,6 +89,20 @@ def test_features_that_are_not_what_the_card_says_are_refused(tmp_path, name, di
     file = write(tmp_path / "wrong.onnx", dataclasses.replace(CARD, feature_dim=dim), more=more)
     with pytest.raises(ModelError, match="not what its card says"):
         installed("backend", name).build(file, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("more", "gap"),
+    [
+        ([], None),
+        (["features"], None),
+        (["pooled"], "no outputs but logits and features"),
+        (["features", "pooled"], "no outputs but logits and features"),
+    ],
+)
+def test_what_a_file_lacks_is_told_of_its_other_outputs_too(tmp_path, more, gap):
+    file = write(tmp_path / "small.onnx", more=more)
+    assert contract_gaps(read_onnx(file), CARD) == ((gap,) if gap else ())
 
 
 def test_the_device_is_told(model):
