@@ -41,8 +41,12 @@ def features_of(
         keep_rows: Whether the result keeps them.
 
     Raises:
-        OptionError: if they would go nowhere.
+        OptionError: if they would go nowhere, or options contradict each other.
     """
+    if asked and any(one.options.get(OPTION) is False for one in writers):
+        raise OptionError(
+            "features are asked for and left out", where="--features", got=f"--with writer.{OPTION}=false"
+        )
     if any(OPTION in option_types(one.resolved.component.build) for one in writers):
         return Features(asked or any(one.options.get(OPTION) for one in writers))
     if not asked:

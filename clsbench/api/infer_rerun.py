@@ -173,12 +173,12 @@ def identify(
 
 
 def remove_features(out: Path, observer: Observer) -> None:
-    """Remove the features of an earlier predictions file that one without features has replaced."""
-    from clsbench.predictions.feature_file import features_path
+    """Remove the features of an earlier predictions file that one without features has replaced, and nothing else."""
+    from clsbench.predictions.feature_file import features_path, is_array
 
     file = features_path(out)
-    if os.path.lexists(file):
-        with suppress(OSError):
+    with suppress(OSError):
+        if is_array(file):
             file.unlink()
             observer.note(f"removed: {file}, the features of the earlier file")
 

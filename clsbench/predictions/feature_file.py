@@ -96,6 +96,18 @@ def write_rows(stream: BinaryIO, rows: NDArray[np.float32]) -> None:
     stream.write(np.ascontiguousarray(rows, _DTYPE).data)
 
 
+def is_array(file: Path) -> bool:
+    """Whether a file is there and in numpy's format.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    if not file.is_file():
+        return False
+    with file.open("rb") as stream:
+        return stream.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX
+
+
 def open_features(file: Path, shape: tuple[int, int]) -> NDArray[np.float32]:
     """The features in a file, float32 of that shape, mapped into memory.
 

@@ -112,7 +112,15 @@ def test_they_go_where_they_can_be_kept_or_it_is_refused(job, tmp_path):
             infer(**{**job, "out": out, "format": "csv"})
     with pytest.raises(OptionError, match="features are written to a file"):
         infer(**{**job, "out": None}, keep_rows=False)
-    assert not job["out"].exists()
+    with pytest.raises(OptionError, match="asked for and left out"):
+        infer(**{**job, "out": job["out"].with_suffix(".parquet")}, options={"writer.features": False})
+    assert not list(tmp_path.glob("preds*"))
+
+
+def test_the_option_of_a_writer_asks_for_them_too(job):
+    file = job["out"].with_suffix(".parquet")
+    infer(**{**job, "out": file, "features": False}, options={"writer.features": True})
+    assert written(file)[1].shape == (12, 6)
 
 
 def test_a_file_of_that_name_is_replaced_only_when_asked_and_never_an_input(job, images, featured_onnx):
@@ -143,6 +151,12 @@ def test_features_do_not_stay_beside_predictions_that_are_not_theirs(job):
     infer(**job)
     infer(**{**job, "features": False}, overwrite=True)
     assert not features_path(job["out"]).exists()
+
+
+def test_a_file_of_that_name_that_is_something_else_stays(job):
+    features_path(job["out"]).write_bytes(b"something else")
+    infer(**{**job, "features": False}, overwrite=True)
+    assert features_path(job["out"]).read_bytes() == b"something else"
 
 
 def test_a_finished_job_is_recognised_with_its_features_only(job):
