@@ -207,8 +207,8 @@ def check_executor(component: Component, model_path: Path, entries: Sequence[Ent
         for column in ("logits", *(["features"] if spec.features else [])):
             missing = any(getattr(block, column) is None for block in found)
             _require(not missing, f"the blocks have no {column} although the job asks for them")
-            values = [np.concatenate([getattr(block, column) for block in blocks]) for blocks in (found, wanted)]
-            np.testing.assert_allclose(*values, rtol=1e-3, atol=1e-4)
+            ours, right_ones = (np.concatenate([getattr(one, column) for one in blocks]) for blocks in (found, wanted))
+            np.testing.assert_allclose(ours, right_ones, rtol=1e-3, atol=1e-4)
         _require(isinstance(executor.execution, Execution), "execution is not a clsbench.Execution after the run")
     _require(not list(executor.run(spec, [])), "blocks were yielded although there are no images")
 
