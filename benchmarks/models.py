@@ -65,7 +65,12 @@ def write_random(name: str, file: Path, classes: list[str]) -> None:
     from clsbench.testing import installed
 
     classifier = installed("model", name).build(len(classes))
-    card = ModelCard(classes=tuple(classes), transform=classifier.transform, model=ModelSource(name))
+    card = ModelCard(
+        classes=tuple(classes),
+        transform=classifier.transform,
+        feature_dim=classifier.feature_dim,
+        model=ModelSource(name),
+    )
     write_model(to_onnx(classifier), card, file)
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from clsbench.api.compare import compare
     from clsbench.api.datasets import describe_dataset
     from clsbench.api.doctor import doctor
+    from clsbench.api.embedding import Embedding
     from clsbench.api.evaluate import evaluate
     from clsbench.api.export import export
     from clsbench.api.infer import infer
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     from clsbench.hookspecs import Component, ModelFacts, hookimpl
     from clsbench.images.entries import BytesEntry, Entry, FileEntry, PixelsEntry
     from clsbench.images.sources.source import Source
-    from clsbench.inference.backend import Backend, DeviceInfo
+    from clsbench.inference.backend import Backend, DeviceInfo, FeatureBackend
     from clsbench.inference.explaining import Explanation
     from clsbench.inference.job import Execution, JobSpec
     from clsbench.models.classifier import Classifier
@@ -70,6 +71,7 @@ _HOMES = {
     "clsbench.api.compare": ("compare",),
     "clsbench.api.datasets": ("describe_dataset",),
     "clsbench.api.doctor": ("doctor",),
+    "clsbench.api.embedding": ("Embedding",),
     "clsbench.api.evaluate": ("evaluate",),
     "clsbench.api.export": ("export",),
     "clsbench.api.infer": ("infer",),
@@ -95,7 +97,7 @@ _HOMES = {
     "clsbench.hookspecs": ("Component", "ModelFacts", "hookimpl"),
     "clsbench.images.entries": ("BytesEntry", "Entry", "FileEntry", "PixelsEntry"),
     "clsbench.images.sources.source": ("Source",),
-    "clsbench.inference.backend": ("Backend", "DeviceInfo"),
+    "clsbench.inference.backend": ("Backend", "DeviceInfo", "FeatureBackend"),
     "clsbench.inference.explaining": ("Explanation",),
     "clsbench.inference.job": ("Execution", "JobSpec"),
     "clsbench.models.classifier": ("Classifier",),
@@ -122,9 +124,11 @@ __all__ = [
     "Dataset",
     "DeviceError",
     "DeviceInfo",
+    "Embedding",
     "Entry",
     "Execution",
     "Explanation",
+    "FeatureBackend",
     "FileEntry",
     "Gate",
     "ImageTransform",

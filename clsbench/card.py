@@ -23,8 +23,8 @@ from clsbench.transform import ImageTransform
 METADATA_KEY = "clsbench.card"
 SCHEMA = 1
 
-#: The graph contract: uint8 (N, h, w, 3) in, float32 (N, K) out, N free.
-INPUT_NAME, OUTPUT_NAME = "images", "logits"
+#: The graph contract: uint8 (N, h, w, 3) in, float32 (N, K) out and, in files that have it, float32 (N, D), N free.
+INPUT_NAME, OUTPUT_NAME, FEATURES_NAME = "images", "logits", "features"
 
 #: The highest temperature, and the inverse of the lowest: what lies beyond is no calibration, and float32 has an end.
 HOTTEST = 1e6
@@ -179,13 +179,14 @@ class ModelCard:
         calibration: How that was found; None where it was not by ``export --calibrate``.
         abstain_below: Predictions of a lower probability (calibrated, six places) are marked as abstained.
         abstention: How that was chosen; None where it was not by ``export --abstain-at-precision``.
+        feature_dim: D, where the file gives what goes into its head as a second output; None where it does not.
         model: Where the network came from, if that is known.
         training: A summary of the run that made it; empty for a network exported as it is.
         parity: What the gate measured; None before it has.
         clsbench_version: The version that wrote the file.
 
     Raises:
-        ModelError: if the class names are not unique, or there are fewer than two.
+        ModelError: if the class names are not unique, or there are fewer than two, or a number is out of range.
     """
 
     classes: tuple[str, ...]
@@ -195,6 +196,7 @@ class ModelCard:
     calibration: Calibration | None = None
     abstain_below: float | None = None
     abstention: Abstention | None = None
+    feature_dim: int | None = None
     model: ModelSource | None = None
     training: Mapping[str, Scalar] = field(default_factory=dict)
     parity: GateReport | None = None
@@ -208,10 +210,13 @@ class ModelCard:
                 "the temperature of a model card is not one that logits can be divided by",
                 got=self.temperature, expected=f"{1 / HOTTEST:g} to {HOTTEST:g}",
             )  # fmt: skip
+        if self.feature_dim is not None and self.feature_dim < 1:
+            raise ModelError("the number of features is not one", got=self.feature_dim, expected="at least 1")
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, for JSON; includes the description of input and output."""
+        """Plain values, for JSON; includes the description of input and outputs."""
         h, w = self.transform.size
+        features = {"name": FEATURES_NAME, "dtype": "float32", "shape": ["N", self.feature_dim]}
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         for name in ("calibration", "abstain_below", "abstention"):  # not in the card of a file without them
             if values[name] is None:
@@ -228,6 +233,7 @@ class ModelCard:
             "parity": self.parity.to_json() if self.parity else {},
             "input": {"name": INPUT_NAME, "dtype": "uint8", "shape": ["N", h, w, 3]},
             "output": {"name": OUTPUT_NAME, "dtype": "float32", "shape": ["N", len(self.classes)]},
+            **({"features": features} if self.feature_dim else {}),
         }
 
     def dumps(self) -> str:

@@ -191,7 +191,9 @@ def register_backends() -> Iterable[Component]:
     A backend is callable from several threads, uint8 (N, h, w, 3) -> float32 logits
     (N, K), an array that later calls leave alone; ``device`` is a :class:`clsbench.DeviceInfo`
     about what it truly runs on, ``streams`` is how many calls it profits from at a time, and
-    ``batch_size`` the N it prefers. :class:`clsbench.Backend` has defaults for the rest.
+    ``batch_size`` the N it prefers. :class:`clsbench.Backend` has defaults for the rest. One that
+    can also give the features of the images, for ``infer --features``, has the method
+    ``with_features`` of :class:`clsbench.FeatureBackend`; of one without it they cannot be asked.
 
     >>> import numpy as np
     >>> from clsbench import Backend, Component, DeviceInfo, hookimpl
@@ -243,7 +245,9 @@ def register_writers() -> Iterable[Component]:
     """Prediction files: ``build(path, card, *, topk, …) -> context manager``.
 
     The component's name is the suffix it writes (``csv`` writes ``*.csv``). The context
-    manager has ``write(Predictions)``, called once a batch in input order.
+    manager has ``write(Predictions)``, called once a batch in input order. A writer with an
+    option ``features: bool`` writes ``Predictions.features`` itself; beside other files they
+    become a ``.npy``.
 
     >>> from clsbench import Component, hookimpl
     >>> class Names:

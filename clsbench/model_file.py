@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from clsbench.card import INPUT_NAME, METADATA_KEY, OUTPUT_NAME, ModelCard
+from clsbench.card import FEATURES_NAME, INPUT_NAME, METADATA_KEY, OUTPUT_NAME, ModelCard
 from clsbench.errors import ModelError
 from clsbench.onnx_file import OnnxFacts, read_onnx
 from clsbench.text import counted
@@ -30,6 +30,21 @@ def read_card(file: Path) -> ModelCard:
 def _read_card(file: Path, text: str | None) -> ModelCard:
     """The card, parsed once for each text: command and backend both ask."""
     return ModelCard.from_metadata({} if text is None else {METADATA_KEY: text}, where=file)
+
+
+def feature_dim(card: ModelCard, file: Path) -> int:
+    """D, the number of features that a model file gives of an image.
+
+    Raises:
+        ModelError: if it gives none.
+    """
+    if card.feature_dim is None:
+        raise ModelError(
+            "this model file gives no features", where=file, got=f"the output {OUTPUT_NAME} alone",
+            expected=f"a second output {FEATURES_NAME}: what goes into the network's head",
+            hint="export the model again: `clsbench export` writes both",
+        )  # fmt: skip
+    return card.feature_dim
 
 
 def model_hash(file: Path) -> str:
@@ -69,11 +84,18 @@ def contract_gaps(facts: OnnxFacts, card: ModelCard | None) -> tuple[str, ...]:
         gaps.append(f"an output called {OUTPUT_NAME}: before softmax")
     if not all(out.dtype == "float" and len(out.shape) == 2 for out in wanted or facts.outputs[:1]):
         gaps.append("a float32 output (N, K)")
+    features = [out for out in facts.outputs if out.name == FEATURES_NAME]
+    if not all(out.dtype == "float" and len(out.shape) == 2 for out in features):
+        gaps.append(f"a float32 output (N, D) called {FEATURES_NAME}, or none")
+    if wanted and len(facts.outputs) > len(wanted) + len(features):
+        gaps.append(f"no outputs but {OUTPUT_NAME} and {FEATURES_NAME}")
     return tuple(gaps)
 
 
 def check_contract(inputs: Tensors, outputs: Tensors, card: ModelCard, file: Path) -> None:
     """Hold a graph's inputs and outputs, (name, dtype, shape), to what its card says.
+
+    A file may have the output ``features`` or not; one whose card tells their number has to.
 
     Raises:
         ModelError: if the file is not what its card says.
@@ -86,20 +108,31 @@ def check_contract(inputs: Tensors, outputs: Tensors, card: ModelCard, file: Pat
         and inputs[0][2][1:] == [*size, 3]
         and not isinstance(inputs[0][2][0], int)
     )
-    right_out = len(outputs) == 1 and outputs[0][:2] == (OUTPUT_NAME, "tensor(float)") and outputs[0][2][1:] == [count]
-    if not (right_in and right_out):
+    right_out = outputs[:1] != [] and outputs[0][:2] == (OUTPUT_NAME, "tensor(float)") and outputs[0][2][1:] == [count]
+    features, dim = outputs[1:], card.feature_dim
+    right_features = dim is None if not features else _are_features(features, dim)
+    if not (right_in and right_out and right_features):
+        more = f", {FEATURES_NAME} float32 (N, {dim})" if dim else ""
         raise ModelError(
             "the graph is not what its card says",
             where=file,
             got=f"inputs {inputs}, outputs {outputs}",
-            expected=f"{INPUT_NAME} uint8 (N, {size[0]}, {size[1]}, 3) -> {OUTPUT_NAME} float32 (N, {count})",
+            expected=f"{INPUT_NAME} uint8 (N, {size[0]}, {size[1]}, 3) -> {OUTPUT_NAME} float32 (N, {count}){more}",
             hint=_contract_hint(inputs, outputs, card),
         )
 
 
+def _are_features(outputs: Tensors, dim: int | None) -> bool:
+    """Whether the outputs after the logits are the features, and nothing else."""
+    name, dtype, shape = outputs[0]
+    right = len(outputs) == 1 and name == FEATURES_NAME and dtype == "tensor(float)" and len(shape) == 2
+    return right and dim in (None, shape[1])
+
+
 def _contract_hint(inputs: Tensors, outputs: Tensors, card: ModelCard) -> str:
     """What to do about a graph that its card does not describe."""
-    if [name for name, _, _ in [*inputs, *outputs]] != [INPUT_NAME, OUTPUT_NAME]:
+    names = [name for name, _, _ in [*inputs, *outputs]]
+    if names not in ([INPUT_NAME, OUTPUT_NAME], [INPUT_NAME, OUTPUT_NAME, FEATURES_NAME]):
         return "`clsbench export` did not write this graph: export the model again"
     logits, count = outputs[0][2][1:], len(card.classes)
     if len(logits) == 1 and logits != [count]:

@@ -74,6 +74,8 @@ def check_model(component: Component, *, num_classes: int = 3, **options: Any) -
     _require(features.shape == (3, classifier.feature_dim), f"features have shape {tuple(features.shape)}")
     _require(logits.shape == (3, num_classes), f"logits have shape {tuple(logits.shape)}")
     _require(logits.dtype == torch.float32, f"logits are {logits.dtype}")
+    with torch.inference_mode():
+        torch.testing.assert_close(classifier.head(features), logits, msg="the logits are not the head of the features")
     torch.testing.assert_close(alone, logits[1:2], msg="an image's logits depend on its batch")
     _require(classifier.layer_groups[-1][0] == "head", "the last layer group must be 'head'")
     again = component.build(num_classes, **options)
@@ -143,13 +145,19 @@ def check_decoder(component: Component, encoded: bytes, pixels: NDArray[np.uint8
         raise AssertionError(f"{component.name} decoded {bad[:16]!r} without an error")
 
 
-def check_backend(component: Component, model_path: Path, reference: NDArray[np.float32]) -> None:
+def check_backend(
+    component: Component,
+    model_path: Path,
+    reference: NDArray[np.float32],
+    features: NDArray[np.float32] | None = None,
+) -> None:
     """A backend: the logits of :func:`images_for` at any batch size, and what it says about itself.
 
     Args:
         component: From ``register_backends``.
         model_path: An .onnx file with a card.
         reference: The logits (N, K) it must give for ``images_for(card, N)``.
+        features: The features (N, D) for them, for a backend that has ``with_features``.
     """
     from clsbench.inference import backend as inference
     from clsbench.model_file import read_card
@@ -162,6 +170,11 @@ def check_backend(component: Component, model_path: Path, reference: NDArray[np.
             parts = [images[i : i + size] for i in range(0, len(images), size)]
             logits = np.concatenate([inference.classify(backend, part, reference.shape[1]) for part in parts])
             np.testing.assert_allclose(logits, reference, rtol=1e-3, atol=1e-4)
+            if features is not None:
+                dim = features.shape[1]
+                both = [inference.classify_with_features(backend, part, logits.shape[1], dim) for part in parts]
+                np.testing.assert_allclose(np.concatenate([one for one, _ in both]), reference, rtol=1e-3, atol=1e-4)
+                np.testing.assert_allclose(np.concatenate([one for _, one in both]), features, rtol=1e-3, atol=1e-4)
         inference.check_backend(backend)
         inference.allocate(backend, (2, *images.shape[1:]), 2)
     finally:
@@ -173,7 +186,7 @@ def check_executor(component: Component, model_path: Path, entries: Sequence[Ent
 
     Args:
         component: From ``register_executors``.
-        model_path: An .onnx file with a card.
+        model_path: An .onnx file with a card; of one with features these have to come too.
         entries: Images, readable or not.
     """
     from clsbench.inference.executors import SerialExecutor
@@ -182,7 +195,8 @@ def check_executor(component: Component, model_path: Path, entries: Sequence[Ent
 
     check_options_are_keywords(component)
     engine = Opener(installed("backend", "onnxruntime").build, {}, "clsbench/onnxruntime")
-    spec = JobSpec(model=model_path, card=read_card(model_path), backend=engine, device="cpu")
+    card = read_card(model_path)
+    spec = JobSpec(model=model_path, card=card, backend=engine, device="cpu", features=card.feature_dim is not None)
     wanted = list(SerialExecutor().run(spec, entries))
     executor = component.build()
     for _ in range(2):
@@ -190,8 +204,11 @@ def check_executor(component: Component, model_path: Path, entries: Sequence[Ent
         for column in ("names", "errors"):
             rows, right = ([row for block in blocks for row in getattr(block, column)] for blocks in (found, wanted))
             _require(rows == right, f"the {column} are not those of the serial executor: {rows} instead of {right}")
-        logits, reference = (np.concatenate([block.logits for block in blocks]) for blocks in (found, wanted))
-        np.testing.assert_allclose(logits, reference, rtol=1e-3, atol=1e-4)
+        for column in ("logits", *(["features"] if spec.features else [])):
+            missing = any(getattr(block, column) is None for block in found)
+            _require(not missing, f"the blocks have no {column} although the job asks for them")
+            ours, right_ones = (np.concatenate([getattr(one, column) for one in blocks]) for blocks in (found, wanted))
+            np.testing.assert_allclose(ours, right_ones, rtol=1e-3, atol=1e-4)
         _require(isinstance(executor.execution, Execution), "execution is not a clsbench.Execution after the run")
     _require(not list(executor.run(spec, [])), "blocks were yielded although there are no images")
 
@@ -207,17 +224,18 @@ def check_writer(component: Component, path: Path) -> list[str]:
         The names that were written, in order, to be looked for in the file.
     """
     check_options_are_keywords(component)
-    card = ModelCard(classes=("a", "b,\n"), transform=ImageTransform(size=(2, 2)))
+    card = ModelCard(classes=("a", "b,\n"), transform=ImageTransform(size=(2, 2)), feature_dim=2)
+    own = {"features": True} if "features" in option_types(component.build) else {}
     logits = np.array([[2, 1], [np.nan, np.nan], [0, 3]], np.float32)
     names = ["x/1.png", "broken, file.png", "ü.png"]
-    batch = Predictions(names, logits, [None, "damaged", None], np.array([0, -1, 0]))
+    batch = Predictions(names, logits, [None, "damaged", None], np.array([0, -1, 0]), features=logits)
     try:
-        with component.build(path, card, topk=2) as writer:
+        with component.build(path, card, topk=2, **own) as writer:
             writer.write(batch)
             raise InterruptedError
     except InterruptedError:
         _require(not path.exists(), "an unfinished file has its final name although the job was interrupted")
-    with component.build(path, card, topk=2) as writer:
+    with component.build(path, card, topk=2, **own) as writer:
         writer.write(batch)
         writer.write(batch)
     _require(path.is_file(), "no file was written")

@@ -132,6 +132,39 @@ def tiny_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def featured_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with features: mean and maximum of each channel; the means are the logits."""
+    from onnx import TensorProto, helper, numpy_helper, save
+
+    from clsbench.card import METADATA_KEY, ModelCard
+    from clsbench.transform import ImageTransform
+
+    transform = ImageTransform(size=(8, 8), mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    card = ModelCard(classes=("red", "green", "blue"), transform=transform, feature_dim=6)
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["images"], ["float"], to=TensorProto.FLOAT),
+            helper.make_node("ReduceMean", ["float", "axes"], ["means"], keepdims=0),
+            helper.make_node("ReduceMax", ["float", "axes"], ["maxima"], keepdims=0),
+            helper.make_node("Concat", ["means", "maxima"], ["features"], axis=1),
+            helper.make_node("Gather", ["features", "first"], ["logits"], axis=1),
+        ],
+        "channel-statistics",
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["N", 8, 8, 3])],
+        [
+            helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", 3]),
+            helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", 6]),
+        ],
+        [numpy_helper.from_array(np.array([1, 2]), "axes"), numpy_helper.from_array(np.arange(3), "first")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    helper.set_model_props(model, {METADATA_KEY: card.dumps()})
+    file = tmp_path_factory.mktemp("featured") / "featured.onnx"
+    save(model, file)
+    return file
+
+
+@pytest.fixture(scope="session")
 def hymenoptera(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Ants and bees: 398 photos as train/ and val/ class folders."""
     archive = ROOT.parent / "shared" / "data" / "hymenoptera.tar"

@@ -70,10 +70,13 @@ def test_decoders(component):
 
 
 @each("executor")
-def test_executors(component, tiny_onnx, photos):
+@pytest.mark.parametrize("model", ["tiny_onnx", "featured_onnx"])
+def test_executors(component, model, photos, request):
     (photos / "broken.jpg").write_bytes(b"not an image")
     files = [photos / "broken.jpg", *sorted(photos.rglob("*.*"))]
-    check_executor(component, tiny_onnx, [FileEntry(str(k), str(file)) for k, file in enumerate(files)])
+    check_executor(
+        component, request.getfixturevalue(model), [FileEntry(str(k), str(file)) for k, file in enumerate(files)]
+    )
 
 
 @each("writer")

@@ -54,6 +54,11 @@ def test_the_json_describes_input_and_output():
     assert values["schema"] == SCHEMA
     assert values["input"] == {"name": "images", "dtype": "uint8", "shape": ["N", 24, 32, 3]}
     assert values["output"] == {"name": "logits", "dtype": "float32", "shape": ["N", 2]}
+    assert "features" not in values
+    card = dataclasses.replace(CARD, feature_dim=512)
+    assert card.to_json()["features"] == {"name": "features", "dtype": "float32", "shape": ["N", 512]}
+    assert ModelCard.from_metadata({METADATA_KEY: card.dumps()}) == card
+    assert ModelCard.from_json(without("feature_dim")) == CARD
 
 
 def test_a_card_is_read_out_of_an_onnx_file(tiny_onnx):

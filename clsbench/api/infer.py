@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 from clsbench.api import infer_output as output
 from clsbench.api.arguments import check_at_least, check_choice
 from clsbench.api.components import Options, choose, metric_names, option_texts
-from clsbench.api.infer_rerun import Rerun, find_finished, identify
+from clsbench.api.infer_features import features_of
+from clsbench.api.infer_rerun import Rerun, find_finished, identify, remove_features
 from clsbench.api.infer_run import InferenceRun
 from clsbench.api.infer_sorting import wanted_sorting
 from clsbench.api.labelled import Wanted
@@ -45,6 +46,7 @@ def infer(
     exclude: Sequence[str] = (),
     topk: int = 0,
     probabilities: bool = False,
+    features: bool = False,
     columns: str | Sequence[str] = (),
     escape_formulas: bool = False,
     abstain_below: float | None = None,
@@ -90,6 +92,8 @@ def infer(
             of the first, if there are any, and none of the second.
         topk: Columns for so many of the best classes.
         probabilities: A column for the probability of every class.
+        features: What goes into the network's head, float32 (N, D), NaN where an image was not classified: a column of
+            Parquet files and of ``to_arrow()``, beside others a file such as ``preds.csv.features.npy``, row by row.
         columns: The other columns of the file, in their order, such as ``"path,predicted"``; all if left out.
         escape_formulas: CSV: put an apostrophe before texts that a spreadsheet would run as a formula.
         abstain_below: Mark predictions of a lower confidence in a column ``abstained``; the model's own threshold, if
@@ -130,8 +134,10 @@ def infer(
     from clsbench.images.sources.source import reading_threads
     from clsbench.inference.job import JobSpec
     from clsbench.machine import available_cores
+    from clsbench.model_file import feature_dim
     from clsbench.predictions.arrow import ArrowCollector, is_utf8
     from clsbench.predictions.columns import positions
+    from clsbench.predictions.feature_file import features_path
     from clsbench.predictions.manifest import manifest_path
 
     observer, rerun = observer or Observer(), Rerun(resume, restart, overwrite)
@@ -169,9 +175,12 @@ def infer(
     file, card = open_card(model, observer)
     card = output.with_threshold(card, abstain_below)
     positions(shown, topk, card.abstain_below is not None)
+    kept = features_of(features, target, file_out, picked["writer"], keep_rows=keep_rows)
+    dim = feature_dim(card, file) if kept.asked else None
     outputs = Outputs(observer)
     if file_out:
-        output.add_predictions(outputs, file_out, may_be_folder=picked["writer"][0].resolved.owner is not None)
+        foreign = picked["writer"][0].resolved.owner is not None
+        output.add_predictions(outputs, file_out, may_be_folder=foreign, features=kept.file)
         if not resume:
             rerun.check(file_out)
     outputs.refuse(file, None if labels == "none" else labels)
@@ -201,11 +210,12 @@ def infer(
         decode_threads=reading_threads(source.entries, available_cores()),
         fast_decode=fast_decode,
         max_pixels=max_pixels,
+        features=kept.asked,
     )
     binary = not all(map(is_utf8, names))  # of the whole job, so that its shards are alike
     writers = [
         c.asked(probabilities=probabilities, topk=topk or None, columns=shown or None, escape_formulas=escape_formulas)
-        .offered(binary_paths=binary)
+        .offered(binary_paths=binary, **({"features": True} if kept.asked else {}))
         for c in picked["writer"]
     ]  # fmt: skip
     output.note_formulas(writers, source, card, observer)
@@ -213,7 +223,7 @@ def infer(
     if keep_rows:
         rows = ArrowCollector(
             card.classes, topk=topk, probabilities=probabilities, columns=shown, abstain_below=card.abstain_below,
-            binary_paths=binary,
+            binary_paths=binary, feature_dim=dim,
         )  # fmt: skip
     run = InferenceRun(
         spec=spec,
@@ -221,6 +231,7 @@ def infer(
         truth=truth,
         out=target,
         writers=writers,
+        feature_file=kept.file,
         executor=picked["executor"][0],
         metrics=[(c.name, c.build()) for c in picked["metric"]],  # what cannot be built is known before the work
         sinks=[sink for sink in (rows, sorting) if sink],
@@ -231,7 +242,7 @@ def infer(
             "options": tuple(option_texts(options)),
             "split": split,
             "max_failure_rate": max_failure_rate,
-            "written": output.written(writers),
+            "written": output.written(writers, features=kept.asked),
             "shard": part,
         },
         on_error=on_error,
@@ -241,13 +252,13 @@ def infer(
         result = run.run()
     else:
         asked = {"batch_size": batch_size, "streams": streams, "threads": threads, "max_pixels": max_pixels,
-                 "fast_decode": fast_decode or None, "shard": shard}  # fmt: skip
+                 "fast_decode": fast_decode or None, "features": kept.asked or None, "shard": shard}  # fmt: skip
         stamps = stamps_of(source.entries)
         parts = [engine, *picked["decoder"]]
         form = output.form_of(writers, truth.index, abstain_below)
         job = identify(spec, source.entries, stamps, parts, overwrite=overwrite, form=form, device=device, **asked)
         with exclusive(file_out, "the predictions"):
-            for written in (file_out, manifest_path(file_out)):
+            for written in (file_out, manifest_path(file_out), features_path(file_out)):
                 remove_leftovers(written)
             if resume and (finished := find_finished(file_out, job)):
                 observer.note(f"finished already: {counted(job.images, 'row')} in {file_out}")
@@ -255,7 +266,9 @@ def infer(
                 if sorting:
                     sorting.read(file_out, card.classes)
             else:
-                result = run.run(job, rerun.find_ledger(file_out, job, source.entries, stamps, card, observer))
+                result = run.run(job, rerun.find_ledger(file_out, job, source.entries, stamps, card, observer, dim))
+                if not kept.file:
+                    remove_features(file_out, observer)
     return replace(result, sorted=sorting.finish(source, card.classes, observer)) if sorting else result
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 STREAMED = ("csv", "jsonl")
 
 
-def written(writers: Sequence[Chosen]) -> dict[str, Json]:
+def written(writers: Sequence[Chosen], *, features: bool) -> dict[str, Json]:
     """How a file was asked to be: what its reader has to know."""
     found: dict[str, Json] = {}
     for writer in writers:
@@ -36,6 +36,8 @@ def written(writers: Sequence[Chosen]) -> dict[str, Json]:
             found["columns"] = list(columns)
         if writer.options.get("escape_formulas"):
             found["escape_formulas"] = True
+    if features:
+        found["features"] = True
     return found
 
 
@@ -118,8 +120,8 @@ def writer_name(out: Path | BinaryIO | None, format: str | None) -> list[str]:
     return [format or out.suffix[1:].lower()]
 
 
-def add_predictions(outputs: Outputs, out: Path, *, may_be_folder: bool) -> None:
-    """Name the predictions file and its manifest as outputs.
+def add_predictions(outputs: Outputs, out: Path, *, may_be_folder: bool, features: Path | None) -> None:
+    """Name the predictions file, its manifest and the features beside it as outputs.
 
     Raises:
         DataError: as :meth:`Outputs.add`.
@@ -129,6 +131,7 @@ def add_predictions(outputs: Outputs, out: Path, *, may_be_folder: bool) -> None
     if not (may_be_folder and os.path.isdir(out)):  # a plugin's may be one
         outputs.add(out, "--out", "the predictions")
     outputs.add(manifest_path(out), "--out", "the manifest")
+    outputs.add(features, "--out", "the features")
 
 
 def names_of(names: str | Sequence[str]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -51,14 +52,15 @@ class Rerun:
             raise OptionError("either continue the job or begin it anew", where="--resume", got="--resume --restart")
 
     def check(self, out: Path) -> None:
-        """Refuse to replace a predictions file or a manifest that is there already, unless ``overwrite``.
+        """Refuse to replace a predictions file, its manifest or its features that are there, unless ``overwrite``.
 
         Raises:
             DataError: if there is one.
         """
+        from clsbench.predictions.feature_file import features_path
         from clsbench.predictions.manifest import manifest_path
 
-        files = (out, manifest_path(out))
+        files = (out, manifest_path(out), features_path(out))
         there = [file for file in files if file.is_file() or (file.is_dir() and any(file.iterdir()))]
         if there and not self.overwrite:
             raise DataError(
@@ -74,6 +76,7 @@ class Rerun:
         stamps: NDArray[np.int64],
         card: ModelCard,
         observer: Observer,
+        feature_dim: int | None = None,
     ) -> Ledger:
         """The ledger to go on with, empty for a job that begins; patient for one of few images.
 
@@ -84,6 +87,7 @@ class Rerun:
             stamps: int64 (N, 2), their sizes and modification times.
             card: Of its model.
             observer: Hears what is continued.
+            feature_dim: D, where the job has features.
 
         Raises:
             DataError: if something would be lost or mixed: another job's rows, or an earlier file.
@@ -93,8 +97,9 @@ class Rerun:
         file = ledger_path(out)
         patient = not self.resume and len(entries) < WORTH_A_LEDGER
         read = partial(
-            Ledger, file, entries, stamps, classes=len(card.classes), temperature=card.temperature, patient=patient
-        )
+            Ledger, file, entries, stamps, classes=len(card.classes), temperature=card.temperature,
+            feature_dim=feature_dim, patient=patient,
+        )  # fmt: skip
         ledger = read()  # refuses a file of something else
         if self.restart or not ledger.job:  # one that was killed before its first record was whole is no job
             ledger.remove()
@@ -109,6 +114,8 @@ class Rerun:
         return ledger
 
     def _check(self, out: Path, job: JobIdentity, ledger: Ledger, then: JobIdentity) -> None:
+        from clsbench.predictions.feature_file import features_path
+
         rows = f"{ledger.rows:,}" if ledger.rows else "some"  # of a model of other classes
         done = f"{rows} of {counted(then.images, 'image')}"
         if not self.resume:
@@ -121,9 +128,10 @@ class Rerun:
                 "the job cannot be continued: something has changed", where=out, got="; ".join(changes),
                 expected=f"what it was when {done} were done", hint="undo the change, or begin anew with --restart",
             )  # fmt: skip
-        if out.exists() and not (self.overwrite or then.overwrite or ledger.rows == job.images):
+        there = [file for file in (out, features_path(out)) if file.exists()]
+        if there and not (self.overwrite or then.overwrite or ledger.rows == job.images):
             raise DataError(
-                "the output is there already, and was not when the job began", where="--out", got=out,
+                "the output is there already, and was not when the job began", where="--out", got=there[0],
                 hint="move it, or add --overwrite",
             )  # fmt: skip
 
@@ -164,6 +172,17 @@ def identify(
     )
 
 
+def remove_features(out: Path, observer: Observer) -> None:
+    """Remove the features of an earlier predictions file that one without features has replaced, and nothing else."""
+    from clsbench.predictions.feature_file import features_path, is_array
+
+    file = features_path(out)
+    with suppress(OSError):
+        if is_array(file):
+            file.unlink()
+            observer.note(f"removed: {file}, the features of the earlier file")
+
+
 def find_finished(out: Path, job: JobIdentity) -> Manifest | None:
     """The manifest of a finished predictions file of the same job; None where there is no file, or a job unfinished.
 
@@ -171,6 +190,7 @@ def find_finished(out: Path, job: JobIdentity) -> Manifest | None:
         DataError: if the file is of another job, saying what differs.
     """
     from clsbench.json_fields import read_fields
+    from clsbench.predictions.feature_file import features_path, open_features
     from clsbench.predictions.job import JobIdentity
     from clsbench.predictions.ledger import ledger_path
     from clsbench.predictions.manifest import read_manifest
@@ -195,4 +215,6 @@ def find_finished(out: Path, job: JobIdentity) -> Manifest | None:
             got="; ".join(changes),
             hint="replace it with --overwrite, or choose another path",
         )  # fmt: skip
+    if manifest.features and manifest.features.file:  # both files, or it is not finished
+        open_features(features_path(out), (job.images, manifest.features.dim or 0))
     return manifest

@@ -42,6 +42,7 @@ class InferenceRun:
         truth: Their labels.
         out: The predictions file, or an open stream; None to write nothing.
         writers: What writes it; empty without ``out``.
+        feature_file: The file beside it that gets the features; None without one.
         executor: What runs it.
         metrics: Name and metric, of the labelled images.
         sinks: What else takes the blocks, such as ``rows``.
@@ -56,6 +57,7 @@ class InferenceRun:
     truth: Labels
     out: Path | BinaryIO | None
     writers: Sequence[Chosen]
+    feature_file: Path | None
     executor: Chosen
     metrics: Sequence[tuple[str, Metric]]
     sinks: Sequence[Sink]
@@ -76,15 +78,19 @@ class InferenceRun:
         """
         from clsbench.inference.result import Tally
         from clsbench.json_fields import dumps
+        from clsbench.predictions.feature_file import FeatureWriter
         from clsbench.predictions.manifest import manifest_path
 
         self._started, tally = datetime.now(UTC), Tally(self.spec.card.classes, self.spec.card.abstain_below)
         if ledger and ledger.job:
             self._go_on(ledger.job)
         runner: Executor = self.executor.build()
-        # Ended in this order: the ledger is complete, the predictions get their name, the manifest gets its name.
+        # Ended in this order: the ledger is complete, features, predictions and manifest get their names.
         with ExitStack() as beside, ExitStack() as files, self._recording(ledger):
-            writers = [partial(one.build, self.out, self.spec.card) for one in self.writers]
+            writers: list[Any] = [partial(one.build, self.out, self.spec.card) for one in self.writers]
+            if self.feature_file and self.spec.feature_dim:
+                rows = len(self.source.entries)
+                writers.append(partial(FeatureWriter, self.feature_file, rows, self.spec.feature_dim))
             sinks = Sinks(writers, self.sinks, self.truth.index, tally, files)
             resumed = self._consume(runner, sinks, job, ledger)
             measured, failure = self._measure(tally.outcomes())
@@ -96,7 +102,8 @@ class InferenceRun:
         if ledger:
             ledger.remove()
         if isinstance(self.out, Path):
-            self.observer.note(f"written: {self.out}" + (f" and {self.out.name}.json" if job else ""))
+            features = f", {self.feature_file.name}" if self.feature_file else ""
+            self.observer.note(f"written: {self.out}{features}" + (f" and {self.out.name}.json" if job else ""))
         if failure:
             raise failure
         return result
@@ -262,6 +269,8 @@ class InferenceRun:
             failures=tally.failures,
             metrics=metrics,
             rows=self.rows.table() if self.rows else None,
+            feature_dim=self.spec.feature_dim,
+            feature_file=self.feature_file,
             job=dataclasses.replace(job, overwrite=False) if job else None,
             resumed=resumed,
             **self.asked,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clsbench.api.components import choose, metric_names
-from clsbench.api.infer_rerun import Rerun
+from clsbench.api.infer_rerun import Rerun, remove_features
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
 from clsbench.errors import OptionError
@@ -18,7 +18,7 @@ from clsbench.text import counted
 
 if TYPE_CHECKING:
     from clsbench.predictions.abstaining import Abstained
-    from clsbench.predictions.manifest import Counts, JsonObject, Manifest
+    from clsbench.predictions.manifest import Counts, JsonObject, Manifest, WrittenFeatures
     from clsbench.predictions.metric import Metrics
     from clsbench.predictions.shard_files import ShardFile
 
@@ -68,8 +68,9 @@ def merge(
     """
     from clsbench.json_fields import dumps
     from clsbench.output_files import WholeFile, commit_together
+    from clsbench.predictions.feature_file import features_path
     from clsbench.predictions.manifest import manifest_path
-    from clsbench.predictions.merging import write_whole
+    from clsbench.predictions.merging import write_features, write_whole
     from clsbench.predictions.shard_files import ShardFile, check_shards
 
     observer, target, files = observer or Observer(), Path(out), [Path(file) for file in shards]
@@ -82,10 +83,16 @@ def merge(
     Rerun(overwrite=overwrite).check(target)
     read = [ShardFile.read(file) for file in files]
     check_shards(read)
+    features, beside = read[0].manifest.features, features_path(target)
+    dim = features.dim if features and features.file else None
+    if dim:
+        outputs.add(beside, "--out", "the features")
+        outputs.refuse(*map(features_path, files))
     observer.stage("merging")
     measured = _measure(read, observer)
-    manifest = _whole(read, measured)
+    manifest = _whole(read, measured, replace(features, file=beside.name) if features and dim else features)
     whole = [WholeFile(target, "the predictions"), WholeFile(manifest_path(target), "the manifest")]
+    whole += [WholeFile(beside, "the features")] if dim else []
     with exclusive(target, "the predictions"):
         try:
             for one in whole:
@@ -93,6 +100,8 @@ def merge(
                 one.begin()
             write_whole(read, whole[0].path, manifest.lasting())
             whole[1].path.write_text(dumps(manifest.to_json()), encoding="utf-8")
+            if dim:
+                write_features(read, whole[2].path, dim)
         except BaseException as error:
             for one in whole:
                 one.abandon(error)
@@ -100,8 +109,13 @@ def merge(
                 raise whole[0].unwritable(error) from None
             raise
         commit_together(whole)
+        if not dim:
+            remove_features(target, observer)
     total = counted(read[0].record.total, "row")
-    observer.note(f"written: {target} and {target.name}.json: {total} of {counted(len(read), 'shard')}, each once")
+    more = f", {beside.name}" if dim else ""
+    observer.note(
+        f"written: {target}{more} and {target.name}.json: {total} of {counted(len(read), 'shard')}, each once"
+    )
     return MergeResult(out=target, shards=len(read), manifest=manifest, metrics=measured, abstained=_abstained(read))
 
 
@@ -126,7 +140,7 @@ def _measure(shards: Sequence[ShardFile], observer: Observer) -> Metrics:
     return measured
 
 
-def _whole(shards: Sequence[ShardFile], measured: Metrics) -> Manifest:
+def _whole(shards: Sequence[ShardFile], measured: Metrics, features: WrittenFeatures | None) -> Manifest:
     """The manifest of the whole job: what all shards share, and sums of the rest."""
     from clsbench import __version__
     from clsbench.predictions.manifest import Counts, Manifest
@@ -152,6 +166,7 @@ def _whole(shards: Sequence[ShardFile], measured: Metrics) -> Manifest:
         metric_errors=dict(measured.errors),
         skipped=first.skipped,
         pixels=first.pixels,
+        features=features,
     )
 
 

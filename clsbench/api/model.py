@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,21 +13,19 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from clsbench.api.components import Options, choose
+from clsbench.api.embedding import embeddings
+from clsbench.api.model_images import entries_of, entry_of
 from clsbench.errors import DataError
-from clsbench.images.entries import BytesEntry, Entry, PixelsEntry
+from clsbench.images.entries import Entry
 from clsbench.images.loader import ImageLoader
-from clsbench.images.pixels import pixels_of
-from clsbench.images.sources.opening import holds_many, open_images
-from clsbench.images.sources.paths import listed_entry
-from clsbench.inference.backend import Backend, allocate, check_backend
+from clsbench.inference.backend import Backend, allocate, check_backend, require_features
 from clsbench.inference.batch import Batch, predictions
 from clsbench.inference.pipeline import Pipeline
 from clsbench.inference.timing import StageClock
 from clsbench.machine import available_cores
-from clsbench.model_file import read_card
+from clsbench.model_file import feature_dim, read_card
 from clsbench.predictions.abstaining import abstains
 from clsbench.predictions.block import Predictions
 
@@ -141,13 +138,41 @@ class Model:
         >>> [p.label for p in model.predict(["1.jpg", "2.jpg"])]  # doctest: +SKIP
         ['cat', 'dog']
         """
-        if isinstance(images, str | os.PathLike) and holds_many(images):
-            return self._stream(open_images(images).entries, topk)
-        if _is_image(images):
-            return self._single(self._entry(images, ""), topk)
-        if isinstance(images, Iterable):
-            return self._stream((self._entry(image, str(k)) for k, image in enumerate(images)), topk)
-        raise _not_an_image(images)
+        entries = entries_of(images, upright=self.transform.exif)
+        if isinstance(entries, Iterable):
+            return (one for block in self._blocks(entries) for one in self._predictions(block, topk))
+        return self._predictions(self._block(entries), topk)[0]
+
+    def embed(self, images: Any) -> Any:
+        """What goes into the network's head, its features: the pixels are those of :meth:`predict`.
+
+        Args:
+            images: One image or many, as for :meth:`predict`.
+
+        Returns:
+            float32 (D,), D being ``card.feature_dim``, for one image; an iterator of :class:`Embedding`, in order, for
+            many. One of them that cannot be read has ``error`` and features of NaN, and keeps its place.
+
+        Raises:
+            ModelError: if the file gives no features; export it again.
+            DataError: if the one image cannot be read, or ``images`` is none of these.
+            PluginError: if a plugin's backend gives no features.
+
+        >>> model = load("model.onnx")                                      # doctest: +SKIP
+        >>> model.embed("cat.jpg").shape                                    # doctest: +SKIP
+        (1280,)
+        >>> np.stack([one.features for one in model.embed("photos/")]).shape  # doctest: +SKIP
+        (250, 1280)
+        """
+        dim = feature_dim(self.card, self.file)
+        require_features(self._backend)
+        entries = entries_of(images, upright=self.transform.exif)
+        if isinstance(entries, Iterable):
+            return (one for block in self._blocks(entries, dim) for one in embeddings(block))
+        found = embeddings(self._block(entries, dim))[0]
+        if found.error is not None:
+            raise DataError("an image cannot be read", where=found.name or None, got=found.error)
+        return found.features
 
     def explain(self, image: Any, *, label: str | None = None, method: Method = "auto") -> Explanation:
         """A heatmap of where the evidence for ``label``, or else for the predicted class, lies in one image.
@@ -161,7 +186,7 @@ class Model:
         with self._lock:
             if method not in self._explainers:
                 self._explainers[method] = Explainer(self.file, self.card, self._backend, method=method)
-        entry = self._entry(image, "")
+        entry = entry_of(image, "", upright=self.transform.exif)
         return self._explainers[method](self._loader(entry), [label] if label else [], name=entry.name)[-1]
 
     def close(self) -> None:
@@ -178,25 +203,6 @@ class Model:
     ) -> None:
         self.close()
 
-    def _entry(self, image: Any, name: str) -> Entry:
-        """An entry of one image; paths are named by themselves."""
-        if isinstance(image, str | os.PathLike):
-            return listed_entry("", os.fspath(image))
-        if isinstance(image, bytes):
-            return BytesEntry(name, image)
-        if isinstance(image, np.ndarray):
-            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-                raise DataError(
-                    "pixels must be uint8 (H, W, 3)",
-                    where="predict",
-                    got=f"{image.dtype} {image.shape}",
-                    hint="convert them, or pass the path of the file",
-                )
-            return PixelsEntry(name, np.ascontiguousarray(image))
-        if isinstance(image, Image.Image):
-            return PixelsEntry(name, pixels_of(image, upright=self.transform.exif))
-        raise _not_an_image(image)
-
     def _opened(self) -> Backend:
         with self._lock:
             if self._single_backend is None and self._open_single:
@@ -204,16 +210,18 @@ class Model:
         assert self._single_backend is not None
         return self._single_backend
 
-    def _single(self, entry: Entry, topk: int) -> Prediction:
+    def _block(self, entry: Entry, feature_dim: int | None = None) -> Predictions:
+        """Of one image."""
         backend = self._single_backend or self._opened()
         (memory,) = allocate(backend, (1, *self.transform.size, 3), 1)
         batch, clock = Batch(memory), StageClock()
         batch.fill((entry,), 0)
         batch.load(0, self._loader, clock)
-        batch.run(backend, len(self.classes), clock)
-        return self._predictions(predictions((batch,), self.card.temperature or 1.0, clock), topk)[0]
+        batch.run(backend, len(self.classes), clock, feature_dim)
+        return predictions((batch,), self.card.temperature or 1.0, clock)
 
-    def _stream(self, entries: Iterable[Entry], topk: int) -> Iterator[Prediction]:
+    def _blocks(self, entries: Iterable[Entry], feature_dim: int | None = None) -> Iterator[Predictions]:
+        """Of many images, in order."""
         whole = entries if isinstance(entries, Sequence) else None
         source = iter(entries)
         while chunk := whole or list(islice(source, CHUNK)):
@@ -223,9 +231,9 @@ class Model:
                 classes=len(self.classes),
                 decode_threads=available_cores(),
                 temperature=self.card.temperature,
+                feature_dim=feature_dim,
             )
-            for block in pipeline.run(chunk):
-                yield from self._predictions(block, topk)
+            yield from pipeline.run(chunk)
             if whole is not None:
                 return
 
@@ -279,20 +287,3 @@ def load(
     differs = opened.shares_cores and opened.threads < cores and alone.options != chosen.options
     open_single = partial(alone.build, file, device) if differs else None
     return Model(file, card, opened, [c.build() for c in picked["decoder"]], open_single)
-
-
-def _is_image(value: object) -> bool:
-    if isinstance(value, np.ndarray):
-        return value.ndim != 4  # a batch of images is many
-    if isinstance(value, str | os.PathLike | bytes):
-        return True
-    return isinstance(value, Image.Image)
-
-
-def _not_an_image(value: object) -> DataError:
-    return DataError(
-        "this is not an image",
-        where="predict",
-        got=type(value).__name__,
-        expected="a path, bytes, an image of Pillow, pixels uint8 (H, W, 3), or an iterable or folder of those",
-    )

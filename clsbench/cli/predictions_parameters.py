@@ -32,6 +32,14 @@ Probabilities = Annotated[
     bool,
     typer.Option("--probabilities", help="Write a column p:CLASS for every class, for evaluate.", rich_help_panel=FILE),
 ]
+WithFeatures = Annotated[
+    bool,
+    typer.Option(
+        "--features",
+        help="Write what goes into the network's head: a Parquet column, or FILE.features.npy beside --out.",
+        rich_help_panel=FILE,
+    ),
+]
 WrittenColumns = Annotated[
     str | None,
     typer.Option(

@@ -74,6 +74,7 @@ def export_model(
     """
     check_labels(gate or Gate(), images)
     model, reference = to_onnx(classifier), training_path(classifier, card.transform)
+    card = dataclasses.replace(card, feature_dim=classifier.feature_dim)
     return write_proved(model, card, reference, images, out, open_backend, gate, add=add, heard=heard)
 
 

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clsbench.card import INPUT_NAME, METADATA_KEY, OUTPUT_NAME, ModelCard
+from clsbench.card import FEATURES_NAME, INPUT_NAME, METADATA_KEY, OUTPUT_NAME, ModelCard
 from clsbench.errors import ModelError
 from clsbench.output_files import whole_file
 
 if TYPE_CHECKING:
     import onnx
+    from torch import Tensor, nn
 
     from clsbench.models.classifier import Classifier
 
@@ -27,7 +28,7 @@ def to_onnx(classifier: Classifier) -> onnx.ModelProto:
         classifier: On the CPU; it is put into evaluation mode.
 
     Returns:
-        A model with ``images`` uint8 (N, h, w, 3) -> ``logits`` float32 (N, K), N free.
+        A model with ``images`` uint8 (N, h, w, 3) -> ``logits`` float32 (N, K) and ``features`` float32 (N, D), N free.
 
     Raises:
         ModelError: if torch cannot translate the network.
@@ -43,12 +44,12 @@ def to_onnx(classifier: Classifier) -> onnx.ModelProto:
         with warnings.catch_warnings(), contextlib.redirect_stdout(noise), _quiet("torch.onnx", "onnxscript"):
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
-                classifier,
+                _with_features(classifier),
                 (example,),
                 dynamo=True,
                 external_data=False,
                 input_names=[INPUT_NAME],
-                output_names=[OUTPUT_NAME],
+                output_names=[OUTPUT_NAME, FEATURES_NAME],
                 dynamic_shapes=({0: torch.export.Dim("N")},),
                 verbose=False,
             )
@@ -61,6 +62,22 @@ def to_onnx(classifier: Classifier) -> onnx.ModelProto:
     if program is None:
         raise ModelError("torch cannot translate the network to ONNX")
     return strip(program.model_proto)
+
+
+def _with_features(classifier: Classifier) -> nn.Module:
+    """The same network with a second output: what goes into its head."""
+    from torch import nn
+
+    class WithFeatures(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = classifier
+
+        def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+            features = self.network.features(images)
+            return self.network.head(features), features
+
+    return WithFeatures().eval()
 
 
 def strip(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +63,8 @@ class Plan:
 class Backend(Protocol):
     """An inference engine with a model in it; see ``register_backends``. Subclass it for the defaults.
 
+    One that can give the features of its images as well has the method of :class:`FeatureBackend`.
+
     Attributes:
         device: What it truly runs on.
         streams: How many concurrent calls it profits from.
@@ -95,6 +97,16 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Free what the backend holds."""
+
+
+class FeatureBackend(Backend, Protocol):
+    """A backend that gives what goes into the network's head as well."""
+
+    def with_features(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """uint8 (N, h, w, 3) -> logits float32 (N, K) and features float32 (N, D); otherwise as a call of the backend.
+
+        Called for files whose card has a ``feature_dim``, D, and only where features were asked for.
+        """
 
 
 @contextmanager
@@ -145,12 +157,48 @@ def classify(backend: Backend, images: NDArray[np.uint8], classes: int) -> NDArr
         PluginError: if a plugin's backend returns something else.
         ModelError: if a built-in one does.
     """
-    logits = backend(images)
-    right = (len(images), classes)
-    if not isinstance(logits, np.ndarray) or logits.dtype != np.float32 or logits.shape != right:
-        what = "returned something other than logits"
-        raise fault(backend, what, _described(logits), f"float32 {right}", ModelError)
-    return logits.copy() if isinstance(backend, Guarded) else logits  # it may use its memory again
+    return _checked(backend, backend(images), (len(images), classes), "logits")
+
+
+def classify_with_features(
+    backend: Backend, images: NDArray[np.uint8], classes: int, feature_dim: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The same with features: logits float32 (N, K) and features float32 (N, D).
+
+    Args:
+        backend, images, classes: As for :func:`classify`.
+        feature_dim: D.
+
+    Raises:
+        PluginError, ModelError: as :func:`classify` and :func:`require_features`.
+    """
+    returned = require_features(backend).with_features(images)
+    if not isinstance(returned, tuple) or len(returned) != 2:
+        got = _described(returned)
+        raise fault(backend, "returned something other than two arrays", got, "logits and features", ModelError)
+    logits = _checked(backend, returned[0], (len(images), classes), "logits")
+    return logits, _checked(backend, returned[1], (len(images), feature_dim), "features")
+
+
+def require_features(backend: Backend) -> FeatureBackend:
+    """The backend, as one that gives features.
+
+    Raises:
+        PluginError: if it is a plugin's and has no method for that.
+        ModelError: if a built-in one has none.
+    """
+    if not hasattr(backend, "with_features"):
+        raise fault(backend, "gives no features", "no method with_features", "clsbench.FeatureBackend", ModelError)
+    return cast("FeatureBackend", backend)
+
+
+def _checked(backend: Backend, values: object, shape: tuple[int, int], what: str) -> NDArray[np.float32]:
+    """What a backend returned, if it is float32 of that shape."""
+    if not isinstance(values, np.ndarray) or values.dtype != np.float32 or values.shape != shape:
+        raise fault(
+            backend, f"returned something other than {what}", _described(values), f"float32 {shape}", ModelError
+        )
+    return values.copy() if isinstance(backend, Guarded) else values  # it may use its memory again
 
 
 def allocate(backend: Backend, shape: tuple[int, ...], count: int) -> list[NDArray[np.uint8]]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from clsbench.errors import ClsbenchError, PluginError
 from clsbench.images.entries import Entry
 from clsbench.images.loader import ImageLoader
-from clsbench.inference.backend import Backend, classify
+from clsbench.inference.backend import Backend, classify, classify_with_features
 from clsbench.inference.timing import StageClock
 from clsbench.predictions.block import Predictions
 
@@ -26,6 +26,7 @@ class Batch:
         errors: For each of them why it has no pixels, or None.
         reasons: The same as codes.
         logits: float32 (n, K) once the model has run.
+        features: float32 (n, D) then, where they were asked for.
         number: Of this batch in the job.
         claimed, decoded: How many entries a worker has taken, and has done.
     """
@@ -35,13 +36,14 @@ class Batch:
     errors: list[str | None] = field(default_factory=list)
     reasons: list[str | None] = field(default_factory=list)
     logits: NDArray[np.float32] | None = None
+    features: NDArray[np.float32] | None = None
     number: int = 0
     claimed: int = 0
     decoded: int = 0
 
     def fill(self, entries: Sequence[Entry], number: int) -> None:
         """Begin again with other entries."""
-        self.entries, self.logits = entries, None
+        self.entries, self.logits, self.features = entries, None, None
         self.errors, self.reasons = [None] * len(entries), [None] * len(entries)
         self.number, self.claimed, self.decoded = number, 0, 0
 
@@ -60,29 +62,41 @@ class Batch:
         except Exception as error:  # noqa: BLE001  one image never ends the job
             self.errors[row], self.reasons[row] = f"{type(error).__name__}: {error}", "unreadable"
 
-    def run(self, backend: Backend, classes: int, clock: StageClock) -> None:
+    def run(self, backend: Backend, classes: int, clock: StageClock, feature_dim: int | None = None) -> None:
         """Run the model, unless no image of the batch could be read.
 
+        Args:
+            backend: With the model in it.
+            classes: K.
+            clock: Hears how long it took.
+            feature_dim: D, where features are asked for.
+
         Raises:
-            Exception: as the backend raised it, or because it returned something else than logits.
+            Exception: as the backend raised it, or because it returned something else than logits and features.
         """
         count = len(self.entries)
-        if any(error is None for error in self.errors):
-            mark = clock.mark()
-            self.logits = classify(backend, self.images[:count], classes)
-            clock.lap("inference", mark)
-        else:
+        if all(error is not None for error in self.errors):
             self.logits = np.full((count, classes), np.nan, np.float32)
+            self.features = None if feature_dim is None else np.full((count, feature_dim), np.nan, np.float32)
+            return
+        mark, images = clock.mark(), self.images[:count]
+        if feature_dim is None:
+            self.logits = classify(backend, images, classes)
+        else:
+            self.logits, self.features = classify_with_features(backend, images, classes, feature_dim)
+        clock.lap("inference", mark)
 
 
 def predictions(batches: Sequence[Batch], temperature: float, clock: StageClock) -> Predictions:
     """What the model said of several finished batches, without labels.
 
-    Rows without usable logits become errors. The probabilities are computed here, so that
-    they count as ``post``.
+    Rows without usable logits become errors, and have no features either. The probabilities are computed here,
+    so that they count as ``post``.
     """
     mark = clock.mark()
     logits = np.concatenate([batch.logits for batch in batches if batch.logits is not None])
+    parts = [batch.features for batch in batches if batch.features is not None]
+    features = np.concatenate(parts) if parts else None
     errors = [error for batch in batches for error in batch.errors]
     reasons = [reason for batch in batches for reason in batch.reasons]
     finite = np.isfinite(logits).all(axis=1).tolist()
@@ -92,8 +106,10 @@ def predictions(batches: Sequence[Batch], temperature: float, clock: StageClock)
         elif not finite[row]:
             errors[row], reasons[row] = "the model returned logits that are not finite", "not_finite"
             logits[row] = np.nan
+    if features is not None:
+        features[[error is not None for error in errors]] = np.nan
     names = [entry.name for batch in batches for entry in batch.entries]
-    found = Predictions(names, logits, errors, temperature=temperature, reasons=reasons)
+    found = Predictions(names, logits, errors, temperature=temperature, reasons=reasons, features=features)
     found.probabilities  # noqa: B018
     clock.lap("post", mark)
     return found

@@ -36,6 +36,7 @@ class ThreadsExecutor(Executor):
                 decode_threads=spec.decode_threads or available_cores(),
                 temperature=spec.card.temperature,
                 batch_size=size,
+                feature_dim=spec.feature_dim,
             )
             yield from pipeline.run(entries)
             self.execution = replace(begun, timing=pipeline.timing)
@@ -57,7 +58,7 @@ class SerialExecutor(Executor):
             for number, entry in enumerate(entries):
                 batch.fill((entry,), number)
                 batch.load(0, loader, clock)
-                batch.run(backend, len(spec.card.classes), clock)
+                batch.run(backend, len(spec.card.classes), clock, spec.feature_dim)
                 first = first or time.perf_counter() - started
                 found = predictions((batch,), spec.card.temperature or 1.0, clock)
                 mark = clock.mark()

@@ -1,4 +1,4 @@
-"""One batch in flight on a GPU: device memory bound to a session's input and output."""
+"""One batch in flight on a GPU: device memory bound to a session's input and outputs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clsbench.card import INPUT_NAME, OUTPUT_NAME
+from clsbench.card import INPUT_NAME
 from clsbench.inference.interrupts import Calls
 
 
@@ -26,33 +26,37 @@ class GpuSlot:
 
     def __init__(self, session: Any, index: int, batch_size: int) -> None:
         self._session, self._index, self._batch_size = session, index, batch_size
-        self._binding: Any = None
+        #: By the outputs that are bound: what is not asked for is not copied.
+        self._bindings: dict[tuple[str, ...], Any] = {}
         self._input: Any = None
         self._padded: NDArray[np.uint8] | None = None
 
-    def run(self, images: NDArray[np.uint8], calls: Calls) -> NDArray[np.float32]:
-        """uint8 (n, h, w, 3), n up to the batch size -> logits float32 (n, K); ``calls`` can end it."""
+    def run(self, images: NDArray[np.uint8], calls: Calls, outputs: tuple[str, ...]) -> list[NDArray[np.float32]]:
+        """uint8 (n, h, w, 3), n up to the batch size -> these outputs, float32 (n, …); ``calls`` can end it."""
         count = len(images)
         if count < self._batch_size:
             if self._padded is None:
                 self._padded = np.zeros((self._batch_size, *images.shape[1:]), np.uint8)
             self._padded[:count] = images
             images = self._padded
-        self._bind(images)
-        calls.run(partial(self._session.run_with_iobinding, self._binding))
-        logits: NDArray[np.float32] = self._binding.copy_outputs_to_cpu()[0]
-        return logits[:count]
+        binding = self._bound(images, outputs)
+        calls.run(partial(self._session.run_with_iobinding, binding))
+        return [values[:count] for values in binding.copy_outputs_to_cpu()]
 
-    def _bind(self, images: NDArray[np.uint8]) -> None:
+    def _bound(self, images: NDArray[np.uint8], outputs: tuple[str, ...]) -> Any:
+        """The binding of these outputs, with the images in its input."""
         import onnxruntime as ort
 
-        if self._binding is None:
+        if self._input is None:
             self._input = ort.OrtValue.ortvalue_from_numpy(images, "cuda", self._index)
-            self._binding = self._session.io_binding()
-            self._binding.bind_ortvalue_input(INPUT_NAME, self._input)
-            self._binding.bind_output(OUTPUT_NAME, "cuda", self._index)
         else:
             self._input.update_inplace(images)
+        if outputs not in self._bindings:
+            binding = self._bindings[outputs] = self._session.io_binding()
+            binding.bind_ortvalue_input(INPUT_NAME, self._input)
+            for name in outputs:
+                binding.bind_output(name, "cuda", self._index)
+        return self._bindings[outputs]
 
 
 def pinned(shape: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -12,7 +12,7 @@ from clsbench.card import ModelCard
 from clsbench.guard import Guarded, Opener
 from clsbench.images.entries import Entry
 from clsbench.images.loader import ImageLoader
-from clsbench.inference.backend import Backend, DeviceInfo, Plan, open_backend
+from clsbench.inference.backend import Backend, DeviceInfo, Plan, open_backend, require_features
 from clsbench.inference.timing import Timing
 from clsbench.predictions.block import Predictions
 from clsbench.text import counted
@@ -32,6 +32,7 @@ class JobSpec:
         decode_threads: How many threads decode; as many as there are cores if None.
         fast_decode: Decode large JPEGs smaller; see :class:`clsbench.images.loader.ImageLoader`.
         max_pixels: Larger images are not decoded; Pillow's limit if None.
+        features: Whether the blocks have features, of which the card says how many there are.
     """
 
     model: Path
@@ -43,6 +44,12 @@ class JobSpec:
     decode_threads: int | None = None
     fast_decode: bool = False
     max_pixels: int | None = None
+    features: bool = False
+
+    @property
+    def feature_dim(self) -> int | None:
+        """D of the features in the blocks; None where they have none."""
+        return self.card.feature_dim if self.features else None
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,8 @@ def opened(spec: JobSpec) -> Iterator[tuple[ImageLoader, Backend]]:
     decoders = [opener() for opener in spec.decoders]
     loader = ImageLoader(spec.card.transform, decoders, fast_decode=spec.fast_decode, max_pixels=spec.max_pixels)
     with open_backend(spec.backend, spec.model, spec.device) as backend:
+        if spec.features:
+            require_features(backend)
         yield loader, backend
 
 
@@ -111,6 +120,9 @@ def _checked(
             raise executor.fault("yielded other rows than the next ones", block.names, names or "no further row")
         if block.logits.shape != (len(names), classes):
             raise executor.fault("yielded logits of another shape", block.logits.shape, (len(names), classes))
+        found = None if block.features is None else block.features.shape
+        if spec.feature_dim and found != (len(names), spec.feature_dim):
+            raise executor.fault("yielded no features, or of another shape", found, (len(names), spec.feature_dim))
         done += len(names)
         yield block
     if done != len(entries):

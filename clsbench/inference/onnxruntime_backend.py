@@ -15,9 +15,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from clsbench.card import INPUT_NAME, OUTPUT_NAME
+from clsbench.card import FEATURES_NAME, INPUT_NAME, OUTPUT_NAME
 from clsbench.errors import OptionError
-from clsbench.inference.backend import Backend, DeviceInfo, Plan
+from clsbench.inference.backend import DeviceInfo, FeatureBackend, Plan
 from clsbench.inference.devices import choose, parse_device
 from clsbench.inference.gpu_slot import GpuSlot, pinned
 from clsbench.inference.interrupts import Calls
@@ -26,7 +26,7 @@ from clsbench.inference.tuning import plan_for
 from clsbench.model_file import Tensors, check_contract, read_card
 
 
-class OnnxRuntimeBackend(Backend):
+class OnnxRuntimeBackend(FeatureBackend):
     """Sessions of ONNX Runtime; see :class:`clsbench.inference.backend.Backend`."""
 
     def __init__(self, sessions: list[Any], *, device: DeviceInfo, plan: Plan) -> None:
@@ -46,12 +46,20 @@ class OnnxRuntimeBackend(Backend):
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """uint8 (N, h, w, 3) -> logits float32 (N, K); N up to ``batch_size`` on a GPU."""
+        return self._run(images, (OUTPUT_NAME,))[0]
+
+    def with_features(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The same, and features float32 (N, D), of a file that has them."""
+        logits, features = self._run(images, (OUTPUT_NAME, FEATURES_NAME))
+        return logits, features
+
+    def _run(self, images: NDArray[np.uint8], outputs: tuple[str, ...]) -> list[NDArray[np.float32]]:
         slot = self._slots.get()
         try:
             if isinstance(slot, GpuSlot):
-                return slot.run(images, self._calls)
-            logits: NDArray[np.float32] = self._calls.run(partial(slot.run, [OUTPUT_NAME], {INPUT_NAME: images}))[0]
-            return logits
+                return slot.run(images, self._calls, outputs)
+            found: list[NDArray[np.float32]] = self._calls.run(partial(slot.run, outputs, {INPUT_NAME: images}))
+            return found
         finally:
             self._slots.put(slot)
 

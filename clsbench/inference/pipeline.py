@@ -48,6 +48,7 @@ class Pipeline:
         decode_threads: Threads that decode; they run the model too where it shares the cores.
         temperature: Of the card.
         batch_size: N; the backend's choice by default.
+        feature_dim: D of the features that the predictions are to have; None for none.
     """
 
     def __init__(
@@ -59,8 +60,9 @@ class Pipeline:
         decode_threads: int,
         temperature: float | None = None,
         batch_size: int | None = None,
+        feature_dim: int | None = None,
     ) -> None:
-        self._loader, self._backend, self._classes = loader, backend, classes
+        self._loader, self._backend, self._classes, self._feature_dim = loader, backend, classes, feature_dim
         self._temperature = temperature or 1.0
         self._batch_size = batch_size or backend.batch_size
         self._streams = backend.streams
@@ -248,7 +250,7 @@ class Pipeline:
                 self._changed.notify_all()
 
     def _infer(self, batch: Batch, clock: StageClock) -> None:
-        batch.run(self._backend, self._classes, clock)
+        batch.run(self._backend, self._classes, clock, self._feature_dim)
         with self._changed:
             self._end_call()
             self._finished[batch.number] = batch

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clsbench.card import INPUT_NAME, OUTPUT_NAME
+from clsbench.card import FEATURES_NAME, INPUT_NAME, OUTPUT_NAME
 from clsbench.errors import DeviceError
-from clsbench.inference.backend import Backend, DeviceInfo
+from clsbench.inference.backend import DeviceInfo, FeatureBackend
 from clsbench.model_file import Tensors, check_contract, read_card
 
 
-class ReferenceBackend(Backend):
+class ReferenceBackend(FeatureBackend):
     """An independent implementation of every operator; see :class:`clsbench.inference.backend.Backend`."""
 
     streams, batch_size = 1, 1
@@ -30,8 +30,16 @@ class ReferenceBackend(Backend):
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """uint8 (N, h, w, 3) -> logits float32 (N, K)."""
-        results: Any = self._evaluator.run([OUTPUT_NAME], {INPUT_NAME: images})
-        return np.asarray(results[0], np.float32)
+        return self._run(images, OUTPUT_NAME)[0]
+
+    def with_features(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The same, and features float32 (N, D), of a file that has them."""
+        logits, features = self._run(images, OUTPUT_NAME, FEATURES_NAME)
+        return logits, features
+
+    def _run(self, images: NDArray[np.uint8], *outputs: str) -> list[NDArray[np.float32]]:
+        results: Any = self._evaluator.run(list(outputs), {INPUT_NAME: images})
+        return [np.asarray(result, np.float32) for result in results]
 
     def close(self) -> None:
         """Nothing to free."""

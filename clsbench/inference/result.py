@@ -21,9 +21,18 @@ from clsbench.model_file import model_hash
 from clsbench.predictions.abstaining import Abstained, abstains
 from clsbench.predictions.answers import Answer, answers
 from clsbench.predictions.block import Predictions
+from clsbench.predictions.columns import FEATURES
 from clsbench.predictions.failures import Failures
 from clsbench.predictions.job import JobIdentity
-from clsbench.predictions.manifest import Counts, Json, LabelOrigin, Manifest, ModelIdentity, Throughput
+from clsbench.predictions.manifest import (
+    Counts,
+    Json,
+    LabelOrigin,
+    Manifest,
+    ModelIdentity,
+    Throughput,
+    WrittenFeatures,
+)
 from clsbench.predictions.metric import Metrics
 from clsbench.predictions.outcomes import OutcomeCollector, Outcomes
 from clsbench.predictions.shard_record import ShardRecord
@@ -114,6 +123,8 @@ class InferenceResult(Tabular):
         max_failure_rate: The share of them that the user allows; None for any but all of them.
         metrics: Of the labelled images; empty without any.
         rows: One row an image, as in the predictions file; None where they were not kept.
+        feature_dim: D, where features were asked for.
+        feature_file: The file beside ``out`` that has them; None where the rows have them.
         shard: Which rows of a whole job these are; None of a whole one.
         job: What decided the predictions; None where nothing was written.
         resumed: How many images an earlier run of the job had done.
@@ -143,6 +154,8 @@ class InferenceResult(Tabular):
     max_failure_rate: float | None = None
     metrics: Metrics
     rows: pa.Table | None = field(default=None, repr=False)
+    feature_dim: int | None = None
+    feature_file: Path | None = None
     shard: ShardRecord | None = None
     job: JobIdentity | None = None
     resumed: int = 0
@@ -207,8 +220,15 @@ class InferenceResult(Tabular):
             pixels=PIXEL_RULES,
             shard=self.shard.to_json() if self.shard else None,
             job=asdict(self.job) if self.job else None,
+            features=self._features(),
             resumed=self.resumed or None,
         )
+
+    def _features(self) -> WrittenFeatures | None:
+        if self.feature_dim is None:
+            return None
+        file = self.feature_file.name if self.feature_file else None
+        return WrittenFeatures(dim=self.feature_dim, file=file, column=None if file else FEATURES)
 
     def to_json(self) -> dict[str, Json]:
         """The same as plain values with stable keys, see README; with the names of all that was skipped.

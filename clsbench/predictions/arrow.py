@@ -10,19 +10,19 @@ from numpy.typing import NDArray
 
 from clsbench.errors import DataError
 from clsbench.predictions.block import Predictions
-from clsbench.predictions.columns import Row, class_columns, positions, rows
+from clsbench.predictions.columns import FEATURES, Row, class_columns, positions, rows
 from clsbench.predictions.columns import columns as every_column
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-#: Rows, and probabilities, gathered before they become a table.
-GROUP, GROUP_VALUES = 16384, 1 << 26
+#: Rows, probabilities and features gathered before they become a table: features are 16 MB then.
+GROUP, GROUP_VALUES, GROUP_FEATURES = 16384, 1 << 26, 1 << 22
 
 
-def group_size(columns: int) -> int:
-    """Rows of a group, by how many columns with the probabilities of classes there are."""
-    return min(GROUP, max(1, GROUP_VALUES // columns)) if columns else GROUP
+def group_size(columns: int, feature_dim: int) -> int:
+    """Rows of a group, by how many columns with the probabilities of classes there are, and how many features."""
+    return min(GROUP, max(1, GROUP_VALUES // max(1, columns)), max(1, GROUP_FEATURES // max(1, feature_dim)))
 
 
 class ArrowCollector:
@@ -35,6 +35,7 @@ class ArrowCollector:
         columns: The other columns, in their order; all of them if empty.
         abstain_below: The threshold of the model's card, if it has one: a column more.
         binary_paths: Paths as bytes, for names that are not UTF-8.
+        feature_dim: D, for a column of features: a list of D float32, NaN where an image was not classified.
     """
 
     def __init__(
@@ -46,11 +47,13 @@ class ArrowCollector:
         columns: Sequence[str] = (),
         abstain_below: float | None = None,
         binary_paths: bool = False,
+        feature_dim: int | None = None,
     ) -> None:
         import pyarrow as pa
 
         self._classes, self._topk, self._probabilities = classes, min(topk, len(classes)), probabilities
-        self._size = group_size(len(classes) if probabilities else 0)
+        self._feature_dim = feature_dim
+        self._size = group_size(len(classes) if probabilities else 0, feature_dim or 0)
         self._abstain_below, abstaining = abstain_below, abstain_below is not None
         self._positions = positions(columns, self._topk, abstaining)
         every = every_column(self._topk, abstaining)
@@ -58,9 +61,12 @@ class ArrowCollector:
         if binary_paths:
             fields = [(name, pa.binary() if name == "path" else kind) for name, kind in fields]
         fields += [(name, pa.float32()) for name in class_columns(classes if probabilities else ())]
+        if feature_dim:  # its numbers are called as Parquet calls them, so that the file reads back as this schema
+            fields.append((FEATURES, pa.list_(pa.field("element", pa.float32()), feature_dim)))
         self.schema = pa.schema(fields)
         self._rows: list[Row] = []
         self._blocks: list[NDArray[np.float32]] = []
+        self._features: list[NDArray[np.float32]] = []
         self._groups: list[pa.Table] = []
 
     def write(self, predictions: Predictions) -> None:
@@ -68,6 +74,9 @@ class ArrowCollector:
         self._rows += rows(predictions, self._classes, self._topk, self._abstain_below)
         if self._probabilities:
             self._blocks.append(predictions.probabilities.T)
+        if self._feature_dim:
+            assert predictions.features is not None
+            self._features.append(predictions.features)
         while len(self._rows) >= self._size:
             self._close_group()
 
@@ -97,6 +106,11 @@ class ArrowCollector:
             values = np.concatenate(self._blocks, axis=1)
             self._blocks = [values[:, len(rows) :]]
             arrays += [pa.array(column, from_pandas=True) for column in values[:, : len(rows)]]
+        if self._feature_dim:
+            features = np.concatenate(self._features)
+            self._features = [features[len(rows) :]]
+            flat = pa.array(features[: len(rows)].ravel(), pa.float32())
+            arrays.append(pa.FixedSizeListArray.from_arrays(flat, type=self.schema.field(FEATURES).type))
         self._groups.append(pa.table(arrays, schema=self.schema))
 
 

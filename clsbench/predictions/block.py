@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Predictions:
-    """A block of results, in input order; N images, K classes.
+    """A block of results, in input order; N images, K classes, D features.
 
     Args:
         names: N stable ids (relative paths).
@@ -23,6 +23,8 @@ class Predictions:
         temperature: Divides the logits before softmax.
         reasons: N codes of :data:`clsbench.errors.REASONS`, None where the image was classified; ``unreadable`` where
             none was given.
+        features: float32 (N, D), what goes into the network's head; NaN in rows of images that could not be used. None
+            where they were not asked for.
 
     Raises:
         ValueError: if they are not of one length.
@@ -34,6 +36,7 @@ class Predictions:
     labels: NDArray[np.int64] = cast("NDArray[np.int64]", None)  # noqa: RUF009  filled in below
     temperature: float = 1.0
     reasons: list[str | None] = cast("list[str | None]", None)  # noqa: RUF009  filled in below
+    features: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         if self.reasons is None:
@@ -44,6 +47,8 @@ class Predictions:
         lengths = len(self.names), len(self.logits), len(self.errors), len(self.labels), len(self.reasons)
         if len(set(lengths)) > 1:
             raise ValueError("{} names, {} rows of logits, {} errors, {} labels and {} reasons".format(*lengths))
+        if self.features is not None and len(self.features) != len(self.names):
+            raise ValueError(f"rows of features: {len(self.features)}, of names: {len(self.names)}")
 
     def labelled(self, labels: NDArray[np.int64]) -> Predictions:
         """The same with labels: int64 (N,), -1 where unknown."""

@@ -3,7 +3,7 @@
     path, label, predicted, confidence, label_confidence, correct, error, reason[, abstained][, top1, p1 … topK, pK]
 
 Confidences are probabilities, rounded to six places. ``abstained`` is there where the model has a threshold: true for
-a confidence below it. A column ``p:<class>`` for each class may follow.
+a confidence below it. A column ``p:<class>`` for each class may follow, and in Parquet a column ``features``.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from clsbench.predictions.block import Predictions
 
 #: In a predictions file the probability of class ``cat`` is in the column ``p:cat``.
 PREFIX = "p:"
+
+#: The column of Parquet files with what goes into the network's head, a list of float32.
+FEATURES = "features"
 
 #: How a column is read: bytes (file names need not be text), codes of a dictionary of texts,
 #: float64, float32, bool.

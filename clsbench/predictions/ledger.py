@@ -1,9 +1,10 @@
 """The ledger of a job that is under way: its blocks on disk, so that a killed job can be continued.
 
 It lies beside the predictions file, as ``preds.csv.ledger``, until that file is complete. The format is Arrow's IPC
-stream, one for each time the job ran, one after another. A record batch has the logits of consecutive images, why
-some were not classified, and the size and modification time of each file when it was read; its metadata say which
-image it begins with, and have a checksum, so that a record that a crash cut off or spoiled is seen, and done again.
+stream, one for each time the job ran, one after another. A record batch has the logits of consecutive images, their
+features where these were asked for, why some were not classified, and the size and modification time of each file when
+it was read; its metadata say which image it begins with, and have a checksum, so that a record that a crash cut off or
+spoiled is seen, and done again.
 Labels, columns and the format of the predictions are not in it: they may differ when the job is continued.
 """
 
@@ -39,7 +40,7 @@ from clsbench.predictions.ledger_records import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
-#: Seconds between two records, and bytes of logits at which one is written before that.
+#: Seconds between two records, and bytes of logits and features at which one is written before that.
 INTERVAL, LARGEST = 1.0, 1 << 24
 
 #: Seconds before a patient ledger is begun.
@@ -69,6 +70,7 @@ class Ledger:
         stamps: int64 (N, 2), their sizes and modification times, from :func:`clsbench.images.entries.stamps_of`.
         classes: K, the number of logits.
         temperature: Of the card.
+        feature_dim: D, where the blocks have features.
         patient: Write nothing in the first seconds of a job that begins: a short one then leaves no file.
 
     Raises:
@@ -83,11 +85,12 @@ class Ledger:
         *,
         classes: int,
         temperature: float | None = None,
+        feature_dim: int | None = None,
         patient: bool = False,
     ) -> None:
         self.file, self._entries, self._stamps = file, entries, stamps
-        self._classes, self._temperature = classes, temperature or 1.0
-        #: The job whose blocks these are; None while there are none. One of other classes has no rows here.
+        self._classes, self._feature_dim, self._temperature = classes, feature_dim, temperature or 1.0
+        #: The job whose blocks these are; None while there are none. One of other classes or features has no rows here.
         self.job: JobIdentity | None = None
         self._end = 0
         for start, batch in self._records():
@@ -104,7 +107,7 @@ class Ledger:
 
     @cached_property
     def _schema(self) -> pa.Schema:
-        return record_schema(self._classes)
+        return record_schema(self._classes, self._feature_dim)
 
     def __enter__(self) -> Ledger:
         return self
@@ -125,10 +128,11 @@ class Ledger:
         """What was done before, in input order, without labels."""
         for start, batch in self._records():
             names = [entry.name for entry in self._entries[start : start + batch.num_rows]]
-            logits = batch.column("logits").flatten().to_numpy().reshape(-1, self._classes).copy()
+            dim = self._feature_dim
             yield Predictions(
-                names, logits, texts(batch.column("error")), temperature=self._temperature,
-                reasons=texts(batch.column("reason")),
+                names, _matrix(batch, "logits", self._classes), texts(batch.column("error")),
+                temperature=self._temperature, reasons=texts(batch.column("reason")),
+                features=_matrix(batch, "features", dim) if dim else None,
             )  # fmt: skip
 
     def changes(self) -> list[str]:
@@ -182,7 +186,7 @@ class Ledger:
             DataError: if the file cannot be written, for example because the disk is full.
         """
         self._waiting.append(block)
-        self._size += block.logits.nbytes
+        self._size += block.logits.nbytes + (0 if block.features is None else block.features.nbytes)
         if self._size > LARGEST or time.monotonic() - self._written > INTERVAL:
             self._commit()
 
@@ -224,7 +228,7 @@ class Ledger:
                 while stream.tell() < stream.size():
                     reader = pa.ipc.open_stream(stream)
                     job = JobIdentity.from_text(reader.schema.metadata[_JOB], where=self.file)
-                    if reader.schema.remove_metadata() != self._schema:  # of a model of other classes
+                    if reader.schema.remove_metadata() != self._schema:  # of other classes or features
                         self.job = self.job or job
                         return
                     while (record := next_record(reader)) is not None:
@@ -241,6 +245,12 @@ class Ledger:
             if not error.errno:  # Arrow's, of a message that is cut off
                 return
             raise DataError(f"{WHAT} cannot be read", where=self.file, got=error.strerror) from None
+
+
+def _matrix(batch: pa.RecordBatch, name: str, width: int) -> NDArray[np.float32]:
+    """A column of lists as an array float32 (n, width) of its own."""
+    values: NDArray[np.float32] = batch.column(name).flatten().to_numpy().reshape(-1, width)
+    return values.copy()
 
 
 def _require_own(file: Path) -> None:

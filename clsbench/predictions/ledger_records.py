@@ -35,6 +35,9 @@ def make_record(blocks: Sequence[Predictions], stamps: NDArray[np.int64], schema
         pa.array(stamps[:, 0]),
         pa.array(stamps[:, 1]),
     ]
+    if parts := [block.features for block in blocks if block.features is not None]:
+        features = np.concatenate(parts)
+        arrays.append(pa.FixedSizeListArray.from_arrays(pa.array(features.ravel(), pa.float32()), features.shape[1]))
     return pa.record_batch(arrays, schema=schema)
 
 
@@ -47,14 +50,16 @@ def next_record(reader: pa.RecordBatchStreamReader) -> tuple[pa.RecordBatch, dic
     return found.batch, dict(found.custom_metadata or {})
 
 
-def record_schema(classes: int) -> pa.Schema:
-    """The columns of a record, for so many classes."""
+def record_schema(classes: int, feature_dim: int | None = None) -> pa.Schema:
+    """The columns of a record, for so many classes and features."""
     import pyarrow as pa
 
     kinds = {
         "name": pa.binary(), "logits": pa.list_(pa.float32(), classes), "error": pa.binary(), "reason": pa.binary(),
         "size": pa.int64(), "modified": pa.int64(),
     }  # fmt: skip
+    if feature_dim:
+        kinds["features"] = pa.list_(pa.float32(), feature_dim)
     return pa.schema(list(kinds.items()))
 
 

@@ -61,6 +61,15 @@ class Counts:
     labelled: int | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class WrittenFeatures:
+    """Where the features of the rows are: D, and their column or the file beside, of which this is the name."""
+
+    dim: int | None = None
+    column: str | None = None
+    file: str | None = None
+
+
 @dataclass(frozen=True)
 class LabelOrigin:
     """Where the labels came from, and what was noted about them."""
@@ -125,6 +134,7 @@ class Manifest:
         pixels: How images that are no plain RGB became it: :data:`clsbench.images.pixels.PIXEL_RULES`.
         shard: Which rows of a whole job these are: :class:`clsbench.predictions.shard_record.ShardRecord` as JSON.
         job: What decided the predictions: :class:`clsbench.predictions.job.JobIdentity` as JSON.
+        features: Where the features are; None where they were not asked for.
         resumed: How many rows an earlier run of the job had done, which was interrupted.
     """
 
@@ -147,6 +157,7 @@ class Manifest:
     pixels: JsonObject | None = None
     shard: JsonObject | None = None
     job: JsonObject | None = None
+    features: WrittenFeatures | None = None
     resumed: int | None = None
 
     @property
@@ -192,6 +203,7 @@ class Manifest:
         """The inverse of :meth:`to_json`."""
         model, labels = _get(values, "model", dict), _get(values, "labels", dict)
         counts, speed = _get(values, "counts", dict), _get(values, "throughput", dict)
+        features = _get(values, "features", dict)
         notes = tuple(str(note) for note in _get(labels or {}, "notes", list) or ())
         card = _get(model or {}, "card", dict) or {}
         return _read(
@@ -201,6 +213,7 @@ class Manifest:
             labels=None if labels is None else _read(LabelOrigin, labels, notes=notes),
             counts=None if counts is None else _read(Counts, counts),
             throughput=None if speed is None else Throughput.from_json(speed),
+            features=None if features is None else _read(WrittenFeatures, features),
         )
 
     def to_json(self) -> dict[str, Json]:
@@ -208,6 +221,7 @@ class Manifest:
         values = {"schema": SCHEMA} | vars(self)
         values["model"], values["counts"] = _told(self.model), _told(self.counts)
         values["labels"] = vars(self.labels) | {"notes": list(self.labels.notes)} if self.labels else None
+        values["features"] = _told(self.features)
         values["throughput"] = self.throughput.written if self.throughput else None
         return {key: value for key, value in values.items() if value is not None}
 
@@ -250,7 +264,7 @@ def _embedded(predictions: Path) -> Manifest:
     return manifest if manifest.classes else Manifest()
 
 
-def _told(part: ModelIdentity | Counts | None) -> JsonObject | None:
+def _told(part: ModelIdentity | Counts | WrittenFeatures | None) -> JsonObject | None:
     return None if part is None else {key: value for key, value in vars(part).items() if value is not None}
 
 

@@ -18,13 +18,18 @@ from numpy.typing import NDArray
 
 from clsbench.errors import DataError
 from clsbench.predictions.arrow import group_size
-from clsbench.predictions.columns import PREFIX
+from clsbench.predictions.columns import FEATURES, PREFIX
+from clsbench.predictions.feature_file import features_path, open_features, write_header, write_rows
 from clsbench.predictions.formulas import plain
 from clsbench.predictions.manifest import METADATA_KEY, Manifest
 from clsbench.predictions.shard_files import ShardFile
+from clsbench.predictions.spill import release
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+#: Numbers of features that are merged at a time.
+FEATURES_PART = 1 << 22
 
 #: A row of a text file as it is written, and the name of its image.
 Line = tuple[str, str]
@@ -58,10 +63,7 @@ def write_whole(shards: Sequence[ShardFile], out: Path, lasting: Manifest) -> No
     """
     import pyarrow as pa
 
-    owner = np.empty(shards[0].record.total, np.int32)
-    for number, shard in enumerate(shards):
-        owner[shard.record.rows] = number
-    names = Names()
+    owner, names = _owners(shards), Names()
     try:
         if shards[0].file.suffix.lower() == ".parquet":
             _write_parquet(shards, out, owner, lasting, names)
@@ -74,6 +76,41 @@ def write_whole(shards: Sequence[ShardFile], out: Path, lasting: Manifest) -> No
             "the names in the shards are not those of the job", where=shards[0].file.parent,
             hint="a shard's file was changed, or lies beside the manifest of another one",
         )  # fmt: skip
+
+
+def write_features(shards: Sequence[ShardFile], out: Path, feature_dim: int) -> None:
+    """Write the features beside the files of all shards in the order of the whole.
+
+    Args:
+        shards: As :func:`clsbench.predictions.shard_files.check_shards` wants them.
+        out: The file to write.
+        feature_dim: D.
+
+    Raises:
+        DataError: if the features of a shard cannot be read, or are not as many as its rows.
+    """
+    owner, done = _owners(shards), [0] * len(shards)
+    parts = [open_features(features_path(one.file), (len(one.record.rows), feature_dim)) for one in shards]
+    step = max(1, FEATURES_PART // feature_dim)
+    with out.open("wb") as stream:
+        write_header(stream, (len(owner), feature_dim))
+        for start in range(0, len(owner), step):
+            owners = owner[start : start + step]
+            rows = np.empty((len(owners), feature_dim), np.float32)
+            for number in np.unique(owners).tolist():
+                where = np.flatnonzero(owners == number)
+                rows[where] = parts[number][done[number] : done[number] + len(where)]
+                done[number] += len(where)
+                release(parts[number])
+            write_rows(stream, rows)
+
+
+def _owners(shards: Sequence[ShardFile]) -> NDArray[np.int32]:
+    """int32 (N,): of each row of the whole the number of its shard."""
+    owner = np.empty(shards[0].record.total, np.int32)
+    for number, shard in enumerate(shards):
+        owner[shard.record.rows] = number
+    return owner
 
 
 def _write_text(shards: Sequence[ShardFile], out: Path, owner: NDArray[np.int32], names: Names) -> None:
@@ -156,7 +193,8 @@ def _write_parquet(
         _require_columns(shard, str(file.schema_arrow.remove_metadata()), str(schema))
         if file.metadata.num_rows != len(shard.record.rows):
             raise _wrong_rows(shard)
-    size = group_size(sum(name.startswith(PREFIX) for name in schema.names))
+    features = schema.field(FEATURES).type.list_size if FEATURES in schema.names else 0
+    size = group_size(sum(name.startswith(PREFIX) for name in schema.names), features)
     rows = [_Rows(file, size) for file in files]
     with pq.ParquetWriter(out, schema) as writer:
         for start in range(0, len(owner), size):

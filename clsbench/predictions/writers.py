@@ -250,6 +250,7 @@ class ParquetWriter(_FileWriter):
     Args:
         path, card, topk, probabilities, columns: As for every writer.
         binary_paths: Write paths as bytes, for names that are not UTF-8, which Parquet's text cannot hold.
+        features: A column with the features of each image, of which the card says how many there are.
     """
 
     def __init__(
@@ -261,9 +262,11 @@ class ParquetWriter(_FileWriter):
         probabilities: bool = False,
         columns: tuple[str, ...] = (),
         binary_paths: bool = False,
+        features: bool = False,
     ) -> None:
         super().__init__(path, card, topk=topk, probabilities=probabilities, columns=columns)
         self.binary_paths = binary_paths
+        self.feature_dim = card.feature_dim if features else None
 
     def describe(self, manifest: Manifest) -> None:
         """Keep what is known about the job in the file itself, before it is closed."""
@@ -274,7 +277,7 @@ class ParquetWriter(_FileWriter):
 
         self._rows = ArrowCollector(
             self.classes, topk=self.topk, probabilities=self.probabilities, columns=self.columns,
-            abstain_below=self.abstain_below, binary_paths=self.binary_paths,
+            abstain_below=self.abstain_below, binary_paths=self.binary_paths, feature_dim=self.feature_dim,
         )  # fmt: skip
         self._parquet = pq.ParquetWriter(self._partial, self._rows.schema)
 

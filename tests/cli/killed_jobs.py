@@ -1,6 +1,6 @@
 """Runs one job again and again in processes that are killed, or that may write small files only; see test_resume.py.
 
-    python killed_jobs.py '{"job": {…}, "attempts": [{"kill_at": 200}, {"largest_file": 20000}, {}]}'
+    python killed_jobs.py '{"job": {…}, "attempts": [{"kill_at": 200}, {"largest_file": 20000}, {}], "feature_dim": 6}'
 
 Prints for each attempt how it ended, and how many rows the ledger has. The processes are forked, so that Python and
 its packages are loaded once.
@@ -71,15 +71,17 @@ def attempt(job, kill_at=None, largest_file=None):
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def rows(job):
+def rows(job, feature_dim):
     """How many rows are safe."""
     file = ledger.ledger_path(Path(job["out"]))
-    return ledger.Ledger(file, [], np.empty((0, 2), np.int64), classes=3).rows if file.exists() else None
+    found = ledger.Ledger(file, [], np.empty((0, 2), np.int64), classes=3, feature_dim=feature_dim)
+    return found.rows if file.exists() else None
 
 
 def main():
     given = json.loads(sys.argv[1])
-    ended = [(attempt(given["job"], **options), rows(given["job"])) for options in given["attempts"]]
+    job, dim = given["job"], given.get("feature_dim")
+    ended = [(attempt(job, **options), rows(job, dim)) for options in given["attempts"]]
     sys.stdout.write(json.dumps(ended))
 
 

@@ -79,12 +79,14 @@ def test_the_file_agrees_with_the_network_at_every_batch_size(exported, network,
 def test_the_graph_keeps_the_contract(exported):
     model = onnx.load(exported[0])
     onnx.checker.check_model(model, full_check=True)
-    ((name, dtype, shape),), ((out_name, out_dtype, out_shape),) = (
+    ((name, dtype, shape),), ((out_name, out_dtype, out_shape), (more_name, more_dtype, more_shape)) = (
         [(v.name, v.type.tensor_type.elem_type, v.type.tensor_type.shape.dim) for v in values]
         for values in (model.graph.input, model.graph.output)
     )
     assert (name, dtype, [d.dim_value for d in shape]) == ("images", onnx.TensorProto.UINT8, [0, 16, 16, 3])
     assert (out_name, out_dtype, [d.dim_value for d in out_shape]) == ("logits", onnx.TensorProto.FLOAT, [0, 3])
+    assert (more_name, more_dtype, [d.dim_value for d in more_shape]) == ("features", onnx.TensorProto.FLOAT, [0, 64])
+    assert more_shape[0].dim_param == out_shape[0].dim_param
     assert shape[0].dim_param
     assert shape[0].dim_param == out_shape[0].dim_param
 

@@ -10,17 +10,20 @@ from onnx import TensorProto, helper, numpy_helper
 
 from clsbench.card import METADATA_KEY, ModelCard
 from clsbench.errors import DeviceError, ModelError, OptionError
-from clsbench.model_file import read_card
+from clsbench.model_file import contract_gaps, read_card
+from clsbench.onnx_file import read_onnx
 from clsbench.testing import check_backend, images_for, installed
 from clsbench.transform import ImageTransform
 
 BACKENDS = ("onnxruntime", "onnx-reference")
 CARD = ModelCard(classes=("cat", "dog", "owl"), transform=ImageTransform(size=(6, 10)))
 
+SHAPES = {"features": ["N", 4], "pooled": ["N", 4, 1, 1]}
+
 
 def write(
     file, card=CARD, *, batch="N", name="images", dtype=TensorProto.UINT8, size=(6, 10), classes=3,
-    output="logits", out_dtype=TensorProto.FLOAT, channels_first=False,
+    output="logits", out_dtype=TensorProto.FLOAT, channels_first=False, more=(),
 ):  # fmt: skip
     """A small network with a convolution; the options break the contract one at a time."""
     random = np.random.default_rng(0)
@@ -44,7 +47,10 @@ def write(
         nodes,
         "small",
         [helper.make_tensor_value_info(name, dtype, shape)],
-        [helper.make_tensor_value_info(output, out_dtype, [batch, classes])],
+        [
+            helper.make_tensor_value_info(output, out_dtype, [batch, classes]),
+            *(helper.make_tensor_value_info(other, TensorProto.FLOAT, SHAPES[other]) for other in more),
+        ],
         [numpy_helper.from_array(value.astype(np.float32), key) for key, value in weights.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
@@ -65,6 +71,38 @@ def test_the_backends_agree_with_each_other(model, tested, oracle):
     reference = installed("backend", oracle).build(model, "cpu")(images_for(CARD, 5))
     assert reference.std(axis=0).min() > 1e-3
     check_backend(installed("backend", tested), model, reference)
+
+
+@pytest.mark.parametrize(("tested", "oracle"), [BACKENDS, BACKENDS[::-1]])
+@pytest.mark.parametrize("dim", [4, None])
+def test_the_backends_agree_on_features_too(tmp_path, tested, oracle, dim):
+    file = write(tmp_path / "small.onnx", dataclasses.replace(CARD, feature_dim=dim), more=["features"])
+    logits, features = installed("backend", oracle).build(file, "cpu").with_features(images_for(CARD, 5))
+    assert features.shape == (5, 4)
+    assert features.std(axis=0).min() > 1e-3
+    check_backend(installed("backend", tested), file, logits, features)
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize(("dim", "more"), [(4, []), (5, ["features"]), (None, ["pooled"]), (4, ["features", "pooled"])])
+def test_features_that_are_not_what_the_card_says_are_refused(tmp_path, name, dim, more):
+    file = write(tmp_path / "wrong.onnx", dataclasses.replace(CARD, feature_dim=dim), more=more)
+    with pytest.raises(ModelError, match="not what its card says"):
+        installed("backend", name).build(file, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("more", "gap"),
+    [
+        ([], None),
+        (["features"], None),
+        (["pooled"], "no outputs but logits and features"),
+        (["features", "pooled"], "no outputs but logits and features"),
+    ],
+)
+def test_what_a_file_lacks_is_told_of_its_other_outputs_too(tmp_path, more, gap):
+    file = write(tmp_path / "small.onnx", more=more)
+    assert contract_gaps(read_onnx(file), CARD) == ((gap,) if gap else ())
 
 
 def test_the_device_is_told(model):

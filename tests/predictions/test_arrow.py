@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
@@ -45,6 +47,18 @@ def test_the_table_is_what_a_parquet_file_of_the_same_predictions_holds(tmp_path
     assert table.num_rows == 20
     assert table.equals(pyarrow.parquet.read_table(tmp_path / "preds.parquet"))
     assert collector.table().equals(table)
+
+
+def test_features_make_groups_of_fewer_rows_and_stay_with_their_rows(monkeypatch):
+    monkeypatch.setattr(arrow, "GROUP_FEATURES", 20)
+    collector, expected = ArrowCollector(CLASSES, binary_paths=True, feature_dim=3), []
+    for number, block in enumerate(blocks()):
+        expected.append(np.random.default_rng(number).normal(size=(4, 3)).astype(np.float32))
+        expected[-1][1] = np.nan
+        collector.write(dataclasses.replace(block, features=expected[-1]))
+    table = collector.table()
+    assert [len(chunk) for chunk in table.column("features").chunks if len(chunk)] == [6, 6, 6, 2]
+    np.testing.assert_array_equal(np.array(table.column("features").to_pylist()), np.concatenate(expected))
 
 
 def test_many_classes_make_groups_of_fewer_rows(monkeypatch):

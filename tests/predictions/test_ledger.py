@@ -1,3 +1,4 @@
+import dataclasses
 import os
 from pathlib import Path
 
@@ -68,6 +69,20 @@ def test_what_is_written_is_read(file, entries):
     assert (ledger.rows, ledger.job) == (COUNT, JOB)
     assert [name for one in ledger.blocks() for name in one.names] == [entry.name for entry in entries]
     check(ledger)
+
+
+def test_features_are_kept_where_the_job_has_them(file, entries):
+    features = np.random.default_rng(1).normal(size=(COUNT, 5)).astype(np.float32)
+    features[1] = np.nan
+    with Ledger(file, entries, stamps_of(entries), classes=3, feature_dim=5) as ledger:
+        ledger.begin(JOB)
+        for start in range(0, COUNT, SIZE):
+            ledger.append(dataclasses.replace(block(entries, start), features=features[start : start + SIZE]))
+    again = Ledger(file, entries, stamps_of(entries), classes=3, feature_dim=5)
+    check(again)
+    np.testing.assert_array_equal(np.concatenate([one.features for one in again.blocks()]), features)
+    for other in (None, 4):
+        assert Ledger(file, entries, stamps_of(entries), classes=3, feature_dim=other).rows == 0
 
 
 def test_wherever_it_is_cut_off_it_can_be_continued(file, entries, tmp_path):
