@@ -27,6 +27,9 @@ Corner = Literal["round", "floor"]
 #: The ways to resize that cut off what ``crop_fraction`` leaves out; the others show the whole image.
 CROPPING = ("crop", "squash-crop")
 
+#: What a field of an :class:`ImageTransform` can hold.
+TransformValue = str | bool | float | tuple[int, int] | tuple[int, int, int] | tuple[float, ...] | None
+
 #: ImageNet's usual normalisation, in units of 1 = full intensity.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -155,6 +158,12 @@ class ImageTransform:
         values = {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
         usual = {"pad": None, "corner": "round"}
         return {k: v for k, v in values.items() if k not in usual or v != usual[k]}
+
+    @classmethod
+    def of(cls, fields: Mapping[str, TransformValue]) -> ImageTransform:
+        """From fields by name; raises ModelError as the constructor does, which checks their types."""
+        values: Any = dict(fields)
+        return cls(**values)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ImageTransform:

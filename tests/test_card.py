@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clsbench.card import METADATA_KEY, SCHEMA, BatchParity, GateReport, ModelCard, ModelSource
+from clsbench.card import METADATA_KEY, SCHEMA, ModelCard, ModelSource
 from clsbench.errors import ModelError
+from clsbench.gate_report import BatchParity, GateReport
 from clsbench.model_file import read_card
 from clsbench.transform import ImageTransform
 

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
-from clsbench.transform import CROPPING, IMAGENET_MEAN, IMAGENET_STD, Color, ImageTransform, Interpolation, Resize
+from clsbench.transform import (
+    CROPPING,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Color,
+    ImageTransform,
+    Interpolation,
+    Resize,
+    TransformValue,
+)
 
 Triple = tuple[float, float, float]
 
@@ -90,7 +98,7 @@ def candidates(base: ImageTransform, fixed: Collection[str] = ()) -> list[Candid
     interpolations = dict.fromkeys((base.interpolation, *INTERPOLATIONS))
     found: dict[ImageTransform, Candidate] = {}
     for each, color, (resize, fraction), interpolation in product(normalisations, colors, fits, interpolations):
-        changes: dict[str, Any] = {
+        changes: dict[str, TransformValue] = {
             "resize": resize,
             "crop_fraction": fraction,
             "interpolation": interpolation,
@@ -99,11 +107,15 @@ def candidates(base: ImageTransform, fixed: Collection[str] = ()) -> list[Candid
             "std": _in_rgb(each.std, color),
             "pad": base.pad if resize == base.resize else None,
         }
-        made = dataclasses.replace(base, **{name: value for name, value in changes.items() if name not in fixed})
+        made = _changed(base, {name: value for name, value in changes.items() if name not in fixed})
         if made.resize not in CROPPING and "crop_fraction" not in fixed:
             made = dataclasses.replace(made, crop_fraction=1.0)
         found.setdefault(made, Candidate(name_of(made), made))
     return list(found.values())
+
+
+def _changed(base: ImageTransform, changes: Mapping[str, TransformValue]) -> ImageTransform:
+    return ImageTransform.of({**{name: getattr(base, name) for name in base.__dataclass_fields__}, **changes})
 
 
 def _in_rgb(values: Triple, color: Color) -> Triple:

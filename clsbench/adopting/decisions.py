@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 from clsbench.adopting.descriptions import Description
 from clsbench.errors import ModelError
-from clsbench.transform import IMAGENET_MEAN, IMAGENET_STD, ImageTransform
+from clsbench.transform import IMAGENET_MEAN, IMAGENET_STD, ImageTransform, TransformValue
 
 How = Literal["asked", "found", "guessed"]
 
 #: What most image classifiers do, for what nobody says.
-USUAL: Mapping[str, Any] = {
+USUAL: Mapping[str, TransformValue] = {
     "size": (224, 224),
     "resize": "crop",
     "crop_fraction": 0.875,
@@ -53,14 +53,14 @@ class Decision:
             return ", ".join(f"{number:.6g}" for number in self.value)
         return f"{self.value:.6g}" if isinstance(self.value, float) else str(self.value)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Plain values."""
         value = list(self.value) if isinstance(self.value, tuple) else self.value
         return {"field": self.field, "value": value, "how": self.how, "origin": self.origin}
 
 
 #: Fields that one source states, and that source.
-Statement = tuple[str, Mapping[str, Any]]
+Statement = tuple[str, Mapping[str, TransformValue]]
 
 
 def decide(
@@ -100,7 +100,7 @@ def decide(
 def transform_of(decisions: Sequence[Decision]) -> ImageTransform:
     """The transform that was decided on."""
     known = ImageTransform.__dataclass_fields__
-    return ImageTransform(**{each.field: each.value for each in decisions if each.field in known})
+    return ImageTransform.of({each.field: each.value for each in decisions if each.field in known})
 
 
 def refuse_inexpressible(described: Sequence[Description], decisions: Sequence[Decision], file: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from clsbench.card import check_class_names
 from clsbench.errors import ModelError
 from clsbench.text import counted, some
-from clsbench.transform import ImageTransform
+from clsbench.transform import ImageTransform, TransformValue
 
 Triple = tuple[float, float, float]
 
@@ -36,7 +36,7 @@ class Description:
     """
 
     origin: str
-    transform: Mapping[str, Any]
+    transform: Mapping[str, TransformValue]
     classes: tuple[str, ...] | None = None
     refused: tuple[str, ...] = ()
     noted: tuple[str, ...] = ()
@@ -56,7 +56,7 @@ class Draft:
 
     def __init__(self, origin: str) -> None:
         self.origin = origin
-        self.transform: dict[str, Any] = {}
+        self.transform: dict[str, TransformValue] = {}
         self.classes: tuple[str, ...] | None = None
         self.refused: list[str] = []
         self.noted: list[str] = []
@@ -111,7 +111,7 @@ class Draft:
         """The description; values out of range are refused."""
         for field, value in list(self.transform.items()):
             try:
-                ImageTransform(**{"size": (1, 1), field: value})
+                ImageTransform.of({"size": (1, 1), field: value})
             except ModelError as error:
                 del self.transform[field]
                 self.refuse(f"{field} is {shown(value)}; expected: {error.facts['expected']}")

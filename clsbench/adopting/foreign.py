@@ -19,6 +19,7 @@ from clsbench.card import INPUT_NAME
 from clsbench.errors import ModelError
 from clsbench.inference.sessions import open_session
 from clsbench.onnx_file import OnnxFacts, read_onnx
+from clsbench.text import counted
 from clsbench.transform import ImageTransform
 
 #: How a graph takes any number of images: as it is, with its fixed batch size freed, or one after the other.
@@ -121,7 +122,8 @@ def _batching(
         return ("free" if image.batch is None else "freed"), candidate
     if image.batch is not None and image.batch > 1:
         raise ModelError(
-            "the batch size of the graph cannot be freed", where=file, got=f"a fixed batch of {image.batch} images",
+            "the batch size of the graph cannot be freed", where=file,
+            got=f"a fixed batch of {counted(image.batch, 'image')}",
             expected="a free batch size, or 1", hint="export it again with a free batch size (dynamic axes)",
         )  # fmt: skip
     return "one by one", model

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from clsbench.adopting.graph import ImageInput, constants
+
+if TYPE_CHECKING:
+    from onnx import TensorProto
 
 #: Names of what is added.
 _COUNT, _PREFIX = "clsbench.count", "clsbench.free."
@@ -55,7 +58,7 @@ def _counted(graph: Any, image: str) -> list[Any]:
     ]
 
 
-def _free_shape(graph: Any, node: Any, known: dict[str, Any], batch: int) -> None:
+def _free_shape(graph: Any, node: Any, known: dict[str, TensorProto], batch: int) -> None:
     """Let a Reshape take the number of images from its input, or from what is left over."""
     from onnx import numpy_helper
 
@@ -69,7 +72,7 @@ def _free_shape(graph: Any, node: Any, known: dict[str, Any], batch: int) -> Non
         node.input[1] = name
 
 
-def _repeat(graph: Any, node: Any, position: int, name: str, known: dict[str, Any]) -> list[Any]:
+def _repeat(graph: Any, node: Any, position: int, name: str, known: dict[str, TensorProto]) -> list[Any]:
     """Nodes that repeat a constant (1, ...) for each image, and read it in its place; none where it is another."""
     from onnx import helper, numpy_helper
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from clsbench.errors import ModelError
 from clsbench.onnx_file import OnnxFacts, TensorFacts, read_onnx
 from clsbench.text import counted, some
+from clsbench.transform import TransformValue
 
 Layout = Literal["NCHW", "NHWC"]
+
+if TYPE_CHECKING:
+    from onnx import TensorProto
 
 #: Types of input that pixels can be cast to.
 INPUT_TYPES = ("float", "float16", "double", "uint8")
@@ -45,11 +49,12 @@ class ImageInput:
     size: tuple[int | None, int | None]
     batch: int | None
 
-    def stated(self) -> dict[str, Any]:
+    def stated(self) -> dict[str, TransformValue]:
         """Fields of a transform that follow from the input."""
-        fields: dict[str, Any] = {}
-        if None not in self.size:
-            fields["size"] = self.size
+        fields: dict[str, TransformValue] = {}
+        height, width = self.size
+        if height is not None and width is not None:
+            fields["size"] = (height, width)
         if self.channels == 1:
             fields["color"] = "L"
         if self.dtype == "uint8":  # levels as they are
@@ -144,7 +149,7 @@ def _recent(model: Any, file: Path) -> Any:
         return model
 
 
-def constants(graph: Any) -> dict[str, Any]:
+def constants(graph: Any) -> dict[str, TensorProto]:
     """TensorProto by name: initialisers, constants, and what Identity makes of one of them."""
     found = {tensor.name: tensor for tensor in graph.initializer}
     for node in graph.node:

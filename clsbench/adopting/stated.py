@@ -10,7 +10,7 @@ from clsbench.adopting.decisions import USUAL, Statement
 from clsbench.errors import ModelError, OptionError
 from clsbench.json_fields import parse_object
 from clsbench.picture_shape import PictureShape
-from clsbench.transform import ImageTransform, read_pad
+from clsbench.transform import ImageTransform, TransformValue, read_pad
 
 Range = Literal["0-255", "0-1"]
 
@@ -18,7 +18,7 @@ Range = Literal["0-255", "0-1"]
 Channels = str | float | Sequence[float]
 
 #: OpenAI's, which its descendants keep: https://github.com/openai/CLIP (clip.py, _transform).
-CLIP: Mapping[str, Any] = {
+CLIP: Mapping[str, TransformValue] = {
     "resize": "crop",
     "crop_fraction": 1.0,
     "interpolation": "bicubic",
@@ -27,7 +27,7 @@ CLIP: Mapping[str, Any] = {
     "std": (0.26862954, 0.26130258, 0.27577711),
 }
 
-_NAMED: Mapping[str, Mapping[str, Any]] = {
+_NAMED: Mapping[str, Mapping[str, TransformValue]] = {
     "imagenet": {field: value for field, value in USUAL.items() if field != "size"},
     "clip": CLIP,
 }
@@ -79,7 +79,7 @@ def stated(
     return found
 
 
-def _whole(transform: str | Path | ImageTransform) -> Mapping[str, Any]:
+def _whole(transform: str | Path | ImageTransform) -> Mapping[str, TransformValue]:
     """All that a named transform or a file of one says."""
     if isinstance(transform, ImageTransform):
         return _fields(transform)
@@ -109,7 +109,7 @@ def _whole(transform: str | Path | ImageTransform) -> Mapping[str, Any]:
     return {field: value for field, value in _fields(whole).items() if field in values}
 
 
-def _fields(transform: ImageTransform) -> dict[str, Any]:
+def _fields(transform: ImageTransform) -> dict[str, TransformValue]:
     return {field: getattr(transform, field) for field in ImageTransform.__dataclass_fields__}
 
 

@@ -19,9 +19,10 @@ from clsbench.text import counted
 if TYPE_CHECKING:
     from clsbench.adopting.stated import Channels, Range
     from clsbench.api.sources import Images
-    from clsbench.card import GateReport, ModelCard
+    from clsbench.card import ModelCard
     from clsbench.exporting.exporter import Addition
     from clsbench.exporting.gate import Gate
+    from clsbench.gate_report import GateReport
     from clsbench.images.entries import Entry
     from clsbench.picture_shape import GivenSize
     from clsbench.transform import ImageTransform

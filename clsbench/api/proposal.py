@@ -124,10 +124,10 @@ def recognised(file: Path, card: ModelCard) -> Foreign:
     from clsbench.onnx_file import read_onnx
 
     image, model = read_input(read_onnx(file), file), load_graph(file)
-    size = image.stated().get("size", card.transform.size)
-    if size != card.transform.size:
+    if image.stated().get("size", card.transform.size) != card.transform.size:
         raise ModelError(
-            "the original takes images of another size than the card says", where=file, got=f"{size[0]} x {size[1]}",
+            "the original takes images of another size than the card says", where=file,
+            got="{} x {}".format(*image.size),
             expected="{} x {}".format(*card.transform.size),
         )  # fmt: skip
     named = card.training.get("adopted_output")

@@ -13,8 +13,9 @@ from clsbench import runs
 from clsbench.api.gate import labelled_images, opened_like_infer
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
-from clsbench.card import METADATA_KEY, GateReport
+from clsbench.card import METADATA_KEY
 from clsbench.errors import ModelError, OptionError
+from clsbench.gate_report import GateReport
 from clsbench.machine import wait_passively
 from clsbench.text import counted, some
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clsbench.text import counted, on_one_line
+from clsbench.text import counted, on_one_line, printable
 
 if TYPE_CHECKING:
-    from clsbench.card import GateReport
     from clsbench.cli.terminal import Terminal
+    from clsbench.gate_report import GateReport
 
 #: How many images with another top-1 are named; JSON has some more.
 NAMED = 3
@@ -16,6 +16,8 @@ NAMED = 3
 
 def print_gate(terminal: Terminal, title: str, report: GateReport) -> None:
     """Agreement by batch size, of a failure what each stage moves, and the verdict in colour."""
+    from rich.text import Text
+
     from clsbench.cli.tables import table
 
     rows = [
@@ -33,7 +35,8 @@ def print_gate(terminal: Terminal, title: str, report: GateReport) -> None:
         terminal.print(table("How far each stage moves a probability", ("stage", "at most", ""), moved))
     for line in _facts(report):
         terminal.print(line)
-    terminal.verdict(report.passed, _verdict(report))
+    word = Text("PASSED: " if report.passed else "FAILED: ", style="bold green" if report.passed else "bold red")
+    terminal.print(word + Text(printable(_verdict(report))))
 
 
 def _facts(report: GateReport) -> list[str]:
@@ -47,8 +50,7 @@ def _facts(report: GateReport) -> list[str]:
         lines.append(f"{counted(report.near_ties, 'near tie')} with another top-1, not counted as flips")
     if report.pixel_difference is not None and report.network_difference is not None:
         lines.append(
-            f"decoding and resizing move at most {report.pixel_difference:.2e} (allowed: {report.pixel_tolerance:g}); "
-            f"on the same pixels {report.network_difference:.2e} remain"
+            f"decoding and resizing move at most {report.pixel_difference:.2e} (allowed: {report.pixel_tolerance:g})"
         )
     if report.flipped:
         more = ", …" if (report.flips or 0) > NAMED else ""
@@ -59,7 +61,9 @@ def _facts(report: GateReport) -> list[str]:
 def _verdict(report: GateReport) -> str:
     flips = "" if report.flips is None else f"{counted(report.flips, 'flip')}, "
     allowed = "any difference is allowed" if report.tolerance is None else f"allowed: {report.tolerance:.3g}"
-    differ = f"{flips}probabilities differ by at most {report.max_probability_difference:.2e} ({allowed})"
+    apart = report.network_difference is not None
+    most = report.network_difference if report.network_difference is not None else report.max_probability_difference
+    differ = f"{flips}probabilities{' on the same pixels' if apart else ''} differ by at most {most:.2e} ({allowed})"
     if report.passed:
         return differ
     needed = report.required_tolerance

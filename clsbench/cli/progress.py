@@ -80,12 +80,10 @@ class TerminalObserver(Observer):
 
     def recognised(self, file: Path, decisions: Sequence[Decision]) -> None:
         """Print what was asked for, found and guessed, apart."""
-        from clsbench.cli.tables import table
+        from clsbench.cli.tables import decisions_table
 
         if not self._terminal.quiet:
-            ordered = sorted(decisions, key=lambda each: ("asked", "found", "guessed").index(each.how))
-            rows = [(each.how, each.field, each.text, each.origin) for each in ordered]
-            self._terminal.err.print(table(f"{file}: what it is", ("", "fact", "value", "by"), rows, left=4))
+            self._terminal.err.print(decisions_table(f"{file}: what it is", decisions))
 
     def planned(self, plan: Plan) -> None:
         """Print everything that was decided."""
@@ -107,12 +105,9 @@ class TerminalObserver(Observer):
 
     def epoch(self, result: Epoch) -> None:
         """A line, above the bar, which shows the validation accuracy."""
-        number = f"{result.epoch:>{len(str(self._epochs))}}/{self._epochs}"
-        self.note(
-            f"epoch {number} {result.stage:<10}  loss {result.train_loss:z.4f}  "
-            f"val loss {result.val_loss:z.4f}  accuracy {result.val_accuracy:7.2%}  {result.seconds:.1f} s"
-            + (" *" if result.best else "")
-        )
+        from clsbench.cli.training_report import epoch_line
+
+        self.note(epoch_line(result, self._epochs))
         if self._task is not None:
             self._progress.update(self._task, result=f"val {result.val_accuracy:.2%}")
 

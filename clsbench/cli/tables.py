@@ -10,6 +10,8 @@ from clsbench.text import on_one_line, printable, shortened
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from clsbench.adopting.decisions import Decision
+
 #: Characters of a cell, at most: no name that can be a file's is longer.
 LONGEST = 1000
 
@@ -58,6 +60,13 @@ def facts_table(title: str, facts: Iterable[tuple[str, str]]) -> Table:
     made.show_header = False
     made.columns[1].max_width = PROSE
     return made
+
+
+def decisions_table(title: str, decisions: Iterable[Decision]) -> Table:
+    """What was asked for, found and guessed about a foreign model, apart."""
+    ordered = sorted(decisions, key=lambda each: ("asked", "found", "guessed").index(each.how))
+    rows = [(each.how, each.field, each.text, each.origin) for each in ordered]
+    return table(title, ("", "fact", "value", "by"), rows, left=4)
 
 
 def percent(fraction: float | None) -> str:

@@ -97,15 +97,7 @@ class Terminal:
         if self._json != "-" and not (self._streaming and self.quiet):
             for result in results:
                 shown = printable(abridged(result)) if isinstance(result, str) else result
-                self.out.print(shown, soft_wrap=isinstance(result, str))  # a path stays on one line
-
-    def verdict(self, passed: bool, text: str) -> None:
-        """Print whether something was passed, in colour, and what that rests on."""
-        from rich.text import Text
-
-        word = Text("PASSED: " if passed else "FAILED: ", style="bold green" if passed else "bold red")
-        if self._json != "-":
-            self.out.print(word + Text(printable(abridged(text))), soft_wrap=True)
+                self.out.print(shown, soft_wrap=hasattr(shown, "split"))  # a path stays on one line
 
     def write_json(self, values: object) -> None:
         """Write ``--json``, if it was asked for: a dictionary of plain values."""

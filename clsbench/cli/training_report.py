@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from clsbench.cli.terminal import Terminal
+    from clsbench.training.loop import Epoch
     from clsbench.training.training_run import TrainingResult
 
 
@@ -33,6 +34,16 @@ def report_training(terminal: Terminal, result: TrainingResult) -> None:
     judged = "validation" if result.test_accuracy is None else "test"
     terminal.next("evaluate", result.run.path, why=f"exports it, then judges its {judged} split")
     terminal.next("export", result.run.path)
+
+
+def epoch_line(result: Epoch, epochs: int) -> str:
+    """How an epoch went; a star marks the best so far."""
+    number = f"{result.epoch:>{len(str(epochs))}}/{epochs}"
+    return (
+        f"epoch {number} {result.stage:<10}  loss {result.train_loss:z.4f}  "
+        f"val loss {result.val_loss:z.4f}  accuracy {result.val_accuracy:7.2%}  {result.seconds:.1f} s"
+        + (" *" if result.best else "")
+    )
 
 
 def _interval(result: TrainingResult) -> str:

@@ -41,7 +41,7 @@ def check_tables(check: TransformCheck) -> list[Table]:
     best = (check.best, *check.equal)
     worse = _one_each([found for found in check.candidates if not found.best_or_equal])
     seen = [f"{count:,}" for count in sorted({found.images for found in worse})]
-    after = f"{' to '.join(dict.fromkeys((seen[0], seen[-1])))} images: the first of each normalisation" if seen else ""
+    after = f"{' to '.join(dict.fromkeys((seen[0], seen[-1])))} of them, the best of each mean and std" if seen else ""
     titles = (f"Best {on}, and not shown to be worse", f"Shown to be worse on {after}")
     if not check.labelled:
         titles = (f"Surest {on}: only a hint", f"Less sure on {after}")

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clsbench.card import GateReport, ModelCard
+from clsbench.card import ModelCard
 from clsbench.errors import ModelError
 from clsbench.exporting.gate import Gate, check_labels, measure
 from clsbench.exporting.gate_images import GateImages
 from clsbench.exporting.gate_paths import InferencePath, ReferencePath, training_path
 from clsbench.exporting.onnx_export import to_onnx, write_model
+from clsbench.gate_report import GateReport
 from clsbench.images.loader import ImageLoader
 from clsbench.inference.backend import Backend
 

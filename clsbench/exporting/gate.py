@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clsbench.card import BatchParity, GateReport
 from clsbench.errors import DataError, OptionError
 from clsbench.exporting.gate_blame import Passes, Swaps, blamed, largest_difference
 from clsbench.exporting.gate_images import GateImages, spread
 from clsbench.exporting.gate_paths import InferencePath, Pixels, ReferencePath, probabilities, readable
+from clsbench.gate_report import BatchParity, GateReport
 from clsbench.images.entries import Entry
 from clsbench.text import counted
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clsbench.card import StageDifference
 from clsbench.exporting.gate_paths import InferencePath, Logits, Pixels, ReferencePath, probabilities, readable
+from clsbench.gate_report import StageDifference
 from clsbench.images.entries import Entry
 
 #: Batch size -> rows int64 (n,) of the images that were run at it, and float32 (n, K) of them.

@@ -1,9 +1,8 @@
 """Prediction files: CSV, JSON lines and Parquet, with the columns of :mod:`clsbench.predictions.columns`.
 
-With ``probabilities`` a column ``p:<class>`` for each class follows (JSON lines: one object
-``probabilities``), not rounded: the text reads back as the same float32. A file is written under
-a name that ends in ``.partial`` and gets its own name when it is complete; a failure removes it. CSV
-and JSON lines can also be streamed, for example to stdout: each block is there when it is written.
+With ``probabilities`` a column ``p:<class>`` for each class follows (JSON lines: one object ``probabilities``), not
+rounded: the text reads back as the same float32. A file is written under a name that ends in ``.partial`` and gets
+its own when it is complete; a failure removes it. CSV and JSON lines can also be streamed, block by block.
 """
 
 from __future__ import annotations

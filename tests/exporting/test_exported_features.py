@@ -12,7 +12,7 @@ from clsbench import infer, load
 from clsbench.card import METADATA_KEY, ModelCard
 from clsbench.errors import ModelError
 from clsbench.exporting.exporter import export_model
-from clsbench.exporting.gate_images import embedded_photos, load_evenly
+from clsbench.exporting.gate_images import choose_evenly, embedded_photos
 from clsbench.images.loader import ImageLoader
 from clsbench.inference.class_activation import ClassActivation
 from clsbench.model_file import contract_gaps, read_card
@@ -38,12 +38,13 @@ def classifier_of(name):
 def exported(request, tmp_path_factory):
     """The network, its file, and real photos."""
     network = classifier_of(request.param)
-    images = load_evenly(ImageLoader(network.transform), embedded_photos(count=5))
+    images = choose_evenly(embedded_photos(count=5))
+    pixels = np.stack([ImageLoader(network.transform)(entry) for entry in images.entries])
     file = tmp_path_factory.mktemp("features") / "model.onnx"
     card = ModelCard(classes=CLASSES, transform=network.transform)
     result = export_model(network, card, images, file, lambda trial: installed("backend", "onnxruntime").build(trial))
     assert result.file == file
-    return network, file, images.images
+    return network, file, pixels
 
 
 def test_the_features_are_those_of_torch(exported):

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import torch
 
-from clsbench.card import GateReport
 from clsbench.errors import DataError, OptionError
 from clsbench.exporting.gate import TOLERANCE, Gate, measure
 from clsbench.exporting.gate_images import GateImages
 from clsbench.exporting.gate_paths import InferencePath, ReferencePath, training_path
+from clsbench.gate_report import GateReport
 from clsbench.images.entries import BytesEntry, PixelsEntry
 from clsbench.images.loader import ImageLoader
 from clsbench.inference.backend import Backend, DeviceInfo

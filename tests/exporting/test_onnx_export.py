@@ -211,7 +211,8 @@ def test_the_normalisation_in_the_file_is_the_one_that_the_card_states(tmp_path,
     pixels = np.stack([ImageLoader(transform)(entry) for entry in shown.entries])
     card, file = ModelCard(classes=CLASSES, transform=transform), tmp_path / "model.onnx"
     assert export_model(classifier, card, shown, file, open_cpu).report.passed
-    (logits,) = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"]).run(None, {"images": pixels})
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    (logits,) = session.run(["logits"], {"images": pixels})
     want = normalise(pixels, read_card(file).transform).mean(axis=(1, 2), dtype=np.float64)
     np.testing.assert_allclose(logits, want, rtol=1e-4, atol=1e-4)
 
