@@ -53,7 +53,8 @@ class Gate:
     Args:
         max_drop: The largest loss of top-1 accuracy on labelled images, in percentage points of the
             network's; single images may then differ. None: every top-1 must be the network's.
-        tolerance: The largest difference of a probability; None for no limit.
+        tolerance: The largest difference of a probability, by the rule of :mod:`clsbench.exporting.gate`; None for no
+            limit.
 
     Raises:
         OptionError: if a number is negative or not finite.
