@@ -56,7 +56,7 @@ class GateReport:
         reference_accuracy: The same of the network.
         max_drop: The largest loss of accuracy allowed, in percentage points; None if every top-1 had to agree.
         unreadable: Images that could not be read and were left out.
-        mean_probability_difference: Over all images and classes, at the plan's batch size; None for NaN.
+        mean_probability_difference: Over all images and classes; None for NaN.
         flips: Images with another top-1.
         near_ties: The same where the network's two best classes are closer than twice what is allowed: not counted.
         flipped: Names of some images with another top-1.

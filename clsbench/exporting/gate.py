@@ -53,7 +53,8 @@ class Gate:
     Args:
         max_drop: The largest loss of top-1 accuracy on labelled images, in percentage points of the
             network's; single images may then differ. None: every top-1 must be the network's.
-        tolerance: The largest difference of a probability; None for no limit.
+        tolerance: The largest difference of a probability, by the rule of :mod:`clsbench.exporting.gate`; None for no
+            limit.
 
     Raises:
         OptionError: if a number is negative or not finite.
@@ -145,7 +146,8 @@ def _judged(found: Swaps, labels: NDArray[np.int64] | None, gate: Gate, *, unrea
     share = min(1.0, float(expected.max()) / NEAR_UNIFORM) if np.isfinite(expected).all() else 1.0
     limits = _Limits(gate.tolerance and gate.tolerance * share, found.reference.pixel_tolerance)
     batches = tuple(_batch(size, rows, got, expected) for size, (rows, got) in passes.items())
-    network, pixel = max(batch.max_probability_difference for batch in batches), None
+    network = total = max(batch.max_probability_difference for batch in batches)
+    pixel = None
     if limits.apart and network > (limits.tolerance or 0.0):
         same = _on_inferences_pixels(found)
         pixel = largest_difference(expected, same)
@@ -158,13 +160,13 @@ def _judged(found: Swaps, labels: NDArray[np.int64] | None, gate: Gate, *, unrea
         same_answers = 100 * (before - accuracy) <= gate.max_drop + 1e-9
     passed = same_answers and limits.hold(network, pixel)
     stages = () if passed else tuple(found.stages())
-    beyond = pixel if pixel and pixel > limits.pixels else 0.0
+    needed = total if pixel is not None and pixel > limits.pixels else network
     return GateReport(
         images=len(expected), batches=batches, tolerance=limits.tolerance, passed=passed, accuracy=accuracy,
         reference_accuracy=before, max_drop=gate.max_drop, unreadable=unreadable,
         mean_probability_difference=_finite(np.abs(_whole(passes) - expected).mean()),
         flips=len(flips), near_ties=len(ties), flipped=tuple(found.entries[k].name for k in flips[:NAMED]),
-        required_tolerance=_finite(max(network, beyond) / share), pixel_difference=pixel,
+        required_tolerance=_finite(needed / share), pixel_difference=pixel,
         pixel_tolerance=None if pixel is None else limits.pixels,
         network_difference=None if pixel is None else network,
         stages=stages, blamed=blamed(stages, limits.ratio),
@@ -214,7 +216,7 @@ def _batch(size: int, rows: NDArray[np.int64], got: NDArray[np.float32], expecte
 
 
 def _whole(passes: Passes) -> NDArray[np.float32]:
-    """What the file says of all images, at the plan's batch size."""
+    """What the file says of all images, at a batch size that all were run at."""
     return max(passes.values(), key=lambda rows_and_got: len(rows_and_got[0]))[1]
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -11,6 +12,7 @@ from onnx import helper, numpy_helper
 import clsbench
 from clsbench.card import METADATA_KEY, ModelCard
 from clsbench.errors import ModelError, OptionError
+from clsbench.exporting.onnx_export import to_onnx
 from clsbench.model_file import read_card
 
 
@@ -166,3 +168,36 @@ def test_names_of_images_stay_out_of_the_terminal_and_the_card(cli, run, photos)
     changed(run / "model.onnx", "other.onnx", other_weights)
     done = cli("verify", "mine", "other.onnx", "--images", photos / "val")
     assert "\x1b[31m" not in done.stdout
+
+
+@pytest.mark.parametrize(("environment", "coloured"), [("FORCE_COLOR", True), ("NO_COLOR", False)])
+def test_the_verdict_is_in_colour_where_the_terminal_is(environment, coloured, cli, run, monkeypatch):
+    monkeypatch.setenv(environment, "1")
+    assert ("\x1b[1;32mPASSED" in cli("verify", "mine", run / "model.onnx").stdout) == coloured
+    changed(run / "model.onnx", "other.onnx", other_weights)
+    assert ("\x1b[1;31mFAILED" in cli("verify", "mine", "other.onnx").stdout) == coloured
+
+
+def test_an_export_that_does_not_pass_says_why_and_writes_nothing(cli, run, monkeypatch):
+    def translated_wrongly(classifier):
+        model = to_onnx(classifier)
+        other_weights(model)
+        return model
+
+    monkeypatch.setattr("clsbench.exporting.exporter.to_onnx", translated_wrongly)
+    before = (run / "model.onnx").read_bytes()
+    done = cli("export", "mine", "--json", "export.json")
+    assert done.code == 3
+    assert "FAILED" in done.stdout
+    assert "to blame: graph" in done.stdout
+    assert "was not written" in done.stderr
+    assert (run / "model.onnx").read_bytes() == before
+    facts = json.loads(Path("export.json").read_text())
+    assert (facts["file"], facts["parity"]["blamed"]) == (None, "graph")
+    assert [stage["stage"] for stage in facts["parity"]["stages"]] == [
+        "decode",
+        "resize",
+        "normalise",
+        "graph",
+        "batch",
+    ]

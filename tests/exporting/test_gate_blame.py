@@ -152,6 +152,9 @@ def test_what_another_resampler_moves_is_held_to_a_limit_of_its_own(in_pillow, p
 def test_another_filter_is_beyond_the_limit_of_pixels(in_pillow, path, photos, network):
     other = dataclasses.replace(network.transform, interpolation="nearest")
     assert blame(in_pillow, path(transform=other), photos)[0] == "resize"
+    needed = measure(in_pillow, path(transform=other), photos).required_tolerance
+    assert needed > PIXEL_TOLERANCE
+    assert measure(in_pillow, path(transform=other), photos, Gate(tolerance=needed)).passed
 
 
 def test_normalisation_in_numpy_is_what_torchvision_does(network, photos, reference):
