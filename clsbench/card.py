@@ -162,7 +162,7 @@ class ModelCard:
                 "this .onnx file carries no clsbench card, so its classes and preprocessing are unknown",
                 where=where,
                 expected=f"metadata key '{METADATA_KEY}'",
-                hint="export it with `clsbench export --onnx`; nothing is guessed from the graph",
+                hint="`clsbench adopt FILE` gives it one, or export it with `clsbench export`",
             )
         return cls.from_json(parse_object(metadata[METADATA_KEY], what="a model card", where=where), where=where)
 

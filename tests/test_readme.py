@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 import clsbench
+from tests.adopting.foreign_models import classifier
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -179,6 +180,9 @@ def prepared(tmp_path_factory):
         shutil.copy("runs/first/model.onnx", "model.onnx")
         shutil.copy("test/bees/0.jpg", "bee.jpg")
         images = sorted(str(file) for file in Path("test").rglob("*.jpg"))
+        classifier(Path("theirs.onnx"), classes=1000)
+        classifier(Path("nsfw.onnx"), layout="NHWC", classes=2, scores="softmax")
+        Path("nsfw.txt").write_text("sfw\nnsfw\n", encoding="utf-8")
         Path("images.txt").write_text("\n".join(images) + "\n", encoding="utf-8")
     return folder
 

@@ -18,6 +18,16 @@ if TYPE_CHECKING:
     from clsbench.inference.backend import Backend
 
 
+class _Silent(Observer):
+    """Images for the gate need no labels, so none are missed."""
+
+    def note(self, text: str) -> None:
+        """Nothing."""
+
+    def warn(self, text: str) -> None:
+        """Nothing."""
+
+
 def labelled_images(images: Images, card: ModelCard) -> tuple[Sequence[Entry], Sequence[int] | None, str]:
     """Images as ``infer`` takes them, their labels if all of them lie in class folders, and where they are.
 
@@ -25,7 +35,7 @@ def labelled_images(images: Images, card: ModelCard) -> tuple[Sequence[Entry], S
         DataError: if there are none.
     """
     wanted = Wanted(images, unknown="ignore")
-    source, truth = wanted.open(choose(wanted.components()), card, (), Observer())
+    source, truth = wanted.open(choose(wanted.components()), card, (), _Silent())
     known = truth.source is not None and min(truth.index, default=-1) >= 0
     return source.entries, truth.index if known else None, source.location
 
