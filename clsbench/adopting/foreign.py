@@ -134,11 +134,12 @@ def _takes_many(
 ) -> bool:
     """Whether rows of a batch of two and of three are those of each image alone."""
     bound = ROW_TOLERANCE * max(1.0, float(np.abs(rows).max()))
+    names = [scores.output, *([scores.features] if scores.features else [])]
     try:
         opened = Original(model, image, file)
         for count in (2, 3):
-            (together,) = opened.run(prepared[:count], [scores.output])
-            if together.size != count * scores.count:
+            together, *features = opened.run(prepared[:count], names)
+            if together.size != count * scores.count or any(f.size != count * scores.feature_dim for f in features):
                 return False
             got = np.asarray(together, np.float32).reshape(count, -1)
             if not np.allclose(got, rows[:count], rtol=0, atol=bound):

@@ -39,12 +39,16 @@ class Scores:
         output: Its name.
         kind: What the numbers are.
         count: Numbers an image; K, or 1 for two classes.
+        features: Another output that describes an image, by its name; None without one.
+        feature_dim: Numbers of it an image; 0 without one.
         others: Outputs that are left out.
     """
 
     output: str
     kind: Kind
     count: int
+    features: str | None = None
+    feature_dim: int = 0
     others: tuple[str, ...] = ()
 
     @property
@@ -76,10 +80,10 @@ def find_scores(
     """
     if asked is not None and asked not in probes:
         raise ModelError("the graph has no such output", where=file, got=asked, expected=some(sorted(probes), 8))
-    rows = {name: _rows(arrays) for name, arrays in probes.items() if asked in (None, name)}
-    usable = {name: found for name, found in rows.items() if found is not None}
+    rows = {name: found for name, arrays in probes.items() if (found := _rows(arrays)) is not None}
+    usable = {name: found for name, found in rows.items() if asked in (None, name)}
     if not usable:
-        got = some([f"{name} {probes[name][0].dtype} {probes[name][0].shape}" for name in rows], 4)
+        got = some([f"{name} {probes[name][0].dtype} {probes[name][0].shape}" for name in probes], 4)
         raise ModelError(
             "no output of the graph has a score a class", where=file, got=got,
             expected="(N, K) or (N, K, 1, 1) of floats",
@@ -93,8 +97,16 @@ def find_scores(
     name = asked or _choose(usable, classes, file)
     _refuse_embedding(name, usable[name], classes, file)
     kind = _kind(usable[name], _last_operator(graph, name), name, file)
-    others = tuple(other for other in probes if other != name)
-    return Scores(output=name, kind=kind, count=usable[name].shape[1], others=others)
+    described = [other for other in rows if other != name and _FEATURE_NAMES.search(other)]
+    features = next((other for other in described if np.isfinite(rows[other]).all() and rows[other].shape[1] > 1), None)
+    return Scores(
+        output=name,
+        kind=kind,
+        count=usable[name].shape[1],
+        features=features,
+        feature_dim=rows[features].shape[1] if features else 0,
+        others=tuple(other for other in probes if other not in (name, features)),
+    )
 
 
 def to_logits(scores: NDArray[np.float32], kind: Kind) -> NDArray[np.float32]:

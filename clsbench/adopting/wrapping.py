@@ -9,7 +9,7 @@ import numpy as np
 
 from clsbench.adopting.graph import IR_VERSION, ImageInput
 from clsbench.adopting.scores import LEAST, Scores
-from clsbench.card import INPUT_NAME, OUTPUT_NAME
+from clsbench.card import FEATURES_NAME, INPUT_NAME, OUTPUT_NAME
 from clsbench.transform import ImageTransform
 
 #: What names of the foreign graph begin with, so that none is like one of ours.
@@ -21,6 +21,8 @@ PREPARED = "prepared_input"
 
 def wrap(model: Any, image: ImageInput, scores: Scores, transform: ImageTransform, *, one_by_one: bool = False) -> Any:
     """A ModelProto that keeps the contract: ``images`` uint8 (N, h, w, 3) -> ``logits`` float32 (N, K), N free.
+
+    Where the graph has features, they are the second output, float32 (N, D).
 
     Args:
         model: The foreign ModelProto, as :func:`clsbench.adopting.graph.load_graph` gives it; left as it is.
@@ -35,19 +37,27 @@ def wrap(model: Any, image: ImageInput, scores: Scores, transform: ImageTransfor
     nodes = _Nodes()
     prepared = _normalisation(nodes, image, transform)
     given, name = PREFIX + image.name, PREFIX + scores.output
+    features = PREFIX + scores.features if scores.features else None
     if one_by_one:
-        name = _scan(nodes, inner.graph, prepared, given, name, image, transform, scores)
+        name, features = _scan(nodes, inner.graph, prepared, given, image, transform, scores)
     else:
         nodes.add("Identity", [prepared], given)
         nodes.made += inner.graph.node
         nodes.weights += inner.graph.initializer
     _tail(nodes, name, scores)
+    outputs = [onnx.helper.make_tensor_value_info(OUTPUT_NAME, onnx.TensorProto.FLOAT, ["N", scores.classes])]
+    if features:
+        rows = nodes.constant("feature_rows", np.array([-1, scores.feature_dim], np.int64))
+        flat = nodes.add("Reshape", [features, rows], "flat_features")
+        nodes.add("Cast", [flat], FEATURES_NAME, to=onnx.TensorProto.FLOAT)
+        outputs.append(
+            onnx.helper.make_tensor_value_info(FEATURES_NAME, onnx.TensorProto.FLOAT, ["N", scores.feature_dim])
+        )
     h, w = transform.size
     graph = onnx.helper.make_graph(
         nodes.made, "clsbench",
         [onnx.helper.make_tensor_value_info(INPUT_NAME, onnx.TensorProto.UINT8, ["N", h, w, 3])],
-        [onnx.helper.make_tensor_value_info(OUTPUT_NAME, onnx.TensorProto.FLOAT, ["N", scores.classes])],
-        nodes.weights,
+        outputs, nodes.weights,
     )  # fmt: skip
     if not one_by_one:
         graph.sparse_initializer.extend(inner.graph.sparse_initializer)
@@ -118,28 +128,35 @@ def _normalisation(nodes: _Nodes, image: ImageInput, transform: ImageTransform) 
 
 
 def _scan(
-    nodes: _Nodes, graph: Any, prepared: str, given: str, output: str, image: ImageInput, transform: ImageTransform,
-    scores: Scores,
-) -> str:  # fmt: skip
-    """Run the graph on one image after the other; returns the name of the scores (N, K)."""
+    nodes: _Nodes, graph: Any, prepared: str, given: str, image: ImageInput, transform: ImageTransform, scores: Scores
+) -> tuple[str, str | None]:
+    """Run the graph on one image after the other; returns the names of the scores (N, K) and features (N, D)."""
     from onnx import helper, numpy_helper
 
     (h, w), channels = transform.size, image.channels
     shape = [channels, h, w] if image.layout == "NCHW" else [h, w, channels]
+    kinds = {value.name: value.type.tensor_type.elem_type for value in (*graph.input, *graph.output)}
     body = type(graph)()
     body.CopyFrom(graph)
-    one, row = f"{PREFIX}one_image", f"{PREFIX}one_row"
-    kind = next(value for value in graph.input if value.name == given).type.tensor_type.elem_type
-    given_kind = next(value for value in graph.output if value.name == output).type.tensor_type.elem_type
-    body.initializer.append(numpy_helper.from_array(np.array([1, *shape], np.int64), f"{one}.shape"))
-    body.initializer.append(numpy_helper.from_array(np.array([scores.count], np.int64), f"{row}.shape"))
-    own = [helper.make_node("Reshape", [one, f"{one}.shape"], [given]), *graph.node]
-    own.append(helper.make_node("Reshape", [output, f"{row}.shape"], [row]))
     del body.node[:], body.input[:], body.output[:]
-    body.node.extend(own)
-    body.input.append(helper.make_tensor_value_info(one, kind, shape))
-    body.output.append(helper.make_tensor_value_info(row, given_kind, [scores.count]))
-    return nodes.add("Scan", [prepared], "scores", body=body, num_scan_inputs=1)
+    one = f"{PREFIX}one_image"
+    body.initializer.append(numpy_helper.from_array(np.array([1, *shape], np.int64), f"{one}.shape"))
+    body.node.append(helper.make_node("Reshape", [one, f"{one}.shape"], [given]))
+    body.node.extend(graph.node)
+    body.input.append(helper.make_tensor_value_info(one, kinds[given], shape))
+    names = []
+    for output, count, name in ((scores.output, scores.count, "scores"), (scores.features, scores.feature_dim, "all")):
+        if output is None:
+            continue
+        row = f"{PREFIX}one_row.{name}"
+        body.initializer.append(numpy_helper.from_array(np.array([count], np.int64), f"{row}.shape"))
+        body.node.append(helper.make_node("Reshape", [PREFIX + output, f"{row}.shape"], [row]))
+        body.output.append(helper.make_tensor_value_info(row, kinds[PREFIX + output], [count]))
+        names.append(f"{name}_one_by_one")
+    nodes.made.append(
+        helper.make_node("Scan", [prepared], names, name="clsbench.one_by_one", body=body, num_scan_inputs=1)
+    )
+    return names[0], names[1] if len(names) > 1 else None
 
 
 def _tail(nodes: _Nodes, scores: str, found: Scores) -> None:

@@ -106,6 +106,7 @@ def propose(
     names = _fitting(names, classes, foreign)
     card = ModelCard(
         classes=names, transform=transform, precision=foreign.precision, training=_origin(foreign),
+        feature_dim=foreign.scores.feature_dim or None,
         clsbench_version=__version__,
     )  # fmt: skip
     proposal = Proposal(foreign=foreign, card=card, decisions=(*_of_graph(foreign, names, word), *decisions))
@@ -223,10 +224,12 @@ def _of_graph(foreign: Foreign, names: tuple[str, ...], word: tuple[Any, str]) -
     }[foreign.batching]
     taken = shape.format(c=image.channels, h=h, w=w)
     given = f"{scores.kind}, {counted(scores.count, 'number')} an image"
+    described = f"{counted(scores.feature_dim, 'number')} an image"
     return [
         Decision("input", f"{image.name}: {image.dtype} {taken}", "found", "the graph"),
         Decision("batch", batch, "found", "by trying"),
         Decision("output", f"{scores.output}: {given}", "found", "by trying"),
+        *([Decision("features", f"{scores.features}: {described}", "found", "its name")] if scores.features else []),
         *([Decision("left out", some(scores.others), "found", "other outputs")] if scores.others else []),
         Decision("classes", f"{len(names):,}: {some(names, 4)}", *word),
     ]

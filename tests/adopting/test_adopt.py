@@ -131,9 +131,8 @@ def test_pixels_of_a_uint8_graph_pass_as_they_are(tmp_path: Path, pictures: list
         clsbench.adopt(foreign, out=tmp_path / "other.onnx", classes=NAMES, **STATED)
 
 
-def test_a_batch_that_cannot_be_freed_is_run_one_by_one(tmp_path: Path, pictures: list[Path]) -> None:
-    """The features of a whole batch are laid out as one row, as torch's attention does."""
-    foreign = classifier(tmp_path / "foreign.onnx", batch=1)
+def one_row(foreign: Path) -> None:
+    """Lay the features of a whole batch out as one row, as torch's attention does: nothing can free the batch then."""
     model = onnx.load(foreign)
     model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([8], np.int64), "eight"))
     model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([0], np.int64), "axis"))
@@ -145,6 +144,12 @@ def test_a_batch_that_cannot_be_freed_is_run_one_by_one(tmp_path: Path, pictures
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     onnx.save(model, foreign)
+
+
+def test_a_batch_that_cannot_be_freed_is_run_one_by_one(tmp_path: Path, pictures: list[Path]) -> None:
+    """The features of a whole batch are laid out as one row, as torch's attention does."""
+    foreign = classifier(tmp_path / "foreign.onnx", batch=1)
+    one_row(foreign)
     result = clsbench.adopt(foreign, out=tmp_path / "ours.onnx", classes=NAMES, **STATED)
     assert result.proposal.foreign.batching == "one by one"
     assert result.file is not None
@@ -175,6 +180,21 @@ def test_a_class_token_is_repeated_for_each_image(tmp_path: Path, pictures: list
     assert result.file is not None
     expected = softmax(run(foreign, prepared(pictures)))
     np.testing.assert_allclose(predicted(result.file, pictures), expected, atol=2e-3)
+
+
+@pytest.mark.parametrize("batching", ["free", "one by one"])
+def test_features_stay_a_second_output(batching: str, tmp_path: Path, pictures: list[Path]) -> None:
+    foreign = classifier(tmp_path / "foreign.onnx", extra=("features",), batch="b" if batching == "free" else 1)
+    if batching != "free":
+        one_row(foreign)
+    result = clsbench.adopt(foreign, out=tmp_path / "ours.onnx", classes=NAMES, **STATED)
+    assert result.proposal.foreign.batching == batching
+    assert result.file is not None
+    with clsbench.load(result.file) as model:
+        embedded = np.stack([each.features for each in model.embed(pictures)])
+    expected = run(foreign, prepared(pictures))  # its last output
+    np.testing.assert_allclose(embedded, expected, atol=1e-2)
+    assert result.card.feature_dim == 8
 
 
 @pytest.mark.parametrize(
