@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from clsbench.errors import OptionError
 from clsbench.images.entries import Entry, PixelsEntry
+from clsbench.images.samples import sample_photos
 
 #: How many images the gate compares by default.
 COUNT = 256
@@ -59,11 +61,9 @@ def spread(total: int, count: int) -> NDArray[np.int64]:
 
 def embedded_photos(*, count: int = CROPS) -> list[Entry]:
     """Crops of the two photos that scikit-learn ships, for a network without a run."""
-    from sklearn.datasets import load_sample_images
-
     random = np.random.default_rng(0)
     crops: list[Entry] = []
-    photos = load_sample_images().images
+    photos = [np.asarray(Image.open(file).convert("RGB")) for file in sorted(sample_photos().glob("*.jpg"))]
     for k in range(count):
         photo = photos[k % len(photos)]
         height, width = random.integers(200, photo.shape[0]), random.integers(200, photo.shape[1])

@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
+from PIL import Image
+from sklearn.datasets import load_sample_images
 
 from clsbench.errors import OptionError
 from clsbench.exporting.gate_images import choose_evenly, embedded_photos
 from clsbench.images.entries import PixelsEntry
+from clsbench.images.samples import sample_photos
 
 
 def shades(count):
@@ -50,3 +53,9 @@ def test_the_embedded_photos_are_many_different_and_always_the_same():
         assert min(photo.shape[:2]) >= 200
         assert photo.std() > 5
         np.testing.assert_array_equal(photo, other)
+
+
+def test_the_photos_are_those_of_scikit_learn():
+    shipped = load_sample_images().images
+    found = [np.asarray(Image.open(file)) for file in sorted(sample_photos().glob("*.jpg"))]
+    assert all(np.array_equal(one, other) for one, other in zip(found, shipped, strict=True))
