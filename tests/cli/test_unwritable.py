@@ -46,7 +46,7 @@ def test_a_folder_that_takes_no_file(refused, here, tiny_onnx, monkeypatch, argu
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr("tempfile.TemporaryFile", unwritable)
-    monkeypatch.setattr(export, "_as_it_is", lambda *_: export._Trained("net", None, None, None, (), None, Path()))
+    monkeypatch.setattr(export, "_as_it_is", lambda *_: export.Trained("net", None, None, None, Path()))
     more = ["--model", tiny_onnx] if arguments[0] == "infer" else []
     refused(1, [f"{what} cannot be written", os.strerror(code), remedy], *arguments, *more)
     assert sorted(Path().iterdir()) == here

@@ -27,7 +27,7 @@ CLASSES = ("cat", "dog", "owl")
 def classifier_of(name):
     torch.manual_seed(0)
     if name == "resnet18":
-        return installed("model", name).build(3)
+        return installed("model", name).build(3, size=64)
     if name == "simple-cnn":
         return installed("model", name).build(3, size=32)
     backbone = nn.Sequential(nn.Conv2d(3, 3, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
