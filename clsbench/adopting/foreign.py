@@ -25,8 +25,8 @@ from clsbench.transform import ImageTransform
 #: How a graph takes any number of images: as it is, with its fixed batch size freed, or one after the other.
 Batching = Literal["free", "freed", "one by one"]
 
-#: How far scores of an image alone and among others may differ, of the largest: another order of sums in float32.
-ROW_TOLERANCE = 1e-3
+#: How far scores of an image alone and among others may differ, of the largest: another order of sums in float16.
+ROW_TOLERANCE = 2e-3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,17 +100,25 @@ def recognise(
     """
     original = Original(model, image, file)
     prepared = original.prepare(pixels, transform)
-    probes: dict[str, list[NDArray[Any]]] = {name: [] for name in original.outputs}
-    for k in range(len(prepared)):
-        one = np.repeat(prepared[k : k + 1], image.batch or 1, axis=0)
-        for name, array in zip(original.outputs, original.run(one, original.outputs), strict=True):
-            probes[name].append(np.asarray(array))
-    scores = find_scores(probes, model.graph, file, classes=classes, asked=output)
+    scores = find_scores(_probes(original, prepared), model.graph, file, classes=classes, asked=output)
     rows = original.scores(prepared, scores.output)
     batching, model = _batching(model, image, scores, prepared, rows, file)
     return Foreign(
         file=file, facts=read_onnx(file), image=image, scores=scores, batching=batching, original=original, model=model
     )
+
+
+def _probes(original: Original, prepared: NDArray[Any]) -> dict[str, list[NDArray[Any]]]:
+    """Output -> what it gives for each image, by itself where the graph takes one at a time."""
+    batch = original.image.batch or 1
+    found: dict[str, list[NDArray[Any]]] = {name: [] for name in original.outputs}
+    for start in range(0, len(prepared), batch):
+        part = prepared[start : start + batch]
+        filled = np.resize(part, (batch, *part.shape[1:]))
+        for name, array in zip(original.outputs, map(np.asarray, original.run(filled, original.outputs)), strict=True):
+            apart = batch > 1 and array.ndim > 0 and len(array) == batch
+            found[name] += [array[k : k + 1] if apart else array for k in range(len(part))]
+    return found
 
 
 def _batching(
@@ -133,7 +141,7 @@ def _takes_many(
     model: Any, image: ImageInput, scores: Scores, prepared: NDArray[Any], rows: NDArray[np.float32], file: Path
 ) -> bool:
     """Whether rows of a batch of two and of three are those of each image alone."""
-    bound = ROW_TOLERANCE * max(1.0, float(np.abs(rows).max()))
+    bound = ROW_TOLERANCE * float(np.abs(rows).max()) + 1e-9
     names = [scores.output, *([scores.features] if scores.features else [])]
     try:
         opened = Original(model, image, file)
