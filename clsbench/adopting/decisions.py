@@ -85,6 +85,8 @@ def decide(
         found = [graph, *((each.origin, each.transform) for each in described)]
         said = [(origin, values[field]) for origin, values in found if field in values]
         wanted = [(origin, values[field]) for origin, values in asked if field in values]
+        if field == "color" and field in graph[1]:  # a transform as a whole is for networks of all colours
+            wanted = [(origin, value) for origin, value in wanted if origin == "--channels"]
         if wanted:
             _agree(field, [*wanted, *([(graph[0], graph[1][field])] if field in graph[1] else [])])
             made.append(Decision(field, wanted[0][1], "asked", wanted[0][0]))

@@ -243,6 +243,13 @@ def test_a_grey_graph_takes_grey_pictures(tmp_path: Path, pictures: list[Path]) 
     np.testing.assert_allclose(predicted(result.file, pictures), expected, atol=4e-3)
 
 
+def test_a_whole_transform_is_for_grey_graphs_too(tmp_path: Path) -> None:
+    foreign, out = classifier(tmp_path / "foreign.onnx", channels=1), tmp_path / "ours.onnx"
+    assert clsbench.adopt(foreign, out=out, classes=NAMES, transform="imagenet").card.transform.color == "L"
+    with pytest.raises(ModelError, match="contradict"):
+        clsbench.adopt(foreign, out=out, classes=NAMES, transform="imagenet", channels="bgr")
+
+
 def test_the_original_is_never_overwritten(tmp_path: Path) -> None:
     foreign = classifier(tmp_path / "foreign.onnx")
     before = foreign.read_bytes()
