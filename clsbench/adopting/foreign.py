@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -98,19 +98,59 @@ def recognise(
     Raises:
         ModelError: if it is no image classifier that can be used; says why.
     """
-    original = Original(model, image, file)
+    original = _original(model, image, file)
     prepared = original.prepare(pixels, transform)
     probes: dict[str, list[NDArray[Any]]] = {name: [] for name in original.outputs}
     for k in range(len(prepared)):
         one = np.repeat(prepared[k : k + 1], image.batch or 1, axis=0)
         for name, array in zip(original.outputs, original.run(one, original.outputs), strict=True):
-            probes[name].append(np.asarray(array))
-    scores = find_scores(probes, model.graph, file, classes=classes, asked=output)
+            probes[name].append(_tensor(array))
+    _refuse_chance(original, prepared[:1], probes, file)
+    scores = find_scores(probes, model.graph, file, classes=classes, asked=output, batch=image.batch or 1)
     rows = original.scores(prepared, scores.output)
     batching, model = _batching(model, image, scores, prepared, rows, file)
     return Foreign(
         file=file, facts=read_onnx(file), image=image, scores=scores, batching=batching, original=original, model=model
     )
+
+
+def _original(model: Any, image: ImageInput, file: Path) -> Original:
+    """The file as it is, so that whatever was changed for today's tools is compared with it too.
+
+    One that ONNX Runtime does not open, as for its age, is the model that was made of it.
+    """
+    try:
+        return Original(file, image, file)
+    except ModelError:
+        return Original(model, image, file)
+
+
+def _tensor(value: Any) -> NDArray[Any]:
+    """An output; of one that is no tensor, such as ZipMap's list of maps, a stand-in."""
+    return value if isinstance(value, np.ndarray) else np.empty(1, object)
+
+
+def _refuse_chance(
+    original: Original, one: NDArray[Any], probes: Mapping[str, Sequence[NDArray[Any]]], file: Path
+) -> None:
+    """Refuse a graph that says something else of the same image each time.
+
+    Args:
+        original: It.
+        one: The first image, as it takes it.
+        probes: Output -> what it gave of each image.
+        file: For messages.
+    """
+    numbers = [name for name, (first, *_) in probes.items() if first.dtype.kind == "f"]
+    again = original.run(np.repeat(one, original.image.batch or 1, axis=0), numbers) if numbers else []
+    for name, array in zip(numbers, again, strict=True):
+        before = probes[name][0]
+        if before.shape != array.shape or not np.array_equal(before, array, equal_nan=True):
+            raise ModelError(
+                "the graph gives other numbers for the same image each time", where=file, got=f"output {name}",
+                expected="a network that leaves nothing to chance",
+                hint="export it in evaluation mode, without dropout and random numbers",
+            )  # fmt: skip
 
 
 def _batching(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from clsbench.adopting.graph import IR_VERSION, ImageInput
+from clsbench.adopting.prefixing import prefixed
 from clsbench.adopting.scores import LEAST, Scores
 from clsbench.card import INPUT_NAME, OUTPUT_NAME
 from clsbench.transform import ImageTransform
@@ -31,16 +32,16 @@ def wrap(model: Any, image: ImageInput, scores: Scores, transform: ImageTransfor
     """
     import onnx
 
-    inner = onnx.compose.add_prefix(model, PREFIX)
+    inner = prefixed(model.graph, PREFIX)
     nodes = _Nodes()
     prepared = _normalisation(nodes, image, transform)
     given, name = PREFIX + image.name, PREFIX + scores.output
     if one_by_one:
-        name = _scan(nodes, inner.graph, prepared, given, name, image, transform, scores)
+        name = _scan(nodes, inner, prepared, given, name, image, transform, scores)
     else:
         nodes.add("Identity", [prepared], given)
-        nodes.made += inner.graph.node
-        nodes.weights += inner.graph.initializer
+        nodes.made += inner.node
+        nodes.weights += inner.initializer
     _tail(nodes, name, scores)
     h, w = transform.size
     graph = onnx.helper.make_graph(
@@ -50,9 +51,9 @@ def wrap(model: Any, image: ImageInput, scores: Scores, transform: ImageTransfor
         nodes.weights,
     )  # fmt: skip
     if not one_by_one:
-        graph.sparse_initializer.extend(inner.graph.sparse_initializer)
-        graph.quantization_annotation.extend(inner.graph.quantization_annotation)
-    return onnx.helper.make_model(graph, opset_imports=list(inner.opset_import), ir_version=inner.ir_version)
+        graph.sparse_initializer.extend(inner.sparse_initializer)
+        graph.quantization_annotation.extend(inner.quantization_annotation)
+    return onnx.helper.make_model(graph, opset_imports=list(model.opset_import), ir_version=model.ir_version)
 
 
 def normalisation(image: ImageInput, transform: ImageTransform, opset: int) -> Any:
@@ -128,7 +129,7 @@ def _scan(
     shape = [channels, h, w] if image.layout == "NCHW" else [h, w, channels]
     body = type(graph)()
     body.CopyFrom(graph)
-    one, row = f"{PREFIX}one_image", f"{PREFIX}one_row"
+    one, row = "clsbench.one_image", "clsbench.one_row"  # unlike any name with the prefix
     kind = next(value for value in graph.input if value.name == given).type.tensor_type.elem_type
     given_kind = next(value for value in graph.output if value.name == output).type.tensor_type.elem_type
     body.initializer.append(numpy_helper.from_array(np.array([1, *shape], np.int64), f"{one}.shape"))
