@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -98,9 +98,11 @@ def recognise(
     Raises:
         ModelError: if it is no image classifier that can be used; says why.
     """
-    original = Original(model, image, file)
+    original = _original(model, image, file)
     prepared = original.prepare(pixels, transform)
-    scores = find_scores(_probes(original, prepared), model.graph, file, classes=classes, asked=output)
+    probes = _probes(original, prepared)
+    _refuse_chance(original, prepared, probes, file)
+    scores = find_scores(probes, model.graph, file, classes=classes, asked=output)
     rows = original.scores(prepared, scores.output)
     batching, model = _batching(model, image, scores, prepared, rows, file)
     return Foreign(
@@ -115,10 +117,47 @@ def _probes(original: Original, prepared: NDArray[Any]) -> dict[str, list[NDArra
     for start in range(0, len(prepared), batch):
         part = prepared[start : start + batch]
         filled = np.resize(part, (batch, *part.shape[1:]))
-        for name, array in zip(original.outputs, map(np.asarray, original.run(filled, original.outputs)), strict=True):
+        for name, array in zip(original.outputs, map(_tensor, original.run(filled, original.outputs)), strict=True):
             apart = batch > 1 and array.ndim > 0 and len(array) == batch
             found[name] += [array[k : k + 1] if apart else array for k in range(len(part))]
     return found
+
+
+def _original(model: Any, image: ImageInput, file: Path) -> Original:
+    """The file as it is, so that whatever was changed for today's tools is compared with it too.
+
+    One that ONNX Runtime does not open, as for its age, is the model that was made of it.
+    """
+    try:
+        return Original(file, image, file)
+    except ModelError:
+        return Original(model, image, file)
+
+
+def _tensor(value: Any) -> NDArray[Any]:
+    """An output; of one that is no tensor, such as ZipMap's list of maps, a stand-in."""
+    return value if isinstance(value, np.ndarray) else np.empty(1, object)
+
+
+def _refuse_chance(
+    original: Original, prepared: NDArray[Any], probes: Mapping[str, Sequence[NDArray[Any]]], file: Path
+) -> None:
+    """Refuse a graph that says something else of the same image each time.
+
+    Args:
+        original: It.
+        prepared: The images, as it takes them.
+        probes: Output -> what it gave of each image.
+        file: For messages.
+    """
+    again = _probes(original, prepared[: original.image.batch or 1])
+    for name, (first, *_) in again.items():
+        if first.dtype.kind == "f" and not np.array_equal(first, probes[name][0], equal_nan=True):
+            raise ModelError(
+                "the graph gives other numbers for the same image each time", where=file, got=f"output {name}",
+                expected="a network that leaves nothing to chance",
+                hint="export it in evaluation mode, without dropout and random numbers",
+            )  # fmt: skip
 
 
 def _batching(

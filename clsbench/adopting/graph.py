@@ -115,17 +115,42 @@ def load_graph(file: Path) -> Any:
         ModelError: if the file is not to be trusted, or too old to be converted.
     """
     import onnx
-    from onnx import inliner
 
     read_onnx(file)
     model = onnx.load(file, format="protobuf")
     if model.functions:
-        model = inliner.inline_local_functions(model)
+        model = _inlined(model, file)
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in weights]
     del model.graph.input[:]
     model.graph.input.extend(inputs)
     return _recent(model, file)
+
+
+def _inlined(model: Any, file: Path) -> Any:
+    """The model with its functions in line, those of another opset converted."""
+    from onnx import inliner
+
+    try:
+        inlined = inliner.inline_local_functions(model, convert_version=True)
+    except Exception as error:  # of C++ code
+        raise _functions_error(
+            file, str(error).splitlines()[0][:300] if str(error) else type(error).__name__
+        ) from error
+    if inlined.functions:
+        raise _functions_error(file, some([each.name for each in inlined.functions]))
+    return inlined
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:300] if str(error).strip() else type(error).__name__
+
+
+def _functions_error(file: Path, got: str) -> ModelError:
+    return ModelError(
+        "the functions of the graph cannot be put in line", where=file, got=got,
+        hint="export it again without functions, or in a newer opset",
+    )  # fmt: skip
 
 
 def _recent(model: Any, file: Path) -> Any:
@@ -142,7 +167,7 @@ def _recent(model: Any, file: Path) -> Any:
         if opset < OLDEST_OPSET:
             raise ModelError(
                 "the graph is too old to be converted", where=file,
-                got=f"opset {opset}; {str(error).splitlines()[0][:300] if str(error) else type(error).__name__}",
+                got=f"opset {opset}; {_first_line(error)}",
                 expected=f"opset {OLDEST_OPSET} or newer",
                 hint="export the model again with a newer version of its framework",
             ) from error  # fmt: skip

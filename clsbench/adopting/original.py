@@ -28,7 +28,7 @@ class Original:
     """A foreign graph, opened on the CPU.
 
     Args:
-        model: The ModelProto.
+        model: The ModelProto, or its file.
         image: Its input.
         file: Where it came from, for messages.
 
@@ -36,7 +36,7 @@ class Original:
         ModelError: if ONNX Runtime cannot open it.
     """
 
-    def __init__(self, model: Any, image: ImageInput, file: Path) -> None:
+    def __init__(self, model: Any | Path, image: ImageInput, file: Path) -> None:
         self.image, self.file = image, file
         self._session, self._calls = _open(model, file), Calls()
         self.outputs: tuple[str, ...] = tuple(one.name for one in self._session.get_outputs())
@@ -81,11 +81,13 @@ class Original:
         return to_logits(self.scores(prepared, scores.output), scores.kind)
 
 
-def _open(model: Any, file: Path) -> Any:
+def _open(model: Any | Path, file: Path) -> Any:
     """A session for a model; one too large for a message goes through a file with external data."""
     import onnx
 
     threads = available_cores()
+    if isinstance(model, Path):
+        return open_session(model, "cpu", threads=threads, spinning=True)
     if model.ByteSize() < LARGEST:
         try:
             return open_session(model.SerializeToString(), "cpu", threads=threads, spinning=True)

@@ -6,19 +6,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clsbench.adopting.score_kinds import Kind, kind_of, say_the_same, sums_to_one
 from clsbench.errors import ModelError
-from clsbench.text import counted, some
-
-#: ``logit`` and ``probability`` are of the second of two classes, where there is one number an image.
-Kind = Literal["logits", "probabilities", "log-probabilities", "logit", "probability"]
-
-#: How far sums of probabilities may be from 1: float16 sums of a thousand classes.
-SUM_TOLERANCE = 5e-3
+from clsbench.text import some
 
 #: Probabilities are held to at least this before their logarithm is taken: the least normal float32, 2**-126.
 LEAST = float(np.finfo(np.float32).tiny)
@@ -26,9 +21,6 @@ LEAST = float(np.finfo(np.float32).tiny)
 #: Names of outputs, without what stands around them, from the likeliest on.
 _SCORE_NAMES = ("logits", "scores", "output", "output0", "probs", "probabilities", "prob", "softmax", "predictions")
 _FEATURE_NAMES = re.compile(r"embed|feature|pooled|pooler|hidden|latent", re.IGNORECASE)
-
-#: Operators that change nothing about what scores are.
-_PASSING = {"Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +60,7 @@ def find_scores(
     """Find the scores among the outputs.
 
     Args:
-        probes: Output -> what it gave for each of several images, one call an image.
+        probes: Output -> what it gave for each of several images.
         graph: The GraphProto.
         file: For messages.
         classes: K where it is known.
@@ -96,7 +88,7 @@ def find_scores(
         )  # fmt: skip
     name = asked or _choose(usable, classes, file)
     _refuse_embedding(name, usable[name], classes, file)
-    kind = _kind(usable[name], _last_operator(graph, name), name, file)
+    kind = kind_of(usable[name], graph, name, file)
     described = [other for other in rows if other != name and _FEATURE_NAMES.search(other)]
     features = next((other for other in described if np.isfinite(rows[other]).all() and rows[other].shape[1] > 1), None)
     return Scores(
@@ -124,10 +116,9 @@ def _rows(arrays: Sequence[NDArray[Any]]) -> NDArray[np.float64] | None:
     first = arrays[0]
     lengths = [side for side in first.shape[1 if first.ndim > 1 else 0 :] if side != 1]
     fits = first.dtype.kind == "f" and first.size > 0 and len(lengths) <= 1 and first.ndim in (1, 2, 4)
-    if not fits or any(array.shape != first.shape for array in arrays):
+    if not fits or any(array.shape != first.shape for array in arrays) or (first.ndim > 1 and len(first) != 1):
         return None
-    per_image = first.shape[0] if first.ndim > 1 else 1
-    return np.stack([array.reshape(per_image, -1)[0] for array in arrays]).astype(np.float64)
+    return np.stack([array.reshape(-1) for array in arrays]).astype(np.float64)
 
 
 def _choose(usable: Mapping[str, NDArray[np.float64]], classes: int | None, file: Path) -> str:
@@ -135,22 +126,23 @@ def _choose(usable: Mapping[str, NDArray[np.float64]], classes: int | None, file
     fitting = {name for name, rows in usable.items() if classes in (None, max(rows.shape[1], 2))} or set(usable)
     plain = {name for name in fitting if not _FEATURE_NAMES.search(name)} or fitting
     ranked = sorted(plain, key=lambda name: _rank(name, usable[name]))
-    if len(ranked) > 1 and len({usable[name].shape[1] for name in ranked}) > 1:
-        named = [name for name in ranked if _short(name) in _SCORE_NAMES]
-        if len(named) != 1:
-            got = some([f"{name} ({usable[name].shape[1]} numbers)" for name in ranked], 6)
-            raise ModelError(
-                "several outputs of the graph could be the scores", where=file, got=got, hint="name one with --output"
-            )
-        return named[0]
-    return ranked[0]
+    best = ranked[0]
+    if all(say_the_same(usable[best], usable[name]) for name in ranked):
+        return best
+    named = [name for name in ranked if _short(name) in _SCORE_NAMES]
+    if not named or not all(say_the_same(usable[named[0]], usable[name]) for name in named):
+        got = some([f"{name} ({usable[name].shape[1]} numbers)" for name in ranked], 6)
+        raise ModelError(
+            "several outputs of the graph could be the scores", where=file, got=got, hint="name one with --output"
+        )
+    return named[0]
 
 
 def _rank(name: str, rows: NDArray[np.float64]) -> tuple[bool, int, str]:
     """Logits before probabilities, from which they cannot be had without loss; then by name."""
     short = _short(name)
     position = _SCORE_NAMES.index(short) if short in _SCORE_NAMES else len(_SCORE_NAMES)
-    return _sums_to_one(rows), position, name
+    return sums_to_one(rows), position, name
 
 
 def _short(name: str) -> str:
@@ -168,35 +160,3 @@ def _refuse_embedding(name: str, rows: NDArray[np.float64], classes: int | None,
             "the graph gives an embedding, and no score a class", where=file, got=f"{name}: {count} numbers, {reason}",
             expected="a classifier", hint="export the network with its classification head",
         )  # fmt: skip
-
-
-def _kind(rows: NDArray[np.float64], last: str, name: str, file: Path) -> Kind:
-    """What numbers are, from what they are on photos and from the operator that made them."""
-    inside = bool((rows >= 0).all() and (rows <= 1 + SUM_TOLERANCE).all())
-    if rows.shape[1] == 1:
-        return "probability" if inside and last in ("Sigmoid", "HardSigmoid", "Softmax") else "logit"
-    if _sums_to_one(rows):
-        return "probabilities"
-    if last in ("Sigmoid", "HardSigmoid"):
-        raise ModelError(
-            "the graph gives tags that do not exclude each other, and no classes", where=file,
-            got=f"{name}: {counted(rows.shape[1], 'probability')} by Sigmoid, in all {rows[0].sum():.3f}",
-            expected="probabilities that sum to 1, or logits",
-            hint="clsbench judges classifiers with one class an image",
-        )  # fmt: skip
-    if (rows <= SUM_TOLERANCE).all() and np.allclose(np.exp(rows).sum(axis=1), 1, atol=SUM_TOLERANCE):
-        return "log-probabilities"
-    return "logits"
-
-
-def _sums_to_one(rows: NDArray[np.float64]) -> bool:
-    return bool((rows >= -1e-6).all() and np.allclose(rows.sum(axis=1), 1, atol=SUM_TOLERANCE)) and rows.shape[1] > 1
-
-
-def _last_operator(graph: Any, name: str) -> str:
-    """The operator that made an output, behind those that only move numbers."""
-    made_by = {output: node for node in graph.node for output in node.output}
-    node = made_by.get(name)
-    while node is not None and node.op_type in _PASSING and node.input:
-        node = made_by.get(node.input[0])
-    return node.op_type if node is not None else ""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from clsbench.adopting.graph import IR_VERSION, ImageInput
+from clsbench.adopting.prefixing import prefixed
 from clsbench.adopting.scores import LEAST, Scores
 from clsbench.card import FEATURES_NAME, INPUT_NAME, OUTPUT_NAME
 from clsbench.transform import ImageTransform
@@ -33,17 +34,17 @@ def wrap(model: Any, image: ImageInput, scores: Scores, transform: ImageTransfor
     """
     import onnx
 
-    inner = onnx.compose.add_prefix(model, PREFIX)
+    inner = prefixed(model.graph, PREFIX)
     nodes = _Nodes()
     prepared = _normalisation(nodes, image, transform)
     given, name = PREFIX + image.name, PREFIX + scores.output
     features = PREFIX + scores.features if scores.features else None
     if one_by_one:
-        name, features = _scan(nodes, inner.graph, prepared, given, image, transform, scores)
+        name, features = _scan(nodes, inner, prepared, given, image, transform, scores)
     else:
         nodes.add("Identity", [prepared], given)
-        nodes.made += inner.graph.node
-        nodes.weights += inner.graph.initializer
+        nodes.made += inner.node
+        nodes.weights += inner.initializer
     _tail(nodes, name, scores)
     outputs = [onnx.helper.make_tensor_value_info(OUTPUT_NAME, onnx.TensorProto.FLOAT, ["N", scores.classes])]
     if features:
@@ -60,9 +61,9 @@ def wrap(model: Any, image: ImageInput, scores: Scores, transform: ImageTransfor
         outputs, nodes.weights,
     )  # fmt: skip
     if not one_by_one:
-        graph.sparse_initializer.extend(inner.graph.sparse_initializer)
-        graph.quantization_annotation.extend(inner.graph.quantization_annotation)
-    return onnx.helper.make_model(graph, opset_imports=list(inner.opset_import), ir_version=inner.ir_version)
+        graph.sparse_initializer.extend(inner.sparse_initializer)
+        graph.quantization_annotation.extend(inner.quantization_annotation)
+    return onnx.helper.make_model(graph, opset_imports=list(model.opset_import), ir_version=model.ir_version)
 
 
 def normalisation(image: ImageInput, transform: ImageTransform, opset: int) -> Any:
@@ -139,7 +140,7 @@ def _scan(
     body = type(graph)()
     body.CopyFrom(graph)
     del body.node[:], body.input[:], body.output[:]
-    one = f"{PREFIX}one_image"
+    one = "clsbench.one_image"  # unlike any name with the prefix
     body.initializer.append(numpy_helper.from_array(np.array([1, *shape], np.int64), f"{one}.shape"))
     body.node.append(helper.make_node("Reshape", [one, f"{one}.shape"], [given]))
     body.node.extend(graph.node)
@@ -148,7 +149,7 @@ def _scan(
     for output, count, name in ((scores.output, scores.count, "scores"), (scores.features, scores.feature_dim, "all")):
         if output is None:
             continue
-        row = f"{PREFIX}one_row.{name}"
+        row = f"clsbench.one_row.{name}"
         body.initializer.append(numpy_helper.from_array(np.array([count], np.int64), f"{row}.shape"))
         body.node.append(helper.make_node("Reshape", [PREFIX + output, f"{row}.shape"], [row]))
         body.output.append(helper.make_tensor_value_info(row, kinds[PREFIX + output], [count]))
