@@ -71,6 +71,7 @@ def bench(
         ModelError: if a model file cannot be used.
     """
     from clsbench import runs
+    from clsbench.exporting.gate_images import photos_folder
     from clsbench.images.sources.opening import open_images
     from clsbench.inference.bench import MAX_ROUNDS, run_benchmark
     from clsbench.model_file import read_card
@@ -84,7 +85,7 @@ def bench(
     files = [runs.find_onnx(file) for file in models or [None]]
     (engine,) = choose({"backend": [backend]}, options)["backend"]
     engine = engine.asked(allow_fallback=allow_fallback)
-    entries, outputs = open_images(images or _embedded_photos()).entries, Outputs(observer)
+    entries, outputs = open_images(images or photos_folder()).entries, Outputs(observer)
     outputs.refuse(*files)
     outputs.refuse_images(entries)
     made = []
@@ -106,9 +107,3 @@ def bench(
                 )
             )
     return BenchResult(benchmarks=tuple(made), scenario=scenario, device=device)
-
-
-def _embedded_photos() -> Path:
-    import sklearn.datasets
-
-    return Path(sklearn.datasets.__file__).parent / "images"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,11 +61,11 @@ def spread(total: int, count: int) -> NDArray[np.int64]:
 
 def embedded_photos(*, count: int = CROPS) -> list[Entry]:
     """Crops of the two photos that scikit-learn ships, for a network without a run."""
-    from sklearn.datasets import load_sample_images
+    from PIL import Image
 
     random = np.random.default_rng(0)
     crops: list[Entry] = []
-    photos = load_sample_images().images
+    photos = [np.asarray(Image.open(file)) for file in sorted(photos_folder().glob("*.jpg"))]
     for k in range(count):
         photo = photos[k % len(photos)]
         height, width = random.integers(200, photo.shape[0]), random.integers(200, photo.shape[1])
@@ -71,3 +73,10 @@ def embedded_photos(*, count: int = CROPS) -> list[Entry]:
         pixels = np.ascontiguousarray(photo[top : top + height, left : left + width])
         crops.append(PixelsEntry(f"{k}.png", pixels))
     return crops
+
+
+def photos_folder() -> Path:
+    """Where scikit-learn keeps its two photos, china.jpg and flower.jpg; found without importing it, which takes 2 s."""
+    found = find_spec("sklearn")
+    assert found is not None and found.origin is not None, "scikit-learn is a dependency"
+    return Path(found.origin).parent / "datasets" / "images"
