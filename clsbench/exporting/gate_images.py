@@ -76,7 +76,7 @@ def embedded_photos(*, count: int = CROPS) -> list[Entry]:
 
 
 def photos_folder() -> Path:
-    """Where scikit-learn keeps its two photos, china.jpg and flower.jpg; found without importing it, which takes 2 s."""
+    """Where scikit-learn keeps china.jpg and flower.jpg; found without importing it, which takes 2 s."""
     found = find_spec("sklearn")
-    assert found is not None and found.origin is not None, "scikit-learn is a dependency"
-    return Path(found.origin).parent / "datasets" / "images"
+    assert found, "scikit-learn is a dependency"
+    return Path(str(found.origin)).parent / "datasets" / "images"
