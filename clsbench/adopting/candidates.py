@@ -146,15 +146,16 @@ def known_normalisation(transform: ImageTransform) -> Normalisation | None:
 
 
 def options_of(transform: ImageTransform) -> list[str]:
-    """The words of ``clsbench adopt`` that ask for a transform, all but its size.
+    """The words of ``clsbench adopt`` that ask for a transform.
 
-    >>> " ".join(options_of(ImageTransform(size=(224, 224), resize="squash")))
-    '--resize squash --interpolation bilinear --channels rgb --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225'
+    >>> " ".join(options_of(ImageTransform(size=(224, 224), resize="squash", mean=(0, 0, 0), std=(1, 1, 1))))
+    '--size 224,224 --resize squash --interpolation bilinear --channels rgb --mean 0,0,0 --std 1,1,1'
     """
     return list(_options(transform))
 
 
 def _options(transform: ImageTransform) -> Iterator[str]:
+    yield from ("--size", ",".join(map(str, transform.size)))
     yield from ("--resize", transform.resize)
     if transform.resize in CROPPING:
         yield from ("--crop-fraction", f"{transform.crop_fraction:.6g}")

@@ -48,7 +48,7 @@ class Decision:
     def text(self) -> str:
         """The value for people."""
         if self.field == "size":
-            return "{} x {}".format(*self.value)
+            return "{}×{}".format(*self.value)
         if isinstance(self.value, tuple):
             return ", ".join(f"{number:.6g}" for number in self.value)
         return f"{self.value:.6g}" if isinstance(self.value, float) else str(self.value)
@@ -94,7 +94,7 @@ def decide(
             _agree(field, said)
             made.append(Decision(field, said[0][1], "found", said[0][0]))
         elif field not in _QUIET and not _needless(field, made):
-            value, reason = guesses.get(field, (USUAL[field], "the usual one"))
+            value, reason = guesses.get(field, (USUAL[field], "the usual value"))
             made.append(Decision(field, value, "guessed", reason))
     return tuple(made)
 

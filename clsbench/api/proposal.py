@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from clsbench.api.checkpoint import Classes, class_names
 from clsbench.api.observer import Observer
 from clsbench.errors import ModelError
-from clsbench.text import counted, some
+from clsbench.text import LISTED, counted, on_one_line, shortened, some
 
 if TYPE_CHECKING:
     from clsbench.adopting.decisions import Decision, Statement
@@ -52,11 +52,10 @@ class Proposal:
         guessed = [each.field for each in self.decisions if each.how == "guessed"]
         if guessed:
             raise ModelError(
-                f"nobody says what {counted(len(guessed), 'part')} of the preprocessing should be, and nothing is "
-                "guessed in silence",
-                where=self.foreign.file, got=f"guesses for {some(guessed, 9)}",
-                expected="flags for them, --transform NAME or FILE, or --yes to take the guesses",
-                hint="`clsbench adopt FILE --check DIR` shows by labelled images which preprocessing is right",
+                "some of the preprocessing is only guessed", where=self.foreign.file,
+                got=f"guesses for {some(guessed, 9)}",
+                expected="flags for these, --transform NAME or FILE, or --yes to take the guesses",
+                hint="add --check DIR, labelled images in class folders, to see which preprocessing is right",
             )  # fmt: skip
 
 
@@ -104,14 +103,16 @@ def propose(
     known = None if names is None else len(names)
     foreign = recognise(file, model, image, _photos(transform), transform, classes=known, output=output)
     names = _fitting(names, classes, foreign)
+    decisions = (*_of_graph(foreign, names, word), *decisions)
+    observer.recognised(file, decisions)
+    if names is None:
+        raise _unnamed(foreign, decisions)
     card = ModelCard(
         classes=names, transform=transform, precision=foreign.precision, training=_origin(foreign),
         feature_dim=foreign.scores.feature_dim or None,
         clsbench_version=__version__,
     )  # fmt: skip
-    proposal = Proposal(foreign=foreign, card=card, decisions=(*_of_graph(foreign, names, word), *decisions))
-    observer.recognised(file, proposal.decisions)
-    return proposal
+    return Proposal(foreign=foreign, card=card, decisions=decisions)
 
 
 def recognised(file: Path, card: ModelCard) -> Foreign:
@@ -163,19 +164,15 @@ def _names(
     return (said[0][1], ("found", said[0][0])) if said else (None, ("found", ""))
 
 
-def _fitting(names: tuple[str, ...] | None, classes: Classes | None, foreign: Foreign) -> tuple[str, ...]:
-    """The names, one for each class of the graph.
+def _fitting(names: tuple[str, ...] | None, classes: Classes | None, foreign: Foreign) -> tuple[str, ...] | None:
+    """The names, one for each class of the graph; None if there are none.
 
     Raises:
-        ModelError: if there are none, or another number of them.
+        ModelError: if there is another number of them.
     """
     count = foreign.scores.classes
     if names is None:
-        raise ModelError(
-            "nobody says what the classes are called", where=foreign.file,
-            got=f"output {foreign.scores.output}: {counted(count, 'class')}",
-            expected="--classes FILE with a name a line in the order of the outputs, or --classes imagenet",
-        )  # fmt: skip
+        return None
     if classes == "imagenet" and count == len(names) + 1:
         return (BACKGROUND, *names)
     if len(names) != count:
@@ -186,6 +183,20 @@ def _fitting(names: tuple[str, ...] | None, classes: Classes | None, foreign: Fo
             "embedding, export the network with its head",
         )  # fmt: skip
     return names
+
+
+def _unnamed(foreign: Foreign, decisions: Sequence[Decision]) -> ModelError:
+    """What to do about classes without names, and about what is guessed besides."""
+    count = foreign.scores.classes
+    imagenet = ", or --classes imagenet" if count in (1000, 1001) else ""
+    guessed = any(each.how == "guessed" for each in decisions)
+    return ModelError(
+        "neither the file nor anything beside it names the classes", where=foreign.file,
+        got=f"{counted(count, 'class')} in output {foreign.scores.output}",
+        expected=f"--classes FILE, a text file of one name a line in the order of the outputs{imagenet}",
+        hint="the preprocessing is only guessed, too: state it, or add --check DIR, labelled images in class folders, "
+        "to see which is right, or --yes to take the guesses" if guessed else None,
+    )  # fmt: skip
 
 
 def _photos(transform: ImageTransform) -> NDArray[np.uint8]:
@@ -210,8 +221,8 @@ def _origin(foreign: Foreign) -> dict[str, str | bool]:
     }
 
 
-def _of_graph(foreign: Foreign, names: tuple[str, ...], word: tuple[Any, str]) -> list[Decision]:
-    """What the graph takes and gives, and its classes."""
+def _of_graph(foreign: Foreign, names: tuple[str, ...] | None, word: tuple[Any, str]) -> list[Decision]:
+    """What the graph takes and gives, and its classes if they have names."""
     from clsbench.adopting.decisions import Decision
 
     image, scores = foreign.image, foreign.scores
@@ -227,9 +238,14 @@ def _of_graph(foreign: Foreign, names: tuple[str, ...], word: tuple[Any, str]) -
     described = f"{counted(scores.feature_dim, 'number')} an image"
     return [
         Decision("input", f"{image.name}: {image.dtype} {taken}", "found", "the graph"),
-        Decision("batch", batch, "found", "by trying"),
-        Decision("output", f"{scores.output}: {given}", "found", "by trying"),
+        Decision("batch", batch, "found", "a trial run"),
+        Decision("output", f"{scores.output}: {given}", "found", "a trial run"),
         *([Decision("features", f"{scores.features}: {described}", "found", "its name")] if scores.features else []),
         *([Decision("left out", some(scores.others), "found", "other outputs")] if scores.others else []),
-        Decision("classes", f"{len(names):,}: {some(names, 4)}", *word),
+        *([Decision("classes", f"{len(names):,}: {_first(names)}", *word)] if names else []),
     ]
+
+
+def _first(names: Sequence[str], count: int = 4) -> str:
+    shown = ", ".join(shortened(on_one_line(name), LISTED) for name in names[:count])
+    return shown + (", …" if len(names) > count else "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from clsbench.card import METADATA_KEY
 from clsbench.errors import ModelError, OptionError
 from clsbench.gate_report import GateReport
 from clsbench.machine import wait_passively
-from clsbench.text import counted, some
+from clsbench.text import command, counted, some
 
 if TYPE_CHECKING:
     from clsbench.api.export import Trained
@@ -130,6 +130,8 @@ def verify(
     observer.note(
         f"comparing {verified.spec}, as infer runs it, with {reference.spec} on {counted(len(chosen), 'image')}"
     )
+    for difference in _stated_differently(reference, verified):
+        observer.note(difference)
     with ExitStack() as stack:
         right = path_of(reference, verified.card, stack, device)
         checked = _inference_path(verified, stack, device, right.temperature, columns)
@@ -210,8 +212,19 @@ def _sides(a: Form, b: Form) -> tuple[Form, Form]:
                 return other, form
     raise OptionError(
         "neither of the two files knows its classes and preprocessing", got=f"{a.spec} and {b.spec}",
-        expected="a run or a file with a card among them", hint="clsbench adopt gives a file a card",
+        expected="a run or a file with a card among them", hint=f"`{command('adopt', a.file)}` gives a file a card",
     )  # fmt: skip
+
+
+def _stated_differently(reference: Form, verified: Form) -> Iterator[str]:
+    """The fields of the preprocessing that the two cards, of a run or a file, state differently."""
+    if reference.card is None or verified.card is None:
+        return
+    one, other = (card.transform.to_json() for card in (reference.card, verified.card))
+    for field in dict.fromkeys((*one, *other)):
+        if one.get(field) != other.get(field):
+            said = f"{one.get(field)} in {reference.spec}, {other.get(field)} in {verified.spec}"
+            yield f"they state another {field}: {said}"
 
 
 def _order(reference: Form, verified: Form) -> ModelCard:

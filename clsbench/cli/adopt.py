@@ -63,7 +63,8 @@ def adopt(
             raise OptionError("--check writes no model", where="--out", got=out, hint="leave one of the two out")
         with terminal.observer() as observer:
             ranked = rank_transforms(file, check, observer=observer, **given)
-        print_check(terminal, ranked, file)
+        others = [*(["--classes", classes] if classes else []), *(["--output", output] if output else [])]
+        print_check(terminal, ranked, file, *others)
         terminal.write_json(ranked.to_json())
         return
     with terminal.observer() as observer:

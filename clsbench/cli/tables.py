@@ -66,7 +66,7 @@ def decisions_table(title: str, decisions: Iterable[Decision]) -> Table:
     """What was asked for, found and guessed about a foreign model, apart."""
     ordered = sorted(decisions, key=lambda each: ("asked", "found", "guessed").index(each.how))
     rows = [(each.how, each.field, each.text, each.origin) for each in ordered]
-    return table(title, ("", "fact", "value", "by"), rows, left=4)
+    return table(title, ("", "fact", "value", "source"), rows, left=4)
 
 
 def percent(fraction: float | None) -> str:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 SHOWN = 6
 
 
-def print_check(terminal: Terminal, check: TransformCheck, file: Path) -> None:
-    """Print what was found for a model file, and the command that adopts it so."""
+def print_check(terminal: Terminal, check: TransformCheck, file: Path, *others: str) -> None:
+    """Print what was found for a model file, and the command that adopts it so, with what else it was given."""
     for made in check_tables(check):
         terminal.print(made)
     terminal.print(check.verdict)
@@ -31,7 +31,7 @@ def print_check(terminal: Terminal, check: TransformCheck, file: Path) -> None:
         terminal.note(f"each interval is of one pair, at 95 %; what is shown to be worse allows for {count} candidates")
     if check.unreadable:
         terminal.note(f"{counted(check.unreadable, 'image')} could not be read")
-    terminal.next("adopt", file, *options_of(check.best.transform), why="adopts it with the first of these")
+    terminal.next("adopt", file, *others, *options_of(check.best.transform), why="adopts it with the first of these")
 
 
 def check_tables(check: TransformCheck) -> list[Table]:

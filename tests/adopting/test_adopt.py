@@ -224,6 +224,23 @@ def test_a_guess_has_to_be_allowed(tmp_path: Path) -> None:
     assert (how["resize"], how["size"], how["mean"], how["classes"]) == ("asked", "found", "guessed", "asked")
 
 
+def test_all_that_is_missing_is_said_at_once(tmp_path: Path) -> None:
+    heard: list[str] = []
+
+    class Hearing(clsbench.Observer):
+        def recognised(self, file: Path, decisions: Any) -> None:
+            heard.extend(each.field for each in decisions)
+
+    foreign = classifier(tmp_path / "foreign.onnx")
+    with pytest.raises(ModelError, match="names the classes") as raised:
+        clsbench.adopt(foreign, out=tmp_path / "ours.onnx", observer=Hearing())
+    assert raised.value.facts["got"] == f"{K} classes in output output"
+    assert "imagenet" not in str(raised.value), "which has 1,000 classes"
+    assert "--check DIR" in str(raised.value)
+    assert {"output", "size", "mean"} <= set(heard)
+    assert "classes" not in heard
+
+
 def test_a_graph_that_scales_its_input_is_guessed_to_take_levels(tmp_path: Path) -> None:
     foreign = classifier(tmp_path / "foreign.onnx", scaling=("Div", 255.0))
     result = clsbench.adopt(foreign, out=tmp_path / "ours.onnx", classes=NAMES, resize="squash", guess=True)
@@ -286,7 +303,7 @@ def test_wrong_values_name_their_option(given: dict[str, Any], where: str, tmp_p
     assert raised.value.facts["where"] == where
 
 
-def test_adopting_needs_no_torch(tmp_path: Path) -> None:
+def test_adopting_needs_no_torch_and_is_not_held_up_by_scikit_learn(tmp_path: Path) -> None:
     classifier(tmp_path / "foreign.onnx")
     code = f"""
 import sys
@@ -299,5 +316,6 @@ import clsbench
 result = clsbench.adopt({str(tmp_path / "foreign.onnx")!r}, out={str(tmp_path / "ours.onnx")!r},
                         classes={NAMES!r}, guess=True)
 assert result.file
+assert "sklearn" not in sys.modules, "which takes 2 s"
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

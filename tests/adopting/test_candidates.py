@@ -93,6 +93,7 @@ def test_the_options_give_the_transform_again():
             values = np.array(given[f"--{field}"].split(","), float) / unit
             assert values == pytest.approx(getattr(each.transform, field), rel=1e-6)
         assert given["--channels"].upper() == each.transform.color
+        assert given["--size"] == "{},{}".format(*each.transform.size)
         assert given["--resize"] == each.transform.resize
         assert float(given.get("--crop-fraction", 1)) == each.transform.crop_fraction
         assert given["--interpolation"] == each.transform.interpolation

@@ -28,7 +28,8 @@ def made(equal, *, labelled=True):
 @pytest.mark.parametrize("labelled", [True, False])
 def test_the_tables_fit_80_columns_and_the_command_adopts_the_first(monkeypatch, capsys, labelled):
     monkeypatch.setenv("COLUMNS", "80")
-    print_check(Terminal(), made(12, labelled=labelled), Path("their model.onnx"))
+    words = ("--classes", "my names.txt")
+    print_check(Terminal(), made(12, labelled=labelled), Path("their model.onnx"), *words)
     said = capsys.readouterr()
     lines = said.out.splitlines()
     tables = lines[: next(k for k, line in enumerate(lines) if " of 96" in line)]
@@ -38,7 +39,8 @@ def test_the_tables_fit_80_columns_and_the_command_adopts_the_first(monkeypatch,
     assert len(names) == 12
     assert ("only a hint" in said.out) is (not labelled)
     assert "2 images could not be read" in said.err
-    assert "next: clsbench adopt 'their model.onnx' --resize crop --crop-fraction 0.875" in said.err
+    given = "'their model.onnx' --classes 'my names.txt' --size 224,224 --resize crop --crop-fraction 0.875"
+    assert f"next: clsbench adopt {given}" in said.err
 
 
 def test_each_normalisation_that_is_worse_is_named_once(monkeypatch, capsys):
