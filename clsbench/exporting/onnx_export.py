@@ -74,7 +74,8 @@ def _with_features(classifier: Classifier) -> nn.Module:
             self.network = classifier
 
         def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-            features = self.network.features(images)
+            # With channels-last strides the exporter spells pooling out as gathers of a view (as_strided).
+            features = self.network.backbone(self.network.normalise(images).contiguous())
             return self.network.head(features), features
 
     return WithFeatures().eval()
