@@ -21,7 +21,7 @@ def verify(
         float | None,
         typer.Option(
             metavar="P",
-            help="Largest difference of a probability that passes. Default: 0.001, or 0.02 for float16 against float32.",
+            help="Largest difference of a probability that passes. Default: 0.001, or 0.02 for float16.",
         ),
     ] = None,
     device: Device = "cpu",

@@ -26,10 +26,10 @@ def to_float16(model: onnx.ModelProto) -> onnx.ModelProto:
     import onnx
 
     convert, sort = _converter()
-    half = onnx.ModelProto()
-    half.CopyFrom(model)
+    before = onnx.ModelProto()
+    before.CopyFrom(model)
     try:
-        half = convert(half, keep_io_types=True)
+        half: onnx.ModelProto = convert(before, keep_io_types=True)
         sort(half.graph, is_deterministic=True)  # the converter puts its casts last
     except Exception as error:
         raise ModelError(
@@ -40,7 +40,7 @@ def to_float16(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _converter() -> tuple[Any, Any]:
-    """ONNX Runtime's conversion and its sort; its package adds a folder to the search path, which is taken out again."""
+    """ONNX Runtime's conversion and its sort; the folder that its package adds to the search path is taken out."""
     before = list(sys.path)
     try:
         from onnxruntime.transformers.float16 import convert_float_to_float16
