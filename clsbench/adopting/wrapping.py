@@ -104,18 +104,18 @@ def _normalisation(nodes: _Nodes, image: ImageInput, transform: ImageTransform) 
     """uint8 (N, h, w, 3), RGB -> what the graph takes."""
     from onnx import TensorProto, helper
 
-    tensor = INPUT_NAME
-    if transform.color == "BGR":
-        order = nodes.constant("channel_order", np.array([2, 1, 0], np.int64))
-        tensor = nodes.add("Gather", [tensor, order], "reversed", axis=3)
-    elif image.channels == 1:
-        first = nodes.constant("first_channel", np.array([0], np.int64))
-        tensor = nodes.add("Gather", [tensor, first], "grey", axis=3)
     wanted = getattr(TensorProto, image.dtype.upper())
-    if wanted != TensorProto.UINT8:  # cast before the transposition: TensorRT wants it right behind the input
+    tensor, axis = INPUT_NAME, 1 if image.layout == "NCHW" else 3
+    if wanted != TensorProto.UINT8:  # first of all: TensorRT takes uint8 only where a Cast is what reads it
         tensor = nodes.add("Cast", [tensor], "levels", to=TensorProto.FLOAT)
     if image.layout == "NCHW":
         tensor = nodes.add("Transpose", [tensor], "channels_first", perm=[0, 3, 1, 2])
+    if transform.color == "BGR":
+        order = nodes.constant("channel_order", np.array([2, 1, 0], np.int64))
+        tensor = nodes.add("Gather", [tensor, order], "reversed", axis=axis)
+    elif image.channels == 1:
+        first = nodes.constant("first_channel", np.array([0], np.int64))
+        tensor = nodes.add("Gather", [tensor, first], "grey", axis=axis)
     if wanted == TensorProto.UINT8:
         return tensor
     mean, std = (np.array(values[: image.channels], np.float64) for values in (transform.mean, transform.std))

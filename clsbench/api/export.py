@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from clsbench.api.checkpoint import Checkpoint, Classes
 from clsbench.api.components import Options, registry
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from clsbench.models.classifier import Classifier
     from clsbench.runs import Run
 
+#: Precisions of a file, and what its card calls them.
+Precision = Literal["fp32", "fp16"]
+PRECISIONS: dict[Precision, str] = {"fp32": "float32", "fp16": "float16"}
+
 
 def export(
     run: str | Path | None = None,
@@ -43,6 +48,7 @@ def export(
     gate_n: int = 256,
     out: str | Path | None = None,
     gate: Gate | None = None,
+    precision: Precision = "fp32",
     calibrate: bool = False,
     abstain_at_precision: float | None = None,
     calibrate_images: str | Path | None = None,
@@ -62,7 +68,9 @@ def export(
         images: A folder of images for the gate, or an archive or list; the run's validation split if left out.
         gate_n: How many of them to compare at most, spread evenly.
         out: The file; ``RUN/model.onnx``, or ``MODEL.onnx`` with ``model``, if left out.
-        gate: What the file must show; by default the same top-1 everywhere, and probabilities within 0.001.
+        gate: What the file must show; by default the same top-1 everywhere, and probabilities within 0.001
+            (fp16: 0.02).
+        precision: Of weights and activations: ``fp32``, or ``fp16`` for GPUs.
         calibrate: Fit a temperature to the labelled images, which ``infer`` then divides the logits by.
         abstain_at_precision: Choose the threshold of confidence at and above which this share of the labelled images is
             classified correctly, as estimated; ``infer`` marks what is below.
@@ -74,7 +82,7 @@ def export(
         The result; ``file`` is None where the gate was not passed and nothing was written.
 
     Raises:
-        OptionError: if options contradict each other.
+        OptionError: if options contradict each other, or the precision is unknown.
         ModelError: if the run is damaged or the network cannot be translated.
         DataError: if no image for the gate can be read, or the labelled ones are too few to calibrate with, or no
             threshold reaches the precision.
@@ -101,6 +109,7 @@ def export(
     else:
         trained = trained_network(run, observer)
     file = Path(out) if out is not None else trained.out
+    card = _with_precision(trained.card, precision, observer)
     outputs = Outputs(observer)
     outputs.add(file, "--out", "the model", ".onnx")
     outputs.refuse(weights, classes if isinstance(classes, str | Path) else None, *trained.files)
@@ -115,8 +124,16 @@ def export(
     observer.stage("exporting", len(shown))
     with staying(trained.name, trained.owner):
         return export_model(
-            trained.classifier, trained.card, shown, file, open_like_infer, gate, add=add, heard=observer.advance
+            trained.classifier, card, shown, file, open_like_infer, gate, add=add, heard=observer.advance
         )
+
+
+def _with_precision(card: ModelCard, precision: Precision, observer: Observer) -> ModelCard:
+    if precision not in PRECISIONS:
+        raise OptionError("unknown precision", where="--precision", got=precision, expected=", ".join(PRECISIONS))
+    if precision == "fp16":
+        observer.note("float16 is for GPUs: on most CPUs this file will be slower than one of float32")
+    return dataclasses.replace(card, precision=PRECISIONS[precision])
 
 
 #: Preprocessing that differs between those who train.

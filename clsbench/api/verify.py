@@ -96,7 +96,8 @@ def verify(
         images: Images as ``infer`` takes them; the validation split of a run, if one of the two is one, if left out.
             Class folders give accuracy too.
         gate_n: How many of them to compare at most, spread evenly.
-        gate: What must be shown; by default the same top-1 everywhere, and probabilities within 0.001.
+        gate: What must be shown; by default the same top-1 everywhere, and probabilities within 0.001,
+            or 0.02 where one of the two alone is float16.
         device: What model files run on: ``cpu``, ``auto``, ``cuda[:i,j]`` or ``tensorrt[:i,j]``.
         observer: Hears notes and progress.
 
@@ -105,7 +106,7 @@ def verify(
         ModelError: if one of them cannot be used, or their classes are not the same by name.
         DataError: if no image can be read.
     """
-    from clsbench.exporting.gate import check_labels, measure
+    from clsbench.exporting.gate import check_labels, gate_between, measure
     from clsbench.exporting.gate_images import choose_evenly
 
     observer = observer or Observer()
@@ -135,8 +136,8 @@ def verify(
     with ExitStack() as stack:
         right = path_of(reference, verified.card, stack, device)
         checked = _inference_path(verified, stack, device, right.temperature, columns)
-        if gate:
-            check_labels(gate, chosen)
+        gate = gate or gate_between(verified.card.precision, (reference.card or verified.card).precision)
+        check_labels(gate, chosen)
         observer.stage("comparing", len(chosen))
         report = measure(
             right, checked, chosen, gate, precision=verified.card.precision, heard=observer.advance

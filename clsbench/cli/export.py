@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -60,6 +60,9 @@ def export(
         ),
     ] = None,
     gate_n: GateN = 256,
+    precision: Annotated[
+        Literal["fp32", "fp16"], typer.Option(help="Precision of weights and activations; fp16 is for GPUs.")
+    ] = "fp32",
     calibrate: confidence.Calibrate = False,
     abstain_at_precision: confidence.AbstainAtPrecision = None,
     calibrate_images: confidence.CalibrateImages = None,
@@ -77,8 +80,9 @@ def export(
     with terminal.observer() as observer:
         result = run_export(
             run, model=model, pretrained=pretrained, weights=weights, classes=classes, head=head,
-            transform=transform or (), images=images, gate_n=gate_n, out=out, calibrate=calibrate,
-            abstain_at_precision=abstain_at_precision, calibrate_images=calibrate_images,
+            transform=transform or (), images=images, gate_n=gate_n, out=out,
+            precision=precision,
+            calibrate=calibrate, abstain_at_precision=abstain_at_precision, calibrate_images=calibrate_images,
             options=options or (), observer=observer,
         )  # fmt: skip
     print_gate(terminal, "The file as infer runs it, against the trained network", result.report)

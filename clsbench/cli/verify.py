@@ -19,7 +19,10 @@ def verify(
     gate_n: GateN = 256,
     tolerance: Annotated[
         float | None,
-        typer.Option(metavar="P", help="Largest difference of a probability that passes. Default: 0.001."),
+        typer.Option(
+            metavar="P",
+            help="Largest difference of a probability that passes. Default: 0.001, or 0.02 for float16.",
+        ),
     ] = None,
     device: Device = "cpu",
     json: Json = None,

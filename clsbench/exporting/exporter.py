@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from clsbench.card import ModelCard
 from clsbench.errors import ModelError
-from clsbench.exporting.gate import Gate, check_labels, measure
+from clsbench.exporting.float16 import to_float16
+from clsbench.exporting.gate import Gate, check_labels, gate_between, measure
 from clsbench.exporting.gate_images import GateImages
 from clsbench.exporting.gate_paths import InferencePath, ReferencePath, training_path
 from clsbench.exporting.onnx_export import to_onnx, write_model
@@ -67,14 +68,18 @@ def export_model(
 
     Args:
         classifier: The trained network.
-        card, images, out, open_backend, gate, add, heard: As in :func:`write_proved`.
+        card: As in :func:`write_proved`; its precision, ``float32`` or ``float16``, is what the file will have.
+        images, out, open_backend, gate, add, heard: As in :func:`write_proved`.
 
     Raises:
-        ModelError: if the network cannot be translated.
+        ModelError: if the network cannot be translated or converted.
         DataError: as :func:`write_proved`.
     """
-    check_labels(gate or Gate(), images)
+    gate = gate or gate_between("float32", card.precision)
+    check_labels(gate, images)
     model, reference = to_onnx(classifier), training_path(classifier, card.transform)
+    if card.precision == "float16":
+        model = to_float16(model)
     card = dataclasses.replace(card, feature_dim=classifier.feature_dim)
     return write_proved(model, card, reference, images, out, open_backend, gate, add=add, heard=heard)
 

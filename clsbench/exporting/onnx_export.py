@@ -41,7 +41,10 @@ def to_onnx(classifier: Classifier) -> onnx.ModelProto:
     classifier.eval()
     noise = io.StringIO()
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(noise), _quiet("torch.onnx", "onnxscript"):
+        with (
+            warnings.catch_warnings(), contextlib.redirect_stdout(noise), _quiet("torch.onnx", "onnxscript"),
+            _contiguous_pooling(classifier),
+        ):  # fmt: skip
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 _with_features(classifier),
@@ -61,7 +64,39 @@ def to_onnx(classifier: Classifier) -> onnx.ModelProto:
         ) from error
     if program is None:
         raise ModelError("torch cannot translate the network to ONNX")
-    return strip(program.model_proto)
+    return cast_first(strip(program.model_proto))
+
+
+@contextlib.contextmanager
+def _contiguous_pooling(network: nn.Module) -> Iterator[None]:
+    """Within, pooling gets contiguous inputs also where the network itself permutes, as ConvNeXt and Swin do.
+
+    Of channels-last ones torch's adaptive pooling makes a strided view, which ONNX has only as a gather.
+    """
+    from torch import nn
+
+    def contiguous(module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return (args[0].contiguous(), *args[1:])
+
+    pools = [module for module in network.modules() if isinstance(module, nn.AdaptiveAvgPool2d)]
+    hooks = [pool.register_forward_pre_hook(contiguous) for pool in pools]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def cast_first(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Let a Cast alone read the uint8 images, in place: TensorRT takes no other node (NVIDIA/TensorRT#3985)."""
+    nodes = model.graph.node
+    cast = next((k for k, node in enumerate(nodes) if node.op_type == "Cast" and INPUT_NAME in node.input), None)
+    if cast is not None:
+        nodes.insert(0, nodes.pop(cast))
+        for node in nodes:
+            if node.op_type == "Shape" and INPUT_NAME in node.input:
+                node.input[0] = nodes[0].output[0]
+    return model
 
 
 def _with_features(classifier: Classifier) -> nn.Module:
@@ -74,7 +109,8 @@ def _with_features(classifier: Classifier) -> nn.Module:
             self.network = classifier
 
         def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-            features = self.network.features(images)
+            # As _contiguous_pooling, for networks that call the function.
+            features = self.network.backbone(self.network.normalise(images).contiguous())
             return self.network.head(features), features
 
     return WithFeatures().eval()

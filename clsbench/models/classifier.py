@@ -75,9 +75,11 @@ class Classifier(nn.Module):
 
     def normalise(self, images: Tensor) -> Tensor:
         """uint8 (N, h, w, 3), RGB -> float32 (N, 3, h, w), by the transform's channel order, mean and std."""
+        # Converted first: TensorRT takes uint8 only where a Cast is what reads it (NVIDIA/TensorRT#3985).
+        levels = images.to(self.scale.dtype).permute(0, 3, 1, 2)
         if self.transform.color == "BGR":
-            images = images.flip(-1)
-        return images.permute(0, 3, 1, 2).to(self.scale.dtype) * self.scale + self.shift
+            levels = levels.flip(1)
+        return levels * self.scale + self.shift
 
     def features(self, images: Tensor) -> Tensor:
         """uint8 (N, h, w, 3) -> features (N, D)."""

@@ -209,3 +209,20 @@ def test_an_export_that_does_not_pass_says_why_and_writes_nothing(cli, run, monk
         "graph",
         "batch",
     ]
+
+
+def test_float16_is_exported_by_name_and_held_to_its_own_tolerance(cli, run, photos, tmp_path):
+    done = cli("export", "--precision", "fp16", "--out", "half.onnx")
+    assert done.code == 0, done.stderr
+    assert "float16 is for GPUs" in done.stderr
+    assert read_card(tmp_path / "half.onnx").precision == "float16"
+    for other in ("mine", run / "model.onnx"):
+        found = clsbench.verify(other, tmp_path / "half.onnx", images=photos / "val")
+        assert (found.passed, found.report.tolerance) == (True, 0.02)
+    same = clsbench.verify("half.onnx", tmp_path / "half.onnx", images=photos / "val")
+    assert same.report.tolerance == 0.001
+
+
+def test_an_unknown_precision_is_refused(run):
+    with pytest.raises(OptionError, match="unknown precision"):
+        clsbench.export("mine", precision="float8")

@@ -219,6 +219,27 @@ def test_the_normalisation_in_the_file_is_the_one_that_the_card_states(tmp_path,
     np.testing.assert_allclose(logits, want, rtol=1e-4, atol=1e-4)
 
 
+class Permuting(nn.Module):
+    """Pools like ConvNeXt, which permutes by itself, and asks for the batch size like a vision transformer."""
+
+    def __init__(self):
+        super().__init__()
+        self.token, self.conv, self.pool = nn.Parameter(torch.ones(1, 4)), nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1)
+
+    def forward(self, x):
+        last = self.conv(x).permute(0, 2, 3, 1).contiguous().relu()
+        pooled = nn.functional.adaptive_avg_pool2d(x, 1)[:, :1] + self.pool(last.permute(0, 3, 1, 2))
+        return pooled.flatten(1) + self.token.expand(x.shape[0], -1)
+
+
+def test_the_graph_begins_with_a_cast_and_pools_without_gathers():
+    """TensorRT takes uint8 into a Cast alone; strided views of channels-last images become Shape, Range and Gather."""
+    transform = ImageTransform(size=(16, 16), color="BGR")
+    graph = to_onnx(Classifier(Permuting(), nn.Linear(4, 2), transform=transform, feature_dim=4)).graph
+    assert [node.op_type for node in graph.node if "images" in node.input] == ["Cast"]
+    assert {"Range", "Gather", "GatherND"}.isdisjoint(node.op_type for node in graph.node)
+
+
 def test_dropout_and_batch_norm_are_exported_as_they_evaluate(network, images, pixels, tmp_path):
     backbone = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Dropout())
     classifier = Classifier(backbone, nn.Linear(16, 2), transform=network.transform, feature_dim=16)
