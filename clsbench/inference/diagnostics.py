@@ -74,8 +74,7 @@ def diagnose_provider(kind: str) -> Diagnostic:
         return Diagnostic(name, "fault", f"TensorRT {found}; ONNX Runtime needs 10", remedy)
     missing = missing_for(kind)
     if missing:
-        nothing = "driver" in missing.what or "TensorRT" in missing.what or "without" in missing.what
-        return Diagnostic(name, "absent" if nothing else "fault", missing.what, missing.remedy)
+        return Diagnostic(name, "absent" if missing.absent else "fault", missing.what, missing.remedy)
     try:
         difference = convolution_difference(kind)
     except ClsbenchError as error:

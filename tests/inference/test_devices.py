@@ -6,22 +6,32 @@ import pytest
 
 from clsbench.errors import DeviceError, OptionError
 from clsbench.inference import devices, sessions
+from clsbench.inference.cuda_driver import Driver, Gpu
 from clsbench.inference.devices import DeviceRequest, Missing, choose, missing_for, parse_device, strays
 
 ALL = [devices.TENSORRT, devices.CUDA, devices.CPU]
 
 
+GPU = Gpu("NVIDIA H100", 9)
+
+
 @pytest.fixture
 def machine(monkeypatch):
-    """machine(providers=…, gpus=…, missing=…): what ONNX Runtime, the driver and the loader answer."""
+    """machine(providers=…, driver=…, missing=…): what ONNX Runtime, the driver and the loader answer.
 
-    def answer(*, providers=ALL, gpus=1, missing=None):
+    Without cuDNN the provider's own library loads, which opens it late: ``readelf -d`` of 1.31.1's does not list it.
+    """
+
+    def answer(*, providers=ALL, driver=Driver((13, 0), (GPU,)), missing=None):
         monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: list(providers))
-        monkeypatch.setattr(devices, "cuda_device_count", lambda: gpus)
+        monkeypatch.setattr(onnxruntime, "cuda_version", "13.0")
+        monkeypatch.setattr(devices, "find_driver", lambda: driver)
         monkeypatch.setattr(devices, "preload", lambda: None)
 
         def load(name, mode=0):
-            if missing and "providers_shared" not in name:
+            if missing and (
+                "cudnn" in missing if "cudnn" in name else "cudnn" not in missing and "_shared" not in name
+            ):
                 raise OSError(f"{missing}: cannot open shared object file: No such file or directory")
 
         monkeypatch.setattr(ctypes, "CDLL", load)
@@ -54,10 +64,13 @@ def test_other_devices_are_refused(text):
     ("answers", "what", "remedy"),
     [
         ({"providers": [devices.CPU]}, "built without cuda", "pip install 'clsbench[cuda]'"),
-        ({"gpus": None}, "no NVIDIA driver", "--device cpu"),
-        ({"gpus": 0}, "shows no device", "CUDA_VISIBLE_DEVICES"),
+        ({"driver": None}, "no NVIDIA driver", "--device cpu"),
+        ({"driver": Driver((13, 0))}, "shows no device", "CUDA_VISIBLE_DEVICES"),
+        ({"driver": Driver((12, 8), (GPU,))}, "supports CUDA 12.8, and this onnxruntime needs 13.0", "580 or newer"),
+        ({"driver": Driver((12, 8), error=803)}, "different versions", "reboot"),
+        ({"driver": Driver((13, 0), error=999, error_name="CUDA_ERROR_UNKNOWN")}, "CUDA_ERROR_UNKNOWN", "nvidia-smi"),
         ({"missing": "libcurand.so.10"}, "libcurand.so.10", "pip install 'clsbench[cuda]'"),
-        ({"missing": "libcudnn.so.9"}, "libcudnn.so.9", "pip install 'clsbench[cuda]'"),
+        ({"missing": "libcudnn.so.9"}, "cuDNN 9 is missing: libcudnn.so.9", "nvidia-cudnn-cu13>=9,<10"),
     ],
 )
 def test_what_is_missing_is_named_with_what_mends_it(machine, answers, what, remedy):
@@ -74,6 +87,15 @@ def test_what_is_missing_is_named_with_what_mends_it(machine, answers, what, rem
     assert what in str(reason)
 
 
+@pytest.mark.parametrize(
+    ("driver", "absent"),
+    [(None, True), (Driver((13, 0)), True), (Driver((12, 0), (GPU,)), False), (Driver((13, 0), error=803), False)],
+)
+def test_a_machine_without_a_gpu_is_told_from_a_broken_one(machine, driver, absent):
+    machine(driver=driver)
+    assert missing_for("cuda").absent == absent
+
+
 def test_a_missing_tensorrt_asks_for_version_10(machine):
     machine(missing="libnvinfer.so.10")
     missing = missing_for("tensorrt")
@@ -82,7 +104,7 @@ def test_a_missing_tensorrt_asks_for_version_10(machine):
 
 
 def test_cuda_takes_every_visible_gpu_or_those_that_are_named(machine):
-    machine(gpus=3)
+    machine(driver=Driver((13, 0), (GPU, GPU, GPU)))
     assert choose(DeviceRequest("cuda"))[0].indices == (0, 1, 2)
     assert choose(DeviceRequest("cuda", (2,)))[0].indices == (2,)
     assert choose(DeviceRequest("auto"))[0] == DeviceRequest("cuda", (0, 1, 2))
