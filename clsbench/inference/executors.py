@@ -39,7 +39,7 @@ class ThreadsExecutor(Executor):
                 feature_dim=spec.feature_dim,
             )
             yield from pipeline.run(entries)
-            self.execution = replace(begun, timing=pipeline.timing)
+            self.execution = replace(begun, device=backend.device, timing=pipeline.timing)
 
 
 class SerialExecutor(Executor):

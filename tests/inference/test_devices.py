@@ -1,13 +1,15 @@
 import ctypes
+import os
 from types import SimpleNamespace
 
 import onnxruntime
 import pytest
 
-from clsbench.errors import DeviceError, OptionError
+from clsbench.errors import DeviceError, DeviceMemoryError, ModelError, OptionError
 from clsbench.inference import devices, sessions
 from clsbench.inference.cuda_driver import Driver, Gpu
 from clsbench.inference.devices import DeviceRequest, Missing, choose, missing_for, parse_device, strays
+from clsbench.inference.onnxruntime_backend import gpu_facts
 
 ALL = [devices.TENSORRT, devices.CUDA, devices.CPU]
 
@@ -131,15 +133,53 @@ def opened(monkeypatch):
 
     def answer(made):
         monkeypatch.setattr(sessions, "preload", lambda: None)
-        monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *args, **kwargs: made)
+
+        def open_it(content, options, *, providers, enable_fallback):
+            """As onnxruntime_inference_collection.py: with its fallback, another session, and a word on stdout."""
+            assert enable_fallback == 0
+            if isinstance(made, Exception) and providers != [devices.CPU]:
+                raise made
+            os.write(2, b"\x1b[1;31m2026 [E:onnxruntime:Default, provider_bridge_ort.cc:2195 Get] unhappy\x1b[m\n")
+            return made
+
+        monkeypatch.setattr(onnxruntime, "InferenceSession", open_it)
 
     return answer
 
 
-def test_a_session_that_fell_back_to_the_cpu_is_an_error(opened, tiny_onnx):
+def test_a_session_that_fell_back_to_the_cpu_is_an_error_with_what_was_logged(opened, machine, tiny_onnx):
+    machine()
     opened(session([devices.CPU]))
-    with pytest.raises(DeviceError, match="did not use cuda"):
+    with pytest.raises(DeviceError, match="did not use cuda") as caught:
         sessions.open_session(tiny_onnx, "cuda")
+    assert caught.value.facts["got"] == "CPUExecutionProvider: unhappy"
+
+
+def test_what_is_missing_is_the_reason_where_a_session_fell_back(opened, machine, tiny_onnx):
+    machine(missing="libcublas.so.13")
+    opened(session([devices.CPU]))
+    with pytest.raises(DeviceError, match="libcublas") as caught:
+        sessions.open_session(tiny_onnx, "cuda")
+    assert "pip install" in caught.value.facts["to do"]
+
+
+def test_a_device_that_fails_is_told_from_a_file_that_does(opened, machine, tiny_onnx, monkeypatch):
+    machine()
+    opened(RuntimeError("CUDA failure 100: no CUDA-capable device is detected ; GPU=-1\nmore"))
+    with pytest.raises(DeviceError, match="cannot run the network on cuda") as caught:
+        sessions.open_session(tiny_onnx, "cuda")
+    assert caught.value.facts["got"] == "CUDA failure 100: no CUDA-capable device is detected ; GPU=-1"
+    opened(RuntimeError("CUDA failure 2: out of memory ; GPU=0"))
+    with pytest.raises(DeviceMemoryError, match="not enough memory"):
+        sessions.open_session(tiny_onnx, "cuda")
+
+
+def test_a_file_that_the_cpu_refuses_too_is_no_failure_of_the_device(machine, tmp_path, monkeypatch):
+    machine()
+    monkeypatch.setattr(sessions, "preload", lambda: None)
+    (tmp_path / "broken.onnx").write_bytes(b"\x08")
+    with pytest.raises(ModelError, match="cannot open the model"):
+        sessions.open_session(tmp_path / "broken.onnx", "cuda")
 
 
 def test_a_session_with_compute_on_the_cpu_is_an_error_unless_it_is_accepted(opened, tiny_onnx):
@@ -154,7 +194,35 @@ def test_a_session_with_compute_on_the_cpu_is_an_error_unless_it_is_accepted(ope
 def test_the_cuda_provider_searches_heuristically_in_nhwc():
     (name, options), last = sessions.provider_options("cuda", 1)
     assert (name, last) == (devices.CUDA, devices.CPU)
-    assert options == {"device_id": "1", "cudnn_conv_algo_search": "HEURISTIC", "prefer_nhwc": "1"}
+    assert options == {"device_id": "1", "cudnn_conv_algo_search": "HEURISTIC", "prefer_nhwc": "1", "use_tf32": "1"}
+
+
+def test_tf32_can_be_forbidden_to_cuda_only():
+    (_, options), _ = sessions.provider_options("cuda", 0, tf32=False)
+    assert options["use_tf32"] == "0"
+    with pytest.raises(OptionError, match="NVIDIA_TF32_OVERRIDE"):
+        sessions.provider_options("tensorrt", 0, tf32=False)
+
+
+@pytest.mark.parametrize(
+    ("capability", "override", "allowed", "used"),
+    [(9, None, True, True), (7, None, True, False), (9, "0", True, False), (9, None, False, False)],
+)
+def test_the_facts_say_names_pinned_memory_and_tf32(cuda, monkeypatch, capability, override, allowed, used):
+    cuda(names=("NVIDIA H100", "NVIDIA T4"), capability=capability)
+    monkeypatch.delenv("NVIDIA_TF32_OVERRIDE", raising=False)
+    if override:
+        monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", override)
+    facts = gpu_facts(DeviceRequest("cuda", (1,)), tf32=allowed)
+    assert facts == {"names": ("NVIDIA T4",), "pinned": True, "tf32": used}
+    assert gpu_facts(DeviceRequest("cpu"), tf32=allowed) == {}
+
+
+def test_threads_that_wait_for_a_gpu_sleep_before_the_session_is_opened(cuda, opened, tiny_onnx, monkeypatch):
+    driver = cuda()
+    opened(session([devices.CUDA]))
+    sessions.open_session(tiny_onnx, "cuda")
+    assert driver.flags == {0: 0x14}
 
 
 def test_tensorrt_keeps_nothing_where_nothing_can_be_written(monkeypatch, tmp_path):
