@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import ctypes
 import math
+import re
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import distributions
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,6 +35,9 @@ TROUBLES = {
         "take the cuda-compat folder out of the loader's path, or update the NVIDIA driver",
     ),
 }  # fmt: skip
+
+#: Distributions that hold what ONNX Runtime's GPU providers compute with.
+PROVIDER_PACKAGES = re.compile(r"nvidia-(cudnn|cublas)(-cu\d+)?|tensorrt(-cu\d+)?|onnxruntime-gpu")
 
 #: From cuda.h: CU_CTX_SCHED_BLOCKING_SYNC, CU_CTX_SCHED_MASK, CU_MEMHOSTALLOC_PORTABLE,
 #: CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR.
@@ -94,6 +100,27 @@ def find_driver() -> Driver | None:
     if error := library.cuDeviceGetCount(ctypes.byref(count)):
         return Driver(cuda, error=error, error_name=_error_name(library, error))
     return Driver(cuda, tuple(_gpu(library, index) for index in range(count.value)))
+
+
+def gpu_versions() -> dict[str, str]:
+    """What GPUs are here, and the versions of what drives them: a measurement holds for these only."""
+    driver = find_driver()
+    if driver is None or not driver.gpus:
+        return {}
+    found = {"gpus": ", ".join(gpu.name for gpu in driver.gpus), "driver": _kernel_driver(), "cuda": driver.version}
+    packages = {
+        distribution.metadata["Name"]: distribution.version
+        for distribution in distributions()
+        if PROVIDER_PACKAGES.fullmatch(distribution.metadata["Name"] or "")
+    }
+    return {name: text for name, text in {**found, **dict(sorted(packages.items()))}.items() if text}
+
+
+def _kernel_driver(file: Path = Path("/sys/module/nvidia/version")) -> str:
+    """The version of the kernel module, such as 580.82.07; empty where the system does not tell."""
+    with suppress(OSError):
+        return file.read_text(encoding="utf-8").strip()
+    return ""
 
 
 def wait_asleep(index: int) -> None:

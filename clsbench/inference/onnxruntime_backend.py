@@ -131,6 +131,7 @@ def build(
         card.transform.size,
         mode=tune,
         given={"batch_size": batch_size, "streams": streams, "threads": threads},
+        tf32=tf32,
     )
     opened = partial(
         open_session, model_path, chosen.kind, threads=plan.threads, spinning=spinning, allow_fallback=allow_fallback,

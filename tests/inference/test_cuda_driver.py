@@ -1,10 +1,12 @@
 import gc
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from clsbench.inference.cuda_driver import Driver, Gpu, find_driver, free_memory, pinned, wait_asleep
+from clsbench.inference import cuda_driver
+from clsbench.inference.cuda_driver import Driver, Gpu, find_driver, free_memory, gpu_versions, pinned, wait_asleep
 
 
 def test_a_machine_without_a_driver(cuda):
@@ -79,3 +81,21 @@ def test_more_than_can_be_pinned_is_not_pinned(cuda):
 def test_the_free_memory_of_a_gpu(cuda):
     cuda()
     assert free_memory(0) == (3 * 10**9, 80 * 10**9)
+
+
+def test_what_a_measurement_on_gpus_depends_on(cuda, monkeypatch):
+    cuda(names=("NVIDIA H100", "NVIDIA T4"))
+    packages = {"nvidia-cudnn-cu13": "9.24.0.43", "onnxruntime-gpu": "1.31.1", "numpy": "2.4", "tensorrt-cu13": "10.1"}
+    made = [SimpleNamespace(metadata={"Name": name}, version=version) for name, version in packages.items()]
+    monkeypatch.setattr(cuda_driver, "distributions", lambda: made)
+    monkeypatch.setattr(cuda_driver, "_kernel_driver", lambda: "580.82.07")
+    assert gpu_versions() == {
+        "gpus": "NVIDIA H100, NVIDIA T4",
+        "driver": "580.82.07",
+        "cuda": "13.0",
+        "nvidia-cudnn-cu13": "9.24.0.43",
+        "onnxruntime-gpu": "1.31.1",
+        "tensorrt-cu13": "10.1",
+    }
+    cuda(None)
+    assert gpu_versions() == {}

@@ -37,6 +37,15 @@ def test_a_convolution_that_fails_or_is_wrong_is_a_fault(monkeypatch):
     assert diagnostics.diagnose_provider("cuda").status == "fault"
 
 
+def test_a_gpu_that_works_is_described(cuda, monkeypatch):
+    cuda(version=13010)
+    monkeypatch.setattr(diagnostics, "missing_for", lambda kind: None)
+    monkeypatch.setattr(diagnostics, "convolution_difference", lambda kind: 1e-4)
+    monkeypatch.setattr(diagnostics, "load_cudnn", lambda: SimpleNamespace(cudnnGetVersion=lambda: 92400))
+    found = diagnostics.diagnose_provider("cuda").found
+    assert found == "right to 0.0001; NVIDIA H100; driver for CUDA 13.1; cuDNN 9.24; memory is pinned"
+
+
 def test_tensorrt_11_is_a_fault(monkeypatch):
     monkeypatch.setattr(diagnostics, "installed_version", lambda name: "11.0.1")
     check = diagnostics.diagnose_provider("tensorrt")
