@@ -7,6 +7,7 @@
     │   └── ImageError       one image cannot be classified; its reason code is a row's
     ├── ModelError           a model, checkpoint or .onnx file is not as required
     └── DeviceError          a device was asked for and cannot be used
+        └── DeviceMemoryError    its memory is used up
     Terminated               SIGTERM, which is nobody's failure; exit code 143
 
 Every error is built from facts: what went wrong, where, what was got, what was
@@ -117,6 +118,10 @@ class ModelError(ClsbenchError):
 
 class DeviceError(ClsbenchError):
     """A device was asked for and cannot be used."""
+
+
+class DeviceMemoryError(DeviceError):
+    """A device has not enough memory for what was asked of it."""
 
 
 class Terminated(SystemExit):

@@ -96,9 +96,11 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
 def file_size(size: int) -> str:
     """Bytes in a unit that leaves a number to look at.
 
-    >>> file_size(740), file_size(48_366), file_size(13_456_566)
-    ('1 kB', '48 kB', '13.5 MB')
+    >>> file_size(740), file_size(48_366), file_size(13_456_566), file_size(85_899_345_920)
+    ('1 kB', '48 kB', '13.5 MB', '85.9 GB')
     """
+    if size >= 999_950_000:
+        return f"{size / 1e9:.1f} GB"
     return f"{size / 1e6:.1f} MB" if size >= 999_500 else f"{max(1, round(size / 1e3))} kB"
 
 

@@ -25,6 +25,9 @@ class DeviceInfo:
         indices: Numbers of the GPUs in use.
         provider: What runs the network: ``CUDAExecutionProvider``, ``onnx.reference``.
         reason: Why ``auto`` did not take a better device.
+        names: Of the GPUs.
+        pinned: Whether batches lie in page-locked memory, from which GPUs copy at full speed; None on a CPU.
+        tf32: Whether float32 is multiplied with the 10 bits of TF32 on these GPUs; None where there is no GPU.
     """
 
     requested: str | None = None
@@ -32,10 +35,13 @@ class DeviceInfo:
     indices: tuple[int, ...] = ()
     provider: str
     reason: str | None = None
+    names: tuple[str, ...] = ()
+    pinned: bool | None = None
+    tf32: bool | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
-        return {**asdict(self), "indices": list(self.indices)}
+        return {**asdict(self), "indices": list(self.indices), "names": list(self.names)}
 
 
 @dataclass(frozen=True)

@@ -80,11 +80,20 @@ class Batch:
             self.features = None if feature_dim is None else np.full((count, feature_dim), np.nan, np.float32)
             return
         mark, images = clock.mark(), self.images[:count]
-        if feature_dim is None:
-            self.logits = classify(backend, images, classes)
-        else:
-            self.logits, self.features = classify_with_features(backend, images, classes, feature_dim)
+        self.logits, self.features = _classified(backend, images, classes, feature_dim)
         clock.lap("inference", mark)
+
+    def warm_up(self, backend: Backend, classes: int, feature_dim: int | None = None) -> None:
+        """Run the model once over whatever the slots hold, for the sake of its first call."""
+        _classified(backend, self.images, classes, feature_dim)
+
+
+def _classified(
+    backend: Backend, images: NDArray[np.uint8], classes: int, feature_dim: int | None
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    if feature_dim is None:
+        return classify(backend, images, classes), None
+    return classify_with_features(backend, images, classes, feature_dim)
 
 
 def predictions(batches: Sequence[Batch], temperature: float, clock: StageClock) -> Predictions:

@@ -217,6 +217,7 @@ def environment_json() -> dict[str, Any]:
     import platform
 
     from clsbench import __version__
+    from clsbench.inference.cuda_driver import gpu_versions
     from clsbench.inference.diagnostics import installed_version
     from clsbench.machine import cpu_name
 
@@ -228,4 +229,5 @@ def environment_json() -> dict[str, Any]:
         "processor": cpu_name(),
         "cores": available_cores(),
         "packages": {name: found for name in packages if (found := installed_version(name))},
+        "gpu": gpu_versions() or None,
     }

@@ -2,8 +2,9 @@
 
 ``onnxruntime.get_available_providers()`` lists what was compiled, not what loads, and a
 session asked for CUDA without it runs on the CPU after one log line. So the driver is
-asked for its devices, and the provider's own library is loaded: the loader names the
-library that is missing.
+asked for its version and its devices, and the provider's own library is loaded: the loader
+names the library that is missing. cuDNN is loaded too: since microsoft/onnxruntime#29252 the
+provider opens it only at the first convolution, which fails then.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from clsbench.errors import DeviceError, OptionError
+from clsbench.inference.cuda_driver import NO_DEVICE, Driver, find_driver
 
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
 
@@ -30,16 +32,29 @@ LIBRARIES = {CUDA: "libonnxruntime_providers_cuda.so", TENSORRT: "libonnxruntime
 #: What the TensorRT provider links; the pip package does not put it on the loader's path.
 TENSORRT_LIBRARIES = ("libnvinfer.so.10", "libnvinfer_plugin.so.10", "libnvonnxparser.so.10")
 
+#: What the CUDA provider opens at its first convolution, by these names (its cudnn_loader.cc); TensorRT's links it.
+CUDNN_LIBRARIES = ("libcudnn.so.9", "libcudnn.so")
+
+#: The CUDA that a provider needs if it does not say so, and the driver that first supports a CUDA.
+DEFAULT_CUDA, FIRST_DRIVERS = 12, {12: "525", 13: "580"}
+
 #: Operators that are the network's work. Shape arithmetic belongs on the CPU.
 COMPUTE = re.compile(r"Conv|Gemm|MatMul|Pool|Attention|Normalization|Softmax|Resize|Relu|Gelu|Sigmoid|Clip")
 
 
 @dataclass(frozen=True)
 class Missing:
-    """Why a device cannot be used, and how to fix it."""
+    """Why a device cannot be used, and how to fix it.
+
+    Args:
+        what: The reason.
+        remedy: What to do.
+        absent: Whether nothing is broken: this machine has no such device, or nothing for it is installed.
+    """
 
     what: str
     remedy: str
+    absent: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,21 +80,6 @@ def parse_device(text: str) -> DeviceRequest:
     return DeviceRequest(kind, tuple(dict.fromkeys(int(p) for p in parts)))
 
 
-def cuda_device_count() -> int | None:
-    """CUDA devices the driver shows; None where there is no driver.
-
-    Source: CUDA driver API, ``cuInit`` and ``cuDeviceGetCount``.
-    """
-    try:
-        driver = ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return None
-    count = ctypes.c_int(0)
-    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
-        return 0
-    return count.value
-
-
 def missing_for(kind: str) -> Missing | None:
     """What keeps ONNX Runtime from using a kind of device here; None if nothing does."""
     if kind == "cpu":
@@ -91,13 +91,38 @@ def missing_for(kind: str) -> Missing | None:
         return Missing(
             f"this onnxruntime was built without {kind}",
             "pip uninstall -y onnxruntime onnxruntime-gpu; pip install 'clsbench[cuda]'",
+            absent=True,
         )
-    count = cuda_device_count()
-    if count is None:
-        return Missing("no NVIDIA driver: libcuda.so.1 is not found", "install the driver, or use --device cpu")
-    if count == 0:
-        return Missing("the NVIDIA driver shows no device", "check nvidia-smi and CUDA_VISIBLE_DEVICES")
-    return _missing_library(provider, Path(ort.__file__).parent / "capi")
+    driver = find_driver()
+    if driver is None:
+        remedy = "install the driver, or use --device cpu"
+        return Missing("no NVIDIA driver: libcuda.so.1 is not found", remedy, absent=True)
+    return _missing_driver(driver) or _missing_library(provider, Path(ort.__file__).parent / "capi")
+
+
+def _missing_driver(driver: Driver) -> Missing | None:
+    """What is wrong with the driver: its own trouble, or its age."""
+    if driver.trouble:
+        return Missing(*driver.trouble, absent=driver.error in (0, NO_DEVICE))
+    needed = built_for_cuda()
+    if driver.cuda[0] < needed:
+        newer = f", {FIRST_DRIVERS[needed]} or newer" if needed in FIRST_DRIVERS else ""
+        return Missing(
+            f"the NVIDIA driver is too old: it supports CUDA {driver.version}, and this onnxruntime needs {needed}.0",
+            f"update the NVIDIA driver{newer}, or use --device cpu",
+        )
+    return None
+
+
+def built_for_cuda() -> int:
+    """The major version of CUDA that this onnxruntime was built for, and a driver has to support.
+
+    Newer minor versions run on the first driver of their major one (CUDA's minor version compatibility).
+    """
+    import onnxruntime as ort
+
+    major = str(getattr(ort, "cuda_version", "")).partition(".")[0]
+    return int(major) if major.isdigit() else DEFAULT_CUDA
 
 
 def _missing_library(provider: str, folder: Path) -> Missing | None:
@@ -109,9 +134,24 @@ def _missing_library(provider: str, folder: Path) -> Missing | None:
     except OSError as error:
         library = str(error).partition(":")[0]
         if "nvinfer" in library or "nvonnxparser" in library:
-            return Missing(f"TensorRT 10 is missing: {library}", "pip install 'tensorrt-cu13>=10,<11'")
+            remedy = f"pip install 'tensorrt-cu{built_for_cuda()}>=10,<11'"
+            return Missing(f"TensorRT 10 is missing: {library}", remedy, absent=True)
         return Missing(f"a CUDA library is missing: {error}", "pip install 'clsbench[cuda]'")
+    cudnn = load_cudnn()
+    if isinstance(cudnn, OSError):
+        return Missing(f"cuDNN 9 is missing: {cudnn}", f"pip install 'nvidia-cudnn-cu{built_for_cuda()}>=9,<10'")
     return None
+
+
+def load_cudnn() -> Any:
+    """cuDNN's library, or the loader's complaint; after :func:`preload`, which finds the one that came by pip."""
+    complaints = []
+    for name in CUDNN_LIBRARIES:
+        try:
+            return ctypes.CDLL(name)
+        except OSError as error:
+            complaints.append(error)
+    return complaints[0]
 
 
 def preload() -> None:
@@ -151,7 +191,8 @@ def choose(request: DeviceRequest) -> tuple[DeviceRequest, str | None]:
 def _numbered(request: DeviceRequest) -> DeviceRequest:
     if request.kind == "cpu":
         return request
-    count = cuda_device_count() or 0
+    driver = find_driver()
+    count = len(driver.gpus) if driver else 0
     wrong = [index for index in request.indices if index >= count]
     if wrong:
         raise DeviceError(

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clsbench.errors import ClsbenchError
-from clsbench.inference.devices import missing_for
+from clsbench.inference.cuda_driver import find_driver, pinned
+from clsbench.inference.devices import load_cudnn, missing_for
 from clsbench.machine import available_cores, cpu_name
 from clsbench.text import counted
 
@@ -74,19 +75,33 @@ def diagnose_provider(kind: str) -> Diagnostic:
         return Diagnostic(name, "fault", f"TensorRT {found}; ONNX Runtime needs 10", remedy)
     missing = missing_for(kind)
     if missing:
-        nothing = "driver" in missing.what or "TensorRT" in missing.what or "without" in missing.what
-        return Diagnostic(name, "absent" if nothing else "fault", missing.what, missing.remedy)
+        return Diagnostic(name, "absent" if missing.absent else "fault", missing.what, missing.remedy)
     try:
         difference = convolution_difference(kind)
     except ClsbenchError as error:
         return Diagnostic(name, "fault", error.one_line(), str(error.facts["to do"] or "") or None)
-    except Exception as error:  # noqa: BLE001  a missing cuDNN shows only here, as almost anything
-        return Diagnostic(
-            name, "fault", f"{type(error).__name__}: {str(error).splitlines()[0]}", "pip install 'clsbench[cuda]'"
-        )
+    except Exception as error:  # noqa: BLE001  what fails at the first convolution can be almost anything
+        found = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        return Diagnostic(name, "fault", found, "pip install 'clsbench[cuda]'")
     if difference > CONV_TOLERANCE:
         return Diagnostic(name, "fault", f"wrong by {difference:.2g}", "report it to ONNX Runtime")
-    return Diagnostic(name, "ok", f"right to {difference:.1g}")
+    return Diagnostic(name, "ok", f"right to {difference:.1g}{_described(kind)}")
+
+
+def _described(kind: str) -> str:
+    """What the GPUs are and what drives them; whether memory for batches can be pinned."""
+    driver = None if kind == "cpu" else find_driver()
+    if driver is None:
+        return ""
+    cudnn = load_cudnn()
+    number = 0 if isinstance(cudnn, OSError) else int(cudnn.cudnnGetVersion())  # 92400 is 9.24.0
+    facts = [
+        ", ".join(gpu.name for gpu in driver.gpus),
+        f"driver for CUDA {driver.version}",
+        f"cuDNN {number // 10000}.{number % 10000 // 100}",
+        "memory is pinned" if pinned((1,), 0) is not None else "memory is not pinned: copies are slow",
+    ]
+    return "; " + "; ".join(facts)
 
 
 def convolution_difference(kind: str) -> float:

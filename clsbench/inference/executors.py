@@ -39,7 +39,7 @@ class ThreadsExecutor(Executor):
                 feature_dim=spec.feature_dim,
             )
             yield from pipeline.run(entries)
-            self.execution = replace(begun, timing=pipeline.timing)
+            self.execution = replace(begun, device=backend.device, timing=pipeline.timing)
 
 
 class SerialExecutor(Executor):
@@ -54,12 +54,14 @@ class SerialExecutor(Executor):
         with opened(spec) as (loader, backend):
             begun = self.execution = Execution(backend.device, Plan(1, backend.threads, 1, "serial"))
             clock, started, started_busy, first = StageClock(), time.perf_counter(), time.process_time(), 0.0
+            first_call = 0.0
             batch = Batch(allocate(backend, (1, *spec.card.transform.size, 3), 1)[0])
             for number, entry in enumerate(entries):
                 batch.fill((entry,), number)
                 batch.load(0, loader, clock)
                 batch.run(backend, len(spec.card.classes), clock, spec.feature_dim)
-                first = first or time.perf_counter() - started
+                if not first:
+                    first, first_call = time.perf_counter() - started, clock.wall["inference"]
                 found = predictions((batch,), spec.card.temperature or 1.0, clock)
                 mark = clock.mark()
                 yield found
@@ -70,7 +72,8 @@ class SerialExecutor(Executor):
                 cores=available_cores(),
                 shares_cores=backend.shares_cores,
                 model_threads=backend.threads,
-                device_seconds=clock.wall["inference"],
+                device_seconds=clock.wall["inference"] - first_call,
+                batch_size=1,
                 process_seconds=time.process_time() - started_busy,
             )  # fmt: skip
             self.execution = replace(begun, timing=timing)

@@ -2,12 +2,15 @@
 
 On a CPU several calls at once, each on one thread, beat one call on all threads. On a GPU
 two batches are in flight, so that one is copied while the other is computed, and the last
-batch is padded: a new shape would cost a new search for algorithms.
+batch is padded: a new shape would cost a new search for algorithms. No call ever falls back
+to another device: sessions are opened without ONNX Runtime's own fallback, which only prints.
 """
 
 from __future__ import annotations
 
+import os
 import queue
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -18,12 +21,16 @@ from numpy.typing import NDArray
 from clsbench.card import FEATURES_NAME, INPUT_NAME, OUTPUT_NAME
 from clsbench.errors import OptionError
 from clsbench.inference.backend import DeviceInfo, FeatureBackend, Plan
-from clsbench.inference.devices import choose, parse_device
-from clsbench.inference.gpu_slot import GpuSlot, pinned
+from clsbench.inference.cuda_driver import find_driver, pinned
+from clsbench.inference.devices import DeviceRequest, choose, parse_device
+from clsbench.inference.gpu_slot import GpuSlot
 from clsbench.inference.interrupts import Calls
 from clsbench.inference.sessions import open_session
 from clsbench.inference.tuning import plan_for
 from clsbench.model_file import Tensors, check_contract, read_card
+
+#: Major compute capability of the first GPUs with TF32.
+FIRST_WITH_TF32 = 8
 
 
 class OnnxRuntimeBackend(FeatureBackend):
@@ -42,7 +49,8 @@ class OnnxRuntimeBackend(FeatureBackend):
         for _ in range(plan.streams):
             for index, session in enumerate(sessions):
                 gpu = None if self.shares_cores else device.indices[index]
-                self._slots.put(session if gpu is None else GpuSlot(session, gpu, plan.batch_size))
+                slot = None if gpu is None else GpuSlot(session, device.device, gpu, plan.batch_size, plan.streams)
+                self._slots.put(slot or session)
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """uint8 (N, h, w, 3) -> logits float32 (N, K); N up to ``batch_size`` on a GPU."""
@@ -64,8 +72,12 @@ class OnnxRuntimeBackend(FeatureBackend):
             self._slots.put(slot)
 
     def allocate(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        """Memory for a batch, uint8; pinned for GPUs, so that copies run at full speed."""
-        return np.zeros(shape, np.uint8) if self.shares_cores else pinned(shape)
+        """Memory for a batch, uint8; pinned for GPUs, for copies at full speed, or ``device`` says it is not."""
+        if self.shares_cores:
+            return np.zeros(shape, np.uint8)
+        memory = pinned(shape, self.device.indices[0])
+        self.device = replace(self.device, pinned=memory is not None and self.device.pinned is not False)
+        return np.zeros(shape, np.uint8) if memory is None else memory
 
     def interrupt(self) -> None:
         """End the calls under way; see :class:`clsbench.inference.backend.Backend`."""
@@ -86,6 +98,7 @@ def build(
     tune: Literal["off", "cached", "quick", "full"] = "off",
     spinning: bool = False,
     allow_fallback: bool = False,
+    tf32: bool = True,
 ) -> OnnxRuntimeBackend:
     """Open a model file on a device.
 
@@ -99,9 +112,10 @@ def build(
             on this model and machine (quick, full) where the cache has nothing.
         spinning: Let the threads of a call wait actively: faster where nothing else needs the cores.
         allow_fallback: Accept compute nodes of a GPU session on the CPU.
+        tf32: Let GPUs multiply float32 with the 10 bits of TF32, as CUDA does by default: faster, and less exact.
 
     Raises:
-        OptionError: for an unknown device, or a number below 1.
+        OptionError: for an unknown device, a number below 1, or TensorRT without TF32.
         DeviceError: if the device cannot be used; says how to fix it.
         ModelError: if the file cannot be used.
     """
@@ -117,13 +131,13 @@ def build(
         card.transform.size,
         mode=tune,
         given={"batch_size": batch_size, "streams": streams, "threads": threads},
+        tf32=tf32,
     )
-    sessions = [
-        open_session(
-            model_path, chosen.kind, index=index, threads=plan.threads, spinning=spinning, allow_fallback=allow_fallback
-        )
-        for index in chosen.indices or (0,)
-    ]
+    opened = partial(
+        open_session, model_path, chosen.kind, threads=plan.threads, spinning=spinning, allow_fallback=allow_fallback,
+        tf32=tf32,
+    )  # fmt: skip
+    sessions = [opened(index=index) for index in chosen.indices or (0,)]
     first = sessions[0]
     check_contract(_describe(first.get_inputs()), _describe(first.get_outputs()), card, model_path)
     info = DeviceInfo(
@@ -132,8 +146,23 @@ def build(
         indices=chosen.indices,
         provider=first.get_providers()[0],
         reason=reason if request.kind == "auto" else None,
+        **gpu_facts(chosen, tf32=tf32),
     )
     return OnnxRuntimeBackend(sessions, device=info, plan=plan)
+
+
+def gpu_facts(device: DeviceRequest, *, tf32: bool) -> dict[str, Any]:
+    """Names of the GPUs, whether memory can be pinned for them, and whether they use TF32."""
+    driver = None if device.kind == "cpu" else find_driver()
+    if driver is None:
+        return {}
+    gpus = [driver.gpus[index] for index in device.indices]
+    allowed = tf32 and os.environ.get("NVIDIA_TF32_OVERRIDE") != "0"
+    return {
+        "names": tuple(gpu.name for gpu in gpus),
+        "pinned": pinned((1,), device.indices[0]) is not None,
+        "tf32": allowed and any(gpu.capability >= FIRST_WITH_TF32 for gpu in gpus),
+    }
 
 
 def _describe(tensors: list[Any]) -> Tensors:

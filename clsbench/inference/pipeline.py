@@ -82,6 +82,7 @@ class Pipeline:
                 reason instead.
         """
         self._reset(entries)
+        warm_up = self._warm_up()
         threads = [threading.Thread(target=self._work, name=f"clsbench-{i}", daemon=True) for i in range(self._workers)]
         self._started, started_busy = time.perf_counter(), time.process_time()
         clock = StageClock()
@@ -112,7 +113,9 @@ class Pipeline:
             cores=available_cores(),
             shares_cores=self._backend.shares_cores,
             model_threads=self._backend.threads,
-            device_seconds=self._device_seconds,
+            device_seconds=(self._call_seconds - self._first_calls) / self._streams,
+            warm_up=warm_up,
+            batch_size=self._size,
             process_seconds=time.process_time() - started_busy,
         )
         if not self.timing.short and self.timing.limit().bound == "decode":
@@ -135,10 +138,38 @@ class Pipeline:
         self._finished: dict[int, Batch] = {}
         self._opened = self._running = self._delivered = 0
         self._first = (0.0, 0)
-        self._device_seconds = self._busy_since = 0.0
+        # Seconds of all calls, those until the first batch was done, and when they were last counted.
+        self._call_seconds = self._first_calls = self._counted = 0.0
         self._failure: BaseException | None = None
         self._stopped = False
         self._clocks: list[StageClock] = []
+
+    def _warm_up(self) -> float:
+        """Call a device on each of its streams, so that what the first calls set up is done; seconds that it took.
+
+        A job of few batches goes without: it would take longer, and its times say nothing anyway.
+        """
+        if self._backend.shares_cores or self._total <= self._streams:
+            return 0.0
+        started, batches = time.perf_counter(), list(self._free)[: self._streams]
+        threads = [threading.Thread(target=self._call_once, args=(batch,), daemon=True) for batch in batches]
+        try:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        except BaseException:
+            self._join(threads)
+            raise
+        if self._failure is not None:
+            raise self._failure
+        return time.perf_counter() - started
+
+    def _call_once(self, batch: Batch) -> None:
+        try:
+            batch.warm_up(self._backend, self._classes, self._feature_dim)
+        except BaseException as error:  # noqa: BLE001  re-raised by the calling thread
+            self._failure = self._failure or error
 
     def _await(self) -> list[Batch]:
         """The next finished batches in order, several at a time; none when all are delivered."""
@@ -229,14 +260,18 @@ class Pipeline:
         return batch, rows
 
     def _begin_call(self) -> None:
-        if self._running == 0:
-            self._busy_since = time.perf_counter()
+        self._count_calls()
         self._running += 1
 
     def _end_call(self) -> None:
+        self._count_calls()
         self._running -= 1
-        if self._running == 0:
-            self._device_seconds += time.perf_counter() - self._busy_since
+
+    def _count_calls(self) -> None:
+        """Add what the calls under way have taken since the last time."""
+        now = time.perf_counter()
+        self._call_seconds += self._running * (now - self._counted)
+        self._counted = now
 
     def _decode(self, batch: Batch, rows: range, clock: StageClock) -> None:
         for row in rows:
@@ -256,6 +291,7 @@ class Pipeline:
             self._finished[batch.number] = batch
             if batch.number == 0:
                 self._first = (time.perf_counter() - self._started, len(batch.entries))
+                self._first_calls = self._call_seconds
             if self._deliverable():
                 self._deliver.notify()
             if self._ready:  # a stream is free again

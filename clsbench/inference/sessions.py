@@ -1,15 +1,28 @@
-"""ONNX Runtime sessions: the options each kind of device needs, and the proof of where they run."""
+"""ONNX Runtime sessions: the options each kind of device needs, and the proof of where they run.
+
+ONNX Runtime falls back to the CPU in two places, and says so on standard output or error only: where a provider's
+library cannot be loaded (provider_bridge_ort.cc), and in its Python wrapper, where opening or running a session fails
+(onnxruntime_inference_collection.py). The second is turned off here, by ``enable_fallback``; the first is found out
+after opening, and what was logged is the reason in the error.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
-from clsbench.errors import DeviceError, ModelError
-from clsbench.inference.devices import CPU, CUDA, PROVIDERS, TENSORRT, preload, strays
+from clsbench.errors import ClsbenchError, DeviceError, ModelError, OptionError
+from clsbench.inference.cuda_driver import wait_asleep
+from clsbench.inference.devices import CPU, CUDA, PROVIDERS, TENSORRT, missing_for, preload, strays
+from clsbench.inference.gpu_slot import is_used_up, shortage
+from clsbench.inference.native_messages import native_messages, pass_on
 from clsbench.machine import cache_folder
 from clsbench.text import counted
+
+#: A line of ONNX Runtime's log that tells of an error, and its message.
+LOGGED = re.compile(r"\[[EW]:onnxruntime[^\]]*\] ?(.*?)(?:\x1b\[m)?$")
 
 
 def open_session(
@@ -20,6 +33,7 @@ def open_session(
     threads: int = 1,
     spinning: bool = False,
     allow_fallback: bool = False,
+    tf32: bool = True,
 ) -> Any:
     """A session that runs where it was asked to.
 
@@ -31,11 +45,37 @@ def open_session(
         spinning: Whether these wait actively for a moment, ready for the next layer. They take the
             cores of decoders meanwhile, so this is for calls that have the cores to themselves.
         allow_fallback: Accept compute nodes of a GPU session on the CPU.
+        tf32: Whether a GPU may use TF32.
 
     Raises:
         ModelError: if ONNX Runtime cannot open the file.
         DeviceError: if the session or a part of its work landed elsewhere.
+        DeviceMemoryError: if a GPU has not enough memory for the network.
+        OptionError: if TensorRT is to do without TF32.
     """
+    providers = provider_options(kind, index, tf32=tf32)
+    if kind == "cpu":
+        try:
+            return _opened(file, kind, threads, spinning, providers)
+        except Exception as error:
+            raise _unreadable(file, error) from error
+    preload()
+    wait_asleep(index)
+    with native_messages() as said:
+        try:
+            session: Any = _opened(file, kind, threads, spinning, providers)
+        except Exception as error:  # noqa: BLE001  what it means is found out below
+            session = error
+    if isinstance(session, Exception):
+        raise _failure(file, kind, index, session) from session
+    _prove_provider(session, kind, said)
+    pass_on(said)
+    if not allow_fallback:
+        _prove_nodes(session, kind)
+    return session
+
+
+def _opened(file: Path | bytes, kind: str, threads: int, spinning: bool, providers: list[Any]) -> Any:
     import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -44,26 +84,58 @@ def open_session(
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
     if kind != "cpu":
-        preload()
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    content = file if isinstance(file, bytes) else str(file)
+    return ort.InferenceSession(content, options, providers=providers, enable_fallback=0)
+
+
+def _unreadable(file: Path | bytes, error: Exception) -> ModelError:
+    where = None if isinstance(file, bytes) else file
+    return ModelError("ONNX Runtime cannot open the model", where=where, got=str(error).splitlines()[0])
+
+
+def _failure(file: Path | bytes, kind: str, index: int, error: Exception) -> ClsbenchError:
+    """Why a session on a device could not be opened: memory, the device, or a file that the CPU refuses too."""
+    if is_used_up(error):
+        hint = "nvidia-smi shows what else uses the GPU; another --device, or a smaller network"
+        return shortage(error, f"{kind}:{index}", index, "the network alone", hint)
     try:
-        content = file if isinstance(file, bytes) else str(file)
-        session = ort.InferenceSession(content, options, providers=provider_options(kind, index))
-    except Exception as error:
-        where = None if isinstance(file, bytes) else file
-        raise ModelError("ONNX Runtime cannot open the model", where=where, got=str(error).splitlines()[0]) from error
-    if kind != "cpu":
-        _prove(session, kind, allow_fallback)
-    return session
+        _opened(file, "cpu", 1, False, [CPU])
+    except Exception as refused:  # noqa: BLE001  whatever it is, the file is the reason
+        return _unreadable(file, refused)
+    missing = missing_for(kind)
+    return DeviceError(
+        f"ONNX Runtime cannot run the network on {kind}",
+        where=f"--device {kind}",
+        got=missing.what if missing else str(error).splitlines()[0],
+        hint=missing.remedy if missing else "--device cpu runs it; `clsbench doctor` looks for the reason",
+    )
 
 
-def provider_options(kind: str, index: int) -> list[Any]:
-    """Providers with their options, the wanted one first."""
+def provider_options(kind: str, index: int, *, tf32: bool = True) -> list[Any]:
+    """Providers with their options, the wanted one first.
+
+    Raises:
+        OptionError: if TensorRT is to do without TF32, for which its provider has no option (1.31).
+    """
     # HEURISTIC: DEFAULT is 4 to 50 times slower, EXHAUSTIVE costs 0.6 s for each new shape.
-    cuda = (CUDA, {"device_id": str(index), "cudnn_conv_algo_search": "HEURISTIC", "prefer_nhwc": "1"})
+    cuda = (
+        CUDA,
+        {
+            "device_id": str(index),
+            "cudnn_conv_algo_search": "HEURISTIC",
+            "prefer_nhwc": "1",
+            "use_tf32": str(int(tf32)),
+        },
+    )
     if kind == "cuda":
         return [cuda, CPU]
     if kind == "tensorrt":
+        if not tf32:
+            raise OptionError(
+                "TensorRT cannot be told to do without TF32", where="tf32=false",
+                hint="set NVIDIA_TF32_OVERRIDE=0 in the environment, or use --device cuda",
+            )  # fmt: skip
         return [(TENSORRT, {"device_id": str(index), **_engine_cache()}), cuda, CPU]
     return [CPU]
 
@@ -85,16 +157,31 @@ def _engine_cache() -> dict[str, str]:
     }
 
 
-def _prove(session: Any, kind: str, allow_fallback: bool) -> None:
+def _prove_provider(session: Any, kind: str, said: list[str]) -> None:
+    """Hold a session to the provider that was asked for.
+
+    Args:
+        session: Just opened.
+        kind: What was asked for.
+        said: What was logged meanwhile.
+    """
     provider, used = PROVIDERS[kind], session.get_providers()
-    if used[:1] != [provider]:
-        raise DeviceError(
-            f"ONNX Runtime did not use {kind} although it was asked to",
-            got=", ".join(used),
-            expected=provider,
-            hint="`clsbench doctor` looks for the reason",
-        )
-    stray = [] if allow_fallback else strays(session)
+    if used[:1] == [provider]:
+        return
+    logged = [found.group(1) for line in said if (found := LOGGED.search(line))]
+    missing = missing_for(kind)
+    reason = missing.what if missing else " ".join(logged)
+    raise DeviceError(
+        f"ONNX Runtime did not use {kind} although it was asked to",
+        got=f"{', '.join(used)}{f': {reason}' if reason else ''}",
+        expected=provider,
+        hint=missing.remedy if missing else "`clsbench doctor` looks for the reason",
+    )
+
+
+def _prove_nodes(session: Any, kind: str) -> None:
+    """Refuse a session that would compute a part of the network on the CPU."""
+    stray = strays(session)
     if stray:
         raise DeviceError(
             f"{counted(len(stray), 'compute node')} of the network would run on the CPU",

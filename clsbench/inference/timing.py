@@ -2,7 +2,9 @@
 
 The limit comes from the run's own busy times. Where the model shares the cores with the
 decoders, an image costs the sum of its core-seconds, and no overlap can beat
-``cores / sum``. Where the model has a device of its own, the slower side sets the limit.
+``cores / sum``. Where the model has a device of its own, the slower side sets the limit: of the device,
+what it does with every stream in use. What the first calls set up, such as algorithms and engines, is over
+before the clock starts and told apart, since it says nothing about the images to come.
 
 Both are measured, so a run at its limit may come out above it: then all of it was reached. A short
 run is mostly start and end, and says neither what limits it nor how far it was from that.
@@ -91,7 +93,10 @@ class Timing:
         cores: That this process may use.
         shares_cores: Whether the model ran on them too.
         model_threads: Threads of one call to the model, where it shares the cores.
-        device_seconds: Time with at least one call to the model under way.
+        device_seconds: Of all calls to a model with a device of its own, over its streams, after the first batch: how
+            long it takes for the images after that batch with every stream in use.
+        warm_up: Seconds of the first calls on such a device, before the clock started.
+        batch_size: Images of one call; a part of the advice.
         process_seconds: Core-seconds of the whole process.
         large_jpegs: Whether the images are JPEGs that ``fast_decode``, which was off, would decode smaller.
     """
@@ -106,6 +111,8 @@ class Timing:
     shares_cores: bool = True
     model_threads: int = 1
     device_seconds: float = 0.0
+    warm_up: float = 0.0
+    batch_size: int = 0
     process_seconds: float = 0.0
     large_jpegs: bool = False
 
@@ -144,7 +151,8 @@ class Timing:
             total = sum(shares.values())
             return Limit(self.cores / total if total else 0.0, max(shares, key=lambda name: shares[name]))
         host = self.cores / sum(shares.values()) if sum(shares.values()) else 0.0
-        device = self.images / self.device_seconds if self.device_seconds else 0.0
+        steady = self.images - self.first_batch_images
+        device = steady / self.device_seconds if self.device_seconds else 0.0
         if device and device <= host:
             return Limit(device, "model")
         return Limit(host, max(shares, key=lambda name: shares[name]))
@@ -184,7 +192,7 @@ class Timing:
             needed = f"that takes several batches, and {STEADY:g} s after the first"
             return f"the run was too short to tell what limits it: {done}; {needed}"
         bound = self.limit().bound
-        advice = f"{BOUNDS[bound]}; {self._remedy(bound)}"
+        advice = f"{BOUNDS[bound]}; {self._remedy(bound)}{self._idle_device(bound)}"
         if reached >= 0.9:
             return advice
         reason = "the rest of the time was spent outside of the stages"
@@ -194,12 +202,22 @@ class Timing:
                 reason += ", or the images are so small that Python itself is the limit"
         return f"{advice}. The run reached {reached:.0%} of its limit: {reason}"
 
+    def _idle_device(self, bound: str) -> str:
+        """How busy a device is that waits for the cores."""
+        if self.shares_cores or bound == "model":
+            return ""
+        busy = min(1.0, self.device_seconds / (self.seconds - self.first_batch))
+        return f"; the device is busy {busy:.0%} of the time"
+
     def _remedy(self, bound: str) -> str:
         """What would help against a limit, of what is not done yet."""
         if bound == "decode":
             return f"try {'--fast-decode, smaller copies of the images or ' if self.large_jpegs else ''}more cores"
+        if bound == "model" and self.shares_cores:
+            return "try a smaller network or a GPU"
         if bound == "model":
-            return "try a smaller network or a GPU" if self.shares_cores else "try a smaller network or a faster GPU"
+            larger = f"a larger --batch-size than {self.batch_size}" if self.batch_size else "a larger --batch-size"
+            return f"try {larger}, export --precision fp16, --device tensorrt, a smaller network or a faster GPU"
         return "try .parquet, or fewer columns"
 
     def to_json(self) -> dict[str, Any]:
@@ -213,6 +231,7 @@ class Timing:
             "bound": limit.bound,
             "seconds": self.seconds,
             "first_batch_seconds": self.first_batch,
+            "warm_up_seconds": self.warm_up,
             "workers": self.workers,
             "cores": self.cores,
             "waited_for_cores": self.waited_for_cores,

@@ -1,8 +1,10 @@
 """Choosing streams × threads × batch size by measuring this model on this machine.
 
 The best choice cannot be known from the network's name: caches, cores and kernels decide.
-A choice is kept under the model's hash, the machine, the device and the version of
-ONNX Runtime, so that only the first large job measures.
+A choice is kept under the model's hash, the machine, the device with its names and driver, and
+the version of ONNX Runtime, so that only the first large job measures. A GPU is measured as jobs
+use it: in pinned memory, through the same calls. TensorRT is not: it builds an engine for every
+batch size, which takes minutes each.
 """
 
 from __future__ import annotations
@@ -24,9 +26,12 @@ import numpy as np
 
 from clsbench import __version__
 from clsbench.card import INPUT_NAME, OUTPUT_NAME
-from clsbench.errors import DataError
+from clsbench.errors import DataError, DeviceMemoryError
 from clsbench.inference.backend import Plan
+from clsbench.inference.cuda_driver import gpu_versions, pinned
 from clsbench.inference.devices import DeviceRequest
+from clsbench.inference.gpu_slot import GpuSlot
+from clsbench.inference.interrupts import Calls
 from clsbench.inference.sessions import open_session
 from clsbench.json_fields import write_json
 from clsbench.machine import available_cores, cache_folder, cpu_name
@@ -73,6 +78,7 @@ def plan_for(
     *,
     mode: str,
     given: Mapping[str, int | None],
+    tf32: bool = True,
 ) -> Plan:
     """The plan for a model on a device: given, cached, measured, or by rule.
 
@@ -82,18 +88,22 @@ def plan_for(
         size: (h, w) of its input.
         mode: ``off``, ``cached``, ``quick`` or ``full``.
         given: Numbers the user fixed; they are kept.
+        tf32: Whether a GPU may use TF32.
     """
     fixed = {name: value for name, value in given.items() if value is not None}
     by_rule = rule(device, given)
-    if mode == "off" or len(fixed) == 3 or (device.kind != "cpu" and len(fixed.keys() - {"threads"}) == 2):
+    if mode == "off" or len(fixed) == 3 or device.kind == "tensorrt":
+        return by_rule
+    if device.kind != "cpu" and len(fixed.keys() - {"threads"}) == 2:
         return by_rule
     store = cache_folder() / "tuning.json"
-    key = _key(file, device, fixed)
+    key = _key(file, device, fixed, tf32=tf32)
     if cached := _recall(store, key, full=mode == "full"):
         return cached
     if mode == "cached":
         return by_rule
-    plan = measure(candidates(device, mode, fixed), _opener(file, device), size, mode=mode)
+    opener, allocate = _opener(file, device, tf32=tf32)
+    plan = measure(candidates(device, mode, fixed), opener, size, mode=mode, allocate=allocate)
     _remember(store, key, plan, mode)
     return plan
 
@@ -117,33 +127,64 @@ def candidates(device: DeviceRequest, mode: str, fixed: Mapping[str, int]) -> li
 
 
 def measure(
-    plans: list[Plan], open_runner: Callable[[int], Callable[[Any], Any]], size: tuple[int, int], *, mode: str
+    plans: list[Plan],
+    open_runner: Callable[[int], Callable[[Any], Any]],
+    size: tuple[int, int],
+    *,
+    mode: str,
+    allocate: Callable[[tuple[int, ...]], Any] = lambda shape: np.zeros(shape, np.uint8),
 ) -> Plan:
     """The plan with the highest rate; the smallest batch among those close to it.
+
+    Batches that a GPU has no memory for are left out.
 
     Args:
         plans: Candidates.
         open_runner: Threads of one call -> a function of uint8 (N, h, w, 3).
         size: (h, w).
         mode: ``quick`` or ``full``.
+        allocate: Shape -> memory for a batch, uint8.
+
+    Raises:
+        DeviceMemoryError: if no batch fits.
     """
     runners = {threads: open_runner(threads) for threads in sorted({p.threads for p in plans})}
-    rates: dict[Plan, list[float]] = {plan: [] for plan in plans}
-    slow: dict[int, int] = {}  # threads of a call -> the batch size from which it takes too long
-    for _ in range(ROUNDS[mode]):
-        for plan in plans:
-            if rates[plan] or plan.batch_size <= slow.get(plan.threads, plan.batch_size):
-                images = np.zeros((plan.batch_size, *size, 3), np.uint8)
-                rate = throughput(runners[plan.threads], images, plan.streams, WINDOW[mode])
-                rates[plan].append(rate)
-                if plan.streams * plan.batch_size / rate > LONGEST_CALL:
-                    slow.setdefault(plan.threads, plan.batch_size)
+    memory = {count: allocate((count, *size, 3)) for count in {plan.batch_size for plan in plans}}
+    rates = _rates(plans, runners, memory, mode)
     scores = {plan: _score(plan, statistics.median(values)) for plan, values in rates.items() if values}
     best = max(scores.values())
     return min(
         (plan for plan, score in scores.items() if score >= CLOSE_ENOUGH * best),
         key=lambda plan: (plan.batch_size, plan.threads),
     )
+
+
+def _rates(
+    plans: list[Plan], runners: Mapping[int, Callable[[Any], Any]], memory: Mapping[int, Any], mode: str
+) -> dict[Plan, list[float]]:
+    """Images a second of each plan, round by round; of some none.
+
+    Raises:
+        DeviceMemoryError: if no batch fits.
+    """
+    rates: dict[Plan, list[float]] = {plan: [] for plan in plans}
+    largest: dict[int, int] = {}  # threads of a call -> the largest batch that is fast enough, and fits
+    shortage: DeviceMemoryError | None = None
+    for plan in plans * ROUNDS[mode]:
+        if not rates[plan] and plan.batch_size > largest.get(plan.threads, plan.batch_size):
+            continue
+        try:
+            rate = throughput(runners[plan.threads], memory[plan.batch_size], plan.streams, WINDOW[mode])
+        except DeviceMemoryError as error:
+            shortage = error
+            largest[plan.threads] = min(largest.get(plan.threads, plan.batch_size), plan.batch_size - 1)
+            continue
+        rates[plan].append(rate)
+        if plan.streams * plan.batch_size / rate > LONGEST_CALL:
+            largest.setdefault(plan.threads, plan.batch_size)
+    if shortage is not None and not any(rates.values()):
+        raise shortage
+    return rates
 
 
 def _score(plan: Plan, rate: float) -> float:
@@ -183,21 +224,34 @@ def throughput(run: Callable[[Any], Any], images: Any, streams: int, seconds: fl
     return sum(done / passed for done, passed in results)
 
 
-def _opener(file: Path, device: DeviceRequest) -> Callable[[int], Callable[[Any], Any]]:
-    def opened(threads: int) -> Callable[[Any], Any]:
-        index = device.indices[0] if device.indices else 0
-        session = open_session(file, device.kind, index=index, threads=threads, allow_fallback=True)
-        return lambda images: session.run([OUTPUT_NAME], {INPUT_NAME: images})
+def _opener(
+    file: Path, device: DeviceRequest, *, tf32: bool
+) -> tuple[Callable[[int], Callable[[Any], Any]], Callable[[tuple[int, ...]], Any]]:
+    """What opens the model with so many threads a call, and what gives memory for a batch."""
+    index, calls = device.indices[0] if device.indices else 0, Calls()
 
-    return opened
+    def opener(threads: int) -> Callable[[Any], Any]:
+        session = open_session(file, device.kind, index=index, threads=threads, allow_fallback=True, tf32=tf32)
+        if device.kind == "cpu":
+            return lambda images: session.run([OUTPUT_NAME], {INPUT_NAME: images})
+        return lambda images: GpuSlot(session, device.kind, index, len(images)).run(images, calls, (OUTPUT_NAME,))
+
+    def allocate(shape: tuple[int, ...]) -> Any:
+        memory = None if device.kind == "cpu" else pinned(shape, index)
+        return np.zeros(shape, np.uint8) if memory is None else memory
+
+    return opener, allocate
 
 
-def _key(file: Path, device: DeviceRequest, fixed: Mapping[str, int]) -> str:
+def _key(file: Path, device: DeviceRequest, fixed: Mapping[str, int], *, tf32: bool) -> str:
     import onnxruntime as ort
 
     machine = f"{platform.machine()} {cpu_name()} {available_cores()} cores"
     versions = f"clsbench {__version__}, onnxruntime {ort.__version__}"
     where = f"{device.kind} {len(device.indices)}"
+    if device.kind != "cpu":
+        where += "".join(f", {name} {version}" for name, version in gpu_versions().items())
+        where += "" if tf32 else ", no tf32"
     return " | ".join((model_hash(file), machine, where, versions, str(sorted(fixed.items()))))
 
 

@@ -3,10 +3,7 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
-
-from clsbench.inference.gpu_slot import pinned
 
 PLUGIN = """
     from clsbench import Component, hookimpl
@@ -58,27 +55,3 @@ def test_a_failing_metric_costs_its_own_values_only(cli, fake_distribution, phot
         facts = json.load(file)
     assert facts["metrics"]["top1"]["value"] == 1.0
     assert facts["metric_errors"] == {"acme/unlucky": "ValueError: no luck"}
-
-
-def test_pinned_memory_is_given_back_with_its_last_view(monkeypatch):
-    import ctypes
-
-    backing, freed = ctypes.create_string_buffer(24), []
-
-    class Driver:
-        def cuMemHostAlloc(self, pointer, size, flags):
-            pointer._obj.value = ctypes.addressof(backing)
-            return 0
-
-        def cuMemFreeHost(self, pointer):
-            freed.append(pointer.value)
-
-    monkeypatch.setattr(ctypes, "CDLL", lambda name: Driver())
-    memory = pinned((2, 4, 3))
-    view = memory[1]
-    assert memory.ctypes.data == ctypes.addressof(backing)
-    del memory
-    assert not freed
-    assert (view == np.zeros((4, 3))).all()
-    del view
-    assert freed == [ctypes.addressof(backing)]

@@ -4,6 +4,7 @@ import pytest
 from onnx import load, save
 
 from clsbench.inference import devices
+from clsbench.inference.cuda_driver import Driver
 
 
 @pytest.fixture
@@ -121,12 +122,12 @@ def test_folders_that_are_no_classes_mean_no_accuracy(infer, val):
     assert "correct" not in done.stdout
 
 
-@pytest.mark.parametrize(("driver", "words"), [(None, ["driver"]), (0, ["no device"])])
+@pytest.mark.parametrize(("driver", "words"), [(None, ["driver"]), (Driver((13, 0)), ["no device"])])
 def test_cuda_is_never_replaced_by_the_cpu(refused, val, tiny_onnx, monkeypatch, tmp_path, driver, words):
     monkeypatch.setattr(
         "onnxruntime.get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
     )
-    monkeypatch.setattr(devices, "cuda_device_count", lambda: driver)
+    monkeypatch.setattr(devices, "find_driver", lambda: driver)
     arguments = ["infer", val, "--model", tiny_onnx, "--out", "preds.csv"]
     refused(1, ["cannot be used", "--device", "to do:", *words], *arguments, "--device", "cuda")
     assert not (tmp_path / "preds.csv").exists()

@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from clsbench.inference.bench import Benchmark, Figure
+from clsbench.inference.cuda_driver import gpu_versions
 
 
 @pytest.mark.parametrize(
@@ -52,6 +53,7 @@ def test_bench_prints_one_table_of_several_models(cli, tiny_onnx, photos, tmp_pa
         assert made["latency_ms"]["p50"] <= made["latency_ms"]["p90"] <= made["latency_ms"]["p99"]
         assert made["end_to_end"]["images_per_second"] > 0
     assert facts["environment"]["packages"]["numpy"]
+    assert facts["environment"]["gpu"] == (gpu_versions() or None)
 
 
 def test_single_stream_takes_one_picture_at_a_time(cli, tiny_onnx, photos, tmp_path):

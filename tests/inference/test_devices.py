@@ -1,27 +1,39 @@
 import ctypes
+import os
 from types import SimpleNamespace
 
 import onnxruntime
 import pytest
 
-from clsbench.errors import DeviceError, OptionError
+from clsbench.errors import DeviceError, DeviceMemoryError, ModelError, OptionError
 from clsbench.inference import devices, sessions
+from clsbench.inference.cuda_driver import Driver, Gpu
 from clsbench.inference.devices import DeviceRequest, Missing, choose, missing_for, parse_device, strays
+from clsbench.inference.onnxruntime_backend import gpu_facts
 
 ALL = [devices.TENSORRT, devices.CUDA, devices.CPU]
 
 
+GPU = Gpu("NVIDIA H100", 9)
+
+
 @pytest.fixture
 def machine(monkeypatch):
-    """machine(providers=…, gpus=…, missing=…): what ONNX Runtime, the driver and the loader answer."""
+    """machine(providers=…, driver=…, missing=…): what ONNX Runtime, the driver and the loader answer.
 
-    def answer(*, providers=ALL, gpus=1, missing=None):
+    Without cuDNN the provider's own library loads, which opens it late: ``readelf -d`` of 1.31.1's does not list it.
+    """
+
+    def answer(*, providers=ALL, driver=Driver((13, 0), (GPU,)), missing=None):
         monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: list(providers))
-        monkeypatch.setattr(devices, "cuda_device_count", lambda: gpus)
+        monkeypatch.setattr(onnxruntime, "cuda_version", "13.0")
+        monkeypatch.setattr(devices, "find_driver", lambda: driver)
         monkeypatch.setattr(devices, "preload", lambda: None)
 
         def load(name, mode=0):
-            if missing and "providers_shared" not in name:
+            if missing and (
+                "cudnn" in missing if "cudnn" in name else "cudnn" not in missing and "_shared" not in name
+            ):
                 raise OSError(f"{missing}: cannot open shared object file: No such file or directory")
 
         monkeypatch.setattr(ctypes, "CDLL", load)
@@ -54,10 +66,13 @@ def test_other_devices_are_refused(text):
     ("answers", "what", "remedy"),
     [
         ({"providers": [devices.CPU]}, "built without cuda", "pip install 'clsbench[cuda]'"),
-        ({"gpus": None}, "no NVIDIA driver", "--device cpu"),
-        ({"gpus": 0}, "shows no device", "CUDA_VISIBLE_DEVICES"),
+        ({"driver": None}, "no NVIDIA driver", "--device cpu"),
+        ({"driver": Driver((13, 0))}, "shows no device", "CUDA_VISIBLE_DEVICES"),
+        ({"driver": Driver((12, 8), (GPU,))}, "supports CUDA 12.8, and this onnxruntime needs 13.0", "580 or newer"),
+        ({"driver": Driver((12, 8), error=803)}, "different versions", "reboot"),
+        ({"driver": Driver((13, 0), error=999, error_name="CUDA_ERROR_UNKNOWN")}, "CUDA_ERROR_UNKNOWN", "nvidia-smi"),
         ({"missing": "libcurand.so.10"}, "libcurand.so.10", "pip install 'clsbench[cuda]'"),
-        ({"missing": "libcudnn.so.9"}, "libcudnn.so.9", "pip install 'clsbench[cuda]'"),
+        ({"missing": "libcudnn.so.9"}, "cuDNN 9 is missing: libcudnn.so.9", "nvidia-cudnn-cu13>=9,<10"),
     ],
 )
 def test_what_is_missing_is_named_with_what_mends_it(machine, answers, what, remedy):
@@ -74,6 +89,15 @@ def test_what_is_missing_is_named_with_what_mends_it(machine, answers, what, rem
     assert what in str(reason)
 
 
+@pytest.mark.parametrize(
+    ("driver", "absent"),
+    [(None, True), (Driver((13, 0)), True), (Driver((12, 0), (GPU,)), False), (Driver((13, 0), error=803), False)],
+)
+def test_a_machine_without_a_gpu_is_told_from_a_broken_one(machine, driver, absent):
+    machine(driver=driver)
+    assert missing_for("cuda").absent == absent
+
+
 def test_a_missing_tensorrt_asks_for_version_10(machine):
     machine(missing="libnvinfer.so.10")
     missing = missing_for("tensorrt")
@@ -82,7 +106,7 @@ def test_a_missing_tensorrt_asks_for_version_10(machine):
 
 
 def test_cuda_takes_every_visible_gpu_or_those_that_are_named(machine):
-    machine(gpus=3)
+    machine(driver=Driver((13, 0), (GPU, GPU, GPU)))
     assert choose(DeviceRequest("cuda"))[0].indices == (0, 1, 2)
     assert choose(DeviceRequest("cuda", (2,)))[0].indices == (2,)
     assert choose(DeviceRequest("auto"))[0] == DeviceRequest("cuda", (0, 1, 2))
@@ -109,15 +133,53 @@ def opened(monkeypatch):
 
     def answer(made):
         monkeypatch.setattr(sessions, "preload", lambda: None)
-        monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *args, **kwargs: made)
+
+        def open_it(content, options, *, providers, enable_fallback):
+            """As onnxruntime_inference_collection.py: with its fallback, another session, and a word on stdout."""
+            assert enable_fallback == 0
+            if isinstance(made, Exception) and providers != [devices.CPU]:
+                raise made
+            os.write(2, b"\x1b[1;31m2026 [E:onnxruntime:Default, provider_bridge_ort.cc:2195 Get] unhappy\x1b[m\n")
+            return made
+
+        monkeypatch.setattr(onnxruntime, "InferenceSession", open_it)
 
     return answer
 
 
-def test_a_session_that_fell_back_to_the_cpu_is_an_error(opened, tiny_onnx):
+def test_a_session_that_fell_back_to_the_cpu_is_an_error_with_what_was_logged(opened, machine, tiny_onnx):
+    machine()
     opened(session([devices.CPU]))
-    with pytest.raises(DeviceError, match="did not use cuda"):
+    with pytest.raises(DeviceError, match="did not use cuda") as caught:
         sessions.open_session(tiny_onnx, "cuda")
+    assert caught.value.facts["got"] == "CPUExecutionProvider: unhappy"
+
+
+def test_what_is_missing_is_the_reason_where_a_session_fell_back(opened, machine, tiny_onnx):
+    machine(missing="libcublas.so.13")
+    opened(session([devices.CPU]))
+    with pytest.raises(DeviceError, match="libcublas") as caught:
+        sessions.open_session(tiny_onnx, "cuda")
+    assert "pip install" in caught.value.facts["to do"]
+
+
+def test_a_device_that_fails_is_told_from_a_file_that_does(opened, machine, tiny_onnx, monkeypatch):
+    machine()
+    opened(RuntimeError("CUDA failure 100: no CUDA-capable device is detected ; GPU=-1\nmore"))
+    with pytest.raises(DeviceError, match="cannot run the network on cuda") as caught:
+        sessions.open_session(tiny_onnx, "cuda")
+    assert caught.value.facts["got"] == "CUDA failure 100: no CUDA-capable device is detected ; GPU=-1"
+    opened(RuntimeError("CUDA failure 2: out of memory ; GPU=0"))
+    with pytest.raises(DeviceMemoryError, match="not enough memory"):
+        sessions.open_session(tiny_onnx, "cuda")
+
+
+def test_a_file_that_the_cpu_refuses_too_is_no_failure_of_the_device(machine, tmp_path, monkeypatch):
+    machine()
+    monkeypatch.setattr(sessions, "preload", lambda: None)
+    (tmp_path / "broken.onnx").write_bytes(b"\x08")
+    with pytest.raises(ModelError, match="cannot open the model"):
+        sessions.open_session(tmp_path / "broken.onnx", "cuda")
 
 
 def test_a_session_with_compute_on_the_cpu_is_an_error_unless_it_is_accepted(opened, tiny_onnx):
@@ -132,7 +194,35 @@ def test_a_session_with_compute_on_the_cpu_is_an_error_unless_it_is_accepted(ope
 def test_the_cuda_provider_searches_heuristically_in_nhwc():
     (name, options), last = sessions.provider_options("cuda", 1)
     assert (name, last) == (devices.CUDA, devices.CPU)
-    assert options == {"device_id": "1", "cudnn_conv_algo_search": "HEURISTIC", "prefer_nhwc": "1"}
+    assert options == {"device_id": "1", "cudnn_conv_algo_search": "HEURISTIC", "prefer_nhwc": "1", "use_tf32": "1"}
+
+
+def test_tf32_can_be_forbidden_to_cuda_only():
+    (_, options), _ = sessions.provider_options("cuda", 0, tf32=False)
+    assert options["use_tf32"] == "0"
+    with pytest.raises(OptionError, match="NVIDIA_TF32_OVERRIDE"):
+        sessions.provider_options("tensorrt", 0, tf32=False)
+
+
+@pytest.mark.parametrize(
+    ("capability", "override", "allowed", "used"),
+    [(9, None, True, True), (7, None, True, False), (9, "0", True, False), (9, None, False, False)],
+)
+def test_the_facts_say_names_pinned_memory_and_tf32(cuda, monkeypatch, capability, override, allowed, used):
+    cuda(names=("NVIDIA H100", "NVIDIA T4"), capability=capability)
+    monkeypatch.delenv("NVIDIA_TF32_OVERRIDE", raising=False)
+    if override:
+        monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", override)
+    facts = gpu_facts(DeviceRequest("cuda", (1,)), tf32=allowed)
+    assert facts == {"names": ("NVIDIA T4",), "pinned": True, "tf32": used}
+    assert gpu_facts(DeviceRequest("cpu"), tf32=allowed) == {}
+
+
+def test_threads_that_wait_for_a_gpu_sleep_before_the_session_is_opened(cuda, opened, tiny_onnx, monkeypatch):
+    driver = cuda()
+    opened(session([devices.CUDA]))
+    sessions.open_session(tiny_onnx, "cuda")
+    assert driver.flags == {0: 0x14}
 
 
 def test_tensorrt_keeps_nothing_where_nothing_can_be_written(monkeypatch, tmp_path):

@@ -18,17 +18,11 @@ def test_two_onnxruntimes_are_a_fault(monkeypatch):
     assert "pip uninstall" in str(check.remedy)
 
 
-@pytest.mark.parametrize(
-    ("what", "status"),
-    [
-        ("no NVIDIA driver: libcuda.so.1 is not found", "absent"),
-        ("a CUDA library is missing: libcurand.so.10", "fault"),
-    ],
-)
-def test_no_gpu_is_no_fault_but_half_a_gpu_is(monkeypatch, what, status):
-    monkeypatch.setattr(diagnostics, "missing_for", lambda kind: Missing(what, "mend it"))
+@pytest.mark.parametrize(("absent", "status"), [(True, "absent"), (False, "fault")])
+def test_no_gpu_is_no_fault_but_half_a_gpu_is(monkeypatch, absent, status):
+    monkeypatch.setattr(diagnostics, "missing_for", lambda kind: Missing("it is not here", "mend it", absent))
     check = diagnostics.diagnose_provider("cuda")
-    assert (check.status, check.found, check.remedy) == (status, what, "mend it")
+    assert (check.status, check.found, check.remedy) == (status, "it is not here", "mend it")
 
 
 def test_a_convolution_that_fails_or_is_wrong_is_a_fault(monkeypatch):
@@ -41,6 +35,15 @@ def test_a_convolution_that_fails_or_is_wrong_is_a_fault(monkeypatch):
     assert "CUDNN_STATUS_NOT_INITIALIZED" in diagnostics.diagnose_provider("cuda").found
     monkeypatch.setattr(diagnostics, "convolution_difference", lambda kind: 0.5)
     assert diagnostics.diagnose_provider("cuda").status == "fault"
+
+
+def test_a_gpu_that_works_is_described(cuda, monkeypatch):
+    cuda(version=13010)
+    monkeypatch.setattr(diagnostics, "missing_for", lambda kind: None)
+    monkeypatch.setattr(diagnostics, "convolution_difference", lambda kind: 1e-4)
+    monkeypatch.setattr(diagnostics, "load_cudnn", lambda: SimpleNamespace(cudnnGetVersion=lambda: 92400))
+    found = diagnostics.diagnose_provider("cuda").found
+    assert found == "right to 0.0001; NVIDIA H100; driver for CUDA 13.1; cuDNN 9.24; memory is pinned"
 
 
 def test_tensorrt_11_is_a_fault(monkeypatch):

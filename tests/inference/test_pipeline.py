@@ -238,3 +238,54 @@ def test_logits_of_another_shape_end_the_run():
     assert isinstance(error, ModelError)
     assert re.fullmatch(r"float32 \(\d, 4\)", error.facts["got"])
     assert re.fullmatch(r"float32 \(\d, 3\)", error.facts["expected"])
+
+
+class Device(Means):
+    """A GPU: one call computes at a time, and the first on each stream chooses algorithms."""
+
+    def __init__(self, *, seconds=0.005, set_up=0.3, **others):
+        super().__init__(shares_cores=False, **others)
+        self._seconds, self._set_up, self._computes, self._known = seconds, set_up, threading.Lock(), set()
+
+    def __call__(self, images):
+        if self._calls < self.streams:
+            time.sleep(self._set_up)
+        result = super().__call__(images)
+        with self._computes:
+            time.sleep(self._seconds)
+        return result
+
+
+def test_a_device_warms_up_before_the_clock_starts_and_its_capacity_is_that_of_full_streams(monkeypatch):
+    monkeypatch.setattr("clsbench.inference.timing.STEADY", 0.05)
+    found = run(Loader(), Device(), 200, lambda block: None, threads=4)
+    assert found.warm_up >= 0.3
+    assert found.to_json()["warm_up_seconds"] == found.warm_up
+    assert found.first_batch < 0.2
+    assert found.limit().bound == "model"
+    assert 0.6 < found.steady_images_per_second / found.limit().images_per_second <= 1.02
+    assert found.images_per_second > 0.3 * 4 / 0.005
+
+
+def test_a_device_that_waits_for_images_is_not_what_limits_them(monkeypatch):
+    monkeypatch.setattr("clsbench.inference.timing.STEADY", 0.05)
+
+    def decode():
+        end = time.thread_time() + 0.002
+        while time.thread_time() < end:
+            pass
+
+    found = run(Loader(delay=decode), Device(seconds=0.001, set_up=0.0), 200, lambda block: None, threads=2)
+    assert found.limit().bound == "decode"
+    assert "% of the time" in found.verdict
+
+
+def test_a_job_of_few_batches_does_not_warm_up():
+    device = Device(set_up=0.0)
+    assert run(Loader(), device, 8, lambda block: None).warm_up == 0.0
+    assert device._calls == 2
+
+
+def test_a_device_that_fails_while_it_warms_up_ends_the_job():
+    error = run(Loader(), Device(set_up=0.0, fail_on=1), 100, lambda block: None)
+    assert "the device is lost" in str(error)

@@ -25,7 +25,7 @@ def test_on_shared_cores_the_limit_is_the_cores_over_the_summed_core_seconds():
 
 
 def test_beside_a_device_the_slower_side_sets_the_limit():
-    assert timing(shares_cores=False, device_seconds=4.0).limit().images_per_second == pytest.approx(250)
+    assert timing(shares_cores=False, device_seconds=4.0).limit().images_per_second == pytest.approx(980 / 4)
     bound_by_host = timing(shares_cores=False, device_seconds=1.0).limit()
     assert bound_by_host.images_per_second == pytest.approx(2 / 0.004)
     assert bound_by_host.bound == "decode"
@@ -96,7 +96,9 @@ def test_advice_fits_the_run():
     assert "--fast-decode" in timing(**decode, large_jpegs=True).verdict
     assert "--fast-decode" not in timing(**decode).verdict
     assert "GPU" in timing().verdict
-    assert "faster GPU" in timing(shares_cores=False, device_seconds=8.0).verdict
+    on_a_gpu = timing(shares_cores=False, device_seconds=8.0, batch_size=64).verdict
+    assert "a larger --batch-size than 64, export --precision fp16, --device tensorrt" in on_a_gpu
+    assert "faster GPU" in on_a_gpu
     assert "int8" not in timing().verdict
 
 

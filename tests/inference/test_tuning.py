@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pytest
 
+from clsbench.errors import DeviceMemoryError
 from clsbench.inference import tuning
 from clsbench.inference.backend import Plan
 from clsbench.inference.devices import DeviceRequest
@@ -25,7 +26,7 @@ def measured(monkeypatch):
     """Counts measurements, which all choose the same plan."""
     calls = []
 
-    def fake(plans, open_runner, size, *, mode):
+    def fake(plans, open_runner, size, *, mode, allocate):
         calls.append(mode)
         return plans[-1]
 
@@ -153,3 +154,63 @@ def test_a_cache_that_cannot_be_written_is_no_error(measured, tiny_onnx, tmp_pat
     (tmp_path / "taken").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "taken"))
     assert plan_for(tiny_onnx, CPU, (8, 8), mode="quick", given=NOTHING).source == "measured"
+
+
+class GpuSession:
+    """Takes arrays as they lie, as ``InferenceSession.run`` does; has memory for so many images."""
+
+    def __init__(self, room=1000):
+        self.room, self.seen = room, {}
+
+    def run(self, outputs, feeds, options):
+        images = feeds["images"]
+        if len(images) > self.room:
+            raise RuntimeError("CUDA failure 2: out of memory ; GPU=0")
+        self.seen[len(images)] = images.ctypes.data
+        time.sleep(0.001)
+        return [np.zeros((len(images), 2), np.float32)]
+
+
+@pytest.fixture
+def gpu(cuda, monkeypatch):
+    """gpu(session): a GPU that runs it; the windows are short."""
+
+    def install(session):
+        monkeypatch.setattr(tuning, "open_session", lambda *args, **kwargs: session)
+        monkeypatch.setattr(tuning, "WINDOW", {"quick": 0.005})
+        return cuda(memory=1 << 30)
+
+    return install
+
+
+def test_a_gpu_is_measured_as_jobs_use_it_in_pinned_memory(gpu, tiny_onnx):
+    session = GpuSession()
+    blocks, driver = set(), gpu(session)
+    allocate = driver.cuMemHostAlloc
+    driver.cuMemHostAlloc = lambda pointer, *rest: (allocate(pointer, *rest), blocks.add(pointer._obj.value))[0]
+    plan = plan_for(tiny_onnx, CUDA, (8, 8), mode="quick", given=NOTHING)
+    assert plan.source == "measured"
+    assert set(session.seen) == {32, 64, 128}
+    assert set(session.seen.values()) <= blocks
+
+
+def test_batches_that_a_gpu_has_no_memory_for_are_left_out(gpu, tiny_onnx):
+    gpu(GpuSession(room=64))
+    assert plan_for(tiny_onnx, CUDA, (8, 8), mode="quick", given=NOTHING).batch_size <= 64
+    gpu(GpuSession(room=0))
+    with pytest.raises(DeviceMemoryError, match="not enough memory"):
+        plan_for(tiny_onnx, CUDA, (8, 8), mode="quick", given={**NOTHING, "streams": 1})
+
+
+def test_tensorrt_is_not_measured_as_each_batch_size_would_build_an_engine(measured, tiny_onnx):
+    plan = plan_for(tiny_onnx, DeviceRequest("tensorrt", (0,)), (8, 8), mode="full", given=NOTHING)
+    assert (plan.source, measured) == ("rule", [])
+
+
+def test_another_gpu_driver_or_library_is_another_choice(measured, tiny_onnx, monkeypatch):
+    for found in ({"gpus": "NVIDIA H100"}, {"gpus": "NVIDIA T4"}, {"gpus": "NVIDIA T4", "driver": "580.1"}):
+        monkeypatch.setattr(tuning, "gpu_versions", lambda found=found: found)
+        for _ in range(2):
+            plan_for(tiny_onnx, CUDA, (8, 8), mode="quick", given=NOTHING)
+    plan_for(tiny_onnx, CUDA, (8, 8), mode="quick", given=NOTHING, tf32=False)
+    assert len(measured) == 4
