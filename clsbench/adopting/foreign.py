@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clsbench.adopting.freeing import freed
-from clsbench.adopting.graph import ImageInput, standard_opset
+from clsbench.adopting.graph import SCAN_OPSET, ImageInput, converted, standard_opset
 from clsbench.adopting.original import Original
 from clsbench.adopting.scores import Scores, find_scores
 from clsbench.adopting.wrapping import PREPARED, normalisation, wrap
@@ -173,7 +173,7 @@ def _batching(
             got=f"a fixed batch of {counted(image.batch, 'image')}",
             expected="a free batch size, or 1", hint="export it again with a free batch size (dynamic axes)",
         )  # fmt: skip
-    return "one by one", model
+    return "one by one", model if standard_opset(model) >= SCAN_OPSET else converted(model, file)
 
 
 def _takes_many(

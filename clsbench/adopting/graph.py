@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 #: Types of input that pixels can be cast to.
 INPUT_TYPES = ("float", "float16", "double", "uint8")
 
-#: Older graphs are converted where that is possible: Scan took a batch before 9.
-PLAIN_OPSET, CONVERTED_OPSET = 9, 13
+#: Before 7, operators broadcast by other rules, and ONNX Runtime refuses them. Older graphs are converted where that is
+#: possible; newer ones stay as they are, for the converter does not know all of what changed (Softmax, Hardmax).
+OLDEST_OPSET, CONVERTED_OPSET = 7, 13
 
-#: Before 7, operators broadcast by other rules, and ONNX Runtime refuses them.
-OLDEST_OPSET = 7
+#: Before 9, Scan took a batch.
+SCAN_OPSET = 9
 
 #: The format of files from which on initialisers need not stand among the inputs, and can be folded.
 IR_VERSION = 8
@@ -155,33 +156,36 @@ def _functions_error(file: Path, got: str) -> ModelError:
 
 def _recent(model: Any, file: Path) -> Any:
     """The model in an opset and a format that ONNX Runtime reads."""
+    model.ir_version = max(model.ir_version, IR_VERSION)
+    return model if standard_opset(model) >= OLDEST_OPSET else converted(model, file)
+
+
+def converted(model: Any, file: Path) -> Any:
+    """The model in :data:`CONVERTED_OPSET`; whether it gives the same is for the caller to try.
+
+    Raises:
+        ModelError: if ONNX's converter cannot do it.
+    """
     from onnx import version_converter
 
-    opset = standard_opset(model)
-    model.ir_version = max(model.ir_version, IR_VERSION)
-    if opset >= PLAIN_OPSET:
-        return model
     try:
         return version_converter.convert_version(model, CONVERTED_OPSET)
     except Exception as error:  # the converter's own kinds, and assertions of its C++ code
-        if opset < OLDEST_OPSET:
-            raise ModelError(
-                "the graph is too old to be converted", where=file,
-                got=f"opset {opset}; {_first_line(error)}",
-                expected=f"opset {OLDEST_OPSET} or newer",
-                hint="export the model again with a newer version of its framework",
-            ) from error  # fmt: skip
-        return model
+        raise ModelError(
+            "the graph is too old to be converted", where=file,
+            got=f"opset {standard_opset(model)}; {_first_line(error)}", expected=f"opset {OLDEST_OPSET} or newer",
+            hint="export the model again with a newer version of its framework",
+        ) from error  # fmt: skip
 
 
 def constants(graph: Any) -> dict[str, TensorProto]:
     """TensorProto by name: initialisers, constants, and what Identity makes of one of them."""
     found = {tensor.name: tensor for tensor in graph.initializer}
     for node in graph.node:
-        if node.op_type == "Identity" and node.input[0] in found:
+        if node.op_type == "Identity" and len(node.input) == len(node.output) == 1 and node.input[0] in found:
             found[node.output[0]] = found[node.input[0]]
-        for attribute in node.attribute if node.op_type == "Constant" else ():
-            if attribute.name == "value":
+        for attribute in node.attribute if node.op_type == "Constant" and node.output else ():
+            if attribute.name == "value" and attribute.HasField("t"):
                 found[node.output[0]] = attribute.t
     return found
 

@@ -21,15 +21,13 @@ def guess_range(graph: Any, image: str) -> dict[str, tuple[Any, str]]:
     A division by 255 or 127.5, a multiplication by 1/255 or a subtraction of 104 take levels of 0 to 255 as they are;
     smaller numbers take 0 to 1.
     """
-    from onnx import numpy_helper
-
     known = constants(graph)
     readers: dict[str, list[Any]] = {}
     for node in graph.node:
         for name in node.input:
             readers.setdefault(name, []).append(node)
     tensor = image
-    while len(following := readers.get(tensor, [])) == 1 and following[0].op_type in _PASSING:
+    while len(following := readers.get(tensor, [])) == 1 and following[0].op_type in _PASSING and following[0].output:
         tensor = following[0].output[0]
     node = following[0] if len(following) == 1 else None
     if node is None or node.op_type not in ("Sub", "Add", "Div", "Mul") or len(node.input) != 2:
@@ -37,10 +35,20 @@ def guess_range(graph: Any, image: str) -> dict[str, tuple[Any, str]]:
     other = next(name for name in (*node.input, "") if name != tensor)
     if other not in known:
         return {}
-    size = float(np.abs(numpy_helper.to_array(known[other])).max(initial=0))
-    if size == 0:
+    size = _largest(known[other])
+    if not 0 < size < np.inf:
         return {}
     levels = (1 / size if node.op_type == "Mul" else size) >= LEVELS
     full = 1 / 255 if levels else 1.0
     reason = f"the graph begins with {node.op_type} {size:.4g}, so it takes {'0 to 255' if levels else '0 to 1'}"
     return {"mean": ((0.0,) * 3, reason), "std": ((full,) * 3, reason)}
+
+
+def _largest(tensor: Any) -> float:
+    """Of the absolute values in a tensor; 0 for one that is no number, as a stranger may have it."""
+    from onnx import numpy_helper
+
+    try:
+        return float(np.abs(numpy_helper.to_array(tensor).astype(np.float64)).max(initial=0))
+    except (TypeError, ValueError, KeyError):
+        return 0.0

@@ -64,6 +64,7 @@ class Original:
             raise ModelError(
                 "the graph fails on images", where=self.file, got=str(error).splitlines()[0][:500],
                 expected=f"a result for {self.image.name} {prepared.dtype} {prepared.shape}",
+                hint="it may take other heights and widths: --size, such as 224" if None in self.image.size else None,
             ) from error  # fmt: skip
 
     def scores(self, prepared: NDArray[Any], name: str) -> NDArray[np.float32]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clsbench.adopting.description import MAX_CLASSES
 from clsbench.adopting.score_kinds import Kind, kind_of, say_the_same, sums_to_one
 from clsbench.errors import ModelError
 from clsbench.text import some
@@ -115,7 +116,8 @@ def _rows(arrays: Sequence[NDArray[Any]]) -> NDArray[np.float64] | None:
     """float (images, K) of an output with one number a class; None of any other."""
     first = arrays[0]
     lengths = [side for side in first.shape[1 if first.ndim > 1 else 0 :] if side != 1]
-    fits = first.dtype.kind == "f" and first.size > 0 and len(lengths) <= 1 and first.ndim in (1, 2, 4)
+    fits = first.dtype.kind == "f" and 0 < first.size <= MAX_CLASSES
+    fits = fits and len(lengths) <= 1 and first.ndim in (1, 2, 4)
     if not fits or any(array.shape != first.shape for array in arrays) or (first.ndim > 1 and len(first) != 1):
         return None
     return np.stack([array.reshape(-1) for array in arrays]).astype(np.float64)

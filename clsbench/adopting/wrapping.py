@@ -172,7 +172,8 @@ def _tail(nodes: _Nodes, scores: str, found: Scores) -> None:
             one = nodes.constant("one", np.ones((1, 1), np.float32))
             flat = nodes.add("Concat", [nodes.add("Sub", [one, flat], "other_class"), flat], "both_classes", axis=1)
         least = nodes.constant("least_probability", np.full((1, 1), LEAST, np.float32))
-        nodes.add("Log", [nodes.add("Max", [flat, least], "positive")], OUTPUT_NAME)
+        least_added = nodes.add("Add", [nodes.add("Relu", [flat], "positive"), least], "above_zero")
+        nodes.add("Log", [least_added], OUTPUT_NAME)  # Max would not broadcast before opset 8
     elif found.kind == "logit":
         zero = nodes.constant("zero", np.zeros((1, 1), np.float32))
         nodes.add("Concat", [nodes.add("Mul", [flat, zero], "other_logit"), flat], OUTPUT_NAME, axis=1)

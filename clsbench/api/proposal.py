@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 #: What a network with 1,001 outputs calls its first class: TensorFlow's ImageNet.
 BACKGROUND = "background"
 
+#: Sides of a network's input, pixels: a few images of that size still fit the memory.
+MAX_SIDE = 4096
+
 #: Photos that a graph is run on, to see what it takes and gives.
 PROBES = 4
 
@@ -100,6 +103,11 @@ def propose(
     )
     refuse_inexpressible(described, decisions, file)
     transform = transform_of(decisions)
+    if max(transform.size) > MAX_SIDE:
+        raise ModelError(
+            "the images that the model takes are too large", where=file, got="{} x {}".format(*transform.size),
+            expected=f"at most {MAX_SIDE} pixels a side",
+        )  # fmt: skip
     known = None if names is None else len(names)
     foreign = recognise(file, model, image, _photos(transform), transform, classes=known, output=output)
     names = _fitting(names, classes, foreign)

@@ -11,6 +11,7 @@ import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 import clsbench
+from clsbench.adopting.input_scaling import guess_range
 from clsbench.errors import ModelError
 from tests.adopting.foreign_models import K, classifier, run
 from tests.adopting.test_adopt import NAMES, STATED, predicted, prepared, softmax
@@ -95,3 +96,40 @@ def test_an_output_that_is_a_list_of_tensors_is_left_out(tmp_path: Path) -> None
     result = clsbench.adopt(file, out=tmp_path / "ours.onnx", classes=NAMES, gate_n=4, **STATED)
     assert result.proposal.foreign.scores.others == ("list",)
     assert len(result.card.classes) == K
+
+
+@pytest.mark.parametrize("opset", [7, 8])
+def test_an_old_opset_is_kept_where_the_converter_is_wrong(opset: int, tmp_path: Path, pictures: list[Path]) -> None:
+    """Hardmax of (N, 8, 1, 1): before 13 over all that follows the axis, since then over the last axis."""
+
+    def change(model: ModelProto) -> None:
+        pooled = next(k for k, node in enumerate(model.graph.node) if "pooled" in node.output)
+        model.graph.node[pooled].output[0] = "soft"
+        model.graph.node.insert(pooled + 1, helper.make_node("Hardmax", ["soft"], ["pooled"], axis=1))
+        model.opset_import[0].version = opset
+
+    file, out = changed(tmp_path / "theirs.onnx", change), tmp_path / "ours.onnx"
+    result = clsbench.adopt(file, out=out, classes=NAMES, gate_n=4, **STATED)
+    assert result.file is not None
+    assert np.abs(predicted(out, pictures) - softmax(run(file, prepared(pictures)))).max() < 2e-3
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        helper.make_node("Identity", [], ["x"]),
+        helper.make_node("Cast", ["input"], []),
+        helper.make_node("Mul", ["input", "text"], ["x"]),
+        helper.make_node("Mul", ["input", "odd"], ["x"]),
+    ],
+)
+def test_no_range_is_guessed_from_nodes_that_are_none(node: onnx.NodeProto) -> None:
+    odd = onnx.TensorProto(name="odd", data_type=99, dims=[1], raw_data=b"1234")
+    text = helper.make_tensor("text", TensorProto.STRING, [1], [b"1"])
+    assert guess_range(helper.make_graph([node], "g", [], [], [odd, text]), "input") == {}
+
+
+def test_a_graph_of_absurd_size_is_refused_before_it_fills_the_memory(tmp_path: Path) -> None:
+    file = classifier(tmp_path / "theirs.onnx", sides=(100_000, 100_000))
+    with pytest.raises(ModelError, match="too large"):
+        clsbench.adopt(file, out=tmp_path / "ours.onnx", classes=NAMES, **STATED)

@@ -81,3 +81,9 @@ def test_classes_before_images_are_no_scores() -> None:
     graph = helper.make_graph([], "g", [], [helper.make_tensor_value_info("output", TensorProto.FLOAT, None)])
     with pytest.raises(ModelError, match="no output of the graph has a score a class"):
         find_scores(probes, graph, FILE, classes=2)
+
+
+def test_more_numbers_than_any_classifier_has_are_no_scores() -> None:
+    probes = {"output": [np.zeros((1, 1_000_001), np.float32)] * 4}
+    with pytest.raises(ModelError, match="no output of the graph has a score a class"):
+        find_scores(probes, helper.make_graph([], "g", [], []), FILE, classes=None)
