@@ -17,7 +17,7 @@ from clsbench.confidence import Abstention, Calibration, check_threshold
 from clsbench.errors import ModelError
 from clsbench.gate_report import GateReport
 from clsbench.json_fields import Scalar, parse_object, read_fields
-from clsbench.text import some
+from clsbench.text import command, some
 from clsbench.transform import ImageTransform
 
 #: The ONNX metadata key, and the version of the JSON under it.
@@ -162,7 +162,7 @@ class ModelCard:
                 "this .onnx file carries no clsbench card, so its classes and preprocessing are unknown",
                 where=where,
                 expected=f"metadata key '{METADATA_KEY}'",
-                hint="`clsbench adopt FILE` gives it one, or export it with `clsbench export`",
+                hint=f"`{command('adopt', where or 'FILE')}` gives it one, or export it with `clsbench export`",
             )
         return cls.from_json(parse_object(metadata[METADATA_KEY], what="a model card", where=where), where=where)
 
