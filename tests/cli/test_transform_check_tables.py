@@ -46,7 +46,7 @@ def test_the_tables_fit_80_columns_and_the_command_adopts_the_first(monkeypatch,
 def test_each_normalisation_that_is_worse_is_named_once(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "80")
     print_check(Terminal(), made(0), Path("m.onnx"))
-    worse = capsys.readouterr().out.split("Shown to be worse on 32 images")[1]
+    worse = capsys.readouterr().out.split("Shown to be worse on 32 of them")[1]
     shown = [line.split(" bi")[0].strip() for line in worse.splitlines() if " bi" in line and "96" not in line]
     assert shown == ["imagenet RGB", "imagenet BGR", "0.5/0.5 RGB", "0.5/0.5 BGR", "0..1 RGB", "0..1 BGR"]
     assert "every other is shown to be worse." in worse
@@ -54,7 +54,7 @@ def test_each_normalisation_that_is_worse_is_named_once(monkeypatch, capsys):
 
 def test_an_interval_that_seems_to_contradict_the_verdict_is_explained(capsys):
     check = made(1)
-    explained = "each interval is of one pair, at 95 %; what is shown to be worse allows for 96 candidates"
+    explained = "each interval is of one pair, at 95%; what is shown to be worse allows for 96 candidates"
     print_check(Terminal(), check, Path("m.onnx"))
     assert explained not in capsys.readouterr().err
     lower = dataclasses.replace(check.equal[0], difference=Difference(-0.03, -0.05, -0.01))
