@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from clsbench.cli.parameters import CONFIDENCE
+
 if TYPE_CHECKING:
     from clsbench.card import ModelCard
     from clsbench.cli.terminal import Terminal
@@ -15,7 +17,8 @@ Calibrate = Annotated[
     bool,
     typer.Option(
         "--calibrate",
-        help="Fit a temperature to the run's validation split, so that confidences are what they say.",
+        help="Fit a temperature, so that confidences are what they say.",
+        rich_help_panel=CONFIDENCE,
     ),
 ]
 AbstainAtPrecision = Annotated[
@@ -23,14 +26,17 @@ AbstainAtPrecision = Annotated[
     typer.Option(
         metavar="SHARE",
         help="Mark predictions of low confidence as abstained, so that of the others this share is right: 0.99. "
-        "Estimated on the validation split, not guaranteed.",
+        "An estimate, no guarantee.",
+        rich_help_panel=CONFIDENCE,
     ),
 ]
 CalibrateImages = Annotated[
     str | None,
     typer.Option(
         metavar="DIR",
-        help="Labelled images for these two, in class folders, in place of the validation split.",
+        help="Labelled images for these two, in class folders. Default: the run's validation split; needed where "
+        "there is no run.",
+        rich_help_panel=CONFIDENCE,
     ),
 ]
 
