@@ -103,7 +103,7 @@ def register_metrics() -> Iterator[Component]:
     )
 
     everywhere, evaluate = ("infer", "evaluate"), ("evaluate",)
-    yield Component("accuracy", accuracy.build, "top-1 and top-5 with 95 % Wilson intervals", default_in=everywhere)
+    yield Component("accuracy", accuracy.build, "top-1 and top-5 with 95% Wilson intervals", default_in=everywhere)
     yield Component("averages", averages.build, "balanced accuracy; macro and weighted means", default_in=evaluate)
     yield Component("probability", probability.build, "log loss, Brier score and calibration", default_in=evaluate)
     yield Component("roc-auc", roc_auc.build, "area under the ROC curve, class by class", default_in=evaluate)

@@ -17,7 +17,7 @@ from clsbench.confidence import Abstention, Calibration, check_threshold
 from clsbench.errors import ModelError
 from clsbench.gate_report import GateReport
 from clsbench.json_fields import Scalar, parse_object, read_fields
-from clsbench.text import some
+from clsbench.text import command, counted, on_one_line, printable, some
 from clsbench.transform import ImageTransform
 
 #: The ONNX metadata key, and the version of the JSON under it.
@@ -88,6 +88,11 @@ class ModelCard:
     training: Mapping[str, Scalar] = field(default_factory=dict)
     parity: GateReport | None = None
     clsbench_version: str = ""
+
+    def __repr__(self) -> str:
+        height, width = self.transform.size
+        name = f"{on_one_line(printable(self.model.name))}: " if self.model else ""
+        return f"<ModelCard {name}{counted(len(self.classes), 'class')}, {height}×{width}>"
 
     def __post_init__(self) -> None:
         check_class_names(self.classes)
@@ -162,7 +167,7 @@ class ModelCard:
                 "this .onnx file carries no clsbench card, so its classes and preprocessing are unknown",
                 where=where,
                 expected=f"metadata key '{METADATA_KEY}'",
-                hint="`clsbench adopt FILE` gives it one, or export it with `clsbench export`",
+                hint=f"`{command('adopt', where or 'FILE')}` gives it one, or export it with `clsbench export`",
             )
         return cls.from_json(parse_object(metadata[METADATA_KEY], what="a model card", where=where), where=where)
 

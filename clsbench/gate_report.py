@@ -9,6 +9,7 @@ from typing import Any
 
 from clsbench.errors import ModelError
 from clsbench.json_fields import read_fields
+from clsbench.text import counted
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,10 @@ class GateReport:
     network_difference: float | None = None
     stages: tuple[StageDifference, ...] = ()
     blamed: str | None = None
+
+    def __repr__(self) -> str:
+        word, most = "passed" if self.passed else "failed", self.max_probability_difference
+        return f"<GateReport: {word}, {counted(self.images, 'image')}, probabilities differ by at most {most:.3g}>"
 
     def __post_init__(self) -> None:
         if not self.batches:

@@ -42,7 +42,8 @@ def feature_dim(card: ModelCard, file: Path) -> int:
         raise ModelError(
             "this model file gives no features", where=file, got=f"the output {OUTPUT_NAME} alone",
             expected=f"a second output {FEATURES_NAME}: what goes into the network's head",
-            hint="export the model again: `clsbench export` writes both",
+            hint="an adopted file has its scores alone" if card.training.get("adopted")
+            else "export the model again: `clsbench export` writes both",
         )  # fmt: skip
     return card.feature_dim
 

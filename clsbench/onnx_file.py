@@ -16,6 +16,7 @@ from typing import Any
 
 from clsbench.errors import ModelError
 from clsbench.graph_checks import check_acyclic, graphs
+from clsbench.text import command
 
 #: The most bytes that one protobuf message can have.
 LARGEST = 2**31 - 1
@@ -84,13 +85,21 @@ def read_onnx(file: Path) -> OnnxFacts:
         raise ModelError(
             "the model is not a regular file" if odd else "there is no such model file",
             where=file, expected="an .onnx file, or a run that has been exported",
-            hint=None if odd else "`clsbench export` makes one, of a run or with --model NAME --pretrained",
+            hint=None if odd else _making(file),
         )  # fmt: skip
     status = file.stat()
     facts = _read(file, status.st_mtime_ns, status.st_size)
     for name in facts.external:  # each time: the files beside it may have changed
         _external_file(file, name)
     return facts
+
+
+def _making(file: Path) -> str:
+    """What makes a model file; of a bare word that may be the name of a network."""
+    if len(file.parts) == 1 and not file.suffix:
+        words = command("export", "--model", file, "--pretrained")
+        return f"`clsbench runs` lists the runs; of a network of that name `{words}` makes a file"
+    return "`clsbench export` makes one, of a run or with --model NAME --pretrained"
 
 
 @lru_cache(maxsize=8)

@@ -257,11 +257,12 @@ class Registry:
         near = difflib.get_close_matches(name.lower(), names, n=5, cutoff=0.5)
         listed = names if len(names) <= 12 else [*names[:12], f"… ({len(names)} in all)"]
         broken = "; ".join(f"{p} is broken: {p.trouble}" for p in self.broken())
+        chosen = "the suffix of --out chooses one, or --format; " if kind == "writer" else ""
         return OptionError(
             f"unknown {kind} '{name}'" + (f" in plugin {within}" if within else ""),
             got=broken or None,
             expected=", ".join(listed) or f"no {kind} is installed",
-            hint=f"did you mean {' or '.join(near)}?" if near else "`clsbench plugins list` shows them",
+            hint=f"did you mean {' or '.join(near)}?" if near else f"{chosen}`clsbench plugins list` shows them",
         )
 
     def imports_torch(self, plugin: Plugin) -> bool | None:

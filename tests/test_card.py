@@ -184,3 +184,10 @@ def test_a_file_without_a_card_is_refused_by_name():
     with pytest.raises(ModelError, match="no clsbench card") as caught:
         ModelCard.from_metadata({}, where="m.onnx")
     assert caught.value.facts["where"] == "m.onnx"
+
+
+def test_a_card_and_its_gate_are_short_in_a_notebook():
+    card = ModelCard(classes=[f"class {k}" for k in range(1000)], transform=ImageTransform(size=(224, 192)))
+    assert repr(card) == "<ModelCard 1,000 classes, 224×192>"
+    report = GateReport(images=1, batches=(BatchParity(1, 1.0, 0.25),), tolerance=0.001, passed=False)
+    assert repr(report) == "<GateReport: failed, 1 image, probabilities differ by at most 0.25>"

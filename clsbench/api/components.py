@@ -48,8 +48,9 @@ class Chosen:
         given = {name: value for name, value in flags.items() if value is not None and value is not False}
         for name in given.keys() - option_types(self.resolved.component.build).keys():
             raise OptionError(
-                f"{self.name} has no option '{name}'", where=f"--{name.replace('_', '-')}", got=given[name]
-            )
+                f"{self.name} has no option '{name}'", where=f"--{name.replace('_', '-')}", got=given[name],
+                hint="leave it out: it would have no effect",
+            )  # fmt: skip
         return replace(self, options={**given, **self.options})
 
     def offered(self, **values: OptionValue) -> Chosen:

@@ -46,6 +46,10 @@ class Proposal:
     card: ModelCard
     decisions: tuple[Decision, ...]
 
+    def __repr__(self) -> str:
+        guessed = sum(each.how == "guessed" for each in self.decisions)
+        return f"<Proposal of {counted(len(self.decisions), 'decision')}, {guessed} guessed: {self.card!r}>"
+
     def check_guesses(self) -> None:
         """Refuse what nobody said.
 

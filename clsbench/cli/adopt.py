@@ -9,7 +9,8 @@ import typer
 
 from clsbench.cli import adopt_parameters as stated
 from clsbench.cli import export_confidence as confidence
-from clsbench.cli.parameters import GateN, Json, Quiet
+from clsbench.cli.parameters import GATE, PREPROCESSING, GateN, Json, Quiet
+from clsbench.cli.usage import GeneralCommand
 
 
 def adopt(
@@ -32,11 +33,19 @@ def adopt(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Take the guesses for what nobody says.")] = False,
     check: Annotated[
         str | None,
-        typer.Option(metavar="DIR", help="Rank the usual preprocessing by these images; write no file."),
+        typer.Option(
+            metavar="DIR",
+            help="Rank the usual preprocessing by these images, by class folders if labelled; write no file.",
+            rich_help_panel=PREPROCESSING,
+        ),
     ] = None,
     gate_images: Annotated[
         str | None,
-        typer.Option(metavar="DIR", help="Images to compare original and file on. Default: crops of two photos."),
+        typer.Option(
+            metavar="DIR",
+            help="Images to compare original and file on. Default: crops of two photos.",
+            rich_help_panel=GATE,
+        ),
     ] = None,
     gate_n: GateN = 256,
     calibrate: confidence.Calibrate = False,
@@ -89,3 +98,6 @@ def _print(terminal: Any, result: Any) -> None:
     terminal.print(f"written: {result.file} ({file_size(result.file.stat().st_size)})")
     words = ["infer", "FOLDER", "--model", result.file, "--out", "preds.csv"]
     terminal.note(f"your own images: {command(*words)}")
+
+
+adopt.command_class = GeneralCommand  # type: ignore[attr-defined]

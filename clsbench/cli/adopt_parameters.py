@@ -10,12 +10,14 @@ from clsbench.cli.parameters import PREPROCESSING
 
 Classes = Annotated[
     str | None,
-    typer.Option(metavar="FILE", help="Names of the classes in order: one a line, JSON, or the word imagenet."),
+    typer.Option(metavar="FILE|imagenet", help="Names of the classes in order: one a line, or JSON."),
 ]
 Transform = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME", help="All of it: imagenet, clip, or a file of a transform.", rich_help_panel=PREPROCESSING
+        metavar="NAME|FILE",
+        help="All of it: imagenet, clip, JSON, or a file with a card.",
+        rich_help_panel=PREPROCESSING,
     ),
 ]
 Size = Annotated[

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 #: What the limit is, and how exact.
 LIMIT = (
     "The limit is what model and decoding, measured alone, allow together. Windows\n"
-    "may differ by 10 %, so 90 % and 100 % of it cannot be told apart."
+    "may differ by 10%, so 90% and 100% of it cannot be told apart."
 )
 
 
@@ -45,7 +45,7 @@ def bench(
     json: Json = None,
     quiet: Quiet = False,
 ) -> None:
-    """Measure models; a figure counts only when three windows agree within 10 %."""
+    """Measure models; a figure counts only when three windows agree within 10%."""
     from clsbench.api.bench import bench as measure
     from clsbench.cli.terminal import Terminal
     from clsbench.text import distinct_names
@@ -62,7 +62,7 @@ def bench(
     terminal.print(_rates(found.benchmarks, names, scenario), _latencies(found.benchmarks, names))
     terminal.print(LIMIT)
     if not found.stable:
-        terminal.print("~ unstable: no three windows in a row agreed within 10 %; do not rely on it")
+        terminal.print("~ unstable: no three windows in a row agreed within 10%; do not rely on it")
     terminal.write_json(found.to_json())
 
 

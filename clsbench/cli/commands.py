@@ -44,7 +44,10 @@ SYNONYMS = {
     **dict.fromkeys(("plot", "view"), "show"),
     **dict.fromkeys(("diff",), "compare"),
     **dict.fromkeys(("parity", "gate", "prove"), "verify"),
-    **dict.fromkeys(("info", "card"), "inspect"),
+    **dict.fromkeys(("info", "card", "describe"), "inspect"),
+    **dict.fromkeys(("import", "wrap", "add", "foreign"), "adopt"),
+    **dict.fromkeys(("embed", "embeddings", "features", "extract"), "infer --features"),
+    **dict.fromkeys(("calibrate", "calibration", "temperature"), "export --calibrate"),
 }
 
 
@@ -72,7 +75,7 @@ class Commands(TyperGroup):
         if self.get_command(ctx, name) is None and not name.startswith("-"):
             shown = [known for known, found in self.commands.items() if not found.hidden]
             near = [SYNONYMS[name.lower()]] if name.lower() in SYNONYMS else difflib.get_close_matches(name, shown)
-            hint = f" Did you mean {' or '.join(near)}? See clsbench {near[0]} --help." if near else ""
+            hint = f" Did you mean {' or '.join(near)}? See clsbench {near[0].split()[0]} --help." if near else ""
             ctx.fail(f"no such command '{name}'.{hint}")
         return super().resolve_command(ctx, args)
 

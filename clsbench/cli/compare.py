@@ -61,11 +61,11 @@ def _two(terminal: Terminal, result: ComparedFiles, found: Comparison, top: int)
          _per_second(result.throughput[name]))
         for name, a in found.accuracies.items()
     ]  # fmt: skip
-    terminal.print(table("Accuracy", ("", "top-1", "95 % interval", "correct", "images/s"), rows))
+    terminal.print(table("Accuracy", ("", "top-1", "95% interval", "correct", "images/s"), rows))
     equal, points = found.equivalence, _points(found.flips.difference)
     kappa = "" if found.kappa is None else f", Cohen's kappa {found.kappa:z.3f}"
     lines = [
-        ("difference", f"{points} points, 95 % interval {_points(found.low)} to {_points(found.high)}"),
+        ("difference", f"{points} points, 95% interval {_points(found.low)} to {_points(found.high)}"),
         ("exact McNemar", p_text(found.p_value)),
         ("flips", f"{found.flips.gained} gained, {found.flips.lost} lost"),
         ("agreement", f"{percent(found.agreement)}{kappa}"),
@@ -100,7 +100,7 @@ def _many(terminal: Terminal, result: ComparedFiles, found: Ranking) -> None:
          _per_second(result.throughput[m.name]))
         for m in found.models
     ]  # fmt: skip
-    columns = ("", "rank", "top-1", "95 % interval", "images/s")
+    columns = ("", "rank", "top-1", "95% interval", "images/s")
     terminal.print(table("Ranking: only a model shown to be better ranks before another", columns, rows))
     pairs = [
         (f"{p.a} over {p.b}", _points(-p.flips.difference), f"{p.p_adjusted:.3g}", "yes" if p.significant else "no")

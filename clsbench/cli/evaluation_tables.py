@@ -32,7 +32,7 @@ def print_metrics(terminal: Terminal, metrics: Metrics, place: str, top: int | N
     """
     if accuracy := metrics.shown(place, "proportion"):
         rows = [_proportion(display) for display in accuracy]
-        terminal.print(table("Accuracy", ("", "value", "95 % interval", "correct"), rows))
+        terminal.print(table("Accuracy", ("", "value", "95% interval", "correct"), rows))
     if scores := metrics.shown(place, "score"):
         terminal.print(facts_table("Summary", [(display.title, _text(display)) for display in scores]))
     for display in metrics.shown(place, "table"):

@@ -9,7 +9,8 @@ import typer
 
 from clsbench.cli import completion
 from clsbench.cli import export_confidence as confidence
-from clsbench.cli.parameters import GateN, Json, Quiet, With
+from clsbench.cli.parameters import GATE, GateN, Json, Quiet, With
+from clsbench.cli.usage import GeneralCommand
 
 
 def export(
@@ -57,6 +58,7 @@ def export(
             "--images",
             metavar="DIR",
             help="Images to compare network and file on, as infer takes them. Default: the run's validation split.",
+            rich_help_panel=GATE,
         ),
     ] = None,
     gate_n: GateN = 256,
@@ -96,3 +98,6 @@ def export(
         terminal.next("evaluate", run or result.card.training["run"])
     words = ["infer", "FOLDER", "--model", result.file, "--out", "preds.csv"]
     terminal.note(f"your own images: {command(*words)}")
+
+
+export.command_class = GeneralCommand  # type: ignore[attr-defined]

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from clsbench.cli.parameters import CONFIDENCE
+
 if TYPE_CHECKING:
     from clsbench.card import ModelCard
     from clsbench.cli.terminal import Terminal
@@ -15,7 +17,8 @@ Calibrate = Annotated[
     bool,
     typer.Option(
         "--calibrate",
-        help="Fit a temperature to the run's validation split, so that confidences are what they say.",
+        help="Fit a temperature, so that confidences are what they say.",
+        rich_help_panel=CONFIDENCE,
     ),
 ]
 AbstainAtPrecision = Annotated[
@@ -23,14 +26,17 @@ AbstainAtPrecision = Annotated[
     typer.Option(
         metavar="SHARE",
         help="Mark predictions of low confidence as abstained, so that of the others this share is right: 0.99. "
-        "Estimated on the validation split, not guaranteed.",
+        "An estimate, no guarantee.",
+        rich_help_panel=CONFIDENCE,
     ),
 ]
 CalibrateImages = Annotated[
     str | None,
     typer.Option(
         metavar="DIR",
-        help="Labelled images for these two, in class folders, in place of the validation split.",
+        help="Labelled images for these two, in class folders. Default: the run's validation split; needed where "
+        "there is no run.",
+        rich_help_panel=CONFIDENCE,
     ),
 ]
 
@@ -52,9 +58,9 @@ def _calibration(terminal: Terminal, found: Calibration, temperature: float) -> 
         ("log loss (nats)", f"{found.log_loss_before:.4f}", f"{found.log_loss_after:.4f}", change),
         ("calibration error (ECE)", f"{found.ece_before:.4f}", f"{found.ece_after:.4f}", ""),
     ]
-    columns = (f"on {counted(found.images, 'image')}, held out", "before", "after", "95 % of the change")
+    columns = (f"on {counted(found.images, 'image')}, held out", "before", "after", "change, 95% interval")
     least, most = found.temperature_interval
-    title = f"Calibration: temperature {temperature:.3f} (95 % interval {least:.3f} to {most:.3f})"
+    title = f"Calibration: temperature {temperature:.3f} (95% interval {least:.3f} to {most:.3f})"
     terminal.print(table(title, columns, rows))
     if found.harms:
         terminal.note("calibration makes the log loss of new images worse; it is stored because you asked")
@@ -75,7 +81,7 @@ def _abstention(terminal: Terminal, found: Abstention, below: float) -> None:
         row("precision of the kept", found.precision, found.precision_interval, found.correct, found.kept),
         row("coverage: share kept", found.coverage, found.coverage_interval, found.kept, found.images),
     ]
-    columns = (f"on {counted(found.images, 'image')}, held out", "value", "95 % interval", "images")
+    columns = (f"on {counted(found.images, 'image')}, held out", "value", "95% interval", "images")
     terminal.print(table(f"Abstains below {below:.6g}, for a precision of {found.target:g}", columns, rows))
     if found.precision is None or found.precision < found.target:
         got = "no image is kept" if found.precision is None else f"{percent(found.precision)} are right"

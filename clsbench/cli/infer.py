@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import typer
 
 from clsbench.cli import infer_parameters as given
 from clsbench.cli import predictions_parameters as written
 from clsbench.cli.evaluation_parameters import Metrics
-from clsbench.cli.parameters import MODEL, AllowFallback, Device, Json, ModelFile, Quiet, With
-from clsbench.cli.usage import PanelledCommand
+from clsbench.cli.parameters import AllowFallback, Device, Json, ModelFile, Quiet, With
+from clsbench.cli.usage import GeneralCommand
 
 
 def infer(
@@ -86,13 +84,4 @@ def infer(
         raise typer.Exit(3)
 
 
-class _InferCommand(PanelledCommand):
-    """Lists the options of ``infer`` under its own headings."""
-
-    def section(self, parameter: Any) -> str:
-        """The heading of an option."""
-        heading = super().section(parameter)
-        return "Options" if heading == MODEL else heading  # --with, which is for training elsewhere
-
-
-infer.command_class = _InferCommand  # type: ignore[attr-defined]
+infer.command_class = GeneralCommand  # type: ignore[attr-defined]

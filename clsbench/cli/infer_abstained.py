@@ -16,7 +16,7 @@ def abstained_line(found: Abstained) -> str:
     """How many, as a share of the classified images.
 
     >>> abstained_line(Abstained(12, 200, 0.83))
-    'abstained: 12 of 200 (6.0 %), below 0.83'
+    'abstained: 12 of 200 (6.0%), below 0.83'
     """
     share = 100 * found.count / max(found.classified, 1)
-    return f"abstained: {found.count:,} of {found.classified:,} ({share:.1f} %), below {found.below:.6g}"
+    return f"abstained: {found.count:,} of {found.classified:,} ({share:.1f}%), below {found.below:.6g}"

@@ -44,6 +44,8 @@ def inspect(
         names = (name.replace("\n", "?") for name in found.card.classes)
         terminal.print("\n".join(f"{k:<7} {name}" for k, name in enumerate(names)))
     terminal.write_json(found.to_json())
+    if not found.card:
+        terminal.next("adopt", found.file, why="gives it a card, or says what is needed for one")
 
 
 def _of_card(card: ModelCard) -> Facts:
@@ -56,13 +58,28 @@ def _of_card(card: ModelCard) -> Facts:
         ("precision", values["precision"]),
         *_of_confidence(values),
         *(
-            (f"{group}.{name}", str(value))
+            (f"{group}.{name}", _plain(value))
             for group in ("transform", "model", "training", "parity")
             for name, value in values[group].items()
             if name != "batches"
         ),
         ("clsbench", values["clsbench_version"]),
     ]
+
+
+def _plain(value: object) -> str:
+    """A value of the card as people write it; ``--json`` has it exactly.
+
+    >>> _plain(None), _plain(True), _plain({}), _plain([224, 224]), _plain(0.954248366013072)
+    ('-', 'yes', '-', '224, 224', '0.954248')
+    """
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}={_plain(each)}" for name, each in value.items()) or "-"
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value))
+    if value is None or isinstance(value, bool):
+        return {None: "-", True: "yes", False: "no"}[value]
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _of_confidence(values: Mapping[str, Any]) -> Facts:

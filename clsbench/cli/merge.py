@@ -15,7 +15,9 @@ def merge(
     shards: Annotated[
         list[Path], typer.Argument(metavar="SHARDS", help="The predictions files of all shards, in any order.")
     ],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write the whole, in the format of the shards.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to write the whole, in the format of the shards. Needed.")
+    ] = None,
     overwrite: Overwrite = False,
     json: Json = None,
     quiet: Quiet = False,
@@ -28,8 +30,12 @@ def merge(
     from clsbench.cli.evaluation_tables import print_metrics
     from clsbench.cli.infer_abstained import print_abstained
     from clsbench.cli.terminal import Terminal
-    from clsbench.text import counted
+    from clsbench.errors import OptionError
+    from clsbench.text import command, counted
 
+    if out is None:
+        words = command("merge", *shards, "--out", f"merged{shards[0].suffix}")
+        raise OptionError("nothing says where to write the whole", where="--out", hint=f"`{words}`")
     terminal = Terminal(json=json, quiet=quiet)
     with terminal.observer() as observer:
         result = join(shards, out, overwrite=overwrite, observer=observer)

@@ -10,6 +10,8 @@ import typer
 #: Headings of `train --help` that are not those of `training.config`.
 DATA, MODEL, OUTPUT = "Data", "Network and recipe", "Output"
 PREPROCESSING = "Preprocessing, where the file does not say it"
+#: Headings of `export --help` and `adopt --help`.
+GATE, CONFIDENCE = "Gate", "Confidence"
 
 With = Annotated[
     list[str] | None,
@@ -34,7 +36,14 @@ Quiet = Annotated[
     typer.Option("--quiet", "-q", help="Write no progress and no notes to stderr.", rich_help_panel=OUTPUT),
 ]
 GateN = Annotated[
-    int, typer.Option("--gate-n", min=1, metavar="N", help="How many images to compare at most, spread evenly.")
+    int,
+    typer.Option(
+        "--gate-n",
+        min=1,
+        metavar="N",
+        help="How many images to compare at most, spread evenly.",
+        rich_help_panel=GATE,
+    ),
 ]
 Seed = Annotated[int, typer.Option(metavar="N", help="Random seed for the splits and for choosing images to draw.")]
 Device = Annotated[

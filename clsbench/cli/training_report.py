@@ -56,7 +56,7 @@ def _interval(result: TrainingResult) -> str:
         return ""
     total = sum(row.support for row in scores.present)
     share = Proportion.of(round(result.test_accuracy * total), total)
-    return f" ({share.correct:,} of {total:,}, 95 % interval {share.low:.2%} – {share.high:.2%})"
+    return f" ({share.correct:,} of {total:,}, 95% interval {share.low:.2%} – {share.high:.2%})"
 
 
 def _table(result: TrainingResult) -> Table:

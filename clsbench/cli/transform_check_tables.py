@@ -28,7 +28,7 @@ def print_check(terminal: Terminal, check: TransformCheck, file: Path, *others: 
     terminal.print(check.verdict)
     if any(found.difference.high < 0 for found in check.equal):
         count = len(check.candidates)
-        terminal.note(f"each interval is of one pair, at 95 %; what is shown to be worse allows for {count} candidates")
+        terminal.note(f"each interval is of one pair, at 95%; what is shown to be worse allows for {count} candidates")
     if check.unreadable:
         terminal.note(f"{counted(check.unreadable, 'image')} could not be read")
     terminal.next("adopt", file, *others, *options_of(check.best.transform), why="adopts it with the first of these")

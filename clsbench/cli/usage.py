@@ -10,6 +10,8 @@ from typing import Any
 
 from typer.core import TyperCommand
 
+from clsbench.cli.parameters import MODEL
+
 
 class PlainCommand(TyperCommand):
     """A command whose usage line has no braces around what has to be given, and whose arguments have no types."""
@@ -48,3 +50,12 @@ class PanelledCommand(PlainCommand):
     def section(self, parameter: Any) -> str:
         """The heading of an option; ``Options`` where it names none."""
         return getattr(parameter, "rich_help_panel", None) or super().section(parameter)
+
+
+class GeneralCommand(PanelledCommand):
+    """A panelled command that does not train: ``--with`` stands among its general options."""
+
+    def section(self, parameter: Any) -> str:
+        """The heading of an option."""
+        heading = super().section(parameter)
+        return "Options" if heading == MODEL else heading

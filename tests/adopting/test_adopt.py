@@ -319,3 +319,13 @@ assert result.file
 assert "sklearn" not in sys.modules, "which takes 2 s"
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_a_result_is_short_and_says_that_there_are_no_features(tmp_path: Path, pictures: list[Path]) -> None:
+    foreign = classifier(tmp_path / "foreign.onnx")
+    result = clsbench.adopt(foreign, out=tmp_path / "ours.onnx", classes=NAMES, guess=True, gate_n=3)
+    assert len(repr(result)) < 600
+    assert f"6 guessed: <ModelCard {K} classes" in repr(result.proposal)
+    assert result.file is not None
+    with clsbench.load(result.file) as model, pytest.raises(ModelError, match="an adopted file has its scores alone"):
+        model.embed(pictures[0])

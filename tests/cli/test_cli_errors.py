@@ -91,11 +91,20 @@ def test_no_such_model_file(refused, val, command):
     refused(1, ["no such model file", "no.onnx"], *arguments)
 
 
+def test_the_name_of_a_network_is_no_file(refused, val):
+    words = ["no such model file", "resnet18", "`clsbench export --model resnet18 --pretrained` makes a file"]
+    refused(1, words, "infer", val, "--model", "resnet18")
+
+
 def test_a_model_without_a_card_is_refused(infer, tiny_onnx, tmp_path):
     model = load(tiny_onnx)
     del model.metadata_props[:]
     save(model, tmp_path / "bare.onnx")
-    infer(1, ["carries no clsbench card", "bare.onnx", "clsbench export"], model=tmp_path / "bare.onnx")
+    infer(
+        1,
+        ["carries no clsbench card", f"clsbench adopt {tmp_path / 'bare.onnx'}", "clsbench export"],
+        model=tmp_path / "bare.onnx",
+    )
 
 
 def test_a_graph_that_is_not_what_its_card_says_is_refused(infer, tiny_onnx, tmp_path):
@@ -154,7 +163,8 @@ def test_no_model_has_been_exported_yet(refused, photos, arguments):
     ("arguments", "words"),
     [
         (["--out", "preds"], ["the suffix of --out", "preds", ".csv, .jsonl or .parquet"]),
-        (["--out", "preds.xlsx"], ["unknown writer 'xlsx'", "csv, jsonl, parquet"]),
+        (["--out", "preds.xlsx"], ["unknown writer 'xlsx'", "csv, jsonl, parquet", "the suffix of --out"]),
+        (["--out", "preds.parquet", "--escape-formulas"], ["parquet has no option", "leave it out"]),
         (["--device", "tpu"], ["unknown device", "auto, cpu, cuda"]),
         (["--backend", "onnxruntim"], ["unknown backend", "did you mean onnxruntime"]),
         (["--metric", "acuracy"], ["unknown metric", "did you mean accuracy"]),

@@ -169,10 +169,10 @@ def test_chosen_columns_and_another_threshold(images, with_threshold, tiny_onnx,
     model = with_threshold(0.9)
     wanted = ("--columns", "abstained,path,label,predicted")
     done = cli("infer", images, "--model", model, "--out", "a.csv", *wanted)
-    assert "abstained: 1 of 7 (14.3 %), below 0.9" in done.stdout
+    assert "abstained: 1 of 7 (14.3%), below 0.9" in done.stdout
     assert list(rows_of("a.csv")[0]) == wanted[1].split(",")
     none = cli("infer", images, "--model", model, "--out", "b.csv", "--abstain-below", 0.3)
-    assert "abstained: 0 of 7 (0.0 %), below 0.3" in none.stdout
+    assert "abstained: 0 of 7 (0.0%), below 0.3" in none.stdout
     every = cli("infer", images, "--model", tiny_onnx, "--out", "c.csv", "--abstain-below", 1)
     assert "below 1" in every.stdout
     refused(2, ["no column 'abstained'", "--abstain-below"], "infer", images, "--model", tiny_onnx, *wanted)

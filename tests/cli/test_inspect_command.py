@@ -35,6 +35,7 @@ def test_a_file_without_a_card_is_described_with_what_it_lacks(cli):
     assert done.code == 0, done.stderr
     for words in ("no card", "float (1, 3, 2, width)", "ai.onnx 9", "3 nodes", "36 float", "a free batch size N"):
         assert words in done.stdout
+    assert "next: clsbench adopt theirs.onnx" in done.stderr
     assert "\x1b" not in done.stdout + done.stderr
     facts = json.loads(Path("facts.json").read_text())
     assert [one["name"] for one in facts["graph"]["inputs"]] == ["image\x1b[31m"]

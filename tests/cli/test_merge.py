@@ -154,3 +154,13 @@ def test_the_command_line_merges_and_judges(cli, shards, tmp_path):
     assert cli("evaluate", tmp_path / "all.csv").code == 0
     assert cli("merge", *files, "--out", tmp_path / "all.csv").code == 1
     assert cli("merge", *files, "--out", files[0], "--overwrite").code == 1
+
+
+def test_without_a_name_for_the_whole_the_command_is_told(refused):
+    refused(
+        2,
+        ["where to write the whole", "`clsbench merge a.csv 'b 2.csv' --out merged.csv`"],
+        "merge",
+        "a.csv",
+        "b 2.csv",
+    )

@@ -339,7 +339,7 @@ def test_the_accuracy_of_a_few_test_images_has_its_interval(cli, photos):
     total, right = facts["counts"]["test"], round(facts["result"]["test_accuracy"] * facts["counts"]["test"])
     found = binomtest(right, total).proportion_ci(method="wilson")
     low, high = f"{found.low:.2%}", f"{found.high:.2%}"
-    assert f"({right} of {total}, 95 % interval {low} – {high})" in done.stdout
+    assert f"({right} of {total}, 95% interval {low} – {high})" in done.stdout
 
 
 @pytest.mark.parametrize("how", [("--val-fraction", 0.5), ("--folds", 2, "--fold", 1)], ids=["fraction", "folds"])

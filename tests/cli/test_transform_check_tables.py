@@ -54,7 +54,7 @@ def test_each_normalisation_that_is_worse_is_named_once(monkeypatch, capsys):
 
 def test_an_interval_that_seems_to_contradict_the_verdict_is_explained(capsys):
     check = made(1)
-    explained = "each interval is of one pair, at 95 %; what is shown to be worse allows for 96 candidates"
+    explained = "each interval is of one pair, at 95%; what is shown to be worse allows for 96 candidates"
     print_check(Terminal(), check, Path("m.onnx"))
     assert explained not in capsys.readouterr().err
     lower = dataclasses.replace(check.equal[0], difference=Difference(-0.03, -0.05, -0.01))

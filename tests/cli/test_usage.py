@@ -3,7 +3,21 @@ import re
 import pytest
 
 COMMANDS = [
-    *("train", "find-lr", "show", "runs", "export", "infer", "evaluate", "compare", "report", "inspect", "bench"),
+    *(
+        "train",
+        "find-lr",
+        "show",
+        "runs",
+        "export",
+        "adopt",
+        "verify",
+        "infer",
+        "evaluate",
+        "compare",
+        "report",
+        "inspect",
+        "bench",
+    ),
     *("doctor", "models", "datasets", "demo"),
 ]
 
@@ -44,3 +58,16 @@ def test_the_list_of_commands_cuts_no_sentence(cli):
 def test_arguments_have_no_types(cli):
     assert "  IMAGES  Folders" in cli("infer", "--help").stdout
     assert "Usage: clsbench models [OPTIONS] [NAME]\n" in cli("models", "--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "headings"),
+    {
+        "adopt": ["Options", "Preprocessing, where the file does not say it", "Gate", "Confidence", "Output"],
+        "export": ["Options", "Gate", "Confidence", "Output"],
+    }.items(),
+)
+def test_many_options_stand_under_headings(cli, command, headings):
+    lines = cli(command, "--help").stdout.splitlines()
+    found = [line.partition(":")[0] for line in lines if line and line[0] != " " and line.endswith(":")]
+    assert found == ["Arguments", *headings]

@@ -91,7 +91,7 @@ def one_sided(flips: Flips, margin: float) -> tuple[float, float]:
 def smallest_margin(flips: Flips) -> float | None:
     """The least margin, in points, at which a pair of models is shown equivalent.
 
-    The larger end, in size, of the 90 % interval that belongs to the tests.
+    The larger end, in size, of the 90% interval that belongs to the tests.
     """
     low, high = 0.0, 1 - 1e-9
     if max(one_sided(flips, high)) >= LEVEL:
@@ -108,8 +108,8 @@ def score(lost: ArrayLike, gained: ArrayLike, total: int, margin: float) -> NDAr
     Source: T. Tango, Statistics in Medicine 17 (1998); recommended for the purpose by
     J. P. Liu, H. M. Hsueh, E. Hsieh and J. J. Chen, Statistics in Medicine 21 (2002). As
     counts are whole, half a flip is taken from the evidence: without that the test errs
-    in up to 6.8 % of cases instead of 5 % where all flips go one way, with it in at most
-    5 %, from 200 to 100,000 images and margins to 5 points (benchmarks/comparison.py).
+    in up to 6.8% of cases instead of 5% where all flips go one way, with it in at most
+    5%, from 200 to 100,000 images and margins to 5 points (benchmarks/comparison.py).
 
     Args:
         lost: int (...), flips from right to wrong.

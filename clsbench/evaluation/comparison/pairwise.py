@@ -46,7 +46,7 @@ class Comparison(Tabular):
         a: Name of the reference.
         b: Name of the candidate.
         flips: Where they differ in being right.
-        low: Lower end of the 95 % paired bootstrap interval of the difference, a fraction.
+        low: Lower end of the 95% paired bootstrap interval of the difference, a fraction.
         high: Upper end.
         p_value: Exact McNemar, two-sided.
         agreement: Fraction of images with the same answer, right or wrong.
@@ -73,12 +73,12 @@ class Comparison(Tabular):
 
     @property
     def accuracy_a(self) -> Proportion:
-        """Of A, with its 95 % Wilson interval."""
+        """Of A, with its 95% Wilson interval."""
         return Proportion.of(self.flips.both_right + self.flips.lost, self.flips.total)
 
     @property
     def accuracy_b(self) -> Proportion:
-        """Of B, with its 95 % Wilson interval."""
+        """Of B, with its 95% Wilson interval."""
         return Proportion.of(self.flips.both_right + self.flips.gained, self.flips.total)
 
     @property
@@ -187,7 +187,7 @@ def _measured(comparison: Comparison, sign: int = 1) -> tuple[str, str]:
     ends = sorted((sign * comparison.low, sign * comparison.high))
     decimals = _decimals(comparison)
     value, low, high = (f"{100 * x:z.{decimals}f}" for x in (sign * comparison.flips.difference, *ends))
-    return value, f"95 % interval {low} to {high}, {p_text(comparison.p_value)}"
+    return value, f"95% interval {low} to {high}, {p_text(comparison.p_value)}"
 
 
 def _reach(comparison: Comparison) -> str:

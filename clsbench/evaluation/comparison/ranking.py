@@ -63,7 +63,7 @@ class Ranked:
     Args:
         name: The model.
         rank: 1 + the number of models that are shown to be better.
-        accuracy: With its 95 % Wilson interval.
+        accuracy: With its 95% Wilson interval.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Ranked:
     accuracy: Proportion
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values: the rank, and the accuracy with its 95 % Wilson interval."""
+        """Plain values: the rank, and the accuracy with its 95% Wilson interval."""
         return {"rank": self.rank, "name": self.name, **self.accuracy.to_json()}
 
 
@@ -108,7 +108,7 @@ def rank(labels: NDArray[np.integer[Any]], models: Sequence[Answers]) -> Ranking
     A rank is 1 + the number of models shown to be better, the rule of W. L. Chiang et al.,
     Chatbot Arena (ICML 2024): models that nothing beats share the first, however their
     accuracies happen to lie. Every two models are tested, and Holm's correction keeps the
-    chance of any false claim among all of them at 5 %.
+    chance of any false claim among all of them at 5%.
 
     Args:
         labels: int (N,), the true classes.

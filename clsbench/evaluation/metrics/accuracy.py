@@ -27,7 +27,7 @@ def build() -> ShownMetric:
 
 
 def accuracy(outcomes: Outcomes) -> dict[str, Proportion | Absent]:
-    """Top-1 and top-5 accuracy, each with its 95 % Wilson interval.
+    """Top-1 and top-5 accuracy, each with its 95% Wilson interval.
 
     Where fewer than five of the best classes are known, the second is ``top3`` or whatever is known.
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from clsbench.predictions.values import Rows, Value, wilson
 
-#: Bins where nothing else is asked for, and the fewest images of one: the 95 % interval of 20 is 40 points wide.
+#: Bins where nothing else is asked for, and the fewest images of one: the 95% interval of 20 is 40 points wide.
 BINS, PER_BIN = 15, 20
 
 
@@ -18,7 +18,7 @@ BINS, PER_BIN = 15, 20
 class ReliabilityBin(Value):
     """Images with a confidence from ``start`` to ``end``, their mean confidence, and their accuracy.
 
-    ``low`` and ``high`` are the 95 % Wilson interval of the accuracy.
+    ``low`` and ``high`` are the 95% Wilson interval of the accuracy.
     """
 
     start: float

@@ -22,7 +22,7 @@ TARGETS = (0.95, 0.99)
 
 @dataclass(frozen=True)
 class CoverageRow(Value):
-    """The images at or above a confidence: their number, share and accuracy with its 95 % Wilson interval.
+    """The images at or above a confidence: their number, share and accuracy with its 95% Wilson interval.
 
     ``threshold`` is None where none reaches the target, ``accuracy`` where there are no images.
     """

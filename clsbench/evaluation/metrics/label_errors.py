@@ -6,7 +6,7 @@ dataset labels, JAIR 70 (2021), the off-diagonals of the confident joint; the sa
 
 The model must not have been trained on the images: it would repeat the labels it was taught. And it must be good:
 the probabilities have to be nearer to the truth than to the thresholds (theorem 2), or what is found are the model's
-own mistakes. Northcutt asks for an accuracy above 60 % where labels are right (cleanlab issue 66); where people
+own mistakes. Northcutt asks for an accuracy above 60% where labels are right (cleanlab issue 66); where people
 checked what is found by good models, in ten well-known test sets, half of it was wrong labels (C. G. Northcutt,
 A. Athalye and J. Mueller, Pervasive label errors in test sets, NeurIPS 2021, arXiv:2103.14749).
 
@@ -33,7 +33,7 @@ from clsbench.text import counted
 #: Differences of probabilities that count as none; cleanlab's.
 SLACK = 1e-6
 
-#: The accuracy from which on suspects are named; it has to be shown, by the lower end of its 95 % interval.
+#: The accuracy from which on suspects are named; it has to be shown, by the lower end of its 95% interval.
 MIN_ACCURACY = 0.6
 
 #: The images of a class from which on others may be suspected to be of it.
@@ -55,7 +55,7 @@ class LabelError(Value):
 class LabelErrors(Value):
     """How many label errors are suspected, their share of all images, and the first, least probable label first.
 
-    ``low`` and ``high`` are the 95 % Wilson interval of the share.
+    ``low`` and ``high`` are the 95% Wilson interval of the share.
     """
 
     found: int
@@ -120,7 +120,7 @@ def label_errors(
 def _too_weak(accuracy: Proportion, least: float) -> Absent:
     return Absent(
         f"the mistakes of a weak model look like label errors, and the accuracy may be below {least:.0%} "
-        f"(95 % interval {accuracy.low:.2%} – {accuracy.high:.2%}; the bound is Northcutt's, cleanlab issue 66); "
+        f"(95% interval {accuracy.low:.2%} – {accuracy.high:.2%}; the bound is Northcutt's, cleanlab issue 66); "
         "--with label-errors.min_accuracy=0 lists the suspects"
     )
 
@@ -172,7 +172,7 @@ SHOWN = (
         rows=lambda found: ((row.name, row.label, row.suggested, row.probability) for row in found.images),
         heading=lambda found: (
             f"Suspected label errors: {counted(found.found, 'image')}, {found.share:.2%} "
-            f"(95 % interval {found.low:.2%} – {found.high:.2%})"
+            f"(95% interval {found.low:.2%} – {found.high:.2%})"
         ),
         total=lambda found: found.found,
     ),

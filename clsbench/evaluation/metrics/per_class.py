@@ -21,7 +21,7 @@ SHOWN_CLASSES, WORST, BEST = 20, 10, 5
 class ClassScores(Value):
     """scikit-learn's scores of a class, 0 where nothing defines them; its images (``support``).
 
-    ``recall_low`` and ``recall_high`` are the 95 % Wilson interval of the recall, 0 and 1 without images.
+    ``recall_low`` and ``recall_high`` are the 95% Wilson interval of the recall, 0 and 1 without images.
     """
 
     name: str
@@ -136,7 +136,7 @@ _CLASS, _PRECISION, _RECALL, _F1 = Column("class", width=22), *(Column(n, ".3f")
 SHOWN = (
     Shown(
         "per_class", "table", "Per class", places=("evaluate",), rows=_by_f1,
-        columns=(_CLASS, _PRECISION, _RECALL, Column("95 % interval"), _F1, Column("support", ",")),
+        columns=(_CLASS, _PRECISION, _RECALL, Column("95% interval"), _F1, Column("support", ",")),
         heading=_heading(
             "Per class, worst F1 first",
             f"Per class: the {WORST} worst and {BEST} best of {{}} by F1 (all: --json, --html)",

@@ -91,7 +91,7 @@ def save_reliability(reliability: Reliability, file: Path, *, kind: str = "image
         x, y = [row.confidence for row in rows], [row.accuracy for row in rows]
         above.errorbar(
             x, y, yerr=np.maximum(spans, 0), fmt="o", markersize=5, linewidth=1.5, color=RIGHT,
-            label="accuracy of a bin, with its 95 % interval",
+            label="accuracy of a bin, with its 95% interval",
         )  # fmt: skip
         above.set(ylabel="accuracy", xlim=(start, 1.01), ylim=(start, 1.01), aspect="equal")
         above.legend(fontsize=8, loc="best")
@@ -142,7 +142,7 @@ def save_accuracy_throughput(points: Sequence[tuple[str, float, float, float, fl
             axes.xaxis.set_major_formatter(lambda speed, _: f"{speed:,.4g}")
             axes.xaxis.set_minor_formatter(NullFormatter())
         axes.margins(x=0.25, y=0.15)
-        axes.set(xlabel="images/s of infer, end to end", ylabel="top-1 (%), with 95 % interval")
+        axes.set(xlabel="images/s of infer, end to end", ylabel="top-1 (%), with 95% interval")
         axes.set_title("accuracy and throughput", fontsize=11)
         axes.grid(alpha=0.3, which="both")
         _explain(figure, filled=bool(best), hollow=len(best) < len(points))

@@ -39,7 +39,7 @@ def _accuracy(evaluation: Evaluation) -> Iterator[str]:
         return
     yield (
         f"{count(top1.correct)} of {counted(top1.total, 'image')} {_are(top1.correct)} classified correctly. On images "
-        f"of this kind the accuracy lies between {percent(top1.low)} and {percent(top1.high)} (95 % interval)."
+        f"of this kind the accuracy lies between {percent(top1.low)} and {percent(top1.high)} (95% interval)."
     )
     if top1.high - top1.low > WIDE:
         yield "That is a wide range because there are few images: four times as many would halve it."
@@ -52,7 +52,7 @@ def _abstaining(evaluation: Evaluation) -> Iterator[str]:
     number = kept.total - kept.correct
     yield f"It abstains from {count(number)} of them, {percent(number / kept.total)}" + (
         f": {right.reason}." if isinstance(right, Absent) else
-        f". Of the {count(kept.correct)} that it keeps {percent(right.value)} {_are(right.correct)} right (95 % "
+        f". Of the {count(kept.correct)} that it keeps {percent(right.value)} {_are(right.correct)} right (95% "
         f"interval {percent(right.low)} – {percent(right.high)})."
     )  # fmt: skip
 
@@ -89,7 +89,7 @@ def _weakest(evaluation: Evaluation) -> Iterator[str]:
     weaker = [row for row in found.present if _is_below(row, mean, len(found.present))]
     if weaker:
         row = min(weaker, key=lambda row: row.f1)
-        interval = f"95 % interval {percent(row.recall_low)} – {percent(row.recall_high)}"
+        interval = f"95% interval {percent(row.recall_low)} – {percent(row.recall_high)}"
         yield (
             f"The weakest class is “{name(row.name)}”: {percent(row.recall)} of its {counted(row.support, 'image')} "
             f"{_are(row.support)} found ({interval}), with F1 {fixed(row.f1)}."
@@ -102,7 +102,7 @@ def _weakest(evaluation: Evaluation) -> Iterator[str]:
 
 
 def _is_below(row: ClassScores, accuracy: float, classes: int) -> bool:
-    """Whether chance makes a recall this far below the accuracy, in any of the classes, less often than in 5 %.
+    """Whether chance makes a recall this far below the accuracy, in any of the classes, less often than in 5%.
 
     The exact binomial test, by Bonferroni for the number of classes.
     """
@@ -159,7 +159,7 @@ def _automation(evaluation: Evaluation) -> Iterator[str]:
     few = ", too few to rely on" if best.row.high - best.row.low > WIDE else ""
     yield (
         f"{percent(best.row.coverage)} of the images can be decided at {best.target:.0%} accuracy: "
-        f"those with a confidence of {fixed(best.row.threshold)} or more ({counted(best.row.kept, 'image')}, 95 % "
+        f"those with a confidence of {fixed(best.row.threshold)} or more ({counted(best.row.kept, 'image')}, 95% "
         f"interval of their accuracy {percent(best.row.low)} – {percent(best.row.high)}{few})."
     )
 
@@ -167,7 +167,7 @@ def _automation(evaluation: Evaluation) -> Iterator[str]:
 def _labels(evaluation: Evaluation) -> Iterator[str]:
     found = evaluation.find("label_errors", LabelErrors)
     if isinstance(found, LabelErrors) and found.found:
-        share = f"{percent(found.share)}, 95 % interval {percent(found.low)} – {percent(found.high)}"
+        share = f"{percent(found.share)}, 95% interval {percent(found.low)} – {percent(found.high)}"
         yield f"{counted(found.found, 'label')} ({share}) may be wrong and {_are(found.found)} worth checking."
 
 

@@ -104,7 +104,7 @@ def test_opposite_models_differ_completely():
     assert (got.flips.lost, got.flips.difference, got.agreement) == (400, -1.0, 0.0)
     assert got.low == -1
     assert all(row.significant and row.delta == -1 for row in got.classes)
-    assert verdict(got).startswith("A is better than B by 100.00 points (95 % interval 98.")
+    assert verdict(got).startswith("A is better than B by 100.00 points (95% interval 98.")
 
 
 def test_no_answer_is_a_wrong_answer():
@@ -142,26 +142,26 @@ def test_json_is_plain():
 @pytest.mark.parametrize(
     ("flips", "sentence"),
     [
-        ((10_000, 150, 250), "B is better than A by 1.00 points (95 % interval, p < 0.001)."),
-        ((10_000, 250, 150), "A is better than B by 1.00 points (95 % interval, p < 0.001)."),
+        ((10_000, 150, 250), "B is better than A by 1.00 points (95% interval, p < 0.001)."),
+        ((10_000, 250, 150), "A is better than B by 1.00 points (95% interval, p < 0.001)."),
         (
             (100_000, 100, 160),
-            "B is better than A by 0.060 points (95 % interval, p < 0.001), "
+            "B is better than A by 0.060 points (95% interval, p < 0.001), "
             "yet the two are equivalent within 0.5 points.",
         ),
         (
             (10_000, 40, 44),
             "A and B are equivalent within 0.5 points, and no difference can be shown "
-            "(B minus A: 0.04 points, 95 % interval, p = 0.744).",
+            "(B minus A: 0.04 points, 95% interval, p = 0.744).",
         ),
         (
             (10_000, 200, 230),
-            "No difference between A and B can be shown (B minus A: 0.30 points, 95 % interval, p = 0.162). "
+            "No difference between A and B can be shown (B minus A: 0.30 points, 95% interval, p = 0.162). "
             "B is not worse, within 0.5 points, but may be better by more than that.",
         ),
         (
             (200, 5, 3),
-            "No difference between A and B can be shown (B minus A: -1.0 points, 95 % interval, p = 0.727), "
+            "No difference between A and B can be shown (B minus A: -1.0 points, 95% interval, p = 0.727), "
             "nor that they are equivalent within 0.5 points; these images show that only within 4.1 points.",
         ),
     ],

@@ -95,7 +95,7 @@ def test_the_share_has_its_interval(outcomes_of):
     interval = binomtest(got["found"], 400).proportion_ci(method="wilson")
     assert (got["low"], got["high"]) == pytest.approx((interval.low, interval.high))
     display = run_metrics(outcomes_of(labels, probabilities), [("label-errors", module.build())]).displays[0]
-    assert f"(95 % interval {interval.low:.2%} – {interval.high:.2%})" in display.title
+    assert f"(95% interval {interval.low:.2%} – {interval.high:.2%})" in display.title
 
 
 def test_a_weak_model_accuses_no_label_unless_asked_to(outcomes_of):

@@ -22,7 +22,7 @@ def test_they_begin_with_the_accuracy_and_warn_of_few_images(said):
     many = said({"top1": Proportion(0.94, 0.9235, 0.9531, 940, 1000)})
     assert many.startswith(
         "940 of 1,000 images are classified correctly. On images of this kind the accuracy lies between 92.35% and "
-        "95.31% (95 % interval)."
+        "95.31% (95% interval)."
     )
     assert "few" not in many
     assert "four times as many would halve it" in said({"top1": Proportion(0.9, 0.5958, 0.9821, 9, 10)})
@@ -53,7 +53,7 @@ def test_they_name_the_weakest_class_and_the_largest_confusion(said):
     pairs = ConfusedPairs(min_count=2, found=1, pairs=(ConfusedPair("c", "d", 2, 0.25),))
     words = said({"per_class": classes, "confused_pairs": pairs})
     assert (
-        "The weakest class is “a\\u202eb”: 25.00% of its 80 images are found (95 % interval 17.00% – 35.00%), with "
+        "The weakest class is “a\\u202eb”: 25.00% of its 80 images are found (95% interval 17.00% – 35.00%), with "
         "F1 0.400." in words
     )
     assert "1 of 3 classes has no labelled image." in words
@@ -79,7 +79,7 @@ def test_a_class_far_below_the_others_is_named_among_many(judge):
     rows = [(f"{k}/{i}.jpg", name, {classes[k if k != 3 or i < 6 else 4]: 1})
             for k, name in enumerate(classes) for i in range(20)]  # fmt: skip
     words = " ".join(sentences(judge(classes, rows).evaluation))
-    assert "The weakest class is “class 3”: 30.00% of its 20 images are found (95 % interval 14.55% – 51.90%)" in words
+    assert "The weakest class is “class 3”: 30.00% of its 20 images are found (95% interval 14.55% – 51.90%)" in words
 
 
 def test_of_mistakes_that_are_as_frequent_none_stands_out(said):
@@ -116,7 +116,7 @@ def test_they_tell_what_can_be_automated(said):
     words = said({"coverage_for_accuracy": CoverageTargets((reached, none))})
     assert (
         "80.00% of the images can be decided at 95% accuracy: those with a confidence of 0.900 or more "
-        "(8 images, 95 % interval of their accuracy 70.00% – 100.00%, too few to rely on)." in words
+        "(8 images, 95% interval of their accuracy 70.00% – 100.00%, too few to rely on)." in words
     )
     only = said({"coverage_for_accuracy": CoverageTargets((none,))})
     assert "At no confidence threshold is it right for 99% of the images." in only
