@@ -9,7 +9,7 @@ import typer
 
 from clsbench.cli import completion
 from clsbench.cli import export_confidence as confidence
-from clsbench.cli.parameters import GateN, Json, Quiet, With
+from clsbench.cli.parameters import Device, GateN, Json, Quiet, With
 
 
 def export(
@@ -60,6 +60,7 @@ def export(
         ),
     ] = None,
     gate_n: GateN = 256,
+    device: Device = "cpu",
     calibrate: confidence.Calibrate = False,
     abstain_at_precision: confidence.AbstainAtPrecision = None,
     calibrate_images: confidence.CalibrateImages = None,
@@ -77,7 +78,7 @@ def export(
     with terminal.observer() as observer:
         result = run_export(
             run, model=model, pretrained=pretrained, weights=weights, classes=classes, head=head,
-            transform=transform or (), images=images, gate_n=gate_n, out=out, calibrate=calibrate,
+            transform=transform or (), images=images, gate_n=gate_n, device=device, out=out, calibrate=calibrate,
             abstain_at_precision=abstain_at_precision, calibrate_images=calibrate_images,
             options=options or (), observer=observer,
         )  # fmt: skip
