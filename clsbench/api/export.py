@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -46,6 +47,7 @@ def export(
     transform: Options = (),
     images: Images | None = None,
     gate_n: int = 256,
+    device: str = "cpu",
     out: str | Path | None = None,
     gate: Gate | None = None,
     precision: Precision = "fp32",
@@ -67,6 +69,7 @@ def export(
         transform: With ``model``: changes of the model's own preprocessing, such as ``{"size": 224}``.
         images: A folder of images for the gate, or an archive or list; the run's validation split if left out.
         gate_n: How many of them to compare at most, spread evenly.
+        device: Where the file runs in the gate: the one that is to infer with it, as GPUs compute with less precision.
         out: The file; ``RUN/model.onnx``, or ``MODEL.onnx`` with ``model``, if left out.
         gate: What the file must show; by default the same top-1 everywhere, and probabilities within 0.001
             (fp16: 0.02).
@@ -122,9 +125,10 @@ def export(
     shown = choose_evenly(entries, labels, count=gate_n)
     observer.note(f"exporting {trained.name}, then comparing it on {counted(len(shown), 'image')}")
     observer.stage("exporting", len(shown))
+    opened = partial(open_like_infer, device=device)
     with staying(trained.name, trained.owner):
         return export_model(
-            trained.classifier, card, shown, file, open_like_infer, gate, add=add, heard=observer.advance
+            trained.classifier, card, shown, file, opened, gate, add=add, heard=observer.advance
         )
 
 

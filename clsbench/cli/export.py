@@ -9,7 +9,7 @@ import typer
 
 from clsbench.cli import completion
 from clsbench.cli import export_confidence as confidence
-from clsbench.cli.parameters import GATE, GateN, Json, Quiet, With
+from clsbench.cli.parameters import GATE, Device, GateN, Json, Quiet, With
 from clsbench.cli.usage import GeneralCommand
 
 
@@ -65,6 +65,7 @@ def export(
     precision: Annotated[
         Literal["fp32", "fp16"], typer.Option(help="Precision of weights and activations; fp16 is for GPUs.")
     ] = "fp32",
+    device: Device = "cpu",
     calibrate: confidence.Calibrate = False,
     abstain_at_precision: confidence.AbstainAtPrecision = None,
     calibrate_images: confidence.CalibrateImages = None,
@@ -82,8 +83,7 @@ def export(
     with terminal.observer() as observer:
         result = run_export(
             run, model=model, pretrained=pretrained, weights=weights, classes=classes, head=head,
-            transform=transform or (), images=images, gate_n=gate_n, out=out,
-            precision=precision,
+            transform=transform or (), images=images, gate_n=gate_n, device=device, out=out, precision=precision,
             calibrate=calibrate, abstain_at_precision=abstain_at_precision, calibrate_images=calibrate_images,
             options=options or (), observer=observer,
         )  # fmt: skip

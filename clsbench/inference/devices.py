@@ -136,6 +136,9 @@ def _missing_library(provider: str, folder: Path) -> Missing | None:
         if "nvinfer" in library or "nvonnxparser" in library:
             remedy = f"pip install 'tensorrt-cu{built_for_cuda()}>=10,<11'"
             return Missing(f"TensorRT 10 is missing: {library}", remedy, absent=True)
+        if "undefined symbol" in str(error):
+            remedy = "update the NVIDIA driver; pip install --upgrade 'clsbench[cuda]'"
+            return Missing(f"the CUDA libraries or the driver do not fit this onnxruntime: {error}", remedy)
         return Missing(f"a CUDA library is missing: {error}", "pip install 'clsbench[cuda]'")
     cudnn = load_cudnn()
     if isinstance(cudnn, OSError):

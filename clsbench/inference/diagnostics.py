@@ -79,7 +79,8 @@ def diagnose_provider(kind: str) -> Diagnostic:
     try:
         difference = convolution_difference(kind)
     except ClsbenchError as error:
-        return Diagnostic(name, "fault", error.one_line(), str(error.facts["to do"] or "") or None)
+        found = ": ".join(str(fact) for fact in (error.what, error.facts["got"]) if fact)
+        return Diagnostic(name, "fault", found, str(error.facts["to do"] or "") or None)
     except Exception as error:  # noqa: BLE001  what fails at the first convolution can be almost anything
         found = f"{type(error).__name__}: {str(error).splitlines()[0]}"
         return Diagnostic(name, "fault", found, "pip install 'clsbench[cuda]'")

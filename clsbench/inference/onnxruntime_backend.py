@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clsbench.card import FEATURES_NAME, INPUT_NAME, OUTPUT_NAME
-from clsbench.errors import OptionError
+from clsbench.errors import DeviceError, OptionError
 from clsbench.inference.backend import DeviceInfo, FeatureBackend, Plan
 from clsbench.inference.cuda_driver import find_driver, pinned
 from clsbench.inference.devices import DeviceRequest, choose, parse_device
@@ -104,7 +104,8 @@ def build(
 
     Args:
         model_path: An .onnx file with a card.
-        device: ``auto``, ``cpu``, ``cuda[:i,j]`` or ``tensorrt[:i,j]``.
+        device: ``auto``, ``cpu``, ``cuda[:i,j]`` or ``tensorrt[:i,j]``. Where ``auto`` cannot open the file on a GPU,
+            it takes the CPU, and the device says why.
         batch_size: Images a call.
         streams: Concurrent calls, on each GPU or on the CPU.
         threads: Of one call, on the CPU.
@@ -122,31 +123,50 @@ def build(
     for name, value in {"batch_size": batch_size, "streams": streams, "threads": threads}.items():
         if value is not None and value < 1:
             raise OptionError(f"{name} must be at least 1", got=value)
-    card = read_card(model_path)
     request = parse_device(device)
     chosen, reason = choose(request)
-    plan = plan_for(
-        model_path,
-        chosen,
-        card.transform.size,
-        mode=tune,
-        given={"batch_size": batch_size, "streams": streams, "threads": threads},
-        tf32=tf32,
-    )
+    numbers = {"batch_size": batch_size, "streams": streams, "threads": threads}
     opened = partial(
-        open_session, model_path, chosen.kind, threads=plan.threads, spinning=spinning, allow_fallback=allow_fallback,
-        tf32=tf32,
+        _open, model_path, requested=device, numbers=numbers, tune=tune, spinning=spinning,
+        allow_fallback=allow_fallback, tf32=tf32,
     )  # fmt: skip
-    sessions = [opened(index=index) for index in chosen.indices or (0,)]
+    try:
+        return opened(chosen, reason=reason)
+    except DeviceError as error:
+        if request.kind != "auto":
+            raise
+        return opened(DeviceRequest("cpu"), reason=error.one_line())
+
+
+def _open(
+    model_path: Path,
+    device: DeviceRequest,
+    *,
+    requested: str,
+    reason: str | None,
+    numbers: dict[str, int | None],
+    tune: str,
+    spinning: bool,
+    allow_fallback: bool,
+    tf32: bool,
+) -> OnnxRuntimeBackend:
+    """Open a model file on a device that has been settled; otherwise as :func:`build`."""
+    card = read_card(model_path)
+    plan = plan_for(model_path, device, card.transform.size, mode=tune, given=numbers, tf32=tf32)
+    opened = partial(
+        open_session, model_path, device.kind, threads=plan.threads, spinning=spinning,
+        allow_fallback=allow_fallback, tf32=tf32,
+    )  # fmt: skip
+    sessions = [opened(index=index) for index in device.indices or (0,)]
     first = sessions[0]
     check_contract(_describe(first.get_inputs()), _describe(first.get_outputs()), card, model_path)
     info = DeviceInfo(
-        requested=device,
-        device=chosen.kind,
-        indices=chosen.indices,
+        requested=requested,
+        device=device.kind,
+        indices=device.indices,
         provider=first.get_providers()[0],
-        reason=reason if request.kind == "auto" else None,
-        **gpu_facts(chosen, tf32=tf32),
+        reason=reason,
+        **gpu_facts(device, tf32=tf32),
     )
     return OnnxRuntimeBackend(sessions, device=info, plan=plan)
 

@@ -21,6 +21,9 @@ from clsbench.inference.native_messages import native_messages, pass_on
 from clsbench.machine import cache_folder
 from clsbench.text import counted
 
+#: The part of an error of a GPU provider that says what it is (cuda_call.cc).
+FAILURE = re.compile(r"\w+ failure -?\d+: [^;\n]*[^;\s]")
+
 #: A line of ONNX Runtime's log that tells of an error, and its message.
 LOGGED = re.compile(r"\[[EW]:onnxruntime[^\]]*\] ?(.*?)(?:\x1b\[m)?$")
 
@@ -107,9 +110,14 @@ def _failure(file: Path | bytes, kind: str, index: int, error: Exception) -> Cls
     return DeviceError(
         f"ONNX Runtime cannot run the network on {kind}",
         where=f"--device {kind}",
-        got=missing.what if missing else str(error).splitlines()[0],
-        hint=missing.remedy if missing else "--device cpu runs it; `clsbench doctor` looks for the reason",
+        got=missing.what if missing else _essence(error),
+        hint=missing.remedy if missing else "update the NVIDIA driver and clsbench[cuda], or use --device cpu",
     )
+
+
+def _essence(error: Exception) -> str:
+    found = FAILURE.search(str(error))
+    return found.group() if found else str(error).splitlines()[0]
 
 
 def provider_options(kind: str, index: int, *, tf32: bool = True) -> list[Any]:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet
@@ -15,6 +16,7 @@ from safetensors.torch import load_file
 
 from clsbench.images.entries import FileEntry
 from clsbench.images.loader import ImageLoader
+from clsbench.inference import devices
 from clsbench.models.simple_cnn import build
 
 CLASSES = ("blue", "green", "red")
@@ -215,6 +217,14 @@ def test_an_exported_run_knows_where_it_comes_from_but_not_where_the_photos_were
     root = json.loads(run.joinpath("run.json").read_text(encoding="utf-8"))["data"]["root"]
     assert root.endswith("photos")
     assert root.encode() not in (run / "model.onnx").read_bytes()
+
+
+def test_the_gate_of_export_runs_on_the_device_that_is_to_infer(cli, run, monkeypatch):
+    monkeypatch.setattr(devices, "missing_for", lambda kind: devices.Missing("no luck", "pip install luck"))
+    done = cli("export", "--onnx", "--gate-n", 2, "--out", "gpu.onnx", "--device", "cuda")
+    assert done.code == 1
+    assert "cuda cannot be used" in done.stderr
+    assert not Path("gpu.onnx").exists()
 
 
 def test_export_without_the_runs_pictures_asks_for_others(cli, photos, run):

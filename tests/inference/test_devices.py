@@ -9,7 +9,7 @@ from clsbench.errors import DeviceError, DeviceMemoryError, ModelError, OptionEr
 from clsbench.inference import devices, sessions
 from clsbench.inference.cuda_driver import Driver, Gpu
 from clsbench.inference.devices import DeviceRequest, Missing, choose, missing_for, parse_device, strays
-from clsbench.inference.onnxruntime_backend import gpu_facts
+from clsbench.inference.onnxruntime_backend import build, gpu_facts
 
 ALL = [devices.TENSORRT, devices.CUDA, devices.CPU]
 
@@ -98,6 +98,18 @@ def test_a_machine_without_a_gpu_is_told_from_a_broken_one(machine, driver, abse
     assert missing_for("cuda").absent == absent
 
 
+def test_libraries_of_another_version_are_told_from_missing_ones(machine, monkeypatch):
+    machine()
+
+    def load(name, mode=0):
+        if "providers_cuda" in name:
+            raise OSError(f"{name}: undefined symbol: cuTensorMapEncodeTiled")
+
+    monkeypatch.setattr(ctypes, "CDLL", load)
+    assert "do not fit" in missing_for("cuda").what
+    assert "update the NVIDIA driver" in missing_for("cuda").remedy
+
+
 def test_a_missing_tensorrt_asks_for_version_10(machine):
     machine(missing="libnvinfer.so.10")
     missing = missing_for("tensorrt")
@@ -165,13 +177,31 @@ def test_what_is_missing_is_the_reason_where_a_session_fell_back(opened, machine
 
 def test_a_device_that_fails_is_told_from_a_file_that_does(opened, machine, tiny_onnx, monkeypatch):
     machine()
-    opened(RuntimeError("CUDA failure 100: no CUDA-capable device is detected ; GPU=-1\nmore"))
+    failure = "CUDA failure 36: API call is not supported in the installed CUDA driver"
+    opened(RuntimeError(f"provider_info.cc:63 Failed to parse provider option: {failure} ; GPU=-1 ; hostname=vm"))
     with pytest.raises(DeviceError, match="cannot run the network on cuda") as caught:
         sessions.open_session(tiny_onnx, "cuda")
-    assert caught.value.facts["got"] == "CUDA failure 100: no CUDA-capable device is detected ; GPU=-1"
+    assert caught.value.facts["got"] == failure
     opened(RuntimeError("CUDA failure 2: out of memory ; GPU=0"))
     with pytest.raises(DeviceMemoryError, match="not enough memory"):
         sessions.open_session(tiny_onnx, "cuda")
+
+
+def test_auto_takes_the_cpu_where_a_gpu_fails_and_says_why(machine, tiny_onnx, monkeypatch):
+    machine()
+    real = onnxruntime.InferenceSession
+
+    def open_it(content, options, *, providers, enable_fallback):
+        if providers != [devices.CPU]:
+            raise RuntimeError("CUDA failure 802: system not yet initialized ; GPU=0")
+        return real(content, options, providers=providers, enable_fallback=enable_fallback)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", open_it)
+    backend = build(tiny_onnx, "auto")
+    assert (backend.device.device, backend.shares_cores) == ("cpu", True)
+    assert "CUDA failure 802: system not yet initialized" in backend.device.reason
+    with pytest.raises(DeviceError, match="cannot run the network"):
+        build(tiny_onnx, "cuda")
 
 
 def test_a_file_that_the_cpu_refuses_too_is_no_failure_of_the_device(machine, tmp_path, monkeypatch):
