@@ -127,9 +127,7 @@ def export(
     observer.stage("exporting", len(shown))
     opened = partial(open_like_infer, device=device)
     with staying(trained.name, trained.owner):
-        return export_model(
-            trained.classifier, card, shown, file, opened, gate, add=add, heard=observer.advance
-        )
+        return export_model(trained.classifier, card, shown, file, opened, gate, add=add, heard=observer.advance)
 
 
 def _with_precision(card: ModelCard, precision: Precision, observer: Observer) -> ModelCard:

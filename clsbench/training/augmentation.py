@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from clsbench.images.entries import Entry
 from clsbench.images.loader import ImageLoader
 from clsbench.training.config import Policy
+from clsbench.training.transfer import to_tensor
 from clsbench.transform import Geometry, ImageTransform
 
 #: Random-resized crops have these aspect ratios, and this part of the area of the largest box
@@ -185,13 +186,17 @@ def _shift(
     down, right = (np.round((2 * drawn[:, k] - 1) * SHIFT * side).astype(int) for k, side in ((0, h), (1, w)))
     rows, columns = np.arange(h) + down[:, None], np.arange(w) + right[:, None]
     columns = np.where(flips[:, None], columns[:, ::-1], columns)
-    beside = ((rows < 0) | (rows >= h))[:, :, None] | ((columns < 0) | (columns >= w))[:, None, :]
-    rows, columns = rows.clip(0, h - 1), columns.clip(0, w - 1)
-    at = torch.from_numpy(rows[:, :, None] * w + columns[:, None, :]).to(images.device)
+    inside = rows.clip(0, h - 1), columns.clip(0, w - 1)
+    starts, steps = to_tensor(inside[0] * w, images.device), to_tensor(inside[1], images.device)
+    at = starts[:, :, None] + steps[:, None, :]
     pixels = images.reshape(len(images), h * w, 3)
     moved = pixels.gather(1, at.reshape(len(images), h * w, 1).expand(-1, -1, 3)).reshape(images.shape)
     if fill is not None:
-        moved[torch.from_numpy(beside).to(images.device)] = torch.tensor(fill, dtype=moved.dtype, device=moved.device)
+        above, aside = (
+            to_tensor(given != kept, images.device) for given, kept in zip((rows, columns), inside, strict=True)
+        )
+        beside = (above[:, :, None] | aside[:, None, :])[..., None]
+        moved = torch.where(beside, to_tensor(np.array(fill, np.uint8), images.device), moved)
     return moved
 
 
@@ -231,14 +236,14 @@ def _crop(
     if flips is not None:
         theta[flips, 0, 0] *= -1
     pixels = images.permute(0, 3, 1, 2).to(torch.float32)
-    affine = torch.from_numpy(theta).to(images.device)
+    affine = to_tensor(theta, images.device)
     grid = nn.functional.affine_grid(affine, [len(boxes), 3, *transform.size], align_corners=False)
     # What the network was trained on is as sharp as its filter.
     mode = "bicubic" if transform.interpolation in ("bicubic", "lanczos") else "bilinear"
     if fill is None:
         sampled = nn.functional.grid_sample(pixels, grid, mode, padding_mode="border", align_corners=False)
     else:  # torch has zeros beside an image only
-        color = torch.tensor(fill, dtype=torch.float32, device=images.device).view(3, 1, 1)
+        color = to_tensor(np.array(fill, np.float32), images.device).view(3, 1, 1)
         sampled = color + nn.functional.grid_sample(
             pixels - color, grid, mode, padding_mode="zeros", align_corners=False
         )

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from clsbench.training.stored_images import to_tensor
+from clsbench.training.transfer import to_tensor
 
 
 class BatchSource(Protocol):
@@ -33,8 +33,8 @@ class BatchSource(Protocol):
     def finishes_ahead(self) -> bool:
         """Whether :meth:`finish` may run in another thread as well: not if it draws torch's random numbers."""
 
-    def fetch(self, indices: NDArray[np.int64], view: int) -> tuple[NDArray[np.generic], NDArray[np.int64]]:
-        """Inputs (n, …) as they are stored, and the indices of those that could be read."""
+    def fetch(self, indices: NDArray[np.int64], view: int) -> tuple[NDArray[np.generic] | Tensor, NDArray[np.int64]]:
+        """Inputs (n, …) as they are stored, a tensor if on the device, and the indices of those that could be read."""
 
     def finish(self, stored: Tensor, indices: NDArray[np.int64], view: int) -> Tensor:
         """The network's inputs (n, …) in a view, from 1; 0 is without randomness."""
@@ -91,7 +91,7 @@ class Batches:
 
         def begin(part: NDArray[np.int64]) -> tuple[Tensor, NDArray[np.int64]]:
             stored, indices = source.fetch(part, view)
-            inputs = to_tensor(stored, self.device)
+            inputs = stored if isinstance(stored, Tensor) else to_tensor(stored, self.device)
             return (source.finish(inputs, indices, view) if early and len(indices) else inputs), indices
 
         for inputs, indices in _ahead(begin, parts, source.ahead):

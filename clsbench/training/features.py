@@ -28,6 +28,7 @@ from clsbench.training.batches import Batches
 from clsbench.training.config import Cache
 from clsbench.training.storage import allocate, choose_storage
 from clsbench.training.stored_images import StoredImages
+from clsbench.training.transfer import fits_on_device, to_tensor
 
 #: Images a call: small batches stay in the processor's cache, large ones fill a GPU.
 CPU_BATCH, GPU_BATCH = 4, 64
@@ -42,7 +43,8 @@ WORTH = 1e11
 #: The largest difference to torch's features, relative to their spread, that is accepted.
 TOLERANCE = 1e-3
 
-Run = Callable[[Tensor], NDArray[np.float32]]
+#: Images -> features (n, D): a tensor where they are on a GPU, which is then not waited for.
+Run = Callable[[Tensor], NDArray[np.float32] | Tensor]
 T = TypeVar("T")
 
 
@@ -50,13 +52,13 @@ class Features:
     """Cached features as batches ask for them.
 
     Args:
-        values: float32 (V, N, D): V views of N images.
+        values: float32 (V, N, D): V views of N images; a tensor on the batches' device, or an array.
         images: Where the features came from, for labels and readable indices.
     """
 
     ahead, finishes_ahead = 0, True
 
-    def __init__(self, values: NDArray[np.float32], images: StoredImages) -> None:
+    def __init__(self, values: NDArray[np.float32] | Tensor, images: StoredImages) -> None:
         self.labels, self._values, self._images = images.labels, values, images
 
     @property
@@ -64,8 +66,10 @@ class Features:
         """Of the readable images, int64."""
         return self._images.indices
 
-    def fetch(self, indices: NDArray[np.int64], view: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def fetch(self, indices: NDArray[np.int64], view: int) -> tuple[NDArray[np.float32] | Tensor, NDArray[np.int64]]:
         """Features (n, D) of a view."""
+        if isinstance(self._values, Tensor):
+            return self._values[max(0, view - 1)].index_select(0, to_tensor(indices, self._values.device)), indices
         return self._values[max(0, view - 1), indices], indices
 
     def finish(self, stored: Tensor, indices: NDArray[np.int64], view: int) -> Tensor:
@@ -89,7 +93,7 @@ class FrozenBackbone:
         self._worth_exporting = device.type == "cpu" and total * operations > WORTH
         self.batch_size = CPU_BATCH if device.type == "cpu" else GPU_BATCH
 
-    def __call__(self, batches: Iterable[tuple[Tensor, T]]) -> Iterator[tuple[NDArray[np.float32], T]]:
+    def __call__(self, batches: Iterable[tuple[Tensor, T]]) -> Iterator[tuple[NDArray[np.float32] | Tensor, T]]:
         """Features float32 (n, D) of each batch (n, h, w, 3) in levels 0 to 255, with what came along."""
         self._classifier.eval()
         source = iter(batches)
@@ -134,26 +138,39 @@ def cache_features(
         The features; None where they fit nowhere, and the backbone has to stay in the loop.
     """
     shape = (views, len(images.labels), feature_dim)
-    place = choose_storage(4 * math.prod(shape), "auto" if cache == "off" else cache, folder)
-    if place == "off":
+    values = _room(shape, device, cache, folder)
+    if values is None:
         return None
-    values = allocate(shape, np.float32, place, folder).view(np.float32)
     batches = Batches(images, backbone.batch_size, device)
     numbers = range(1, views + 1) if views > 1 else range(1)
     jobs = ((inputs, (k, at)) for k, number in enumerate(numbers) for inputs, at in batches.indexed(number))
     for features, (view, indices) in backbone(jobs):
-        values[view, indices] = features
+        if isinstance(values, Tensor):
+            values[view].index_copy_(0, to_tensor(indices, device), torch.as_tensor(features))
+        else:
+            values[view, indices] = features.cpu().numpy() if isinstance(features, Tensor) else features
         heard(len(indices))
     return Features(values, images)
+
+
+def _room(
+    shape: tuple[int, ...], device: torch.device, cache: Cache, folder: Path
+) -> NDArray[np.float32] | Tensor | None:
+    """Where float32 features of this shape are kept: on the GPU if they fit there; None if they fit nowhere."""
+    size = 4 * math.prod(shape)
+    if fits_on_device(size, device):
+        return torch.empty(shape, device=device)
+    place = choose_storage(size, "auto" if cache == "off" else cache, folder)
+    return None if place == "off" else allocate(shape, np.float32, place, folder).view(np.float32)
 
 
 def _in_torch(classifier: Classifier) -> Run:
     """The backbone in torch: (n, h, w, 3) in levels 0 to 255 -> features float32 (n, D)."""
 
-    def run(images: Tensor) -> NDArray[np.float32]:
+    def run(images: Tensor) -> NDArray[np.float32] | Tensor:
         with torch.inference_mode():
-            features: NDArray[np.float32] = classifier.features(images).float().cpu().numpy()
-            return features
+            features = classifier.features(images).float()
+            return features if features.is_cuda else features.numpy()
 
     return run
 
@@ -194,5 +211,5 @@ def onnx_backbone(classifier: Classifier, images: Tensor) -> Run | None:
         features: NDArray[np.float32] = session.run(["features"], {"images": images.float().numpy()})[0]
         return features
 
-    expected, got = _in_torch(classifier)(images), run(images)
+    expected, got = np.asarray(_in_torch(classifier)(images)), run(images)
     return run if np.abs(got - expected).max() <= TOLERANCE * max(float(expected.std()), 1e-6) else None

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from typing import Literal, Protocol
 
+import torch
 from torch import Tensor
 
 from clsbench.datasets.data_check import DataCheck
@@ -166,6 +167,8 @@ class Trainer:
         """Leave the classifier on the CPU with its best weights; returns their epoch."""
         if self.best is None:
             raise ModelError("no epoch was completed")
+        if any(parameter.is_cuda for parameter in self.classifier.parameters()):  # see put_on
+            self.classifier.to(memory_format=torch.contiguous_format)
         self.classifier.to("cpu").load_state_dict(self._checkpoints.best)
         for parameter in self.classifier.parameters():
             parameter.requires_grad_(True)

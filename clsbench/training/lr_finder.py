@@ -94,7 +94,11 @@ def range_test(setup: Setup, *, steps: int = STEPS, unfrozen: bool = False) -> R
     )  # fmt: skip
     setup.observer.stage("learning-rate test", steps)
     # The training that follows draws the random numbers it would have drawn without the test.
-    with torch.random.fork_rng(), fitting_threads(tried.network, tried.example(setup.device), config.batch_size):
+    used = [torch.cuda.current_device()] if setup.device.type == "cuda" else []
+    with (
+        torch.random.fork_rng(devices=used),
+        fitting_threads(tried.network, tried.example(setup.device), config.batch_size),
+    ):
         rates, losses = _raise_rates(tried, train, steps, setup.observer.advance)
     classifier.load_state_dict(before)
     if len(rates) < FEWEST:
@@ -105,6 +109,11 @@ def range_test(setup: Setup, *, steps: int = STEPS, unfrozen: bool = False) -> R
         )
     found = suggest(np.array(rates), np.array(losses), stage.name, steps=steps)
     return dataclasses.replace(found, lr_mult=stage.lr_mult)
+
+
+def gpus_of(device: torch.device) -> list[int]:
+    """The GPU whose random numbers are drawn, if any: without a list ``fork_rng`` makes a context on every one."""
+    return [torch.cuda.current_device()] if device.type == "cuda" else []
 
 
 def _raise_rates(

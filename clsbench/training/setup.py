@@ -21,11 +21,12 @@ from clsbench.training.augmentation import Augmentation
 from clsbench.training.batches import Batches
 from clsbench.training.config import Policy, TrainConfig
 from clsbench.training.features import Features, FrozenBackbone, cache_features
-from clsbench.training.hardware import fitting_threads, operations
+from clsbench.training.hardware import fitting_threads, operations, put_on
 from clsbench.training.loop import Observer
 from clsbench.training.recipes import Stage
 from clsbench.training.storage import choose_storage
 from clsbench.training.stored_images import StoredImages
+from clsbench.training.transfer import fits_on_device
 
 
 def build_classifier(
@@ -194,5 +195,8 @@ def set_up(
     if strict:
         check.refuse(dataset.root)
     observer.checked(check)
-    classifier.to(setup.device)
+    put_on(setup.device, classifier)
+    if fits_on_device(sum(images.stored_bytes for images in setup.everything), setup.device):
+        for images in setup.everything:
+            images.move_to(setup.device)
     return setup, check

@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from clsbench.models.classifier import Classifier
 from clsbench.training.augmentation import Mix
+from clsbench.training.averaging import Average
 from clsbench.training.batches import Batches
 from clsbench.training.config import TrainConfig
 from clsbench.training.freezing import freeze, learning_groups, training_mode
@@ -75,7 +74,7 @@ class Steps:
         self.rates: list[tuple[float, float]] = []
         self._classifier, self._config, self._features = classifier, config, features
         self._weights, self._mix = class_weights, mix
-        self._average = _average(self.network, config.ema) if config.ema else None
+        self._average = Average(self.network, config.ema) if config.ema else None
 
     @property
     def judged(self) -> nn.Module:
@@ -170,38 +169,29 @@ class Steps:
         self.optimizer.zero_grad(set_to_none=True)
         self.schedule.step()
         if self._average:
-            self._average.update_parameters(self.network)
-
-
-def _average(network: nn.Module, decay: float) -> AveragedModel:
-    """An exponential moving average of weights and buffers, warmed up.
-
-    Source: the decay min(d, (1 + n) / (10 + n)) at step n of TensorFlow's ExponentialMovingAverage.
-    """
-
-    def update(averaged: Any, current: Any, steps: Any) -> None:
-        n = float(steps)
-        get_ema_multi_avg_fn(min(decay, (1 + n) / (10 + n)))(averaged, current, steps)  # type: ignore[no-untyped-call]
-
-    return AveragedModel(network, multi_avg_fn=update, use_buffers=True)
+            self._average.update(self.network)
 
 
 def predict(network: nn.Module, batches: Batches) -> NDArray[np.float32]:
     """Logits (N, K) of every readable input in order, in evaluation mode."""
     network.eval()
     with torch.inference_mode():
-        parts = [network(inputs).float().cpu().numpy() for inputs, _ in batches.epoch(0)]
-    return np.concatenate(parts)
+        # Copied all at once: a GPU is waited for at each copy.
+        logits: NDArray[np.float32] = (
+            torch.cat([network(inputs).float() for inputs, _ in batches.epoch(0)]).cpu().numpy()
+        )
+    return logits
 
 
 def validate(network: nn.Module, batches: Batches) -> tuple[float, float]:
     """Mean cross-entropy in nats, and top-1 accuracy as a fraction, in evaluation mode."""
-    loss, correct, count = 0.0, 0, 0
+    loss = torch.zeros((), dtype=torch.float64, device=batches.device)
+    correct, count = torch.zeros((), dtype=torch.int64, device=batches.device), 0
     network.eval()
     with torch.inference_mode():
         for inputs, labels in batches.epoch(0):
             logits = network(inputs)
-            loss += float(nn.functional.cross_entropy(logits, labels, reduction="sum"))
-            correct += int((logits.argmax(1) == labels).sum())
+            loss += nn.functional.cross_entropy(logits, labels, reduction="sum")
+            correct += (logits.argmax(1) == labels).sum()
             count += len(labels)
-    return loss / count, correct / count
+    return float(loss) / count, int(correct) / count

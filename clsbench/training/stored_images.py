@@ -24,6 +24,7 @@ from clsbench.images.entries import in_memory
 from clsbench.images.loader import ImageLoader
 from clsbench.training.augmentation import SHAPE_COLUMNS, Augmentation
 from clsbench.training.storage import allocate
+from clsbench.training.transfer import to_tensor
 
 #: Decoding jobs that are handed to the pool at a time.
 CHUNK = 512
@@ -58,6 +59,7 @@ class StoredImages:
         self.digests: dict[str, bytes] = {}
         self._loader, self._threads, self._split = loader, threads, split
         self._stored: NDArray[np.uint8] | None = None
+        self._on_device: Tensor | None = None
         self._shapes = np.zeros((len(self.samples), SHAPE_COLUMNS), np.float32)
         self._kept = np.ones(len(self.samples), bool)
         self._pool: ThreadPoolExecutor | None = None
@@ -75,6 +77,8 @@ class StoredImages:
     @property
     def ahead(self) -> int:
         """How many batches to fetch before they are needed: none where there is hardly anything to do."""
+        if self._on_device is not None:
+            return 0
         in_memory = self._stored is not None and not isinstance(self._stored, np.memmap)
         return 2 if not in_memory or (self.augmentation.whole and self.finishes_ahead) else 0
 
@@ -127,8 +131,15 @@ class StoredImages:
         self._stored = kept
         self._none_readable()
 
-    def fetch(self, indices: NDArray[np.int64], view: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    def move_to(self, device: torch.device) -> None:
+        """Keep stored images on a device from now on."""
+        if self._stored is not None:
+            self._on_device, self._stored = torch.from_numpy(self._stored).to(device), None
+
+    def fetch(self, indices: NDArray[np.int64], view: int) -> tuple[NDArray[np.uint8] | Tensor, NDArray[np.int64]]:
         """Stored images uint8 (n, H, W, 3), and the indices of those that could be read."""
+        if self._on_device is not None:
+            return self._on_device.index_select(0, to_tensor(indices, self._on_device.device)), indices
         if self._stored is not None:
             return self._stored[indices], indices
         if self._pool is None:
@@ -145,7 +156,7 @@ class StoredImages:
 
     def close(self) -> None:
         """Let go of memory and threads."""
-        self._stored = None
+        self._stored = self._on_device = None
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
             self._pool = None
@@ -170,8 +181,3 @@ class StoredImages:
         if not self._kept.any():
             reason = next(iter(self.unreadable.values()), "no images")
             raise DataError("none of the images can be read", where=self._split, got=reason)
-
-
-def to_tensor(array: NDArray[np.generic], device: torch.device) -> Tensor:
-    """An array on a device, without a copy where it lies on the CPU."""
-    return torch.from_numpy(np.ascontiguousarray(array)).to(device, non_blocking=True)
