@@ -1,0 +1,64 @@
+"""A model's card as ``inspect`` prints it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from clsbench.card import ModelCard
+
+#: Names and values, in their order.
+Facts = list[tuple[str, str]]
+
+
+def card_facts(card: ModelCard) -> Facts:
+    """Names and values of the card, one a line; a list of classes is cut short."""
+    from clsbench.text import shortened
+
+    names, values = card.classes, card.to_json()
+    shown = ", ".join(shortened(name, 60) for name in names[:8]) + (", …" if len(names) > 8 else "")
+    return [
+        ("classes", f"{len(names)}: {shown}"),
+        ("precision", values["precision"]),
+        *_of_confidence(values),
+        *(
+            (f"{group}.{name}", _plain(value))
+            for group in ("transform", "model", "training", "parity")
+            for name, value in values[group].items()
+            if name != "batches"
+        ),
+        ("clsbench", values["clsbench_version"]),
+    ]
+
+
+def _plain(value: object) -> str:
+    """A value of the card as people write it; ``--json`` has it exactly.
+
+    >>> _plain(None), _plain(True), _plain({}), _plain([224, 224]), _plain(0.954248366013072)
+    ('-', 'yes', '-', '224, 224', '0.954248')
+    """
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}={_plain(each)}" for name, each in value.items()) or "-"
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value))
+    if value is None or isinstance(value, bool):
+        return {None: "-", True: "yes", False: "no"}[value]
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _of_confidence(values: Mapping[str, Any]) -> Facts:
+    """Temperature and threshold, and what is known of them, where there are any."""
+
+    def brief(value: object) -> str:
+        if isinstance(value, list):
+            return " to ".join(map(brief, value))
+        return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+    numbers = [(name, f"{values[name]:.6g}") for name in ("temperature", "abstain_below") if values.get(name)]
+    records = [
+        (f"{group}.{name}", brief(value))
+        for group in ("calibration", "abstention")
+        for name, value in values.get(group, {}).items()
+    ]
+    return [*numbers, *records]
