@@ -42,7 +42,7 @@ def feature_dim(card: ModelCard, file: Path) -> int:
         raise ModelError(
             "this model file gives no features", where=file, got=f"the output {OUTPUT_NAME} alone",
             expected=f"a second output {FEATURES_NAME}: what goes into the network's head",
-            hint="an adopted file has its scores alone" if card.training.get("adopted")
+            hint="its original has no output that is called features or embedding" if card.training.get("adopted")
             else "export the model again: `clsbench export` writes both",
         )  # fmt: skip
     return card.feature_dim
