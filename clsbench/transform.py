@@ -33,8 +33,8 @@ TransformValue = str | bool | float | tuple[int, int] | tuple[int, int, int] | t
 #: ImageNet's usual normalisation, in units of 1 = full intensity.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
-#: Beyond it a mean or a standard deviation, and below its inverse the latter, is a mistake: a network would see the same
-#: of every image, or numbers that are not finite.
+#: Beyond it a mean or a standard deviation is a mistake, and below its inverse the latter: a network would see the
+#: same of every image, or numbers that are not finite.
 LARGEST = 1e6
 
 #: What a colour for padding is.
