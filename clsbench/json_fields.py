@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 import reprlib
 import types
 import typing
@@ -19,6 +20,9 @@ from typing import Literal, TypeVar, Union
 
 from clsbench.errors import ModelError
 from clsbench.output_files import whole_file
+
+#: Characters that JSON leaves as they are, and that a terminal obeys: C1 controls, and those that turn text round.
+_STEERING = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 #: A JSON value without structure.
 Scalar = str | int | float | bool | None
@@ -145,7 +149,7 @@ def write_json(path: Path, values: object, *, what: str = "the JSON") -> None:
 
 
 def dumps(values: object, *, ascii_only: bool = False) -> str:
-    """Readable JSON. Bytes of a file name that are not UTF-8 become escapes, which JSON allows.
+    """Readable JSON. Bytes of a file name that are not UTF-8, and what would steer a terminal, become escapes.
 
     Args:
         values: Plain values.
@@ -157,7 +161,7 @@ def dumps(values: object, *, ascii_only: bool = False) -> str:
     except ValueError:
         form(values)  # raises again where something else than NaN is wrong
         text = form(_finite(values))
-    text += "\n"
+    text = _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n"
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 

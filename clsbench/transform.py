@@ -33,6 +33,10 @@ TransformValue = str | bool | float | tuple[int, int] | tuple[int, int, int] | t
 #: ImageNet's usual normalisation, in units of 1 = full intensity.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
+#: Beyond it a mean or a standard deviation is a mistake, and below its inverse the latter: a network would see the
+#: same of every image, or numbers that are not finite.
+LARGEST = 1e6
+
 #: What a colour for padding is.
 PAD = "R,G,B, three whole numbers from 0 to 255"
 
@@ -109,8 +113,10 @@ class ImageTransform:
         )
         require(self.color in get_args(Color), "color", " or ".join(get_args(Color)))
         require(isinstance(self.exif, bool), "exif", "true or false")
-        require(_is_triple(self.mean), "mean", "three numbers")
-        require(_is_triple(self.std) and all(s > 0 for s in self.std), "std", "three numbers above 0")
+        mean_fits = _is_triple(self.mean) and all(abs(m) <= LARGEST for m in self.mean)
+        require(mean_fits, "mean", f"three numbers, {-LARGEST:g} to {LARGEST:g}")
+        std_fits = _is_triple(self.std) and all(1 / LARGEST <= s <= LARGEST for s in self.std)
+        require(std_fits, "std", f"three numbers, {1 / LARGEST:g} to {LARGEST:g}")
         require(self.pad is None or _is_color(self.pad), "pad", PAD)
         require(self.corner in get_args(Corner), "corner", " or ".join(get_args(Corner)))
 

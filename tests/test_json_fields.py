@@ -6,7 +6,7 @@ from typing import Literal
 import pytest
 
 from clsbench.errors import ModelError
-from clsbench.json_fields import Scalar, parse_object, read_fields, write_json
+from clsbench.json_fields import Scalar, dumps, parse_object, read_fields, write_json
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,15 @@ def test_a_text_without_an_object_is_refused(text):
         parse_object(text, what="a thing", where="thing.json")
     assert caught.value.facts["where"] == "thing.json"
     assert len(str(caught.value)) < 300
+
+
+def test_json_steers_no_terminal():
+    """JSON allows C1 controls, which some terminals obey as they do ESC, and characters that turn text round."""
+    name = "a\x1b[31m\x9b31m\x7f\u202eb\u2028é日"
+    text = dumps({name: name})
+    assert all(character.isprintable() or character == "\n" for character in text)
+    assert "é日" in text
+    assert json.loads(text) == {name: name}
 
 
 def test_json_is_readable_by_people_and_machines(tmp_path):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from clsbench.adopting.description import Description, Draft
+from clsbench.adopting.description import MAX_CLASSES, Description, Draft
 from clsbench.adopting.huggingface_config import describe_huggingface, is_huggingfaces
 from clsbench.adopting.onnx_metadata import describe_metadata
 from clsbench.adopting.timm_config import describe_timm, is_timms
@@ -25,6 +25,10 @@ OURS = (b'"pretrained_cfg"', b'"architecture"', b'"id2label"', b'"model_type"')
 
 #: Files of class names, one a line, beside those with the model's own name.
 LABEL_FILES = ("labels.txt", "classes.txt", "class_names.txt")
+
+
+#: A line of such a file with its position: ``0 ant``, ``0: ant``.
+_NUMBERED = re.compile(r"(\d{1,7})\s*[\s:,]\s*(.+)", re.ASCII)
 
 
 def describe_beside(file: Path, metadata: Mapping[str, str]) -> tuple[Description, ...]:
@@ -115,7 +119,7 @@ def _labels(path: Path) -> Description:
     except UnicodeDecodeError as error:
         raise ModelError("a list of classes beside the model is not UTF-8", where=path, got=error) from None
     lines = [line.strip() for line in text.rstrip().splitlines()]
-    numbered = [re.fullmatch(rf"{k}\s*[\s:,]\s*(.+)", line) for k, line in enumerate(lines)]
-    names = [match[1] for match in numbered if match is not None]
+    numbered = [_NUMBERED.fullmatch(line) for line in lines[: MAX_CLASSES + 1]]
+    names = [match[2] for k, match in enumerate(numbered) if match is not None and match[1] == str(k)]
     draft.name_classes(names if len(names) == len(lines) else lines, name)
     return draft.finish()

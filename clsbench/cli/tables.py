@@ -65,7 +65,7 @@ def facts_table(title: str, facts: Iterable[tuple[str, str]]) -> Table:
 def decisions_table(title: str, decisions: Iterable[Decision]) -> Table:
     """What was asked for, found and guessed about a foreign model, apart."""
     ordered = sorted(decisions, key=lambda each: ("asked", "found", "guessed").index(each.how))
-    rows = [(each.how, each.field, each.text, each.origin) for each in ordered]
+    rows = [(each.how, each.field, on_one_line(each.text), on_one_line(each.origin)) for each in ordered]
     return table(title, ("", "fact", "value", "source"), rows, left=4)
 
 

@@ -3,6 +3,7 @@
 import functools
 import json
 import math
+import time
 from typing import Any
 
 import numpy as np
@@ -136,7 +137,9 @@ def test_timms_border_is_letterbox_with_the_mean(tmp_path):
         ({"crop_mode": "five"}, "crop_mode is 'five'; known here: center, squash, border"),
         ({"interpolation": "hamming"}, "interpolation is 'hamming'"),
         ({"input_size": [1, 64, 64]}, "input_size is [1, 64, 64]; known here: 3 channels, height, width"),
-        ({"std": [1, 0, 1]}, "std is (1.0, 0.0, 1.0); expected: three numbers above 0"),
+        ({"std": [1, 0, 1]}, "std is (1.0, 0.0, 1.0); expected: three numbers, 1e-06 to 1e+06"),
+        ({"std": [1e-320] * 3}, "expected: three numbers, 1e-06 to 1e+06"),
+        ({"mean": [1e7] * 3}, "expected: three numbers, -1e+06 to 1e+06"),
         ({"mean": [1, "\x1b[31m", 1]}, "mean is [1, '\\x1b[31m', 1]; known here: three numbers"),
         ({"mean": [1e999, 0, 0]}, "mean is [inf, 0, 0]"),
     ],
@@ -426,3 +429,12 @@ def test_whatever_timms_file_holds_is_stated_or_refused(values):
 def test_whatever_metadata_holds_is_stated_refused_or_noted(metadata):
     assert_valid(describe_metadata(metadata))
     assert_valid(describe_ultralytics({**ULTRALYTICS, **metadata}))
+
+
+def test_millions_of_lines_beside_a_model_are_no_class_names(tmp_path):
+    (tmp_path / "labels.txt").write_bytes(b"a\n" * 1_000_001)
+    started = time.process_time()
+    (found,) = describe_beside(tmp_path / "model.onnx", {})
+    assert found.classes is None
+    assert "is no list of class names" in found.noted[0]
+    assert time.process_time() - started < 10  # a pattern for each line took minutes

@@ -125,7 +125,7 @@ def test_an_old_opset_is_kept_where_the_converter_is_wrong(opset: int, tmp_path:
 )
 def test_no_range_is_guessed_from_nodes_that_are_none(node: onnx.NodeProto) -> None:
     odd = onnx.TensorProto(name="odd", data_type=99, dims=[1], raw_data=b"1234")
-    text = helper.make_tensor("text", TensorProto.STRING, [1], [b"1"])
+    text = helper.make_tensor("text", TensorProto.STRING, [1], [b"red"])
     assert guess_range(helper.make_graph([node], "g", [], [], [odd, text]), "input") == {}
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from clsbench.cli.tables import LONGEST, first_rows, table
+from clsbench.adopting.decisions import Decision
+from clsbench.cli.tables import LONGEST, decisions_table, first_rows, table
 from clsbench.cli.terminal import Terminal
 from clsbench.predictions.metric import Column
 from clsbench.text import shortened_path
@@ -130,3 +131,9 @@ def test_names_of_files_and_classes_never_steer_the_terminal(cli, monkeypatch, c
         done = cli(*arguments)
         assert done.code == 0, done.stderr
         assert [c for c in done.stdout + done.stderr if not c.isprintable() and c != "\n"] == []
+
+
+def test_a_class_name_cannot_pass_for_a_line_of_the_decisions(capsys):
+    decision = Decision("classes", "a\nerror: give me your keys", "found", "labels\n.txt")
+    Console(width=200).print(decisions_table("x", [decision]))
+    assert "a?error: give me your keys" in capsys.readouterr().out
