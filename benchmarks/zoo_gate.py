@@ -89,7 +89,7 @@ def spread_out(classifier: Classifier, entries: Sequence[Entry]) -> float:
     return float(deviation.mean())
 
 
-def gated(name: str, entries: Sequence[Entry], folder: Path) -> dict[str, Any]:
+def gated(name: str, entries: Sequence[Entry], folder: Path, precision: str) -> dict[str, Any]:
     """One network exported through the gate: what it took, and what came out."""
     import torch
 
@@ -102,7 +102,7 @@ def gated(name: str, entries: Sequence[Entry], folder: Path) -> dict[str, Any]:
     torch.manual_seed(0)
     classifier = installed("model", name).build(len(CLASSES))
     before = spread_out(classifier, entries[:32])
-    card = ModelCard(classes=CLASSES, transform=classifier.transform, model=ModelSource(name))
+    card = ModelCard(classes=CLASSES, transform=classifier.transform, precision=precision, model=ModelSource(name))
     exported: list[float] = []
 
     def opened(file: Path) -> Any:
@@ -147,6 +147,7 @@ def main() -> None:
     parser.add_argument("models", nargs="*", default=list(FAMILIES.values()), help="networks by name; one a family")
     parser.add_argument("--photos", type=Path, default=pictures.HYMENOPTERA, help="a tar of photos")
     parser.add_argument("--images", type=int, default=32, help="photos that each file is compared on")
+    parser.add_argument("--precision", choices=("float32", "float16"), default="float32", help="of the files")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     wait_passively()
@@ -161,12 +162,12 @@ def main() -> None:
         for model in given.models:
             note(model)
             try:
-                found.append(gated(model, entries, folder))
+                found.append(gated(model, entries, folder, given.precision))
             except Exception as error:  # noqa: BLE001  the next family is to be tried too
                 note(traceback.format_exc())
                 found.append({"model": model, "error": f"{type(error).__name__}: {str(error).splitlines()[0]}"})
     print_report(found, len(entries))
-    write_json(given.json, {"images": len(entries), "models": found})
+    write_json(given.json, {"images": len(entries), "precision": given.precision, "models": found})
 
 
 if __name__ == "__main__":

@@ -1,36 +1,62 @@
-"""The script that a GPU is measured with, in small on the CPU provider: what it prints there, it can print anywhere."""
+"""benchmarks/gpu.py, which is to run once on a machine that is hard to come by, on the CPU."""
+
+from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from clsbench.inference.devices import missing_for
-
-ROOT = Path(__file__).parent.parent
-PARTS = ("doctor", "copies", "agreement", "job", "model", "waiting", "decoding")
-
-
-def test_the_script_for_gpus_runs_on_a_cpu(tmp_path):
-    command = [sys.executable, ROOT / "benchmarks" / "gpu.py", "--device", "cpu", "--small", "--data", "none"]
-    options = ["--parts", ",".join(PARTS), "--json", tmp_path / "gpu.json"]
-    done = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "everything was right" in done.stdout
-    facts = json.loads((tmp_path / "gpu.json").read_text())
-    assert set(facts["parts"]) == set(PARTS)
-    assert {row["provider"] for row in facts["parts"]["job"]} == {"CPUExecutionProvider"}
-    assert min(row["images/s"] for row in facts["parts"]["model"]) > 0
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+SMALL = ["--device", "cpu", "--small"]
 
 
-@pytest.mark.skipif(missing_for("cuda") is None, reason="a GPU is here, on which nothing fails")
-def test_a_part_that_fails_is_reported_and_the_next_one_runs(tmp_path):
-    command = [sys.executable, ROOT / "benchmarks" / "gpu.py", "--device", "cuda", "--small", "--data", "none"]
-    done = subprocess.run(
-        [*command, "--parts", "copies,decoding"], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == 1
-    assert "copies failed" in done.stdout
-    assert "a thread" in done.stdout
+@pytest.fixture
+def gpu(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import gpu
+
+    return gpu
+
+
+def test_every_part_runs_and_is_right_on_the_cpu(gpu, tmp_path, capsys):
+    status = gpu.main([*SMALL, "--json", str(tmp_path / "gpu.json")])
+    assert status == 0, capsys.readouterr().out
+    assert "11 of 11 parts ran; wrong: none" in capsys.readouterr().out
+    parts = json.loads((tmp_path / "gpu.json").read_text())["parts"]
+    assert list(parts) == list(gpu.PARTS)
+    assert all(found["rows"] for found in parts.values())
+
+
+def test_the_next_part_runs_after_one_that_failed(gpu, monkeypatch, capsys):
+    def broken(settings):
+        raise RuntimeError("no driver\nand more")
+
+    monkeypatch.setattr(gpu.gpu_parts, "decode", broken)
+    monkeypatch.setattr(gpu.gpu_parts, "copies", lambda settings: ([{"memory": "pinned"}], []))
+    assert gpu.main([*SMALL, "--parts", "decode,copies"]) == 0
+    said = capsys.readouterr().out
+    assert "FAILED: RuntimeError: no driver\n" in said
+    assert "pinned" in said
+    assert "1 of 2 parts ran; wrong: none; failed: decode" in said
+
+
+def test_a_wrong_result_is_told_and_is_the_exit_status(gpu, monkeypatch, capsys):
+    monkeypatch.setattr(gpu.gpu_parts, "decode", lambda settings: ([], [("2 and 2", False, 5)]))
+    assert gpu.main([*SMALL, "--parts", "decode"]) == 1
+    assert "WRONG: 2 and 2: 5" in capsys.readouterr().out
+
+
+def test_no_part_begins_after_the_limit(gpu, capsys):
+    assert gpu.main([*SMALL, "--parts", "decode", "--limit", "0"]) == 0
+    assert "left out: the limit of 0 s was reached" in capsys.readouterr().out
+
+
+def test_a_part_has_a_process_and_a_time_of_its_own(gpu, tmp_path):
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(tmp_path / "photos/black.jpg")
+    given = gpu.parsed(SMALL)
+    assert gpu.run_apart("decode", given, tmp_path, 60)["rows"]
+    assert gpu.run_apart("decode", given, tmp_path, 0.01) == {"error": "not done after 0 s"}
