@@ -104,21 +104,16 @@ class ImageTransform:
                 )
 
         require(_is_size(self.size), "size", "two whole numbers above 0: (height, width)")
-        require(self.resize in get_args(Resize), "resize", " or ".join(get_args(Resize)))
         require(_is_number(self.crop_fraction) and 0 < self.crop_fraction <= 1, "crop_fraction", "in (0, 1]")
-        require(
-            self.interpolation in get_args(Interpolation),
-            "interpolation",
-            " or ".join(get_args(Interpolation)),
-        )
-        require(self.color in get_args(Color), "color", " or ".join(get_args(Color)))
+        choices = {"resize": Resize, "interpolation": Interpolation, "color": Color, "corner": Corner}
+        for name, kind in choices.items():
+            require(getattr(self, name) in get_args(kind), name, " or ".join(get_args(kind)))
         require(isinstance(self.exif, bool), "exif", "true or false")
         mean_fits = _is_triple(self.mean) and all(abs(m) <= LARGEST for m in self.mean)
         require(mean_fits, "mean", f"three numbers, {-LARGEST:g} to {LARGEST:g}")
         std_fits = _is_triple(self.std) and all(1 / LARGEST <= s <= LARGEST for s in self.std)
         require(std_fits, "std", f"three numbers, {1 / LARGEST:g} to {LARGEST:g}")
         require(self.pad is None or _is_color(self.pad), "pad", PAD)
-        require(self.corner in get_args(Corner), "corner", " or ".join(get_args(Corner)))
 
     @property
     def mean_color(self) -> tuple[int, int, int]:
@@ -279,9 +274,9 @@ def _typed(text: str, like: object) -> object:
             raise ValueError(f"{len(like)} numbers with commas between them, or one for all") from None
         return values * len(like) if len(values) == 1 else values
     if isinstance(like, bool):
-        if text.lower() not in ("true", "false"):
-            raise ValueError("true or false")
-        return text.lower() == "true"
+        if text.lower() in ("true", "false"):
+            return text.lower() == "true"
+        raise ValueError("true or false")
     try:
         return float(text) if isinstance(like, float) else text
     except ValueError:
