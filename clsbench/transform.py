@@ -32,9 +32,7 @@ TransformValue = str | bool | float | tuple[int, int] | tuple[int, int, int] | t
 
 #: ImageNet's usual normalisation, in units of 1 = full intensity.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-#: Beyond it a mean or a standard deviation is a mistake, and below its inverse the latter: a network would see the
-#: same of every image, or numbers that are not finite.
+#: Of a mean or std, whose least is the inverse: beyond, a network sees the same of every image, or no finite numbers.
 LARGEST = 1e6
 
 #: What a colour for padding is.
@@ -109,10 +107,8 @@ class ImageTransform:
         for name, kind in choices.items():
             require(getattr(self, name) in get_args(kind), name, " or ".join(get_args(kind)))
         require(isinstance(self.exif, bool), "exif", "true or false")
-        mean_fits = _is_triple(self.mean) and all(abs(m) <= LARGEST for m in self.mean)
-        require(mean_fits, "mean", f"three numbers, {-LARGEST:g} to {LARGEST:g}")
-        std_fits = _is_triple(self.std) and all(1 / LARGEST <= s <= LARGEST for s in self.std)
-        require(std_fits, "std", f"three numbers, {1 / LARGEST:g} to {LARGEST:g}")
+        require(_is_triple(self.mean, -LARGEST), "mean", f"three numbers, {-LARGEST:g} to {LARGEST:g}")
+        require(_is_triple(self.std, 1 / LARGEST), "std", f"three numbers, {1 / LARGEST:g} to {LARGEST:g}")
         require(self.pad is None or _is_color(self.pad), "pad", PAD)
 
     @property
@@ -291,8 +287,8 @@ def _is_size(value: object) -> bool:
     return isinstance(value, tuple) and len(value) == 2 and all(type(v) is int and v > 0 for v in value)
 
 
-def _is_triple(value: object) -> bool:
-    return isinstance(value, tuple) and len(value) == 3 and all(_is_number(v) for v in value)
+def _is_triple(value: object, least: float) -> bool:
+    return isinstance(value, tuple) and len(value) == 3 and all(_is_number(v) and least <= v <= LARGEST for v in value)
 
 
 def _is_color(value: object) -> bool:

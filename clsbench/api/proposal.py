@@ -92,6 +92,7 @@ def propose(
     from clsbench.onnx_file import read_onnx
 
     facts = read_onnx(file)
+    written = file.stat().st_mtime_ns
     if METADATA_KEY in facts.metadata:
         raise ModelError(
             "the file has a card already", where=file, hint="use it as it is: `clsbench infer FOLDER --model FILE`"
@@ -124,6 +125,8 @@ def propose(
         feature_dim=foreign.scores.feature_dim or None,
         clsbench_version=__version__,
     )  # fmt: skip
+    if file.stat().st_mtime_ns != written:  # the card's hash has to be that of the graph
+        raise ModelError("the file has changed while it was read", where=file, hint="try again once it is complete")
     return Proposal(foreign=foreign, card=card, decisions=decisions)
 
 

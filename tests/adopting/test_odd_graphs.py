@@ -133,3 +133,14 @@ def test_a_graph_of_absurd_size_is_refused_before_it_fills_the_memory(tmp_path: 
     file = classifier(tmp_path / "theirs.onnx", sides=(100_000, 100_000))
     with pytest.raises(ModelError, match="too large"):
         clsbench.adopt(file, out=tmp_path / "ours.onnx", classes=NAMES, **STATED)
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    file = classifier(tmp_path / "theirs.onnx")
+
+    class Writer(clsbench.Observer):
+        def stage(self, name: str, total: int | None = None) -> None:
+            classifier(file, seed=1)
+
+    with pytest.raises(ModelError, match="has changed while it was read"):
+        clsbench.adopt(file, out=tmp_path / "ours.onnx", classes=NAMES, observer=Writer(), **STATED)
