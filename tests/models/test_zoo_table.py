@@ -12,8 +12,11 @@ from clsbench.models.zoo_table import SHIPPED, ask_torchvision, names_at_once
 
 
 def test_the_shipped_table_says_what_the_installed_torchvision_says():
-    shipped = json.loads(SHIPPED.read_text(encoding="utf-8"))
-    assert shipped == ask_torchvision().to_json(), "run python benchmarks/zoo_table.py"
+    shipped, asked = json.loads(SHIPPED.read_text(encoding="utf-8")), ask_torchvision().to_json()
+    installed, known = (tuple(map(int, each["torchvision"].split(".")[:2])) for each in (asked, shipped))
+    if installed < known:
+        pytest.skip("the shipped table is of a newer torchvision: make test-lowest")
+    assert shipped == asked, "run python benchmarks/zoo_table.py"
 
 
 def test_the_known_facts_of_resnet18_are_in_it():
