@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from clsbench.api.arguments import check_choice
 from clsbench.api.checkpoint import Checkpoint, Classes
 from clsbench.api.components import Options, registry
 from clsbench.api.data import reopen_dataset
@@ -94,6 +95,7 @@ def export(
     from clsbench.exporting.gate_images import choose_evenly
 
     observer, confidence = observer or Observer(), Confidence(calibrate, abstain_at_precision, calibrate_images)
+    check_choice("precision", precision, tuple(PRECISIONS))
     wait_passively()
     if model and run:
         raise OptionError("export takes a run or --model, not both", got=f"{run} and --model {model}")
@@ -112,7 +114,6 @@ def export(
     else:
         trained = trained_network(run, observer)
     file = Path(out) if out is not None else trained.out
-    card = _with_precision(trained.card, precision, observer)
     outputs = Outputs(observer)
     outputs.add(file, "--out", "the model", ".onnx")
     outputs.refuse(weights, classes if isinstance(classes, str | Path) else None, *trained.files)
@@ -121,6 +122,7 @@ def export(
     else:
         entries, labels = trained.validation()
     outputs.refuse_images(entries)
+    card = _with_precision(trained.card, precision, observer)
     add = confidence.adder(trained.card, trained.validation, trained.out, observer)
     shown = choose_evenly(entries, labels, count=gate_n)
     observer.note(f"exporting {trained.name}, then comparing it on {counted(len(shown), 'image')}")
@@ -131,8 +133,6 @@ def export(
 
 
 def _with_precision(card: ModelCard, precision: Precision, observer: Observer) -> ModelCard:
-    if precision not in PRECISIONS:
-        raise OptionError("unknown precision", where="--precision", got=precision, expected=", ".join(PRECISIONS))
     if precision == "fp16":
         observer.note("float16 is for GPUs: on most CPUs this file will be slower than one of float32")
     return dataclasses.replace(card, precision=PRECISIONS[precision])
