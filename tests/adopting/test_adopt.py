@@ -327,5 +327,5 @@ def test_a_result_is_short_and_says_that_there_are_no_features(tmp_path: Path, p
     assert len(repr(result)) < 600
     assert f"6 guessed: <ModelCard {K} classes" in repr(result.proposal)
     assert result.file is not None
-    with clsbench.load(result.file) as model, pytest.raises(ModelError, match="its original has no output that is called features"):
+    with clsbench.load(result.file) as model, pytest.raises(ModelError, match="no output that is called features"):
         model.embed(pictures[0])
