@@ -14,7 +14,7 @@ from clsbench.adopting.freeing import freed
 from clsbench.adopting.graph import SCAN_OPSET, ImageInput, converted, standard_opset
 from clsbench.adopting.original import Original
 from clsbench.adopting.scores import Scores, find_scores
-from clsbench.adopting.wrapping import PREPARED, normalisation, wrap
+from clsbench.adopting.wrapping import PREPARED, beginning, wrap
 from clsbench.card import INPUT_NAME
 from clsbench.errors import ModelError
 from clsbench.inference.sessions import open_session
@@ -64,9 +64,18 @@ class Foreign:
         """uint8 (n, h, w, 3), RGB -> logits float32 (n, K) of the original with that preprocessing in numpy."""
         return self.original.logits(self.original.prepare(images, transform), self.scores)
 
-    def own_normalisation(self, transform: ImageTransform) -> Callable[[NDArray[np.uint8]], NDArray[Any]]:
-        """The normalisation of the wrapped graph by itself: uint8 (n, h, w, 3) -> what the original takes."""
-        model = normalisation(self.image, transform, standard_opset(self.model))
+    def normalisation_of(self, wrapped: Any) -> Callable[[NDArray[np.uint8]], NDArray[Any]] | None:
+        """The normalisation inside of an adopted file: uint8 (n, h, w, 3) -> what the original takes.
+
+        Args:
+            wrapped: Its ModelProto.
+
+        Returns:
+            None where the file was not made of this original.
+        """
+        model = beginning(wrapped, self.image)
+        if model is None:
+            return None
         session = open_session(model.SerializeToString(), "cpu")
         return lambda images: np.asarray(session.run([PREPARED], {INPUT_NAME: images})[0])
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from clsbench.adopting.graph import IR_VERSION, ImageInput
+from clsbench.adopting.graph import ImageInput
 from clsbench.adopting.prefixing import prefixed
 from clsbench.adopting.scores import LEAST, Scores
 from clsbench.card import FEATURES_NAME, INPUT_NAME, OUTPUT_NAME
@@ -16,7 +16,10 @@ from clsbench.transform import ImageTransform
 #: What names of the foreign graph begin with, so that none is like one of ours.
 PREFIX = "adopted."
 
-#: The output of :func:`normalisation`.
+#: The name of the node that runs the foreign graph on one image after the other.
+ONE_BY_ONE = "clsbench.one_by_one"
+
+#: The output of :func:`beginning`.
 PREPARED = "prepared_input"
 
 
@@ -66,18 +69,30 @@ def wrap(model: Any, image: ImageInput, scores: Scores, transform: ImageTransfor
     return onnx.helper.make_model(graph, opset_imports=list(model.opset_import), ir_version=model.ir_version)
 
 
-def normalisation(image: ImageInput, transform: ImageTransform, opset: int) -> Any:
-    """A ModelProto of the wrapped graph's beginning alone: ``images`` uint8 (N, h, w, 3) -> what the graph takes."""
+def beginning(wrapped: Any, image: ImageInput) -> Any:
+    """A ModelProto of a wrapped graph's beginning alone, :data:`PREPARED` of ``images``; None of any other graph.
+
+    Args:
+        wrapped: The ModelProto of an adopted file.
+        image: The input of its original: what the beginning gives.
+    """
     from onnx import TensorProto, helper
 
-    nodes = _Nodes()
-    tensor = _normalisation(nodes, image, transform)
-    h, w = transform.size
-    given = helper.make_tensor_value_info(INPUT_NAME, TensorProto.UINT8, ["N", h, w, 3])
-    taken = helper.make_tensor_value_info(PREPARED, getattr(TensorProto, image.dtype.upper()), None)
-    nodes.add("Identity", [tensor], PREPARED)
-    graph = helper.make_graph(nodes.made, "normalisation", [given], [taken], nodes.weights)
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=IR_VERSION)
+    made: list[Any] = []
+    for node in wrapped.graph.node:
+        taken = node.input[0] if node.name == ONE_BY_ONE or PREFIX + image.name in node.output else None
+        if taken is not None:
+            break
+        made.append(node)
+    else:
+        return None
+    read = {name for node in made for name in node.input}
+    weights = [tensor for tensor in wrapped.graph.initializer if tensor.name in read]
+    result = helper.make_tensor_value_info(PREPARED, getattr(TensorProto, image.dtype.upper()), None)
+    made.append(helper.make_node("Identity", [taken], [PREPARED]))
+    graph = helper.make_graph(made, "normalisation", list(wrapped.graph.input), [result], weights)
+    opsets = [each for each in wrapped.opset_import if each.domain in ("", "ai.onnx")]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=wrapped.ir_version)
 
 
 class _Nodes:
@@ -154,9 +169,7 @@ def _scan(
         body.node.append(helper.make_node("Reshape", [PREFIX + output, f"{row}.shape"], [row]))
         body.output.append(helper.make_tensor_value_info(row, kinds[PREFIX + output], [count]))
         names.append(f"{name}_one_by_one")
-    nodes.made.append(
-        helper.make_node("Scan", [prepared], names, name="clsbench.one_by_one", body=body, num_scan_inputs=1)
-    )
+    nodes.made.append(helper.make_node("Scan", [prepared], names, name=ONE_BY_ONE, body=body, num_scan_inputs=1))
     return names[0], names[1] if len(names) > 1 else None
 
 

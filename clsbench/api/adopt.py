@@ -155,6 +155,7 @@ def _proved(
         check_labels(gate, chosen)
     observer.note(f"wrapping the graph, then comparing it with the original on {counted(len(chosen), 'image')}")
     observer.stage("comparing", len(chosen))
-    reference, model = original_path(foreign, card.transform), foreign.wrapped(card.transform)
+    model = foreign.wrapped(card.transform)
+    reference = original_path(foreign, card.transform, model)
     result = write_proved(model, card, reference, chosen, out, open_like_infer, gate, add=add, heard=observer.advance)
     return AdoptResult(file=result.file, card=result.card, report=result.report, proposal=proposal)

@@ -134,7 +134,7 @@ def verify(
     for difference in _stated_differently(reference, verified):
         observer.note(difference)
     with ExitStack() as stack:
-        right = path_of(reference, verified.card, stack, device)
+        right = path_of(reference, verified, stack, device)
         checked = _inference_path(verified, stack, device, right.temperature, columns)
         gate = gate or gate_between(verified.card.precision, (reference.card or verified.card).precision)
         check_labels(gate, chosen)
@@ -145,28 +145,32 @@ def verify(
     return VerifyResult(reference=reference.spec, verified=verified.spec, images=place, report=report)
 
 
-def path_of(form: Form, card: ModelCard, stack: ExitStack, device: str) -> ReferencePath:
+def path_of(form: Form, other: Form, stack: ExitStack, device: str) -> ReferencePath:
     """The reference path of one of the two.
 
     Args:
         form: A run, a file with a card, or an original.
-        card: Of the other, which says how an original is meant to be used.
+        other: The other one, whose card says how an original is meant to be used.
         stack: Closes what is opened.
         device: For a file with a card.
 
     Raises:
         ModelError: if it cannot be used.
     """
+    from clsbench.adopting.graph import load_graph
     from clsbench.api.proposal import recognised
     from clsbench.exporting.gate_paths import file_path, training_path
     from clsbench.exporting.original_path import original_path
 
+    card = other.card
+    assert card is not None
     if form.trained:  # a run knows no temperature: a calibrated file's holds for both
         path = training_path(form.trained.classifier, form.trained.card.transform)
         return dataclasses.replace(path, temperature=card.temperature or 1.0)
     if form.card:
         return file_path(stack.enter_context(opened_like_infer(form.file, device)), form.card)
-    path = original_path(recognised(form.file, card), card.transform)
+    foreign = recognised(form.file, card)
+    path = original_path(foreign, card.transform, load_graph(other.file) if other.kind == "file" else foreign.model)
     return dataclasses.replace(path, temperature=card.temperature or 1.0)
 
 

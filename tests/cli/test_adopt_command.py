@@ -4,9 +4,11 @@ import csv
 import json
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 
+from clsbench.card import METADATA_KEY
 from tests.adopting.foreign_models import H, W, classifier
 
 STATED = ["--resize", "squash", "--interpolation", "bilinear", "--channels", "rgb"]
@@ -74,3 +76,17 @@ def test_check_ranks_what_is_not_certain_and_names_the_next_command(cli, world):
 def test_check_and_out_exclude_each_other(cli, world):
     done = cli("adopt", "theirs.onnx", "--classes", "names.txt", "--check", "photos", "--out", "ours.onnx")
     assert done.code == 2
+
+
+@pytest.mark.parametrize("batch", ["batch", 1])
+def test_a_card_that_lies_about_the_normalisation_is_found_in_the_file(cli, world, batch):
+    classifier(world / "theirs.onnx", classes=3, batch=batch)
+    assert cli("adopt", "theirs.onnx", "--classes", "names.txt", *STATED, "--yes").code == 0
+    model = onnx.load("theirs-adopted.onnx")
+    card = next(entry for entry in model.metadata_props if entry.key == METADATA_KEY)
+    told = json.loads(card.value)
+    told["transform"]["mean"] = [0.9, 0.1, 0.5]
+    card.value = json.dumps(told)
+    onnx.save(model, "lying.onnx")
+    done = cli("verify", "theirs.onnx", "lying.onnx", "--images", "photos")
+    assert (done.code, "to blame: normalise" in done.stdout) == (3, True)
