@@ -60,7 +60,7 @@ def check_as_uninterrupted(job, tmp_path):
     assert sorted(path.name for path in out.parent.iterdir() if path.is_file()) == [out.name, f"{out.name}.json"]
 
 
-@pytest.mark.parametrize(("suffix", "times"), [(".csv", 20), (".parquet", 8)])
+@pytest.mark.parametrize(("suffix", "times"), [(".csv", 12), (".parquet", 6)])
 def test_a_job_that_is_killed_again_and_again_ends_as_if_nothing_had_happened(job, tmp_path, suffix, times):
     job["out"] = str(Path(job["out"]).with_suffix(suffix))
     random.seed(suffix)
