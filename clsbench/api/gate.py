@@ -9,23 +9,13 @@ from typing import TYPE_CHECKING
 
 from clsbench.api.components import choose
 from clsbench.api.labelled import Wanted
-from clsbench.api.observer import Observer
+from clsbench.api.observer import SilentObserver
 
 if TYPE_CHECKING:
     from clsbench.api.sources import Images
     from clsbench.card import ModelCard
     from clsbench.images.entries import Entry
     from clsbench.inference.backend import Backend
-
-
-class _Silent(Observer):
-    """Images for the gate need no labels, so none are missed."""
-
-    def note(self, text: str) -> None:
-        """Nothing."""
-
-    def warn(self, text: str) -> None:
-        """Nothing."""
 
 
 def labelled_images(images: Images, card: ModelCard) -> tuple[Sequence[Entry], Sequence[int] | None, str]:
@@ -35,7 +25,7 @@ def labelled_images(images: Images, card: ModelCard) -> tuple[Sequence[Entry], S
         DataError: if there are none.
     """
     wanted = Wanted(images, unknown="ignore")
-    source, truth = wanted.open(choose(wanted.components()), card, (), _Silent())
+    source, truth = wanted.open(choose(wanted.components()), card, (), SilentObserver())
     known = truth.source is not None and min(truth.index, default=-1) >= 0
     return source.entries, truth.index if known else None, source.location
 

@@ -72,3 +72,13 @@ class Observer:
 
     def epoch(self, result: Epoch) -> None:
         """Training: an epoch has ended."""
+
+
+class SilentObserver(Observer):
+    """Hears nothing: for a step whose notes would mislead, such as missing labels where none are needed."""
+
+    def note(self, text: str) -> None:
+        """Nothing."""
+
+    def warn(self, text: str) -> None:
+        """Nothing."""

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from clsbench.api.checkpoint import Classes
 from clsbench.api.components import choose
 from clsbench.api.labelled import Wanted
-from clsbench.api.observer import Observer
+from clsbench.api.observer import Observer, SilentObserver
 from clsbench.api.proposal import propose
+from clsbench.text import some
 
 if TYPE_CHECKING:
     from clsbench.adopting.stated import Channels, Range
@@ -68,9 +69,14 @@ def rank_transforms(
     )  # fmt: skip
     proposal = propose(Path(file), asked, classes, output, observer)
     wanted = Wanted(images, unknown="ignore")
-    source, truth = wanted.open(choose(wanted.components()), proposal.card, (), observer)
-    labels = np.asarray(truth.index, np.int64) if truth.source is not None else None
+    source, truth = wanted.open(choose(wanted.components()), proposal.card, (), SilentObserver())
+    labels = np.asarray(truth.index, np.int64)
+    known = labels if (labels >= 0).any() else None
+    if known is None:
+        observer.warn(
+            "no image lies in a folder that has the name of a class, so confidence is all there is: "
+            f"name the folders as the model does, such as {some(proposal.card.classes, 3)}"
+        )
     fixed = [each.field for each in proposal.decisions if each.how != "guessed"]
     tried = candidates(proposal.card.transform, fixed)
-    known = labels if labels is not None and (labels >= 0).any() else None
     return check_transforms(proposal.foreign.logits, source.entries, known, tried, progress=observer)

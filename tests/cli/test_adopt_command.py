@@ -90,3 +90,14 @@ def test_a_card_that_lies_about_the_normalisation_is_found_in_the_file(cli, worl
     onnx.save(model, "lying.onnx")
     done = cli("verify", "theirs.onnx", "lying.onnx", "--images", "photos")
     assert (done.code, "to blame: normalise" in done.stdout) == (3, True)
+
+
+def test_folders_of_no_class_leave_confidence_and_say_how_they_should_be_called(cli, world):
+    (world / "photos").rename(world / "others")
+    for folder in (world / "others").iterdir():
+        folder.rename(folder.with_name(f"{folder.name}s"))
+    done = cli("adopt", "theirs.onnx", "--classes", "names.txt", *STATED, "--check", "others")
+    assert done.code == 0, done.stderr
+    assert "name the folders as the model does, such as ant, bee, fly" in done.stderr
+    assert "--labels" not in done.stderr
+    assert "only a hint" in done.stdout
