@@ -60,17 +60,17 @@ def check_as_uninterrupted(job, tmp_path):
     assert sorted(path.name for path in out.parent.iterdir() if path.is_file()) == [out.name, f"{out.name}.json"]
 
 
-@pytest.mark.parametrize(("suffix", "times"), [(".csv", 12), (".parquet", 6)])
-def test_a_job_that_is_killed_again_and_again_ends_as_if_nothing_had_happened(job, tmp_path, suffix, times):
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_job_that_is_killed_again_and_again_ends_as_if_nothing_had_happened(job, tmp_path, suffix):
     job["out"] = str(Path(job["out"]).with_suffix(suffix))
     random.seed(suffix)
-    kills = [{"kill_at": point} for point in sorted(random.sample(range(COUNT - 100), times))]
+    kills = [{"kill_at": point} for point in sorted(random.sample(range(COUNT - 100), 20))]
     ended, printed = attempts(job, *kills, {})
     assert ended[-1] == [0, None], printed
-    assert [status for status, _ in ended[:-1]] == [-9] * times
+    assert [status for status, _ in ended[:-1]] == [-9] * 20
     safe = [rows or 0 for _, rows in ended[:-1]]
     assert safe == sorted(safe)
-    assert len(set(safe)) > times / 2
+    assert len(set(safe)) > 10
     check_as_uninterrupted(job, tmp_path)
 
 
