@@ -155,7 +155,7 @@ def _open(
     plan = plan_for(model_path, device, card.transform.size, mode=tune, given=numbers, tf32=tf32)
     opened = partial(
         open_session, model_path, device.kind, threads=plan.threads, spinning=spinning,
-        allow_fallback=allow_fallback, tf32=tf32,
+        allow_fallback=allow_fallback, tf32=tf32, float16=card.precision == "float16",
     )  # fmt: skip
     sessions = [opened(index=index) for index in device.indices or (0,)]
     first = sessions[0]

@@ -8,6 +8,7 @@ after opening, and what was logged is the reason in the error.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from pathlib import Path
@@ -19,6 +20,7 @@ from clsbench.inference.devices import CPU, CUDA, PROVIDERS, TENSORRT, missing_f
 from clsbench.inference.gpu_slot import is_used_up, shortage
 from clsbench.inference.native_messages import native_messages, pass_on
 from clsbench.machine import cache_folder
+from clsbench.model_file import model_hash
 from clsbench.text import counted
 
 #: The part of an error of a GPU provider that says what it is (cuda_call.cc).
@@ -37,6 +39,7 @@ def open_session(
     spinning: bool = False,
     allow_fallback: bool = False,
     tf32: bool = True,
+    float16: bool = False,
 ) -> Any:
     """A session that runs where it was asked to.
 
@@ -49,6 +52,7 @@ def open_session(
             cores of decoders meanwhile, so this is for calls that have the cores to themselves.
         allow_fallback: Accept compute nodes of a GPU session on the CPU.
         tf32: Whether a GPU may use TF32.
+        float16: Whether the file holds float16, which TensorRT has to be told.
 
     Raises:
         ModelError: if ONNX Runtime cannot open the file.
@@ -56,7 +60,8 @@ def open_session(
         DeviceMemoryError: if a GPU has not enough memory for the network.
         OptionError: if TensorRT is to do without TF32.
     """
-    providers = provider_options(kind, index, tf32=tf32)
+    engines = _engine_folder(file) if kind == "tensorrt" else None
+    providers = provider_options(kind, index, tf32=tf32, float16=float16, engines=engines)
     if kind == "cpu":
         try:
             return _opened(file, kind, threads, spinning, providers)
@@ -120,8 +125,17 @@ def _essence(error: Exception) -> str:
     return found.group() if found else str(error).splitlines()[0]
 
 
-def provider_options(kind: str, index: int, *, tf32: bool = True) -> list[Any]:
+def provider_options(
+    kind: str, index: int, *, tf32: bool = True, float16: bool = False, engines: Path | None = None
+) -> list[Any]:
     """Providers with their options, the wanted one first.
+
+    Args:
+        kind: ``cpu``, ``cuda`` or ``tensorrt``.
+        index: Which GPU.
+        tf32: Whether a GPU may use TF32.
+        float16: Whether the network is in float16.
+        engines: Where TensorRT keeps this network's engines, if anywhere.
 
     Raises:
         OptionError: if TensorRT is to do without TF32, for which its provider has no option (1.31).
@@ -144,24 +158,35 @@ def provider_options(kind: str, index: int, *, tf32: bool = True) -> list[Any]:
                 "TensorRT cannot be told to do without TF32", where="tf32=false",
                 hint="set NVIDIA_TF32_OVERRIDE=0 in the environment, or use --device cuda",
             )  # fmt: skip
-        return [(TENSORRT, {"device_id": str(index), **_engine_cache()}), cuda, CPU]
+        tensorrt = {"device_id": str(index), **(_engine_cache(engines) if engines else {})}
+        if float16:  # or the builder refuses the layers: "fp16 is not configured in the builder"
+            tensorrt["trt_fp16_enable"] = "1"
+        return [(TENSORRT, tensorrt), cuda, CPU]
     return [CPU]
 
 
-def _engine_cache() -> dict[str, str]:
-    """Where TensorRT keeps its engines; nowhere if there is no folder to write to."""
-    engines = cache_folder() / "tensorrt"
+def _engine_folder(file: Path | bytes) -> Path | None:
+    """A folder for the engines of one network; None where none can be written to.
+
+    An engine's name tells the graph but not the weights, so that of two networks of one architecture the second would
+    be answered by the first (microsoft/onnxruntime#6455).
+    """
+    content = hashlib.sha256(file).hexdigest() if isinstance(file, bytes) else model_hash(file)
+    engines = cache_folder() / "tensorrt" / content
     try:
         engines.mkdir(parents=True, exist_ok=True)
     except OSError:
-        return {}
-    if not os.access(engines, os.W_OK):
-        return {}
+        return None
+    return engines if os.access(engines, os.W_OK) else None
+
+
+def _engine_cache(engines: Path) -> dict[str, str]:
+    """Engines are kept for each network, the timings of kernels for all together."""
     return {
         "trt_engine_cache_enable": "1",
         "trt_engine_cache_path": str(engines),
         "trt_timing_cache_enable": "1",
-        "trt_timing_cache_path": str(engines),
+        "trt_timing_cache_path": str(engines.parent),
     }
 
 

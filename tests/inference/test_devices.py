@@ -1,15 +1,19 @@
 import ctypes
 import os
+from dataclasses import replace
 from types import SimpleNamespace
 
+import onnx
 import onnxruntime
 import pytest
+from onnx import numpy_helper
 
 from clsbench.errors import DeviceError, DeviceMemoryError, ModelError, OptionError
-from clsbench.inference import devices, sessions
+from clsbench.inference import devices, onnxruntime_backend, sessions
 from clsbench.inference.cuda_driver import Driver, Gpu
 from clsbench.inference.devices import DeviceRequest, Missing, choose, missing_for, parse_device, strays
 from clsbench.inference.onnxruntime_backend import build, gpu_facts
+from clsbench.model_file import read_card
 
 ALL = [devices.TENSORRT, devices.CUDA, devices.CPU]
 
@@ -255,19 +259,71 @@ def test_threads_that_wait_for_a_gpu_sleep_before_the_session_is_opened(cuda, op
     assert driver.flags == {0: 0x14}
 
 
-def test_tensorrt_keeps_nothing_where_nothing_can_be_written(monkeypatch, tmp_path):
-    (tmp_path / "taken").touch()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "taken"))
-    (_, options), *_ = sessions.provider_options("tensorrt", 0)
-    assert options == {"device_id": "0"}
+@pytest.fixture
+def asked(opened, monkeypatch, tmp_path):
+    """asked(file, **options): what the TensorRT provider is opened with."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def options(file, **given):
+        opened(session([devices.TENSORRT]))
+        open_it, heard = onnxruntime.InferenceSession, []
+
+        def listen(content, options, *, providers, enable_fallback):
+            heard.append(providers)
+            return open_it(content, options, providers=providers, enable_fallback=enable_fallback)
+
+        monkeypatch.setattr(onnxruntime, "InferenceSession", listen)
+        sessions.open_session(file, "tensorrt", **given)
+        [[(name, found), (cuda, _), cpu]] = heard
+        assert [name, cuda, cpu] == ALL
+        return found
+
+    return options
 
 
-def test_tensorrt_keeps_engines_and_timings(monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    (name, options), cuda, _ = sessions.provider_options("tensorrt", 0)
-    assert (name, cuda[0]) == (devices.TENSORRT, devices.CUDA)
+def test_tensorrt_keeps_nothing_where_nothing_can_be_written(asked, tiny_onnx, tmp_path):
+    (tmp_path / "cache").touch()
+    assert asked(tiny_onnx) == {"device_id": "0"}
+
+
+def test_tensorrt_keeps_engines_and_timings(asked, tiny_onnx, tmp_path):
+    options = asked(tiny_onnx)
     assert options["trt_engine_cache_enable"] == options["trt_timing_cache_enable"] == "1"
     assert options["trt_engine_cache_path"].startswith(str(tmp_path))
+
+
+def test_networks_of_one_architecture_do_not_share_tensorrts_engines(asked, tiny_onnx, tmp_path):
+    """An engine's name has nothing of the weights in it (microsoft/onnxruntime#6455)."""
+    other = tmp_path / "other" / tiny_onnx.name
+    other.parent.mkdir()
+    network = onnx.load(tiny_onnx)
+    weights = network.graph.initializer[-1]
+    weights.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weights) + 1, weights.name))
+    onnx.save(network, other)
+    first, second, again = (asked(file) for file in (tiny_onnx, other, tiny_onnx.read_bytes()))
+    assert first["trt_engine_cache_path"] != second["trt_engine_cache_path"]
+    assert first["trt_engine_cache_path"] == again["trt_engine_cache_path"]
+    assert first["trt_timing_cache_path"] == second["trt_timing_cache_path"]  # times of kernels, whatever the weights
+
+
+def test_tensorrt_is_told_of_float16(asked, tiny_onnx):
+    assert "trt_fp16_enable" not in asked(tiny_onnx)
+    assert asked(tiny_onnx, float16=True)["trt_fp16_enable"] == "1"
+
+
+@pytest.mark.parametrize(("precision", "told"), [("float32", False), ("float16", True)])
+def test_the_card_says_whether_a_file_is_in_float16(tiny_onnx, monkeypatch, precision, told):
+    card = replace(read_card(tiny_onnx), precision=precision)
+    monkeypatch.setattr(onnxruntime_backend, "read_card", lambda file: card)
+    heard = []
+
+    def open_it(*args, float16, **options):
+        heard.append(float16)
+        return sessions.open_session(*args, **options)
+
+    monkeypatch.setattr(onnxruntime_backend, "open_session", open_it)
+    build(tiny_onnx, "cpu").close()
+    assert heard == [told]
 
 
 def test_a_named_device_reaches_the_user_as_an_error(cli, tiny_onnx, photos, monkeypatch):
