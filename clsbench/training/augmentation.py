@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from clsbench.images.entries import Entry
 from clsbench.images.loader import ImageLoader
 from clsbench.training.config import Policy
+from clsbench.training.distortions import STEPS, distort, draw
 from clsbench.training.transfer import to_tensor
 from clsbench.transform import Geometry, ImageTransform
 
@@ -87,11 +88,6 @@ class Augmentation:
         return self.transform.padding if self.transform.resize == "letterbox" else None
 
     @property
-    def draws_in_torch(self) -> bool:
-        """Whether torch's global random numbers are drawn, so that it must not run beside a network."""
-        return self.policy in ("rand", "trivial")
-
-    @property
     def stored_size(self) -> tuple[int, int]:
         """(H, W) of stored images."""
         h, w = self.transform.size
@@ -126,45 +122,33 @@ class Augmentation:
         """
         if epoch == 0 or self.policy == "none":
             return _crop(images, shapes[:, :4], None, self.transform) if self.whole else images
-        drawn = self._numbers(epoch)[indices]
+        drawn, distortions = self._numbers(epoch)
+        drawn = drawn[indices]
         flips = (drawn[:, 4] < 0.5) & self.mirrored
         if self.small:
             cropped = _shift(images, drawn[:, 2:4], flips, self.fill)
         else:
             boxes = _boxes(shapes[:, 4], drawn) if self.whole else _frames(drawn)
             cropped = _crop(images, boxes, flips, self.transform, self.fill)
-        return cropped if self.policy == "basic" else self._distort(cropped, indices, epoch)
+        if self.policy == "basic":
+            return cropped
+        pixels = cropped.round().to(torch.uint8) if cropped.is_floating_point() else cropped
+        pixels = pixels.permute(0, 3, 1, 2)
+        kinds, strength = draw(self.policy, distortions[indices], self.transform.size)
+        return distort(pixels, kinds, strength, self.fill).permute(0, 2, 3, 1)
 
-    def _numbers(self, epoch: int) -> NDArray[np.float64]:
-        """Five numbers in [0, 1) for each image of an epoch, drawn once."""
+    def _numbers(self, epoch: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Numbers in [0, 1) for an epoch's images, drawn once: (count, 5), and for distortions (count, steps, 3)."""
         if epoch not in self._drawn:
             self._drawn.clear()
-            self._drawn[epoch] = np.random.default_rng((self.seed, epoch, 1)).random((self.count, 5))
+            random = np.random.default_rng((self.seed, epoch, 1))
+            first = random.random((self.count, 5))
+            self._drawn[epoch] = first, random.random((self.count, STEPS.get(self.policy, 0), 3))
         return self._drawn[epoch]
 
     @cached_property
-    def _drawn(self) -> dict[int, NDArray[np.float64]]:
+    def _drawn(self) -> dict[int, tuple[NDArray[np.float64], NDArray[np.float64]]]:
         return {}
-
-    @cached_property
-    def _distortion(self) -> nn.Module:
-        from torchvision.transforms import v2
-
-        fill = list(self.fill) if self.fill else None
-        module: nn.Module = {"rand": v2.RandAugment, "trivial": v2.TrivialAugmentWide}[self.policy](fill=fill)
-        return module
-
-    def _distort(self, images: Tensor, indices: NDArray[np.int64], epoch: int) -> Tensor:
-        """Every image by its own random operations, uint8 (n, h, w, 3)."""
-        pixels = images.round().to(torch.uint8) if images.is_floating_point() else images
-        pixels = pixels.permute(0, 3, 1, 2)
-        done = []
-        with torch.random.fork_rng(devices=[]):  # the network's dropout keeps its own numbers
-            for image, index in zip(pixels, indices, strict=True):
-                # Not torch.manual_seed, which would seed the GPUs' generators for good.
-                torch.default_generator.manual_seed(hash((self.seed, epoch, int(index))))
-                done.append(self._distortion(image))
-        return torch.stack(done).permute(0, 2, 3, 1)
 
 
 def augmented_versions(

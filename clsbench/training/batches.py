@@ -29,15 +29,14 @@ class BatchSource(Protocol):
     def ahead(self) -> int:
         """How many batches to fetch before they are needed."""
 
-    @property
-    def finishes_ahead(self) -> bool:
-        """Whether :meth:`finish` may run in another thread as well: not if it draws torch's random numbers."""
-
     def fetch(self, indices: NDArray[np.int64], view: int) -> tuple[NDArray[np.generic] | Tensor, NDArray[np.int64]]:
         """Inputs (n, …) as they are stored, a tensor if on the device, and the indices of those that could be read."""
 
     def finish(self, stored: Tensor, indices: NDArray[np.int64], view: int) -> Tensor:
-        """The network's inputs (n, …) in a view, from 1; 0 is without randomness."""
+        """The network's inputs (n, …) in a view, from 1; 0 is without randomness.
+
+        It runs in another thread where batches are fetched ahead, and must not draw torch's random numbers.
+        """
 
 
 @dataclass(frozen=True)
@@ -87,16 +86,16 @@ class Batches:
             order = np.random.default_rng((self.seed, number)).permutation(order)
         parts = [order[start : start + self.batch_size] for start in self._starts(len(order))]
         view = 0 if self.views == 1 else (number - 1) % self.views + 1 if self.views else number
-        source, early = self.source, self.source.finishes_ahead
+        source = self.source
 
         def begin(part: NDArray[np.int64]) -> tuple[Tensor, NDArray[np.int64]]:
             stored, indices = source.fetch(part, view)
             inputs = stored if isinstance(stored, Tensor) else to_tensor(stored, self.device)
-            return (source.finish(inputs, indices, view) if early and len(indices) else inputs), indices
+            return (source.finish(inputs, indices, view) if len(indices) else inputs), indices
 
         for inputs, indices in _ahead(begin, parts, source.ahead):
             if len(indices):
-                yield (inputs if early else source.finish(inputs, indices, view)), indices
+                yield inputs, indices
 
 
 def _ahead(

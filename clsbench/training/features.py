@@ -56,7 +56,7 @@ class Features:
         images: Where the features came from, for labels and readable indices.
     """
 
-    ahead, finishes_ahead = 0, True
+    ahead = 0
 
     def __init__(self, values: NDArray[np.float32] | Tensor, images: StoredImages) -> None:
         self.labels, self._values, self._images = images.labels, values, images

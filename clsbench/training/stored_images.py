@@ -80,12 +80,7 @@ class StoredImages:
         if self._on_device is not None:
             return 0
         in_memory = self._stored is not None and not isinstance(self._stored, np.memmap)
-        return 2 if not in_memory or (self.augmentation.whole and self.finishes_ahead) else 0
-
-    @property
-    def finishes_ahead(self) -> bool:
-        """Whether augmentation may run in another thread."""
-        return not self.augmentation.draws_in_torch
+        return 2 if not in_memory or self.augmentation.whole else 0
 
     def prepare(
         self, storage: Literal["ram", "disk", "off"], folder: Path, heard: Callable[[int], None], *, decode: bool

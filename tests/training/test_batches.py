@@ -13,8 +13,8 @@ CPU = torch.device("cpu")
 class Numbers:
     """A source whose inputs are their own indices; even labels are 0, odd ones 1."""
 
-    def __init__(self, count, *, ahead=0, finishes_ahead=True):
-        self.ahead, self.finishes_ahead = ahead, finishes_ahead
+    def __init__(self, count, *, ahead=0):
+        self.ahead = ahead
         self.indices, self.labels = np.arange(count), np.arange(count) % 2
         self.fetched, self.finished, self.views = [], [], []
 
@@ -34,10 +34,9 @@ def order(batches, number):
 
 
 @pytest.mark.parametrize("ahead", [0, 1, 3, 50])
-@pytest.mark.parametrize("finishes_ahead", [True, False])
-def test_reading_ahead_changes_neither_inputs_nor_order(ahead, finishes_ahead):
+def test_reading_ahead_changes_neither_inputs_nor_order(ahead):
     want = order(Batches(Numbers(23), 4, CPU, shuffle=True), 1)
-    assert order(Batches(Numbers(23, ahead=ahead, finishes_ahead=finishes_ahead), 4, CPU, shuffle=True), 1) == want
+    assert order(Batches(Numbers(23, ahead=ahead), 4, CPU, shuffle=True), 1) == want
 
 
 @pytest.mark.parametrize(("ahead", "at_first"), [(0, 1), (2, 3)])
@@ -50,11 +49,10 @@ def test_only_a_few_batches_are_read_ahead(ahead, at_first):
     batches.close()
 
 
-def test_what_draws_torchs_random_numbers_is_finished_beside_no_network():
-    source = Numbers(12, ahead=2, finishes_ahead=False)
+def test_what_is_read_ahead_is_finished_beside_the_network():
+    source = Numbers(12, ahead=2)
     order(Batches(source, 4, CPU), 0)
-    assert set(source.finished) == {threading.current_thread()}
-    assert threading.current_thread() not in source.fetched
+    assert threading.current_thread() not in {*source.fetched, *source.finished}
 
 
 def test_validation_holds_everything_in_order_and_labels_belong_to_their_inputs():
