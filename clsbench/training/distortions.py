@@ -13,16 +13,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 from itertools import pairwise
-from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from clsbench.training.config import Policy
 from clsbench.training.transfer import to_tensor
-
-Policy = Literal["rand", "trivial"]
 
 #: What can happen to an image. Those that move pixels stand first: all of them are one group.
 KINDS = (
@@ -48,7 +46,7 @@ def strengths(policy: Policy, size: tuple[int, int]) -> NDArray[np.float64]:
     """float64 (kinds, levels): a slope, pixels, degrees, a part to add to 1, bits, or the part of 255 to invert above.
 
     Args:
-        policy: RandAugment or TrivialAugment.
+        policy: ``rand`` or ``trivial``.
         size: (h, w) of the images.
     """
     h, w = size
@@ -71,7 +69,7 @@ def draw(
     """What happens to images, and how strongly: both (n, steps).
 
     Args:
-        policy: RandAugment or TrivialAugment.
+        policy: ``rand`` or ``trivial``.
         numbers: Random ones in [0, 1), float64 (n, steps, 3).
         size: (h, w) of the images.
     """
