@@ -28,7 +28,7 @@ from clsbench.training.batches import Batches
 from clsbench.training.hardware import fitting_threads
 from clsbench.training.recipes import stages
 from clsbench.training.setup import Setup
-from clsbench.training.steps import Steps
+from clsbench.training.steps import REPORT, Steps
 
 #: The rates tried, the number of steps, and the memory of the smoothed loss.
 LOWEST, HIGHEST, STEPS, SMOOTHING = 1e-7, 10.0, 100, 0.98
@@ -94,12 +94,13 @@ def range_test(setup: Setup, *, steps: int = STEPS, unfrozen: bool = False) -> R
     )  # fmt: skip
     setup.observer.stage("learning-rate test", steps)
     # The training that follows draws the random numbers it would have drawn without the test.
-    used = [torch.cuda.current_device()] if setup.device.type == "cuda" else []
     with (
-        torch.random.fork_rng(devices=used),
+        torch.random.fork_rng(devices=gpus_of(setup.device)),
         fitting_threads(tried.network, tried.example(setup.device), config.batch_size),
     ):
-        rates, losses = _raise_rates(tried, train, steps, setup.observer.advance)
+        # Reading a loss makes a GPU wait; a CPU would take steps in vain after the last that counts.
+        every = 1 if setup.device.type == "cpu" else REPORT
+        rates, losses = _raise_rates(tried, train, steps, setup.observer.advance, every)
     classifier.load_state_dict(before)
     if len(rates) < FEWEST:
         raise DataError(
@@ -117,31 +118,34 @@ def gpus_of(device: torch.device) -> list[int]:
 
 
 def _raise_rates(
-    tried: Steps, train: Batches, steps: int, advance: Callable[[int], None]
+    tried: Steps, train: Batches, steps: int, advance: Callable[[int], None], every: int
 ) -> tuple[list[float], list[float]]:
-    """Rates and smoothed losses until the loss diverges."""
+    """Rates and smoothed losses until the loss diverges, which is looked for after so many steps each time."""
     ratios = [group["lr"] for group in tried.optimizer.param_groups]
+    rates = [LOWEST * (HIGHEST / LOWEST) ** (step / max(1, steps - 1)) for step in range(steps)]
     tried.training_mode()
-    rates: list[float] = []
-    losses: list[float] = []
+    smoothed: list[float] = []
+    unread: list[Tensor] = []
     average = 0.0
     for step, (inputs, labels) in zip(range(steps), _endless(train), strict=False):
-        rate = LOWEST * (HIGHEST / LOWEST) ** (step / max(1, steps - 1))
         for group, ratio in zip(tried.optimizer.param_groups, ratios, strict=True):
-            group["lr"] = rate * ratio
+            group["lr"] = rates[step] * ratio
         loss, _ = tried.loss(inputs, labels)
-        average = SMOOTHING * average + (1 - SMOOTHING) * float(loss.detach())
-        smooth = average / (1 - SMOOTHING ** (step + 1))
-        if not math.isfinite(smooth) or smooth > DIVERGED * min([*losses, smooth]):
-            break
-        rates.append(rate)
-        losses.append(smooth)
+        unread.append(loss.detach())
+        if len(unread) == every or step == steps - 1:
+            for value in torch.stack(unread).tolist():
+                average = SMOOTHING * average + (1 - SMOOTHING) * value
+                smooth = average / (1 - SMOOTHING ** (len(smoothed) + 1))
+                if not math.isfinite(smooth) or smooth > DIVERGED * min([*smoothed, smooth]):
+                    return rates[: len(smoothed)], smoothed
+                smoothed.append(smooth)
+            unread.clear()
         tried.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         tried.clip()
         tried.optimizer.step()
         advance(1)
-    return rates, losses
+    return rates[: len(smoothed)], smoothed
 
 
 def suggest(lrs: NDArray[np.float64], losses: NDArray[np.float64], stage: str, *, steps: int = STEPS) -> RangeTest:

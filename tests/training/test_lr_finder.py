@@ -8,9 +8,10 @@ from PIL import Image
 from torch import nn
 
 from clsbench.errors import DataError
+from clsbench.training import lr_finder
 from clsbench.training.lr_finder import RangeTest, range_test, save_range_test, suggest
 from clsbench.training.recipes import stages
-from clsbench.training.steps import Steps
+from clsbench.training.steps import REPORT, Steps
 
 
 def fastais_valley(lrs, losses):
@@ -147,8 +148,22 @@ def test_a_loss_that_is_no_number_from_the_start_is_an_error_and_weights_are_res
     torch.testing.assert_close(made.classifier.state_dict(), before, rtol=0, atol=0, equal_nan=True)
 
 
-def test_the_test_ends_where_the_loss_is_four_times_its_lowest(ready, monkeypatch):
-    losses = iter([*[2.0] * 30, *[1e4] * 70])
+@pytest.fixture
+def on_a_gpu(monkeypatch):
+    """on_a_gpu(): the test reads losses as it does where reading one makes a GPU wait; how many it read at once."""
+
+    def answer():
+        read = []
+        monkeypatch.setattr(lr_finder, "_raise_rates", lambda *given: raise_rates(*given[:4], every=REPORT))
+        monkeypatch.setattr(torch, "stack", lambda losses: read.append(len(losses)) or stack(losses))
+        return read
+
+    raise_rates, stack = lr_finder._raise_rates, torch.stack
+    return answer
+
+
+@pytest.mark.parametrize("bad", [1e4, math.nan])
+def test_the_test_ends_where_the_loss_is_four_times_its_lowest(ready, monkeypatch, on_a_gpu, bad):
     loss = Steps.loss
 
     def scripted(self, inputs, labels):
@@ -156,7 +171,20 @@ def test_the_test_ends_where_the_loss_is_four_times_its_lowest(ready, monkeypatc
         return found - found.detach() + next(losses), logits
 
     monkeypatch.setattr(Steps, "loss", scripted)
-    assert len(range_test(ready()).lrs) == 30
+    losses = iter([*[2.0] * 33, bad, *[2.0] * 66])
+    assert len(range_test(ready()).lrs) == 33
+    assert next(losses) == 2.0
+    assert len(list(losses)) == 65, "a CPU took steps in vain"
+    losses, read = iter([*[2.0] * 33, bad, *[2.0] * 66]), on_a_gpu()
+    assert len(range_test(ready()).lrs) == 33
+    assert read == [10] * 4
+
+
+def test_a_gpu_is_waited_for_now_and_then_and_finds_the_same(ready, on_a_gpu):
+    want, read = range_test(ready(), steps=25), on_a_gpu()
+    got = range_test(ready(), steps=25)
+    np.testing.assert_array_equal((got.lrs, got.losses), (want.lrs, want.losses))
+    assert read == [10, 10, 5]
 
 
 def test_training_goes_on_with_the_features_that_the_test_made(ready, observer):
