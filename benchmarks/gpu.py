@@ -7,15 +7,18 @@
 Needs clsbench[train,cuda]; clsbench-efficientnet-lite for real weights (else random ones), and --data, a tar of photos
 (else crops of two embedded ones). Parts, in order of what matters most:
 
-- *facts*: doctor, versions, the GPU and its driver.
+- *facts*: doctor, versions, the GPU and its driver; what doctor and ``--device auto`` say where cuDNN is hidden.
 - *files*: the networks as float32 and float16 files.
+- *nodes*: of each network by provider, and the copies between them that ONNX Runtime put in (Memcpy).
 - *agreement*, *agreement without TF32*: probabilities and labels on the device against float32 on the CPU.
 - *end to end*: from JPEGs to labels, and the fraction of the limit that the run itself accounts for.
 - *model*, *model without TF32*: images/s of the network alone by precision, batch size and streams; cores in use
   meanwhile, of which a waiting stream should take none.
 - *decode*: images/s read, decoded and resized by 1 to all threads, of photos and of 16×16 JPEGs (Python's own cost).
-- *copies*: GB/s to the GPU from ordinary and from pinned memory; whether `allocate` gives the latter.
-- *training*: steps as clsbench takes them, with EMA; a plain torch loop in float32, channels-last, bfloat16.
+- *copies*: GB/s to the GPU from ordinary and from pinned memory, and images/s of batches in each; whether `allocate`
+  gives the latter.
+- *training*: steps as clsbench takes them, with EMA, with RandAugment; a plain torch loop in float32, channels-last,
+  bfloat16, and with batches from ordinary and from pinned memory.
 - *model on TensorRT*: last, for engines take minutes to build.
 
 Each part runs in a process of its own, so that one that fails or hangs takes no other with it; what starts after the
@@ -43,8 +46,9 @@ from reporting import note, print_table, write_json
 
 #: Name -> (function, options of its own, environment, seconds that it may take at most).
 PARTS: dict[str, tuple[str, dict[str, Any], dict[str, str], int]] = {
-    "facts": ("facts", {}, {}, 60),
+    "facts": ("facts", {}, {}, 75),
     "files": ("files", {}, {}, 150),
+    "nodes": ("nodes", {}, {}, 60),
     "agreement": ("agreement", {}, {}, 90),
     "agreement without TF32": ("agreement", {}, {"NVIDIA_TF32_OVERRIDE": "0"}, 90),
     "end to end": ("end_to_end", {}, {}, 60),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -94,19 +93,15 @@ def shown(value: Any) -> str:
 
 
 def facts(settings: Settings) -> tuple[list[Row], Checks]:
-    import clsbench
+    import gpu_placement
 
-    found = clsbench.doctor()
-    rows = [{"what": check.name, "status": check.status, "found": check.found} for check in found.checks]
-    query = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
-    try:
-        told = subprocess.run(query, capture_output=True, text=True, check=False, timeout=20).stdout.strip()
-    except OSError:
-        told = ""
-    rows.append({"what": "nvidia-smi", "status": "ok" if told else "absent", "found": told})
-    kind = f"convolution on {settings.device}"
-    status = next((check.status for check in found.checks if check.name == kind), "absent")
-    return rows, [(kind, status == "ok" or settings.device == "cpu", status)]
+    return gpu_placement.facts(settings)
+
+
+def nodes(settings: Settings) -> tuple[list[Row], Checks]:
+    import gpu_placement
+
+    return gpu_placement.nodes(settings)
 
 
 def files(settings: Settings) -> tuple[list[Row], Checks]:
@@ -246,16 +241,16 @@ def model(settings: Settings, *, brief: bool = False, kind: str | None = None) -
                     for batch in images:
                         batch[:] = np.random.default_rng(0).integers(0, 256, batch.shape, np.uint8)
                         finite = bool(np.isfinite(backend(batch)).all())
-                    rate, cores = _rate(backend, images, settings.seconds)
+                    speed, cores = rate(backend, images, settings.seconds)
                 rows.append(
-                    {"model": name, "precision": precision, "batch": size, "streams": count, "images/s": rate,
+                    {"model": name, "precision": precision, "batch": size, "streams": count, "images/s": speed,
                      "cores": cores, "provider": backend.device.provider}
                 )  # fmt: skip
                 checks.append((f"{name} {precision} {size} × {count} is finite", finite, "NaN or infinite"))
     return rows, checks
 
 
-def _rate(call: Callable[[Any], object], batches: Sequence[NDArray[np.uint8]], seconds: float) -> tuple[float, float]:
+def rate(call: Callable[[Any], object], batches: Sequence[NDArray[np.uint8]], seconds: float) -> tuple[float, float]:
     """Images a second of as many concurrent callers as there are batches, and the cores in use meanwhile."""
     call(batches[0])
     started, busy = time.perf_counter(), time.process_time()
@@ -292,26 +287,9 @@ def decode(settings: Settings) -> tuple[list[Row], Checks]:
 
 
 def copies(settings: Settings) -> tuple[list[Row], Checks]:
-    import torch
+    import gpu_copies
 
-    device, size = torch.device(settings.device), 1 << (20 if settings.small else 28)
-    rows = []
-    for memory in ("ordinary", "pinned") if device.type == "cuda" else ("ordinary",):
-        host = torch.zeros(size, dtype=torch.uint8, pin_memory=memory == "pinned")
-        there = torch.empty(size, dtype=torch.uint8, device=device)
-        rates = []
-        for _ in range(5):
-            started = time.perf_counter()
-            there.copy_(host, non_blocking=True)
-            _synchronise(device)
-            rates.append(size / 1e9 / (time.perf_counter() - started))
-        rows.append({"memory": memory, "GB/s": sorted(rates)[2]})
-    if device.type == "cuda":
-        with settings.opened(settings.file(settings.models[0], "float32"), "cuda") as (backend, _):
-            is_pinned = torch.from_numpy(backend.allocate((16, 224, 224, 3))).is_pinned()
-        rows.append({"memory": "of allocate", "GB/s": "pinned" if is_pinned else "NOT pinned"})
-        return rows, [("batches are pinned", is_pinned, "ordinary memory")]
-    return rows, []
+    return gpu_copies.measured(settings)
 
 
 def training(settings: Settings) -> tuple[list[Row], Checks]:
@@ -320,7 +298,8 @@ def training(settings: Settings) -> tuple[list[Row], Checks]:
     return gpu_training.measured(settings)
 
 
-def _synchronise(device: Any) -> None:
+def synchronise(device: Any) -> None:
+    """Wait for what a GPU is doing."""
     import torch
 
     if device.type == "cuda":

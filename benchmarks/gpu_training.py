@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from clsbench.training.setup import Setup
 
 
+#: Name -> options of training.
+OURS: dict[str, dict[str, Any]] = {
+    "clsbench": {"augment": "basic"},
+    "clsbench, EMA": {"augment": "basic", "ema": 0.999},
+    "clsbench, RandAugment": {"augment": "rand"},
+}
+
+
 def measured(settings: Settings) -> tuple[list[Row], Checks]:
     """Images a second of clsbench with and without EMA, and of the plain loop by layout and precision."""
     import torch
@@ -24,19 +32,20 @@ def measured(settings: Settings) -> tuple[list[Row], Checks]:
     data, device = _images(count, side), torch.device(settings.device)
     rows: list[Row] = []
     checks: Checks = []
-    for ema in (0.0, 0.999):
-        runs = [_ours(name, data, side, batch, settings.device, ema) for _ in range(2)]
-        label = "clsbench, EMA" if ema else "clsbench"
+    for label, options in OURS.items():
+        runs = [_ours(name, data, side, batch, settings.device, options) for _ in range(2)]
         rows.append({"loop": label, "images/s": runs[0][0], "loss": runs[0][1]})
         checks.append((f"{label}: the loss is finite", runs[0][1] == runs[0][1], runs[0][1]))
         rows[-1]["same weights again"] = runs[0][2] == runs[1][2]
         if settings.device == "cpu":  # cuDNN promises this for some of its algorithms only
             checks.append((f"{label}: equal seeds give equal weights", runs[0][2] == runs[1][2], "others"))
-    for layout in ("NCHW", "NHWC"):
-        for precision in ("float32", "bfloat16"):
-            rate, loss = _plain(name, side, batch, device, layout, precision, settings.seconds)
-            rows.append({"loop": f"plain, {layout} weights, {precision}", "images/s": rate, "loss": loss})
-            checks.append((f"plain {layout} {precision}: the loss is finite", loss == loss, loss))
+    pinned = ["pinned"] if device.type == "cuda" else []
+    ways = [(layout, precision, "") for layout in ("NCHW", "NHWC") for precision in ("float32", "bfloat16")]
+    for layout, precision, memory in [*ways, *(("NHWC", "bfloat16", kind) for kind in ("ordinary", *pinned))]:
+        rate, loss = _plain(name, side, batch, device, layout, precision, memory, settings.seconds)
+        label = f"plain, {layout} weights, {precision}" + (f", images in {memory} memory" if memory else "")
+        rows.append({"loop": label, "images/s": rate, "loss": loss})
+        checks.append((f"{label}: the loss is finite", loss == loss, loss))
     return rows, checks
 
 
@@ -65,7 +74,9 @@ def _network(name: str, side: int) -> Any:
     return installed("model", name).build(10, size=side)
 
 
-def _ours(name: str, data: Dataset, side: int, batch: int, device: str, ema: float) -> tuple[float, float, bytes]:
+def _ours(
+    name: str, data: Dataset, side: int, batch: int, device: str, options: dict[str, Any]
+) -> tuple[float, float, bytes]:
     """Images a second of the second epoch, its loss, and the weights after it."""
     import hashlib
     import math
@@ -76,7 +87,7 @@ def _ours(name: str, data: Dataset, side: int, batch: int, device: str, ema: flo
     from clsbench.training.setup import set_up
     from clsbench.training.steps import Steps
 
-    config = TrainConfig(epochs=2, lr=0.001, batch_size=batch, augment="basic", ema=ema, device=device)
+    config = TrainConfig(epochs=2, lr=0.001, batch_size=batch, device=device, **options)
     with tempfile.TemporaryDirectory() as folder:
         setup: Setup = set_up(_network(name, side), data, config, Observer(), Path(folder))[0]
         stage = Stage("everything", 2, 0, 0.001, 1.0)
@@ -94,20 +105,22 @@ def _ours(name: str, data: Dataset, side: int, batch: int, device: str, ema: flo
 
 
 def _plain(
-    name: str, side: int, batch: int, device: torch.device, layout: str, precision: str, seconds: float
+    name: str, side: int, batch: int, device: torch.device, layout: str, precision: str, memory: str, seconds: float
 ) -> tuple[float, float]:
-    """Images a second of forward, backward and AdamW on one batch that lies on the device, and the last loss."""
+    """Images a second of forward, backward and AdamW on one batch, on the device or in ``memory``, and the last loss."""
     import torch
-    from gpu_parts import _synchronise
+    from gpu_parts import synchronise
 
     network = _network(name, side).to(device).train()
     if layout == "NHWC":
         network.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(network.parameters(), lr=0.001, fused=True)
-    images = torch.randint(0, 256, (batch, side, side, 3), dtype=torch.uint8, device=device)
+    given = torch.randint(0, 256, (batch, side, side, 3), dtype=torch.uint8)
+    given = given.pin_memory() if memory == "pinned" else given if memory else given.to(device)
     labels = torch.arange(batch, device=device) % 10
 
     def step() -> torch.Tensor:
+        images = given.to(device, non_blocking=True)
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
             loss = torch.nn.functional.cross_entropy(network(images), labels)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -118,11 +131,11 @@ def _plain(
     each = 4 if seconds > 0.5 else 1  # steps between two looks at the clock
     for _ in range(each):
         loss = step()
-    _synchronise(device)
+    synchronise(device)
     started, done = time.perf_counter(), 0
     while time.perf_counter() - started < 2 * seconds:
         for _ in range(each):
             loss = step()
-        _synchronise(device)
+        synchronise(device)
         done += each * batch
     return done / (time.perf_counter() - started), float(loss)
