@@ -51,11 +51,10 @@ def _batches(settings: Settings) -> tuple[list[Row], Checks]:
     with settings.opened(file, settings.device, batch_size=size, streams=streams) as (backend, card):
         shape = (size, *card.transform.size, 3)
         given = allocate(backend, shape, streams)
-        for memory, batches in (
-            ("ordinary", [np.zeros(shape, np.uint8) for _ in range(streams)]),
-            ("of the backend", given),
-            ("ordinary, again", [np.zeros(shape, np.uint8) for _ in range(streams)]),
-        ):
+        ordinary = [np.empty(shape, np.uint8) for _ in range(streams)]
+        for batch in (*given, *ordinary):
+            batch[:] = 1  # or all of it is one page of zeros
+        for memory, batches in (("ordinary", ordinary), ("of the backend", given), ("ordinary, again", ordinary)):
             images, cores = rate(backend, batches, settings.seconds)
             rows.append({"copied from": memory, "model": name, "batch": size, "images/s": images, "cores": cores})
         if settings.device == "cpu":

@@ -107,7 +107,7 @@ def _ours(
 def _plain(
     name: str, side: int, batch: int, device: torch.device, layout: str, precision: str, memory: str, seconds: float
 ) -> tuple[float, float]:
-    """Images a second of forward, backward and AdamW on one batch, on the device or in ``memory``, and the last loss."""
+    """Images a second of forward, backward and AdamW on a batch on the device or in ``memory``, and the last loss."""
     import torch
     from gpu_parts import synchronise
 
