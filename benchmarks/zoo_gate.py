@@ -9,6 +9,9 @@ the photos, and the last layer is scaled until each logit has a standard deviati
 probabilities then go from nearly 0 to nearly 1. ``spread before`` is that deviation as the weights were drawn; where it
 is tiny, the scaling enlarges the rounding of float32 as well.
 
+``strided`` counts the nodes by which ONNX spells a strided view: Range, and Gather by indices that the graph computes.
+Pooling a channels-last image gave dozens; ``--export-only`` counts them without photos and gate.
+
 A network fails where its file is not written; the stage that is to blame is then in the table, or the error.
 """
 
@@ -89,6 +92,37 @@ def spread_out(classifier: Classifier, entries: Sequence[Entry]) -> float:
     return float(deviation.mean())
 
 
+def strided_nodes(file: Path) -> int:
+    """Ranges, and gathers by computed indices; those of a constant choose a token or a row of a table."""
+    import onnx
+
+    graph = onnx.load(file).graph
+    constant = {tensor.name for tensor in graph.initializer}
+    constant |= {node.output[0] for node in graph.node if node.op_type == "Constant"}
+    strided = [
+        node
+        for node in graph.node
+        if node.op_type == "Range" or (node.op_type.startswith("Gather") and node.input[1] not in constant)
+    ]
+    return len(strided)
+
+
+def exported(name: str, folder: Path) -> dict[str, Any]:
+    """One network exported without a look at what it answers."""
+    from clsbench.card import ModelCard, ModelSource
+    from clsbench.exporting.onnx_export import to_onnx, write_model
+    from clsbench.testing import installed
+
+    started, file = time.perf_counter(), folder / f"{name}.onnx"
+    classifier = installed("model", name).build(len(CLASSES))
+    write_model(
+        to_onnx(classifier), ModelCard(classes=CLASSES, transform=classifier.transform, model=ModelSource(name)), file
+    )
+    strided = strided_nodes(file)
+    file.unlink()
+    return {"model": name, "strided": strided, "seconds_export": time.perf_counter() - started}
+
+
 def gated(name: str, entries: Sequence[Entry], folder: Path, precision: str) -> dict[str, Any]:
     """One network exported through the gate: what it took, and what came out."""
     import torch
@@ -112,10 +146,11 @@ def gated(name: str, entries: Sequence[Entry], folder: Path, precision: str) -> 
     started = time.perf_counter()
     result = export_model(classifier, card, GateImages(entries), folder / f"{name}.onnx", opened)
     ended = time.perf_counter()
+    strided = strided_nodes(result.file) if result.file else None
     (folder / f"{name}.onnx").unlink(missing_ok=True)
     report = result.report
     return {
-        "model": name, "passed": report.passed, "seconds_export": exported[0] - started,
+        "model": name, "strided": strided, "passed": report.passed, "seconds_export": exported[0] - started,
         "seconds_gate": ended - exported[0], "spread_before": before,
         "max_probability_difference": report.max_probability_difference, "flips": report.flips,
         "near_ties": report.near_ties, "tolerance": report.tolerance, "blamed": report.blamed,
@@ -129,17 +164,36 @@ def print_report(found: Sequence[dict[str, Any]], images: int) -> None:
     for one in found:
         start = [families.get(one["model"], "-"), one["model"]]
         if "error" in one:
-            rows.append([*start, "-", "-", "-", "-", "-", one["error"]])
+            rows.append([*start, *"------", one["error"]])
             continue
         verdict = "passed" if one["passed"] else f"FAILED: {one['blamed']}"
         rows.append(
             [*start, f"{one['seconds_export']:.1f}", f"{one['seconds_gate']:.1f}", f"{one['spread_before']:.1e}",
-             f"{one['max_probability_difference']:.1e}", one["flips"], verdict]
+             f"{one['max_probability_difference']:.1e}", one["flips"], one["strided"], verdict]
         )  # fmt: skip
-    columns = ("family", "model", "export s", "gate s", "spread before", "largest difference", "flips", "verdict")
+    columns = (
+        "family",
+        "model",
+        "export s",
+        "gate s",
+        "spread before",
+        "largest difference",
+        "flips",
+        "strided",
+        "verdict",
+    )
     print_table(f"torchvision through the gate, {images} photos, random weights", columns, rows)
     passed = sum(one.get("passed", False) for one in found)
     print(f"\n{passed} of {len(found)} passed")
+
+
+def print_exports(found: Sequence[dict[str, Any]]) -> None:
+    families = {model: family for family, model in FAMILIES.items()}
+    rows = [
+        [families.get(one["model"], "-"), one["model"], one.get("strided", "-"), one.get("error", "")] for one in found
+    ]
+    print_table("torchvision exported: nodes of strided views", ("family", "model", "strided", "error"), rows)
+    print(f"\n{sum(one.get('strided') == 0 for one in found)} of {len(found)} have none")
 
 
 def main() -> None:
@@ -148,6 +202,7 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, default=pictures.HYMENOPTERA, help="a tar of photos")
     parser.add_argument("--images", type=int, default=32, help="photos that each file is compared on")
     parser.add_argument("--precision", choices=("float32", "float16"), default="float32", help="of the files")
+    parser.add_argument("--export-only", action="store_true", help="count nodes; no photos, no gate")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     wait_passively()
@@ -157,16 +212,22 @@ def main() -> None:
         from clsbench.images.entries import FileEntry
 
         folder = Path(name)
-        photos = [FileEntry(file.name, str(file)) for file in pictures.photos(given.photos, folder / "photos")]
-        entries = choose_evenly(photos, count=given.images).entries
+        entries: Sequence[Entry] = ()
+        if not given.export_only:
+            photos = [FileEntry(file.name, str(file)) for file in pictures.photos(given.photos, folder / "photos")]
+            entries = choose_evenly(photos, count=given.images).entries
         for model in given.models:
             note(model)
             try:
-                found.append(gated(model, entries, folder, given.precision))
+                one = exported(model, folder) if given.export_only else gated(model, entries, folder, given.precision)
+                found.append(one)
             except Exception as error:  # noqa: BLE001  the next family is to be tried too
                 note(traceback.format_exc())
                 found.append({"model": model, "error": f"{type(error).__name__}: {str(error).splitlines()[0]}"})
-    print_report(found, len(entries))
+    if given.export_only:
+        print_exports(found)
+    else:
+        print_report(found, len(entries))
     write_json(given.json, {"images": len(entries), "precision": given.precision, "models": found})
 
 

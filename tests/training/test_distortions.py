@@ -28,7 +28,7 @@ def pictures():
 def torchvisions(image, policy, kind, strength, fill):
     """One image by one distortion, as torchvision applies it."""
     transform = TRANSFORMS[policy](fill=list(fill) if fill else None)
-    return transform._apply_image_or_video_transform(image, kind, strength, "nearest", transform._fill)
+    return transform._apply_image_or_video_transform(image, kind, strength, transform.interpolation, transform._fill)
 
 
 @pytest.mark.parametrize("fill", [None, (200, 10, 90)])
