@@ -28,14 +28,16 @@ def clsbench_command() -> list[str]:
     return [str(script)] if script.is_file() else [sys.executable, "-c", "from clsbench.cli.main import run; run()"]
 
 
-def call(command: Sequence[object], environment: Mapping[str, str] | None = None) -> str:
-    """Run a command to its end; its stdout.
+def call(command: Sequence[object], environment: Mapping[str, str] | None = None, folder: str | None = None) -> str:
+    """Run a command to its end, in a folder or in this one; its stdout.
 
     Raises:
         SystemExit: if it fails, with what it said.
     """
     words = [str(word) for word in command]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, env={**os.environ, **(environment or {})})
+    done = subprocess.run(
+        words, capture_output=True, text=True, check=False, cwd=folder, env={**os.environ, **(environment or {})}
+    )
     if done.returncode:
         sys.exit(f"{' '.join(words)}\n  ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.stdout
