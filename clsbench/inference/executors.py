@@ -39,7 +39,10 @@ class ThreadsExecutor(Executor):
                 feature_dim=spec.feature_dim,
             )
             yield from pipeline.run(entries)
-            self.execution = replace(begun, device=backend.device, timing=pipeline.timing)
+            timing = pipeline.timing
+            if timing is not None:
+                timing = replace(timing, device=backend.device.device, precision=spec.card.precision)
+            self.execution = replace(begun, device=backend.device, timing=timing)
 
 
 class SerialExecutor(Executor):
@@ -74,6 +77,8 @@ class SerialExecutor(Executor):
                 model_threads=backend.threads,
                 device_seconds=clock.wall["inference"] - first_call,
                 batch_size=1,
+                device=backend.device.device,
+                precision=spec.card.precision,
                 process_seconds=time.process_time() - started_busy,
             )  # fmt: skip
             self.execution = replace(begun, timing=timing)

@@ -97,6 +97,7 @@ class Timing:
             long it takes for the images after that batch with every stream in use.
         warm_up: Seconds of the first calls on such a device, before the clock started.
         batch_size: Images of one call; a part of the advice.
+        device, precision: Of the model, such as ``cuda`` and ``float16``: what need not be advised.
         process_seconds: Core-seconds of the whole process.
         large_jpegs: Whether the images are JPEGs that ``fast_decode``, which was off, would decode smaller.
     """
@@ -113,6 +114,8 @@ class Timing:
     device_seconds: float = 0.0
     warm_up: float = 0.0
     batch_size: int = 0
+    device: str = ""
+    precision: str = ""
     process_seconds: float = 0.0
     large_jpegs: bool = False
 
@@ -217,7 +220,9 @@ class Timing:
             return "try a smaller network or a GPU"
         if bound == "model":
             larger = f"a larger --batch-size than {self.batch_size}" if self.batch_size else "a larger --batch-size"
-            return f"try {larger}, export --precision fp16, --device tensorrt, a smaller network or a faster GPU"
+            fp16 = "export --precision fp16, " if self.precision in ("", "float32") else ""
+            tensorrt = "--device tensorrt, " if self.device in ("", "cuda") else ""
+            return f"try {larger}, {fp16}{tensorrt}a smaller network or a faster GPU"
         return "try .parquet, or fewer columns"
 
     def to_json(self) -> dict[str, Any]:

@@ -90,6 +90,14 @@ def test_device_and_plan_are_known_with_the_first_block_and_timing_after_the_las
     assert facts["write_ms_per_image"] >= 0
 
 
+@pytest.mark.parametrize("executor", BUILT_IN)
+def test_timing_knows_what_need_not_be_advised(executor, spec, samples):
+    half = dataclasses.replace(spec, card=dataclasses.replace(spec.card, precision="float16"))
+    executor = executor()
+    list(executor.run(half, samples))
+    assert (executor.execution.timing.device, executor.execution.timing.precision) == ("cpu", "float16")
+
+
 def test_time_between_blocks_counts_as_writing(spec, samples):
     running, waits = ThreadsExecutor(), []
     for _ in running.run(spec, samples):

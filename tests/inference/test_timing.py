@@ -99,6 +99,9 @@ def test_advice_fits_the_run():
     on_a_gpu = timing(shares_cores=False, device_seconds=8.0, batch_size=64).verdict
     assert "a larger --batch-size than 64, export --precision fp16, --device tensorrt" in on_a_gpu
     assert "faster GPU" in on_a_gpu
+    done = timing(shares_cores=False, device_seconds=8.0, device="tensorrt", precision="float16").verdict
+    assert "fp16" not in done
+    assert "tensorrt" not in done
     assert "int8" not in timing().verdict
 
 
