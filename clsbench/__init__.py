@@ -54,6 +54,8 @@ if TYPE_CHECKING:
     from clsbench.inference.backend import Backend, DeviceInfo, FeatureBackend
     from clsbench.inference.explaining import Explanation
     from clsbench.inference.job import Execution, JobSpec
+    from clsbench.machine import available_cores
+    from clsbench.model_file import check_contract, read_card
     from clsbench.models.classifier import Classifier
     from clsbench.models.imagenet import imagenet_classes
     from clsbench.models.loading import load_state
@@ -100,6 +102,8 @@ _HOMES = {
     "clsbench.inference.backend": ("Backend", "DeviceInfo", "FeatureBackend"),
     "clsbench.inference.explaining": ("Explanation",),
     "clsbench.inference.job": ("Execution", "JobSpec"),
+    "clsbench.machine": ("available_cores",),
+    "clsbench.model_file": ("check_contract", "read_card"),
     "clsbench.models.classifier": ("Classifier",),
     "clsbench.models.imagenet": ("imagenet_classes",),
     "clsbench.models.loading": ("load_state",),
@@ -152,7 +156,9 @@ __all__ = [
     "SplitSpec",
     "__version__",
     "adopt",
+    "available_cores",
     "bench",
+    "check_contract",
     "compare",
     "describe_dataset",
     "describe_model",
@@ -171,6 +177,7 @@ __all__ = [
     "load_state",
     "merge",
     "rank_transforms",
+    "read_card",
     "read_state",
     "report",
     "show",

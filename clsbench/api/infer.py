@@ -99,7 +99,8 @@ def infer(
         abstain_below: Mark predictions of a lower confidence in a column ``abstained``; the model's own threshold, if
             there is one, if left out.
         move, copy, link: A folder to sort the images into, by class, once the job is done; nothing is overwritten.
-        device: ``auto``, ``cpu``, ``cuda[:i,j]`` or ``tensorrt[:i,j]``; a named device is used, or it is an error.
+        device: ``auto``, ``cpu``, ``cuda[:i,j]``, ``tensorrt[:i,j]`` or ``ep:NAME[:i]``; a named device is used, or it
+            is an error.
         allow_fallback: Accept parts of the network on the CPU where a GPU was asked for.
         backend: The inference engine.
         executor: What runs the job: ``threads``, ``serial`` or a plugin's.

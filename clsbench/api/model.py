@@ -265,7 +265,8 @@ def load(
 
     Args:
         model: An .onnx file with a card; the latest export if left out.
-        device: ``auto``, ``cpu``, ``cuda[:i,j]`` or ``tensorrt[:i,j]``; a named device is used, or it is an error.
+        device: ``auto``, ``cpu``, ``cuda[:i,j]``, ``tensorrt[:i,j]`` or ``ep:NAME[:i]``; a named device is used, or it
+            is an error.
         backend: The inference engine.
         decoders: Decoders to try before the built-in ones.
         options: Options of backend and decoders.

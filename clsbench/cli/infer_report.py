@@ -100,7 +100,7 @@ def _throughput(result: InferenceResult, timing: Timing) -> Table:
         ("images/s", f"{timing.images_per_second:.1f} overall, {steady}"),
         ("limit", timing.limit_text),
         ("ms an image", stages),
-        ("device", f"{where} ({device.provider})"),
+        ("device", f"{where} ({device.provider}{f', {device.precision}' if device.precision else ''})"),
         ("plan", f"{counted(plan.streams, 'stream')} × {counted(plan.threads, 'thread')}, "
                  f"batches of {plan.batch_size} ({plan.source})"),
         ("verdict", timing.verdict),

@@ -50,7 +50,8 @@ Device = Annotated[
     str,
     typer.Option(
         metavar="DEVICE",
-        help="Device to run on: auto, cpu, cuda[:i,j] or tensorrt[:i,j]; an error if a named one cannot be used.",
+        help="Device to run on: auto, cpu, cuda[:i,j], tensorrt[:i,j], ep:NAME[:i] (a plugin provider of ONNX Runtime) "
+        "or another backend's own; an error if a named one cannot be used.",
     ),
 ]
 AllowFallback = Annotated[

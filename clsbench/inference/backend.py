@@ -28,6 +28,8 @@ class DeviceInfo:
         names: Of the GPUs.
         pinned: Whether batches lie in page-locked memory, from which GPUs copy at full speed; None on a CPU.
         tf32: Whether float32 is multiplied with the 10 bits of TF32 on these GPUs; None where there is no GPU.
+        precision: What the backend truly computes in: ``float32``, ``bfloat16``, ``float16`` or ``int8``; several, the
+            most frequent first, as ``int8+float32``; None where it does not say.
     """
 
     requested: str | None = None
@@ -38,6 +40,7 @@ class DeviceInfo:
     names: tuple[str, ...] = ()
     pinned: bool | None = None
     tf32: bool | None = None
+    precision: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -77,6 +80,7 @@ class Backend(Protocol):
         batch_size: The N it prefers.
         shares_cores: Whether a call occupies CPU cores that decoding could use.
         threads: How many of them one call occupies.
+        own_threads: Whether these are the engine's own, while the thread that called sleeps.
         plan_source: Who chose these numbers, for the facts.
     """
 
@@ -85,6 +89,7 @@ class Backend(Protocol):
     batch_size: int
     shares_cores: bool = True
     threads: int = 1
+    own_threads: bool = False
     plan_source: str = "backend"
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:

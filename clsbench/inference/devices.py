@@ -38,6 +38,9 @@ CUDNN_LIBRARIES = ("libcudnn.so.9", "libcudnn.so")
 #: The CUDA that a provider needs if it does not say so, and the driver that first supports a CUDA.
 DEFAULT_CUDA, FIRST_DRIVERS = 12, {12: "525", 13: "580"}
 
+#: A device of a plugin provider, as people write it: the provider's name, and its number.
+PLUGIN = re.compile(r"ep:([A-Za-z][\w-]*)(?::([0-9]+))?", re.ASCII)
+
 #: Operators that are the network's work. Shape arithmetic belongs on the CPU.
 COMPUTE = re.compile(r"Conv|Gemm|MatMul|Pool|Attention|Normalization|Softmax|Resize|Relu|Gelu|Sigmoid|Clip")
 
@@ -59,24 +62,28 @@ class Missing:
 
 @dataclass(frozen=True)
 class DeviceRequest:
-    """What ``--device`` says: a kind, and the numbers of its devices (none: all of them)."""
+    """What ``--device`` says: a kind, and the numbers of its devices (none: all of them); a plugin provider's name."""
 
     kind: str
     indices: tuple[int, ...] = ()
+    name: str = ""
 
 
 def parse_device(text: str) -> DeviceRequest:
-    """Read ``auto``, ``cpu``, ``cuda``, ``cuda:0,1`` or ``tensorrt:0``.
+    """Read ``auto``, ``cpu``, ``cuda``, ``cuda:0,1``, ``tensorrt:0``, ``ep:webgpu`` or ``ep:webgpu:1``.
 
     Raises:
         OptionError: for anything else.
     """
+    if found := PLUGIN.fullmatch(text):
+        return DeviceRequest("ep", (int(found[2]),) if found[2] else (), found[1])
     kind, _, numbers = text.partition(":")
     parts = numbers.split(",") if numbers else []
     if kind not in ("auto", *PROVIDERS) or not all(p.isdigit() for p in parts) or (parts and kind in ("auto", "cpu")):
         raise OptionError(
-            "unknown device", where="--device", got=text, expected="auto, cpu, cuda, cuda:0,1, tensorrt or tensorrt:0"
-        )
+            "unknown device", where="--device", got=text,
+            expected="auto, cpu, cuda, cuda:0,1, tensorrt, tensorrt:0, ep:NAME or ep:NAME:1",
+        )  # fmt: skip
     return DeviceRequest(kind, tuple(dict.fromkeys(int(p) for p in parts)))
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from clsbench.errors import ClsbenchError
 from clsbench.inference.cuda_driver import find_driver, pinned
 from clsbench.inference.devices import load_cudnn, missing_for
+from clsbench.inference.plugin_providers import devices_of, installed, needs, open_plugin_session
+from clsbench.inference.sessions import open_session
 from clsbench.machine import available_cores, cpu_name
 from clsbench.text import counted
 
@@ -77,7 +79,7 @@ def diagnose_provider(kind: str) -> Diagnostic:
     if missing:
         return Diagnostic(name, "absent" if missing.absent else "fault", missing.what, missing.remedy)
     try:
-        difference = convolution_difference(kind)
+        difference = convolution_difference(lambda file: open_session(file, kind))
     except ClsbenchError as error:
         found = ": ".join(str(fact) for fact in (error.what, error.facts["got"]) if fact)
         return Diagnostic(name, "fault", found, str(error.facts["to do"] or "") or None)
@@ -105,12 +107,30 @@ def _described(kind: str) -> str:
     return "; " + "; ".join(facts)
 
 
-def convolution_difference(kind: str) -> float:
-    """The largest difference of a 3×3 convolution on a device from numpy's."""
+def diagnose_plugin_provider(name: str) -> Diagnostic:
+    """Loads an installed plugin provider and runs a convolution on the first device that it lists."""
+    check = f"convolution on ep:{name}"
+    try:
+        devices = devices_of(name)
+        if not devices:
+            return Diagnostic(check, "absent", f"onnxruntime-ep-{name} lists no device here", needs(name))
+        difference = convolution_difference(lambda file: open_plugin_session(file, devices[0]))
+    except Exception as error:  # noqa: BLE001  a stranger's library can fail in any way
+        found = error.one_line() if isinstance(error, ClsbenchError) else str(error).splitlines()[0]
+        return Diagnostic(check, "fault", found, f"pip install --upgrade onnxruntime-ep-{name}, or uninstall it")
+    right = difference <= CONV_TOLERANCE
+    found = f"right to {difference:.1g}; {', '.join(device.name for device in devices)}"
+    return Diagnostic(check, "ok" if right else "fault", found if right else f"wrong by {difference:.2g}")
+
+
+def convolution_difference(opened: Callable[[Path], Any]) -> float:
+    """The largest difference of a 3×3 convolution from numpy's.
+
+    Args:
+        opened: Opens an .onnx file on a device, as a session.
+    """
     import onnx
     from onnx import TensorProto, helper, numpy_helper
-
-    from clsbench.inference.sessions import open_session
 
     random = np.random.default_rng(0)
     images = random.standard_normal((2, 3, 18, 18), dtype=np.float32)
@@ -125,7 +145,7 @@ def convolution_difference(kind: str) -> float:
     with TemporaryDirectory() as folder:
         file = Path(folder) / "convolution.onnx"
         onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), file)
-        got: NDArray[np.float32] = open_session(file, kind).run(None, {"x": images})[0]
+        got: NDArray[np.float32] = opened(file).run(None, {"x": images})[0]
     windows = np.lib.stride_tricks.sliding_window_view(images, (3, 3), axis=(2, 3))
     return float(np.abs(got - np.einsum("nchwij,kcij->nkhw", windows, weights)).max())
 
@@ -196,6 +216,8 @@ def diagnose(plugins: Callable[[], list[Plugin]]) -> Iterator[Diagnostic]:
     yield diagnose_runtimes()
     for kind in ("cpu", "cuda", "tensorrt"):
         yield diagnose_provider(kind)
+    for name in installed():
+        yield diagnose_plugin_provider(name)
     yield diagnose_threads()
     yield diagnose_telemetry()
     yield from diagnose_codecs()

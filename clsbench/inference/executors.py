@@ -75,6 +75,7 @@ class SerialExecutor(Executor):
                 cores=available_cores(),
                 shares_cores=backend.shares_cores,
                 model_threads=backend.threads,
+                own_threads=getattr(backend, "own_threads", False),  # a plugin's may lack it
                 device_seconds=clock.wall["inference"] - first_call,
                 batch_size=1,
                 device=backend.device.device,

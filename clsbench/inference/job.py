@@ -26,7 +26,7 @@ class JobSpec:
         model: The .onnx file.
         card: Of it.
         backend: Builds the backend from the file and the device.
-        device: ``auto``, ``cpu``, ``cuda[:i,j]``, ``tensorrt[:i,j]``.
+        device: ``auto``, ``cpu``, ``cuda[:i,j]``, ``tensorrt[:i,j]``, ``ep:NAME[:i]``, or a backend's own.
         decoders: Build the decoders to try before the built-in ones.
         batch_size: Images of one call; the backend's choice if None.
         decode_threads: How many threads decode; as many as there are cores if None.

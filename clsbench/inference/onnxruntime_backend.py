@@ -1,4 +1,4 @@
-"""The ``onnxruntime`` backend: CPU, CUDA on one or several GPUs, TensorRT.
+"""The ``onnxruntime`` backend: CPU, CUDA on one or several GPUs, TensorRT, and plugin providers.
 
 On a CPU several calls at once, each on one thread, beat one call on all threads. On a GPU
 two batches are in flight, so that one is copied while the other is computed, and the last
@@ -25,9 +25,13 @@ from clsbench.inference.cuda_driver import find_driver, pinned
 from clsbench.inference.devices import DeviceRequest, choose, parse_device
 from clsbench.inference.gpu_slot import GpuSlot
 from clsbench.inference.interrupts import Calls
+from clsbench.inference.plugin_providers import Padded, PluginDevice, find_device, open_plugin_session
 from clsbench.inference.sessions import open_session
-from clsbench.inference.tuning import plan_for
+from clsbench.inference.tuning import plan_for, rule
 from clsbench.model_file import Tensors, check_contract, read_card
+
+#: Devices whose calls go through buffers of a :class:`GpuSlot`.
+GPU_KINDS = ("cuda", "tensorrt")
 
 #: Major compute capability of the first GPUs with TF32.
 FIRST_WITH_TF32 = 8
@@ -42,13 +46,14 @@ class OnnxRuntimeBackend(FeatureBackend):
         self.threads = plan.threads
         self.shares_cores = device.device == "cpu"
         self.streams = plan.streams * len(sessions)
+        self._on_gpu = device.device in GPU_KINDS
         self._sessions = sessions
         self._calls = Calls()
         # A call takes a slot and puts it back, so no two calls share buffers.
         self._slots: queue.SimpleQueue[Any] = queue.SimpleQueue()
         for _ in range(plan.streams):
             for index, session in enumerate(sessions):
-                gpu = None if self.shares_cores else device.indices[index]
+                gpu = device.indices[index] if self._on_gpu else None
                 slot = None if gpu is None else GpuSlot(session, device.device, gpu, plan.batch_size, plan.streams)
                 self._slots.put(slot or session)
 
@@ -73,7 +78,7 @@ class OnnxRuntimeBackend(FeatureBackend):
 
     def allocate(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
         """Memory for a batch, uint8; pinned for GPUs, for copies at full speed, or ``device`` says it is not."""
-        if self.shares_cores:
+        if not self._on_gpu:
             return np.zeros(shape, np.uint8)
         memory = pinned(shape, self.device.indices[0])
         self.device = replace(self.device, pinned=memory is not None and self.device.pinned is not False)
@@ -99,13 +104,14 @@ def build(
     spinning: bool = False,
     allow_fallback: bool = False,
     tf32: bool = True,
+    ep_library: Path | None = None,
 ) -> OnnxRuntimeBackend:
     """Open a model file on a device.
 
     Args:
         model_path: An .onnx file with a card.
         device: ``auto``, ``cpu``, ``cuda[:i,j]`` or ``tensorrt[:i,j]``. Where ``auto`` cannot open the file on a GPU,
-            it takes the CPU, and the device says why.
+            it takes the CPU, and the device says why. ``ep:NAME[:i]`` is a device of a plugin provider.
         batch_size: Images a call.
         streams: Concurrent calls, on each GPU or on the CPU.
         threads: Of one call, on the CPU.
@@ -114,9 +120,11 @@ def build(
         spinning: Let the threads of a call wait actively: faster where nothing else needs the cores.
         allow_fallback: Accept compute nodes of a GPU session on the CPU.
         tf32: Let GPUs multiply float32 with the 10 bits of TF32, as CUDA does by default: faster, and less exact.
+        ep_library: The library of the plugin provider; by default that of the package ``onnxruntime-ep-NAME``.
 
     Raises:
-        OptionError: for an unknown device, a number below 1, or TensorRT without TF32.
+        OptionError: for an unknown device, a number below 1, TensorRT or a plugin provider without TF32, or a library
+            where no plugin provider is asked for.
         DeviceError: if the device cannot be used; says how to fix it.
         ModelError: if the file cannot be used.
     """
@@ -124,8 +132,17 @@ def build(
         if value is not None and value < 1:
             raise OptionError(f"{name} must be at least 1", got=value)
     request = parse_device(device)
-    chosen, reason = choose(request)
+    if ep_library is not None and request.kind != "ep":
+        raise OptionError("a provider's library is for its devices", where="ep_library", expected="--device ep:NAME")
     numbers = {"batch_size": batch_size, "streams": streams, "threads": threads}
+    if request.kind == "ep":
+        if not tf32:
+            raise OptionError("a plugin provider cannot be told to do without TF32", where="tf32=false")
+        found = find_device(request, ep_library)
+        return _open_plugin(
+            model_path, found, requested=device, numbers=numbers, spinning=spinning, allow_fallback=allow_fallback
+        )
+    chosen, reason = choose(request)
     opened = partial(
         _open, model_path, requested=device, numbers=numbers, tune=tune, spinning=spinning,
         allow_fallback=allow_fallback, tf32=tf32,
@@ -169,6 +186,33 @@ def _open(
         **gpu_facts(device, tf32=tf32),
     )
     return OnnxRuntimeBackend(sessions, device=info, plan=plan)
+
+
+def _open_plugin(
+    model_path: Path,
+    found: PluginDevice,
+    *,
+    requested: str,
+    numbers: dict[str, int | None],
+    spinning: bool,
+    allow_fallback: bool,
+) -> OnnxRuntimeBackend:
+    """Open a model file on a plugin provider's device; otherwise as :func:`build`. Such a device is not tuned."""
+    card = read_card(model_path)
+    plan = rule(DeviceRequest("cpu" if found.kind == "cpu" else "ep"), numbers)
+    session = open_plugin_session(
+        model_path, found, threads=plan.threads, spinning=spinning, allow_fallback=allow_fallback
+    )
+    check_contract(_describe(session.get_inputs()), _describe(session.get_outputs()), card, model_path)
+    info = DeviceInfo(
+        requested=requested,
+        device=found.kind,
+        indices=(found.index,),
+        provider=found.provider,
+        names=(found.name,),
+    )
+    called = session if found.kind == "cpu" else Padded(session, plan.batch_size)
+    return OnnxRuntimeBackend([called], device=info, plan=plan)
 
 
 def gpu_facts(device: DeviceRequest, *, tf32: bool) -> dict[str, Any]:

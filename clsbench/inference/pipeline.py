@@ -113,6 +113,7 @@ class Pipeline:
             cores=available_cores(),
             shares_cores=self._backend.shares_cores,
             model_threads=self._backend.threads,
+            own_threads=getattr(self._backend, "own_threads", False),  # a plugin's may lack it
             device_seconds=(self._call_seconds - self._first_calls) / self._streams,
             warm_up=warm_up,
             batch_size=self._size,

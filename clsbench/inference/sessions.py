@@ -79,11 +79,25 @@ def open_session(
     _prove_provider(session, kind, said)
     pass_on(said)
     if not allow_fallback:
-        _prove_nodes(session, kind)
+        prove_nodes(session, f"--device {kind}")
     return session
 
 
 def _opened(file: Path | bytes, kind: str, threads: int, spinning: bool, providers: list[Any]) -> Any:
+    import onnxruntime as ort
+
+    options = session_options(threads, spinning, record=kind != "cpu")
+    content = file if isinstance(file, bytes) else str(file)
+    return ort.InferenceSession(content, options, providers=providers, enable_fallback=0)
+
+
+def session_options(threads: int, spinning: bool, *, record: bool) -> Any:
+    """ONNX Runtime's options of a session.
+
+    Args:
+        threads, spinning: As for :func:`open_session`.
+        record: Whether the session is to remember which provider runs which node.
+    """
     import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -91,10 +105,9 @@ def _opened(file: Path | bytes, kind: str, threads: int, spinning: bool, provide
     options.inter_op_num_threads = 1
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
-    if kind != "cpu":
+    if record:
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-    content = file if isinstance(file, bytes) else str(file)
-    return ort.InferenceSession(content, options, providers=providers, enable_fallback=0)
+    return options
 
 
 def _unreadable(file: Path | bytes, error: Exception) -> ModelError:
@@ -102,15 +115,22 @@ def _unreadable(file: Path | bytes, error: Exception) -> ModelError:
     return ModelError("ONNX Runtime cannot open the model", where=where, got=str(error).splitlines()[0])
 
 
+def refused_file(file: Path | bytes) -> ModelError | None:
+    """The error for a file that the CPU cannot open either; None if it can, and so the file is not at fault."""
+    try:
+        _opened(file, "cpu", 1, False, [CPU])
+    except Exception as refused:  # noqa: BLE001  whatever it is, the file is the reason
+        return _unreadable(file, refused)
+    return None
+
+
 def _failure(file: Path | bytes, kind: str, index: int, error: Exception) -> ClsbenchError:
     """Why a session on a device could not be opened: memory, the device, or a file that the CPU refuses too."""
     if is_used_up(error):
         hint = "nvidia-smi shows what else uses the GPU; another --device, or a smaller network"
         return shortage(error, f"{kind}:{index}", index, "the network alone", hint)
-    try:
-        _opened(file, "cpu", 1, False, [CPU])
-    except Exception as refused:  # noqa: BLE001  whatever it is, the file is the reason
-        return _unreadable(file, refused)
+    if (unreadable := refused_file(file)) is not None:
+        return unreadable
     missing = missing_for(kind)
     return DeviceError(
         f"ONNX Runtime cannot run the network on {kind}",
@@ -201,9 +221,8 @@ def _prove_provider(session: Any, kind: str, said: list[str]) -> None:
     provider, used = PROVIDERS[kind], session.get_providers()
     if used[:1] == [provider]:
         return
-    logged = [found.group(1) for line in said if (found := LOGGED.search(line))]
     missing = missing_for(kind)
-    reason = missing.what if missing else " ".join(logged)
+    reason = missing.what if missing else " ".join(logged(said))
     raise DeviceError(
         f"ONNX Runtime did not use {kind} although it was asked to",
         got=f"{', '.join(used)}{f': {reason}' if reason else ''}",
@@ -212,13 +231,22 @@ def _prove_provider(session: Any, kind: str, said: list[str]) -> None:
     )
 
 
-def _prove_nodes(session: Any, kind: str) -> None:
-    """Refuse a session that would compute a part of the network on the CPU."""
+def logged(said: list[str]) -> list[str]:
+    """The messages of warnings and errors among lines that ONNX Runtime has written."""
+    return [found.group(1) for line in said if (found := LOGGED.search(line))]
+
+
+def prove_nodes(session: Any, where: str) -> None:
+    """Refuse a session that would compute a part of the network on the CPU.
+
+    Raises:
+        DeviceError: if it would; ``where`` says what had asked for the device.
+    """
     stray = strays(session)
     if stray:
         raise DeviceError(
             f"{counted(len(stray), 'compute node')} of the network would run on the CPU",
-            where=f"--device {kind}",
+            where=where,
             got=", ".join(stray[:5]) + (", …" if len(stray) > 5 else ""),
             hint="--allow-fallback to accept that",
         )

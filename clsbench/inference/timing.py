@@ -93,6 +93,7 @@ class Timing:
         cores: That this process may use.
         shares_cores: Whether the model ran on them too.
         model_threads: Threads of one call to the model, where it shares the cores.
+        own_threads: Whether the model computes in other threads than the one that calls it.
         device_seconds: Of all calls to a model with a device of its own, over its streams, after the first batch: how
             long it takes for the images after that batch with every stream in use.
         warm_up: Seconds of the first calls on such a device, before the clock started.
@@ -111,6 +112,7 @@ class Timing:
     cores: int = 1
     shares_cores: bool = True
     model_threads: int = 1
+    own_threads: bool = False
     device_seconds: float = 0.0
     warm_up: float = 0.0
     batch_size: int = 0
@@ -137,10 +139,15 @@ class Timing:
         costs = {stage: self.clock.busy[stage] / count for stage in HOST_STAGES}
         if self.shares_cores:
             busy = self.clock.busy["inference"]
-            if self.model_threads > 1:  # the engine's own threads: whatever else the process used
+            if self._elsewhere:  # the engine's own threads: whatever else the process used
                 busy = max(busy, self.process_seconds - sum(self.clock.busy[stage] for stage in HOST_STAGES))
             costs["inference"] = busy / count
         return costs
+
+    @property
+    def _elsewhere(self) -> bool:
+        """Whether the clocks of the calling threads miss a part of the model's work."""
+        return self.own_threads or self.model_threads > 1
 
     def limit(self) -> Limit:
         """What the measured stages allow on this machine."""
@@ -163,7 +170,7 @@ class Timing:
     @property
     def waited_for_cores(self) -> float:
         """The part of the stages' time in which their threads had no core, 0 to 1."""
-        names = [*HOST_STAGES, "inference"] if self.shares_cores and self.model_threads == 1 else list(HOST_STAGES)
+        names = [*HOST_STAGES, "inference"] if self.shares_cores and not self._elsewhere else list(HOST_STAGES)
         wall, busy = (sum(clock[name] for name in names) for clock in (self.clock.wall, self.clock.busy))
         return max(0.0, 1 - busy / wall) if wall else 0.0
 

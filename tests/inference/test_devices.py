@@ -60,7 +60,14 @@ def test_devices_are_read(text, kind, indices):
     assert parse_device(text) == DeviceRequest(kind, indices)
 
 
-@pytest.mark.parametrize("text", ["gpu", "cuda:a", "cuda:-1", "cuda:0,", "cpu:0", "auto:1", "", "CUDA"])
+def test_devices_of_plugin_providers_have_a_name():
+    assert parse_device("ep:nv-tensorrt-rtx") == DeviceRequest("ep", (), "nv-tensorrt-rtx")
+    assert parse_device("ep:WebGpuExecutionProvider:1") == DeviceRequest("ep", (1,), "WebGpuExecutionProvider")
+
+
+@pytest.mark.parametrize(
+    "text", ["gpu", "cuda:a", "cuda:-1", "cuda:0,", "cpu:0", "auto:1", "", "CUDA", "ep", "ep:", "ep:a/b", "ep:webgpu:x"]
+)
 def test_other_devices_are_refused(text):
     with pytest.raises(OptionError, match="unknown device"):
         parse_device(text)

@@ -32,8 +32,9 @@ def test_beside_a_device_the_slower_side_sets_the_limit():
 
 
 def test_threads_of_the_engine_count_by_what_the_process_used():
-    split = timing(ms={**MS, "inference": 3.0}, model_threads=2, process_seconds=10.0)
-    assert split.core_seconds()["inference"] == pytest.approx(0.006)
+    for elsewhere in ({"model_threads": 2}, {"own_threads": True}):
+        split = timing(ms={**MS, "inference": 3.0}, process_seconds=10.0, **elsewhere)
+        assert split.core_seconds()["inference"] == pytest.approx(0.006)
 
 
 def test_steady_state_leaves_the_first_batch_out():
