@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -39,7 +40,9 @@ class ThreadsExecutor(Executor):
                 feature_dim=spec.feature_dim,
             )
             yield from pipeline.run(entries)
-            self.execution = replace(begun, device=backend.device, timing=pipeline.timing)
+            self.execution = replace(
+                begun, device=backend.device, timing=pipeline.timing, decoded=loader.batches and loader.batches.decoded
+            )
 
 
 class SerialExecutor(Executor):
@@ -58,7 +61,10 @@ class SerialExecutor(Executor):
             batch = Batch(allocate(backend, (1, *spec.card.transform.size, 3), 1)[0])
             for number, entry in enumerate(entries):
                 batch.fill((entry,), number)
-                batch.load(0, loader, clock)
+                if loader.batches:
+                    deque(batch.load_together(range(1), loader.batches, clock), 0)
+                else:
+                    batch.load(0, loader, clock)
                 batch.run(backend, len(spec.card.classes), clock, spec.feature_dim)
                 if not first:
                     first, first_call = time.perf_counter() - started, clock.wall["inference"]
@@ -76,4 +82,4 @@ class SerialExecutor(Executor):
                 batch_size=1,
                 process_seconds=time.process_time() - started_busy,
             )  # fmt: skip
-            self.execution = replace(begun, timing=timing)
+            self.execution = replace(begun, timing=timing, decoded=loader.batches and loader.batches.decoded)

@@ -128,8 +128,10 @@ class Pipeline:
         size = min(self._batch_size, max(1, len(entries)))
         shape = (size, *self._loader.transform.size, 3)
         self._group = -(-DELIVERY // size)
-        # Running, being filled by the workers, and waiting for the caller.
-        count = self._streams + 2 + -(-self._workers // size) + self._group
+        # Running, being filled by the workers (a whole batch by each where a decoder takes several images at once),
+        # and waiting for the caller.
+        filling = min(self._workers, -(-len(entries) // size)) if self._loader.batches else -(-self._workers // size)
+        count = self._streams + 2 + filling + self._group
         self._entries, self._size = entries, size
         self._total = -(-len(entries) // size)
         self._free = deque(Batch(memory) for memory in allocate(self._backend, shape, count))
@@ -253,7 +255,8 @@ class Pipeline:
             self._opened += 1
         batch = self._filling
         length = len(batch.entries)
-        rows = range(batch.claimed, min(length, batch.claimed + max(1, length // self._workers)))
+        share = length if self._loader.batches else max(1, length // self._workers)
+        rows = range(batch.claimed, min(length, batch.claimed + share))
         batch.claimed = rows.stop
         if batch.claimed == length:
             self._filling = None
@@ -274,10 +277,15 @@ class Pipeline:
         self._counted = now
 
     def _decode(self, batch: Batch, rows: range, clock: StageClock) -> None:
-        for row in rows:
-            batch.load(row, self._loader, clock)
-            if self._stopped:
-                return
+        if self._loader.batches:
+            for _ in batch.load_together(rows, self._loader.batches, clock):
+                if self._stopped:
+                    return
+        else:
+            for row in rows:
+                batch.load(row, self._loader, clock)
+                if self._stopped:
+                    return
         with self._changed:
             batch.decoded += len(rows)
             if batch.decoded == len(batch.entries):
