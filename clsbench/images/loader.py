@@ -6,7 +6,7 @@ Training's validation, the parity gate, inference and evaluation all call it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, Protocol, cast
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,9 @@ from PIL import Image
 
 from clsbench.errors import ClsbenchError, ImageError, PluginError
 from clsbench.guard import fault, name_of
-from clsbench.images.batch_loader import BatchDecoder, BatchLoader
+from clsbench.images.batch_decoders import BatchDecoder, Decoded
+from clsbench.images.batch_loader import BatchLoader
+from clsbench.images.clock import NO_CLOCK, Clock
 from clsbench.images.decoders import (
     Decoder,
     PillowDecoder,
@@ -42,30 +44,6 @@ _FOREIGN = frozenset({*UNREAD, "heic", "unknown"})
 
 #: Reasons of the built-in decoders that know less than a plugin's decoder of that format.
 _VAGUE = ("not_an_image", "unsupported")
-
-#: A moment as a clock tells it.
-Mark = tuple[float, float]
-
-
-class Clock(Protocol):
-    """Counts the time of the stages ``read``, ``decode``, ``resize`` and ``copy``."""
-
-    def mark(self) -> Mark:
-        """Now."""
-
-    def lap(self, stage: str, since: Mark) -> Mark:
-        """Count the time since a mark; returns now."""
-
-
-class _NoClock:
-    def mark(self) -> Mark:
-        return 0.0, 0.0
-
-    def lap(self, stage: str, since: Mark) -> Mark:
-        return since
-
-
-_NO_CLOCK = _NoClock()
 
 
 def read(entry: Entry) -> Content:
@@ -102,8 +80,8 @@ class ImageLoader:
 
     Args:
         transform: The specification to follow.
-        decoders: Tried in order on the formats they read, before the built-in ones. The first that has the method of
-            :class:`clsbench.images.batch_loader.BatchDecoder` makes ``batches`` of those that it is the first to read.
+        decoders: Tried in order on the formats they read, before the built-in ones. The first that is a
+            :class:`clsbench.images.batch_decoders.BatchDecoder` gets batches of the formats it is the first to read.
         fast_decode: Decode large JPEGs at a half, quarter or eighth of their size, never
             below twice the target: much faster, and not quite the same pixels.
         max_pixels: Larger images are not decoded; Pillow's limit, 178,956,970, if None. A higher one
@@ -147,13 +125,18 @@ class ImageLoader:
             cpu = ImageLoader(transform, others, fast_decode=fast_decode, max_pixels=max_pixels)
             self.batches = BatchLoader(cast(BatchDecoder, several), first, cpu, self._budget.max_pixels)
 
+    @property
+    def decoded(self) -> Decoded | None:
+        """Who decoded the images of the last job; None where no decoder takes several at once."""
+        return self.batches.decoded if self.batches else None
+
     def __call__(self, entry: Entry) -> NDArray[np.uint8]:
         """The network's input for one image: uint8 (h, w, 3); raises as :meth:`load_into`."""
         out = np.empty((*self.transform.size, 3), np.uint8)
         self.load_into(entry, out)
         return out
 
-    def load_into(self, entry: Entry, slot: NDArray[np.uint8], clock: Clock = _NO_CLOCK) -> None:
+    def load_into(self, entry: Entry, slot: NDArray[np.uint8], clock: Clock = NO_CLOCK) -> None:
         """Read, decode and resize an image: the one path for pixels.
 
         Args:

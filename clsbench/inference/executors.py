@@ -40,9 +40,7 @@ class ThreadsExecutor(Executor):
                 feature_dim=spec.feature_dim,
             )
             yield from pipeline.run(entries)
-            self.execution = replace(
-                begun, device=backend.device, timing=pipeline.timing, decoded=loader.batches and loader.batches.decoded
-            )
+            self.execution = replace(begun, device=backend.device, timing=pipeline.timing, decoded=loader.decoded)
 
 
 class SerialExecutor(Executor):
@@ -82,4 +80,4 @@ class SerialExecutor(Executor):
                 batch_size=1,
                 process_seconds=time.process_time() - started_busy,
             )  # fmt: skip
-            self.execution = replace(begun, timing=timing, decoded=loader.batches and loader.batches.decoded)
+            self.execution = replace(begun, timing=timing, decoded=loader.decoded)

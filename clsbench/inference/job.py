@@ -10,7 +10,7 @@ from typing import Protocol
 
 from clsbench.card import ModelCard
 from clsbench.guard import Guarded, Opener
-from clsbench.images.batch_loader import Decoded
+from clsbench.images.batch_decoders import Decoded
 from clsbench.images.entries import Entry
 from clsbench.images.loader import ImageLoader
 from clsbench.inference.backend import Backend, DeviceInfo, Plan, open_backend, require_features

@@ -19,6 +19,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 
 from clsbench.images.entries import Entry
 from clsbench.images.loader import ImageLoader
@@ -125,6 +126,8 @@ class Pipeline:
 
     def _reset(self, entries: Sequence[Entry]) -> None:
         self.timing = None
+        if self._loader.batches:
+            self._loader.batches.restart()
         size = min(self._batch_size, max(1, len(entries)))
         shape = (size, *self._loader.transform.size, 3)
         self._group = -(-DELIVERY // size)
@@ -277,15 +280,12 @@ class Pipeline:
         self._counted = now
 
     def _decode(self, batch: Batch, rows: range, clock: StageClock) -> None:
+        loading: Iterator[None] = map(partial(batch.load, loader=self._loader, clock=clock), rows)
         if self._loader.batches:
-            for _ in batch.load_together(rows, self._loader.batches, clock):
-                if self._stopped:
-                    return
-        else:
-            for row in rows:
-                batch.load(row, self._loader, clock)
-                if self._stopped:
-                    return
+            loading = batch.load_together(rows, self._loader.batches, clock)
+        for _ in loading:
+            if self._stopped:
+                return
         with self._changed:
             batch.decoded += len(rows)
             if batch.decoded == len(batch.entries):

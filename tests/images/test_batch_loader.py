@@ -9,9 +9,10 @@ from PIL import Image
 
 from clsbench.errors import ImageError, PluginError
 from clsbench.guard import Guarded
-from clsbench.images.batch_loader import CALL_PIXELS
+from clsbench.images.batch_decoders import CALL_PIXELS
+from clsbench.images.clock import NO_CLOCK
 from clsbench.images.entries import BytesEntry, PixelsEntry
-from clsbench.images.loader import _NO_CLOCK, ImageLoader
+from clsbench.images.loader import ImageLoader
 from clsbench.images.resize import resize_pillow
 from clsbench.transform import ImageTransform
 
@@ -72,7 +73,7 @@ def loaded(loader, contents):
         BytesEntry(str(k), content) if isinstance(content, bytes) else PixelsEntry(str(k), content)
         for k, content in enumerate(contents)
     ]
-    found = list(loader.batches.load(entries, slots, _NO_CLOCK))
+    found = list(loader.batches.load(entries, slots, NO_CLOCK))
     assert sorted(row for row, _ in found) == list(range(len(contents)))
     return slots, {row: error for row, error in found if error is not None}
 
