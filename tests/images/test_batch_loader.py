@@ -9,11 +9,13 @@ from PIL import Image
 
 from clsbench.errors import ImageError, PluginError
 from clsbench.guard import Guarded
+from clsbench.hookspecs import Component
 from clsbench.images.batch_decoders import CALL_PIXELS
 from clsbench.images.clock import NO_CLOCK
 from clsbench.images.entries import BytesEntry, PixelsEntry
 from clsbench.images.loader import ImageLoader
 from clsbench.images.resize import resize_pillow
+from clsbench.testing import check_decoder
 from clsbench.transform import ImageTransform
 
 TRANSFORM = ImageTransform(size=(8, 8), crop_fraction=0.8)
@@ -210,3 +212,29 @@ def test_interrupts_and_what_is_worse_are_not_swallowed(error):
     loader = ImageLoader(TRANSFORM, [Guarded(Interrupted(), "acme/gpu", "distribution acme 1", "decoder")])
     with pytest.raises(KeyboardInterrupt if error is KeyboardInterrupt else PluginError):
         loaded(loader, [encoded(0)])
+
+
+def test_the_kit_checks_it():
+    jpeg = encoded(0)
+    pixels = Device()(jpeg)
+    for resizes in (True, False):
+        check_decoder(Component("device", lambda resizes=resizes: Device(resizes=resizes)), jpeg, pixels)
+
+    class Swapping(Device):
+        """What fails is left out, so that the next image gets its place."""
+
+        def decode_batch(self, *rows, interpolation):
+            answers = super().decode_batch(*rows, interpolation=interpolation)
+            return [answer for answer in answers if not isinstance(answer, Exception)]
+
+    class Careless(Device):
+        """Writes beside its slot."""
+
+        def decode_batch(self, data, geometries, out, *, interpolation):
+            answers = super().decode_batch(data, geometries, out, interpolation=interpolation)
+            out[-1].base[:] = 0
+            return answers
+
+    for wrong, says in ((Swapping, "2 answers for 3 images"), (Careless, "levels from it")):
+        with pytest.raises(AssertionError, match=says):
+            check_decoder(Component("wrong", wrong), jpeg, pixels)

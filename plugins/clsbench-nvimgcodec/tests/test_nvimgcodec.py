@@ -120,3 +120,10 @@ def test_a_library_that_decodes_nothing_is_refused(monkeypatch):
     monkeypatch.setattr(NvimgcodecDecoder, "_open", lambda self: nothing)
     with pytest.raises(DeviceError, match="does not decode"):
         NvimgcodecDecoder("gpu")
+
+
+def test_without_fancy_upsampling_chroma_differs(decoder):
+    content = encoded(0, subsampling=2)
+    (rough,) = several(installed("decoder", NAME).build(device="cpu", fancy_upsampling=False), [content])
+    assert not np.array_equal(rough, pillows(content))
+    assert np.abs(rough.astype(int).mean() - pillows(content).mean()) < 2

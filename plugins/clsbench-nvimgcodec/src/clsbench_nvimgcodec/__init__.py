@@ -20,16 +20,17 @@ def register_decoders() -> Iterator[Component]:
     yield Component("nvimgcodec", build, "JPEG on the GPU by nvImageCodec, batches at a time; other pixels")
 
 
-def build(*, device: Literal["gpu", "cpu"] = "gpu", index: int = 0) -> NvimgcodecDecoder:
+def build(*, device: Literal["gpu", "cpu"] = "gpu", index: int = 0, fancy_upsampling: bool = True) -> NvimgcodecDecoder:
     """Open nvImageCodec.
 
     Args:
         device: Where to decode: ``gpu``, or ``cpu`` by its copy of libjpeg-turbo, to try it without one.
         index: Which GPU, from 0.
+        fancy_upsampling: Interpolate chroma, as libjpeg does; without it, the nearest sample is taken.
 
     Raises:
         DeviceError: if it cannot decode there; says why.
     """
     from clsbench_nvimgcodec.decoder import NvimgcodecDecoder
 
-    return NvimgcodecDecoder(device, index)
+    return NvimgcodecDecoder(device, index, fancy_upsampling=fancy_upsampling)

@@ -30,9 +30,6 @@ from clsbench import DataError, DeviceError
 if TYPE_CHECKING:
     from clsbench import Geometry
 
-#: As libjpeg upsamples.
-OPTIONS = ":fancy_upsampling=1"
-
 #: How much it writes to standard error, unless the user chose: what is wrong with an image is told in its row.
 QUIET = ("PYNVIMGCODEC_VERBOSITY", "0")
 
@@ -56,6 +53,7 @@ class NvimgcodecDecoder:
     Args:
         device: ``gpu`` or ``cpu``.
         index: Of the GPU.
+        fancy_upsampling: Whether chroma is interpolated.
 
     Raises:
         DeviceError: if a small image cannot be decoded there.
@@ -63,8 +61,8 @@ class NvimgcodecDecoder:
 
     formats, accepts, defers = frozenset({"jpeg"}), frozenset({"admit"}), True
 
-    def __init__(self, device: str, index: int = 0) -> None:
-        self._device, self._index = device, index
+    def __init__(self, device: str, index: int = 0, *, fancy_upsampling: bool = True) -> None:
+        self._device, self._index, self._options = device, index, f":fancy_upsampling={fancy_upsampling:d}"
         self._own = threading.local()
         # A GPU takes one call at a time, which uses all cores for its part on the CPU; on the CPU each thread has a
         # decoder of its own, which works in that thread.
@@ -99,10 +97,10 @@ class NvimgcodecDecoder:
         if self._device == "cpu":
             return codec.Decoder(
                 device_id=codec.NVIMGCODEC_DEVICE_CPU_ONLY, max_num_cpu_threads=1,
-                backends=[codec.Backend(kinds.CPU_ONLY)], options=OPTIONS,
+                backends=[codec.Backend(kinds.CPU_ONLY)], options=self._options,
             )  # fmt: skip
         backends = [codec.Backend(kind) for kind in (kinds.HW_GPU_ONLY, kinds.GPU_ONLY, kinds.HYBRID_CPU_GPU)]
-        return codec.Decoder(device_id=self._index, backends=backends, options=OPTIONS)
+        return codec.Decoder(device_id=self._index, backends=backends, options=self._options)
 
     def _decoder(self) -> Any:
         if self._device == "gpu":
