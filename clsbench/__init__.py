@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from clsbench.errors import ClsbenchError, DataError, DeviceError, ModelError, OptionError, PluginError
     from clsbench.exporting.gate import Gate
     from clsbench.hookspecs import Component, ModelFacts, hookimpl
+    from clsbench.images.batch_decoders import BatchDecoder
     from clsbench.images.entries import BytesEntry, Entry, FileEntry, PixelsEntry
     from clsbench.images.sources.source import Source
     from clsbench.inference.backend import Backend, DeviceInfo, FeatureBackend
@@ -64,7 +65,7 @@ if TYPE_CHECKING:
     from clsbench.predictions.metric import Column, Shown, ShownMetric
     from clsbench.predictions.outcomes import Outcomes
     from clsbench.predictions.values import Absent, Proportion
-    from clsbench.transform import ImageTransform
+    from clsbench.transform import Geometry, ImageTransform
 
 #: Module -> the public names that live there.
 _HOMES = {
@@ -97,6 +98,7 @@ _HOMES = {
     "clsbench.errors": ("ClsbenchError", "DataError", "DeviceError", "ModelError", "OptionError", "PluginError"),
     "clsbench.exporting.gate": ("Gate",),
     "clsbench.hookspecs": ("Component", "ModelFacts", "hookimpl"),
+    "clsbench.images.batch_decoders": ("BatchDecoder",),
     "clsbench.images.entries": ("BytesEntry", "Entry", "FileEntry", "PixelsEntry"),
     "clsbench.images.sources.source": ("Source",),
     "clsbench.inference.backend": ("Backend", "DeviceInfo", "FeatureBackend"),
@@ -112,13 +114,14 @@ _HOMES = {
     "clsbench.predictions.metric": ("Column", "Shown", "ShownMetric"),
     "clsbench.predictions.outcomes": ("Outcomes",),
     "clsbench.predictions.values": ("Absent", "Proportion"),
-    "clsbench.transform": ("ImageTransform",),
+    "clsbench.transform": ("Geometry", "ImageTransform"),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Absent",
     "Backend",
+    "BatchDecoder",
     "BytesEntry",
     "Classifier",
     "ClsbenchError",
@@ -135,6 +138,7 @@ __all__ = [
     "FeatureBackend",
     "FileEntry",
     "Gate",
+    "Geometry",
     "ImageTransform",
     "JobSpec",
     "Model",

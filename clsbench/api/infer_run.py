@@ -95,6 +95,8 @@ class InferenceRun:
             resumed = self._consume(runner, sinks, job, ledger)
             measured, failure = self._measure(tally.outcomes())
             result = self._result(runner.execution, tally, measured, job=job, resumed=resumed)
+            if (decoded := result.execution.decoded) and decoded.failed:
+                self.observer.warn(decoded.text)
             if isinstance(self.out, Path) and job:
                 sinks.describe(result.manifest)
                 manifest = beside.enter_context(whole_file(manifest_path(self.out), "the manifest"))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from clsbench import runs
+from clsbench.api.components import Options, choose
 from clsbench.api.gate import labelled_images, opened_like_infer
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from clsbench.card import ModelCard
     from clsbench.exporting.gate import Gate
     from clsbench.exporting.gate_paths import InferencePath, ReferencePath
+    from clsbench.images.batch_decoders import Decoded
 
 #: A run, a file with a card, or a file as another program exported it.
 Kind = Literal["run", "file", "original"]
@@ -39,12 +41,14 @@ class VerifyResult:
         verified: What was run as ``infer`` runs it.
         images: Where the images came from.
         report: What the gate measured.
+        decoded: Who decoded the images of the second one; None where no decoder took several at once.
     """
 
     reference: str
     verified: str
     images: str
     report: GateReport
+    decoded: Decoded | None = None
 
     @property
     def passed(self) -> bool:
@@ -54,7 +58,8 @@ class VerifyResult:
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         names = {"reference": self.reference, "verified": self.verified, "images": self.images}
-        return {"schema": 1, **names, "parity": self.report.to_json()}
+        decoded = {"decoded": self.decoded.to_json()} if self.decoded else {}
+        return {"schema": 1, **names, "parity": self.report.to_json(), **decoded}
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,8 @@ def verify(
     gate_n: int = 256,
     gate: Gate | None = None,
     device: str = "cpu",
+    decoders: Sequence[str] = (),
+    options: Options = (),
     observer: Observer | None = None,
 ) -> VerifyResult:
     """Compare two forms of a network on real images, as ``export`` compares a run with its file.
@@ -99,6 +106,10 @@ def verify(
         gate: What must be shown; by default the same top-1 everywhere, and probabilities within 0.001,
             or 0.02 where one of the two alone is float16.
         device: What model files run on: ``cpu``, ``auto``, ``cuda[:i,j]`` or ``tensorrt[:i,j]``.
+        decoders: Decoders that ``infer`` is to try before the built-in ones. The reference decodes without them, and
+            what other pixels move is told apart, and limited as where images are read by Pillow on one side. Name the
+            same file twice to see what a decoder alone does.
+        options: Of the decoders.
         observer: Hears notes and progress.
 
     Raises:
@@ -108,9 +119,12 @@ def verify(
     """
     from clsbench.exporting.gate import check_labels, gate_between, measure
     from clsbench.exporting.gate_images import choose_evenly
+    from clsbench.exporting.gate_paths import PIXEL_TOLERANCE
+    from clsbench.images.loader import ImageLoader
 
     observer = observer or Observer()
     wait_passively()
+    readers = [one.build() for one in choose({"decoder": decoders}, options)["decoder"]]
     forms = [_form(str(spec), observer) for spec in (a, b)]
     reference, verified = _sides(*forms)
     assert verified.card is not None
@@ -136,13 +150,20 @@ def verify(
     with ExitStack() as stack:
         right = path_of(reference, verified, stack, device)
         checked = _inference_path(verified, stack, device, right.temperature, columns)
+        if readers:
+            right = dataclasses.replace(right, pixel_tolerance=max(right.pixel_tolerance, PIXEL_TOLERANCE))
+            checked = dataclasses.replace(checked, loader=ImageLoader(verified.card.transform, readers))
         gate = gate or gate_between(verified.card.precision, (reference.card or verified.card).precision)
         check_labels(gate, chosen)
         observer.stage("comparing", len(chosen))
         report = measure(
             right, checked, chosen, gate, precision=verified.card.precision, heard=observer.advance
         )  # fmt: skip
-    return VerifyResult(reference=reference.spec, verified=verified.spec, images=place, report=report)
+    if decoded := checked.loader.decoded:
+        (observer.warn if decoded.failed else observer.note)(decoded.text)
+    return VerifyResult(
+        reference=reference.spec, verified=verified.spec, images=place, report=report, decoded=decoded
+    )  # fmt: skip
 
 
 def path_of(form: Form, other: Form, stack: ExitStack, device: str) -> ReferencePath:

@@ -101,6 +101,7 @@ def _throughput(result: InferenceResult, timing: Timing) -> Table:
         ("limit", timing.limit_text),
         ("ms an image", stages),
         ("device", f"{where} ({device.provider}{f', {device.precision}' if device.precision else ''})"),
+        *([("decoder", decoded.text)] if (decoded := result.execution.decoded) else []),
         ("plan", f"{counted(plan.streams, 'stream')} × {counted(plan.threads, 'thread')}, "
                  f"batches of {plan.batch_size} ({plan.source})"),
         ("verdict", timing.verdict),

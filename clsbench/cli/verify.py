@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from clsbench.cli.parameters import Device, GateN, Json, Quiet
+from clsbench.cli.parameters import Device, GateN, Json, Quiet, With
 
 
 def verify(
@@ -25,6 +25,11 @@ def verify(
         ),
     ] = None,
     device: Device = "cpu",
+    decoders: Annotated[
+        list[str] | None,
+        typer.Option("--decoder", metavar="NAME", help="A decoder for infer, to see what it changes."),
+    ] = None,
+    options: With = None,
     json: Json = None,
     quiet: Quiet = False,
 ) -> None:
@@ -37,7 +42,10 @@ def verify(
     terminal = Terminal(json=json, quiet=quiet)
     gate = None if tolerance is None else Gate(tolerance=tolerance)
     with terminal.observer() as observer:
-        result = run_verify(a, b, images=images, gate_n=gate_n, gate=gate, device=device, observer=observer)
+        result = run_verify(
+            a, b, images=images, gate_n=gate_n, gate=gate, device=device, decoders=decoders or (),
+            options=options or (), observer=observer,
+        )  # fmt: skip
     title = f"{result.verified} as infer runs it, against {result.reference}"
     print_gate(terminal, title, result.report)
     terminal.write_json(result.to_json())

@@ -6,7 +6,7 @@ Training's validation, the parity gate, inference and evaluation all call it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from PIL import Image
 
 from clsbench.errors import ClsbenchError, ImageError, PluginError
 from clsbench.guard import fault, name_of
+from clsbench.images.batch_decoders import BatchDecoder, Decoded
+from clsbench.images.batch_loader import BatchLoader
+from clsbench.images.clock import NO_CLOCK, Clock
 from clsbench.images.decoders import (
     Decoder,
     PillowDecoder,
@@ -41,30 +44,6 @@ _FOREIGN = frozenset({*UNREAD, "heic", "unknown"})
 
 #: Reasons of the built-in decoders that know less than a plugin's decoder of that format.
 _VAGUE = ("not_an_image", "unsupported")
-
-#: A moment as a clock tells it.
-Mark = tuple[float, float]
-
-
-class Clock(Protocol):
-    """Counts the time of the stages ``read``, ``decode``, ``resize`` and ``copy``."""
-
-    def mark(self) -> Mark:
-        """Now."""
-
-    def lap(self, stage: str, since: Mark) -> Mark:
-        """Count the time since a mark; returns now."""
-
-
-class _NoClock:
-    def mark(self) -> Mark:
-        return 0.0, 0.0
-
-    def lap(self, stage: str, since: Mark) -> Mark:
-        return since
-
-
-_NO_CLOCK = _NoClock()
 
 
 def read(entry: Entry) -> Content:
@@ -101,7 +80,8 @@ class ImageLoader:
 
     Args:
         transform: The specification to follow.
-        decoders: Tried in order on the formats they read, before the built-in ones.
+        decoders: Tried in order on the formats they read, before the built-in ones. The first that is a
+            :class:`clsbench.images.batch_decoders.BatchDecoder` gets batches of the formats it is the first to read.
         fast_decode: Decode large JPEGs at a half, quarter or eighth of their size, never
             below twice the target: much faster, and not quite the same pixels.
         max_pixels: Larger images are not decoded; Pillow's limit, 178,956,970, if None. A higher one
@@ -137,6 +117,18 @@ class ImageLoader:
                 if form in formats or (form in _FOREIGN and formats - FORMATS):
                     self._decoders[form].append(_Tried(decoder, features, fleeting))
         self._padding = np.array(transform.padding, np.uint8)
+        #: Loads several images at once; None where no decoder takes them.
+        self.batches: BatchLoader | None = None
+        if several := next((one for one in decoders if callable(getattr(one, "decode_batch", None))), None):
+            first = {form for form, tried in self._decoders.items() if tried[0].decoder is several}
+            others = [one for one in decoders if one is not several]
+            cpu = ImageLoader(transform, others, fast_decode=fast_decode, max_pixels=max_pixels)
+            self.batches = BatchLoader(cast(BatchDecoder, several), first, cpu, self._budget.max_pixels)
+
+    @property
+    def decoded(self) -> Decoded | None:
+        """Who decoded the images of the last job; None where no decoder takes several at once."""
+        return self.batches.decoded if self.batches else None
 
     def __call__(self, entry: Entry) -> NDArray[np.uint8]:
         """The network's input for one image: uint8 (h, w, 3); raises as :meth:`load_into`."""
@@ -144,7 +136,7 @@ class ImageLoader:
         self.load_into(entry, out)
         return out
 
-    def load_into(self, entry: Entry, slot: NDArray[np.uint8], clock: Clock = _NO_CLOCK) -> None:
+    def load_into(self, entry: Entry, slot: NDArray[np.uint8], clock: Clock = NO_CLOCK) -> None:
         """Read, decode and resize an image: the one path for pixels.
 
         Args:
@@ -264,13 +256,19 @@ class ImageLoader:
 
     def place(self, resized: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
         """Copy a resized image into ``out``, uint8 (h, w, 3), centred on padding if it is smaller."""
-        (h, w), (full_h, full_w) = resized.shape[:2], out.shape[:2]
-        if (h, w) == (full_h, full_w):
+        if resized.shape[:2] == out.shape[:2]:
             out[:] = resized
-            return
+        else:
+            self.inner(out, resized.shape[:2])[:] = resized
+
+    def inner(self, out: NDArray[np.uint8], size: tuple[int, ...]) -> NDArray[np.uint8]:
+        """The part of ``out``, uint8 (h, w, 3), for an image of ``size``; what is around it becomes padding."""
+        (h, w), (full_h, full_w) = size, out.shape[:2]
+        if (h, w) == (full_h, full_w):
+            return out
         top, left = (full_h - h) // 2, (full_w - w) // 2
         out[:] = self._padding
-        out[top : top + h, left : left + w] = resized
+        return out[top : top + h, left : left + w]
 
 
 def _together(failures: Sequence[ClsbenchError]) -> ImageError:

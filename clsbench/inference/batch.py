@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clsbench.errors import ClsbenchError, PluginError
+from clsbench.images.batch_loader import BatchLoader
 from clsbench.images.entries import Entry
 from clsbench.images.loader import ImageLoader
 from clsbench.inference.backend import Backend, classify, classify_with_features
@@ -57,9 +58,21 @@ class Batch:
             loader.load_into(self.entries[row], self.images[row], clock)
         except PluginError:
             raise
-        except ClsbenchError as error:
-            self.errors[row], self.reasons[row] = error.one_line(), getattr(error, "reason", "unreadable")
         except Exception as error:  # noqa: BLE001  one image never ends the job
+            self._fail(row, error)
+
+    def load_together(self, rows: range, batches: BatchLoader, clock: StageClock) -> Iterator[None]:
+        """The same for several images, with a decoder that takes several at once; pauses after each of them."""
+        entries, slots = self.entries[rows.start : rows.stop], self.images[rows.start : rows.stop]
+        for number, error in batches.load(entries, slots, clock):
+            if error is not None:
+                self._fail(rows[number], error)
+            yield
+
+    def _fail(self, row: int, error: Exception) -> None:
+        if isinstance(error, ClsbenchError):
+            self.errors[row], self.reasons[row] = error.one_line(), getattr(error, "reason", "unreadable")
+        else:
             self.errors[row], self.reasons[row] = f"{type(error).__name__}: {error}", "unreadable"
 
     def run(self, backend: Backend, classes: int, clock: StageClock, feature_dim: int | None = None) -> None:

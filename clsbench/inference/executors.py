@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -42,7 +43,7 @@ class ThreadsExecutor(Executor):
             timing = pipeline.timing
             if timing is not None:
                 timing = replace(timing, device=backend.device.device, precision=spec.card.precision)
-            self.execution = replace(begun, device=backend.device, timing=timing)
+            self.execution = replace(begun, device=backend.device, timing=timing, decoded=loader.decoded)
 
 
 class SerialExecutor(Executor):
@@ -61,7 +62,10 @@ class SerialExecutor(Executor):
             batch = Batch(allocate(backend, (1, *spec.card.transform.size, 3), 1)[0])
             for number, entry in enumerate(entries):
                 batch.fill((entry,), number)
-                batch.load(0, loader, clock)
+                if loader.batches:
+                    deque(batch.load_together(range(1), loader.batches, clock), 0)
+                else:
+                    batch.load(0, loader, clock)
                 batch.run(backend, len(spec.card.classes), clock, spec.feature_dim)
                 if not first:
                     first, first_call = time.perf_counter() - started, clock.wall["inference"]
@@ -82,4 +86,4 @@ class SerialExecutor(Executor):
                 precision=spec.card.precision,
                 process_seconds=time.process_time() - started_busy,
             )  # fmt: skip
-            self.execution = replace(begun, timing=timing)
+            self.execution = replace(begun, timing=timing, decoded=loader.decoded)

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from clsbench.card import ModelCard
 from clsbench.guard import Guarded, Opener
+from clsbench.images.batch_decoders import Decoded
 from clsbench.images.entries import Entry
 from clsbench.images.loader import ImageLoader
 from clsbench.inference.backend import Backend, DeviceInfo, Plan, open_backend, require_features
@@ -60,11 +61,13 @@ class Execution:
         device: What the backend truly runs on.
         plan: How the model is called.
         timing: Where the time went; None until the job has ended.
+        decoded: Who decoded the images, once it has ended; None where no decoder took several at once.
     """
 
     device: DeviceInfo
     plan: Plan
     timing: Timing | None = None
+    decoded: Decoded | None = None
 
 
 class Executor(Protocol):

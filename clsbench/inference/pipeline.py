@@ -19,6 +19,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 
 from clsbench.images.entries import Entry
 from clsbench.images.loader import ImageLoader
@@ -126,11 +127,15 @@ class Pipeline:
 
     def _reset(self, entries: Sequence[Entry]) -> None:
         self.timing = None
+        if self._loader.batches:
+            self._loader.batches.restart()
         size = min(self._batch_size, max(1, len(entries)))
         shape = (size, *self._loader.transform.size, 3)
         self._group = -(-DELIVERY // size)
-        # Running, being filled by the workers, and waiting for the caller.
-        count = self._streams + 2 + -(-self._workers // size) + self._group
+        # Running, being filled by the workers (a whole batch by each where a decoder takes several images at once),
+        # and waiting for the caller.
+        filling = min(self._workers, -(-len(entries) // size)) if self._loader.batches else -(-self._workers // size)
+        count = self._streams + 2 + filling + self._group
         self._entries, self._size = entries, size
         self._total = -(-len(entries) // size)
         self._free = deque(Batch(memory) for memory in allocate(self._backend, shape, count))
@@ -254,7 +259,8 @@ class Pipeline:
             self._opened += 1
         batch = self._filling
         length = len(batch.entries)
-        rows = range(batch.claimed, min(length, batch.claimed + max(1, length // self._workers)))
+        share = length if self._loader.batches else max(1, length // self._workers)
+        rows = range(batch.claimed, min(length, batch.claimed + share))
         batch.claimed = rows.stop
         if batch.claimed == length:
             self._filling = None
@@ -275,8 +281,10 @@ class Pipeline:
         self._counted = now
 
     def _decode(self, batch: Batch, rows: range, clock: StageClock) -> None:
-        for row in rows:
-            batch.load(row, self._loader, clock)
+        loading: Iterator[None] = map(partial(batch.load, loader=self._loader, clock=clock), rows)
+        if self._loader.batches:
+            loading = batch.load_together(rows, self._loader.batches, clock)
+        for _ in loading:
             if self._stopped:
                 return
         with self._changed:

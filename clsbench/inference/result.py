@@ -222,6 +222,7 @@ class InferenceResult(Tabular):
             job=asdict(self.job) if self.job else None,
             features=self._features(),
             resumed=self.resumed or None,
+            decoded=self.execution.decoded.to_json() if self.execution.decoded else None,
         )
 
     def _features(self) -> WrittenFeatures | None:

@@ -136,6 +136,8 @@ class Manifest:
         job: What decided the predictions: :class:`clsbench.predictions.job.JobIdentity` as JSON.
         features: Where the features are; None where they were not asked for.
         resumed: How many rows an earlier run of the job had done, which was interrupted.
+        decoded: Which decoder took several images at once, and how many were left to those of the CPU, as JSON; None
+            where there was none.
     """
 
     clsbench: str | None = None
@@ -159,6 +161,7 @@ class Manifest:
     job: JsonObject | None = None
     features: WrittenFeatures | None = None
     resumed: int | None = None
+    decoded: JsonObject | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -1,10 +1,12 @@
 import dataclasses
+import io
 import pickle
 import threading
 from textwrap import dedent
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from clsbench import builtin
 from clsbench.errors import ModelError, PluginError
@@ -392,3 +394,31 @@ def test_an_executor_of_a_plugin_is_held_to_one_row_an_image_in_order(distributi
     with pytest.raises(PluginError, match=message) as caught:
         list(run_job(registry.resolve("executor", "acme/odd").build(), spec, samples))
     assert caught.value.facts["where"] == "distribution clsbench-acme 1.0"
+
+
+class Together:
+    """A decoder that takes several images at once; it cannot read large ones."""
+
+    formats = frozenset({"jpeg"})
+
+    def __call__(self, data):
+        return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+
+    def decode_batch(self, data, geometries, out, *, interpolation):
+        return [self(one) if len(one) % 3 else ValueError("not by me") for one in data]
+
+
+@pytest.mark.parametrize("executor", BUILT_IN)
+def test_a_decoder_of_several_images_at_once_gives_the_same_rows_and_is_counted(executor, tiny_onnx, samples):
+    entries = samples * 7
+    job, plain = (spec_of(tiny_onnx, Recorded([]), decoders=decoders) for decoders in ((Together,), ()))
+    runner = executor()
+    blocks, expected = list(runner.run(job, entries)), list(executor().run(plain, entries))
+    assert [name for block in blocks for name in block.names] == [entry.name for entry in entries]
+    assert [e for block in blocks for e in block.errors] == [e for block in expected for e in block.errors]
+    np.testing.assert_array_equal(*(np.concatenate([block.logits for block in found]) for found in (blocks, expected)))
+    data = [entry.read() for entry in entries]
+    jpegs = [one for one in data if one.startswith(b"\xff\xd8")]
+    decoded = runner.execution.decoded
+    assert decoded.images == sum(bool(len(one) % 3) for one in jpegs) > 0
+    assert (decoded.images + decoded.on_cpu, decoded.images + decoded.failed) == (len(data), len(jpegs))
