@@ -57,7 +57,7 @@ def named_engines(wanted: str | Sequence[str], options: Options = (), observer: 
     texts = wanted.split(",") if isinstance(wanted, str) else list(wanted)
     texts = [text.strip() for text in texts]
     if texts == [ALL]:
-        return installed_engines(options, observer)
+        return variants_of(choose({"backend": installed_names(observer)}, options)["backend"])
     if not texts or not all(texts):
         raise OptionError(
             "cannot read the backends", where="--backends", got=",".join(texts) or "nothing",
@@ -69,23 +69,26 @@ def named_engines(wanted: str | Sequence[str], options: Options = (), observer: 
     return _distinct(engines)
 
 
-def installed_engines(options: Options = (), observer: Observer | None = None) -> list[Engine]:
-    """Every installed backend, the built-in ones first, in each variant that it offers; loads all plugins.
+def installed_names(observer: Observer | None = None) -> list[str]:
+    """The backends that may run unasked, the built-in ones first, by qualified name; loads all plugins.
 
     Args:
-        options: As ``--with`` takes them; a variant that contradicts one of them is left out.
         observer: Hears which plugins are broken.
     """
-    found = [resolved for resolved in registry().components("backend") if resolved.component.variants]
-    for plugin in registry().broken() if observer else ():
-        observer.warn(f"plugin {plugin} is left out: {plugin.trouble}")  # type: ignore[union-attr]
-    own = choose({"backend": [resolved.qualified for resolved in found]}, options)["backend"]
-    engines = [
+    found = [resolved.qualified for resolved in registry().components("backend") if resolved.component.variants]
+    if observer:
+        for plugin in registry().broken():
+            observer.warn(f"plugin {plugin} is left out: {plugin.trouble}")
+    return found
+
+
+def variants_of(backends: Sequence[Chosen]) -> list[Engine]:
+    """Backends in each variant that they offer; one that contradicts the options they have is left out."""
+    return _distinct([
         _engine(chosen, variant.split(":") if variant else [], fixed=True)
-        for chosen in own
+        for chosen in backends
         for variant in chosen.resolved.component.variants
-    ]
-    return _distinct(engines)
+    ])  # fmt: skip
 
 
 def _engine(chosen: Chosen, texts: Iterable[str], *, fixed: bool = False) -> Engine:

@@ -28,6 +28,8 @@ class DeviceInfo:
         names: Of the GPUs.
         pinned: Whether batches lie in page-locked memory, from which GPUs copy at full speed; None on a CPU.
         tf32: Whether float32 is multiplied with the 10 bits of TF32 on these GPUs; None where there is no GPU.
+        precision: What the backend truly computes in: ``float32``, ``bfloat16``, ``float16``, ``int8``; None where it
+            does not say.
     """
 
     requested: str | None = None
@@ -38,6 +40,7 @@ class DeviceInfo:
     names: tuple[str, ...] = ()
     pinned: bool | None = None
     tf32: bool | None = None
+    precision: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""

@@ -121,7 +121,7 @@ def run_benchmarks(
     Args:
         rows: What to measure; the others are compared with the first one that can be.
         entries: Images for decoding and the whole pipeline.
-        judged: Images for accuracy and agreement.
+        judged: Images for accuracy and agreement; none where these are not asked for.
         scenario: ``offline``: as many calls at once as the backend likes;
             ``single-stream``: one after the other.
         window: Seconds of one window.
@@ -139,7 +139,7 @@ def run_benchmarks(
             for row in group:
                 made.append(Benchmark(model=str(row.model), engine=row.engine, batch_size=row.batch_size))
                 runner = _opened(row, made[-1], scenario, stack)
-                answers.append(_judge(runner, judged) if runner else None)
+                answers.append(_judge(runner, judged) if runner and judged else None)
                 runners += [runner] if runner else []
                 step(1)
             stage(_named(group, "measuring"), rounds or MAX_ROUNDS)
@@ -221,11 +221,13 @@ def _compare(rows: Sequence[Contender], made: Sequence[Benchmark], answers: Sequ
     position = next(k for k, one in enumerate(made) if one is first)
     theirs, known = answers[position], {*rows[position].card.classes}
     for row, one, ours in zip(rows, made, answers, strict=True):
-        if one.failure or ours is None or theirs is None:
+        if one.failure:
             continue
         pairs = zip(one.end_to_end.windows, first.end_to_end.windows, strict=False)
         ratios = [a / b for a, b in pairs if b > 0]
         one.ratio = statistics.median(ratios) if ratios else None
+        if ours is None or theirs is None:
+            continue
         both = (ours != "") & (theirs != "")
         if both.any() and known & {*row.card.classes}:
             one.agreement = Proportion.of(int((ours == theirs)[both].sum()), int(both.sum()))
