@@ -111,3 +111,20 @@ def _distinct(engines: Sequence[Engine]) -> list[Engine]:
         if not any(engine.chosen == other.chosen for other in kept):
             kept.append(engine)
     return kept
+
+
+def short_label(engine: str) -> str:
+    """The label of an engine as a table shows it: ``openvino:bf16`` for ``openvino:precision=bf16``.
+
+    >>> short_label("openvino:precision=bf16"), short_label("torch:compile=True"), short_label("acme:threads=2")
+    ('openvino:bf16', 'torch:compile', 'acme:threads=2')
+    """
+    name, *options = engine.split(":")
+    return ":".join([name, *map(_short_option, options)])
+
+
+def _short_option(option: str) -> str:
+    name, _, value = option.partition("=")
+    if value == "True":
+        return name
+    return value if value and not value.isdigit() and value != "False" else option

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from clsbench.api.engines import short_label
 from clsbench.cli.tables import percent, table
 from clsbench.text import counted, on_one_line
 
@@ -37,23 +38,6 @@ def print_result(terminal: Terminal, result: BenchResult) -> None:
         terminal.print("~ unstable: no three windows in a row agreed within 10%; do not rely on it")
 
 
-def short_engine(engine: str) -> str:
-    """An engine as a table shows it: ``openvino:bf16`` for ``openvino:precision=bf16``.
-
-    >>> short_engine("openvino:precision=bf16"), short_engine("torch:compile=True"), short_engine("acme:threads=2")
-    ('openvino:bf16', 'torch:compile', 'acme:threads=2')
-    """
-    name, *options = engine.split(":")
-    return ":".join([name, *map(_short_option, options)])
-
-
-def _short_option(option: str) -> str:
-    name, _, value = option.partition("=")
-    if value == "True":
-        return name
-    return value if value and not value.isdigit() and value != "False" else option
-
-
 def _told(result: BenchResult) -> tuple[str, ...]:
     """What tells the rows apart, as columns: the model where there is one engine, or several models; the engine."""
     models, engines = ({getattr(row, name) for row in result.benchmarks} for name in ("model", "engine"))
@@ -61,7 +45,7 @@ def _told(result: BenchResult) -> tuple[str, ...]:
 
 
 def _labels(result: BenchResult, row: Benchmark) -> list[str]:
-    cells = {"model": _model(result, row), "backend": short_engine(row.engine)}
+    cells = {"model": _model(result, row), "backend": short_label(row.engine)}
     return [cells[name] for name in _told(result)]
 
 
