@@ -56,12 +56,7 @@ Exclude = Annotated[
     typer.Option(metavar="GLOB", help="Leave out images whose names match. Repeatable.", rich_help_panel=IMAGES),
 ]
 BackendName = Annotated[
-    str,
-    typer.Option(
-        metavar="NAME",
-        help="The inference engine; auto measures those installed, and takes the fastest that passes the gate.",
-        rich_help_panel=RUN,
-    ),
+    str, typer.Option(metavar="NAME", help="Inference engine; auto: the fastest that agrees.", rich_help_panel=RUN)
 ]
 ExecutorName = Annotated[
     str,
