@@ -3,7 +3,7 @@
     python benchmarks/ceilings.py --model lite0.onnx --images photos/ --batch-size 4 --streams 2 --threads 1
 
 Model: ``clsbench.inference.tuning.throughput`` on the backend and plan that a run used, on a
-batch of the images. Decoding: ``clsbench.inference.bench.decode_rate``, every core reading,
+batch of the images. Decoding: ``clsbench.inference.bench_rounds.decode_rate``, every core reading,
 decoding and resizing. The windows of both take turns; medians. Both share the cores of a
 CPU, so no run can beat ``1 / (1/model + 1/decode)``. Prints one line of JSON, images/s.
 """
@@ -24,7 +24,7 @@ def measure(model: Path, images: Path, plan: dict[str, Any], seconds: float, win
 
     from clsbench.images.loader import ImageLoader
     from clsbench.images.sources.folder import FolderSource
-    from clsbench.inference.bench import decode_rate
+    from clsbench.inference.bench_rounds import decode_rate
     from clsbench.inference.onnxruntime_backend import build
     from clsbench.inference.tuning import throughput
     from clsbench.machine import available_cores

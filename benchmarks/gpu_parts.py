@@ -271,7 +271,7 @@ def rate(call: Callable[[Any], object], batches: Sequence[NDArray[np.uint8]], se
 def decode(settings: Settings) -> tuple[list[Row], Checks]:
     from clsbench.images.entries import BytesEntry
     from clsbench.images.loader import ImageLoader
-    from clsbench.inference.bench import decode_rate
+    from clsbench.inference.bench_rounds import decode_rate
     from clsbench.machine import available_cores
     from clsbench.transform import ImageTransform
 

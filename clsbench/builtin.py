@@ -65,7 +65,8 @@ def register_backends() -> Iterator[Component]:
     from clsbench.inference import onnxruntime_backend, reference_backend
 
     yield Component("onnxruntime", onnxruntime_backend.build, "ONNX Runtime on CPU or CUDA")
-    yield Component("onnx-reference", reference_backend.build, "ONNX's own reference evaluator: slow, an oracle")
+    reference = "ONNX's own reference evaluator: slow, an oracle"
+    yield Component("onnx-reference", reference_backend.build, reference, variants=())
 
 
 @hookimpl

@@ -28,6 +28,9 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 #: A URL scheme or a suffix.
 OPENS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|(\.[A-Za-z0-9_-]+)+")
 
+#: Options of a variant: none, or ``precision=bf16:streams=2``.
+VARIANT = re.compile(r"([a-z_][a-z0-9_]*=[^:,]+(:|$))*")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFacts:
@@ -60,9 +63,12 @@ class Component:
         default_in: Of a metric, the commands that run it unasked: ``infer``, ``evaluate``. Counts for built-in
             components only, since third-party code runs only where it is named.
         facts: Of a model, for listings.
+        variants: Of a backend, the options that ``infer --backend auto`` and ``bench --backends all`` try, each a text
+            such as ``precision=bf16`` or ``precision=bf16:streams=2``; the empty one stands for the defaults. Without
+            any, as for a slow oracle, it runs only where it is named.
 
     Raises:
-        PluginError: if the name, the build function or ``opens`` cannot be used.
+        PluginError: if the name, the build function, ``opens`` or ``variants`` cannot be used.
     """
 
     name: str
@@ -72,6 +78,7 @@ class Component:
     gives: tuple[str, ...] = ()
     default_in: tuple[str, ...] = ()
     facts: ModelFacts = ModelFacts()
+    variants: tuple[str, ...] = ("",)
 
     def __post_init__(self) -> None:
         if not (isinstance(self.name, str) and NAME.fullmatch(self.name)):
@@ -88,6 +95,15 @@ class Component:
                 where=self.name,
                 got=repr(self.opens),
                 expected="a tuple of URL schemes such as 's3://' and suffixes such as '.zip'",
+            )
+        if not (
+            isinstance(self.variants, tuple) and all(isinstance(v, str) and VARIANT.fullmatch(v) for v in self.variants)
+        ):
+            raise PluginError(
+                "a component has unusable variants",
+                where=self.name,
+                got=repr(self.variants),
+                expected="a tuple of texts such as 'precision=bf16', '' for the defaults",
             )
 
 
@@ -199,6 +215,7 @@ def register_backends() -> Iterable[Component]:
     ``batch_size`` the N it prefers. :class:`clsbench.Backend` has defaults for the rest. One that
     can also give the features of the images, for ``infer --features``, has the method
     ``with_features`` of :class:`clsbench.FeatureBackend`; of one without it they cannot be asked.
+    ``Component.variants`` says with which options ``--backend auto`` tries it.
 
     >>> import numpy as np
     >>> from clsbench import Backend, Component, DeviceInfo, hookimpl

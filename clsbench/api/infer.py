@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from clsbench.api import infer_output as output
 from clsbench.api.arguments import check_at_least, check_choice
+from clsbench.api.auto_backend import AutoBackend
 from clsbench.api.components import Options, choose, metric_names, option_texts
+from clsbench.api.engines import AUTO, installed_names
 from clsbench.api.infer_features import features_of
 from clsbench.api.infer_rerun import Rerun, find_finished, identify, remove_features
 from clsbench.api.infer_run import InferenceRun
@@ -20,6 +22,7 @@ from clsbench.api.outputs import Outputs
 from clsbench.api.sources import Images
 from clsbench.api.trained_on import trained_on
 from clsbench.errors import OptionError
+from clsbench.options import OptionValue
 from clsbench.output_lock import exclusive, remove_leftovers
 from clsbench.text import counted
 
@@ -102,7 +105,8 @@ def infer(
         device: ``auto``, ``cpu``, ``cuda[:i,j]``, ``tensorrt[:i,j]`` or ``ep:NAME[:i]``; a named device is used, or it
             is an error.
         allow_fallback: Accept parts of the network on the CPU where a GPU was asked for.
-        backend: The inference engine.
+        backend: The inference engine; ``auto`` measures those that are installed, and takes the fastest that passes the
+            gate.
         executor: What runs the job: ``threads``, ``serial`` or a plugin's.
         batch_size, streams, threads: How to run the model; chosen by ``tune`` if left out.
         tune: Whether to measure how to run the model, for jobs of 1,000 images or more.
@@ -165,7 +169,7 @@ def infer(
     picked = choose(
         {
             **wanted.components(),
-            "backend": [backend],
+            "backend": installed_names(observer) if backend == AUTO else [backend],
             "executor": [executor],
             "writer": output.writer_name(target, format),
             "decoder": decoders,
@@ -200,7 +204,16 @@ def infer(
         source, truth, part = output.take_shard(shard, source, truth)
         observer.note(f"shard {shard}: {len(source.entries):,} of {counted(len(names), 'image')}")
     mode = "cached" if tune == "quick" and len(source.entries) < WORTH_TUNING else tune
-    engine = picked["backend"][0].asked(streams=streams, threads=threads, allow_fallback=allow_fallback)
+    flags: dict[str, OptionValue] = {"streams": streams, "threads": threads, "allow_fallback": allow_fallback}
+    choice = None
+    if backend == AUTO:
+        question = AutoBackend(
+            model=file, card=card, device=device, backends=picked["backend"], flags=flags, batch_size=batch_size,
+            tune=tune, features=kept.asked, observer=observer,
+        )  # fmt: skip
+        engine, choice = question.choose(source.entries, rerun.earlier(file_out))
+    else:
+        engine = picked["backend"][0].asked(**flags)
     spec = JobSpec(
         model=file,
         card=card,
@@ -245,6 +258,7 @@ def infer(
             "max_failure_rate": max_failure_rate,
             "written": output.written(writers, features=kept.asked),
             "shard": part,
+            "backend_choice": choice,
         },
         on_error=on_error,
         observer=observer,

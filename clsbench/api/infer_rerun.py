@@ -113,6 +113,22 @@ class Rerun:
             observer.note(f"nothing to continue: there is no unfinished job of {out}")
         return ledger
 
+    def earlier(self, out: Path | None) -> JobIdentity | None:
+        """The job that is to be continued, or was found finished; None where there is none."""
+        from clsbench.json_fields import read_fields
+        from clsbench.predictions.job import JobIdentity
+        from clsbench.predictions.ledger import ledger_path, read_job
+        from clsbench.predictions.manifest import read_manifest
+
+        if not (self.resume and out):
+            return None
+        if job := read_job(ledger_path(out)):
+            return job
+        manifest, _ = read_manifest(out)
+        if manifest.job is None:
+            return None
+        return read_fields(JobIdentity, manifest.job, what="the description of a job", where=out)
+
     def _check(self, out: Path, job: JobIdentity, ledger: Ledger, then: JobIdentity) -> None:
         from clsbench.predictions.feature_file import features_path
 

@@ -83,7 +83,7 @@ class Wanted:
             source = open_source(
                 self.images, picked["source"], suffixes, observer, include=self.include, exclude=self.exclude
             )
-            truth = self._found(source, card)
+            truth = self.labels_of(source, card)
         for note in truth.notes:
             if truth.source is None:
                 observer.warn(note)  # before the work: without labels it may be of no use
@@ -125,7 +125,12 @@ class Wanted:
             )
         return as_location(locations[0]) if locations else None
 
-    def _found(self, source: Source, card: ModelCard) -> Labels:
+    def labels_of(self, source: Source, card: ModelCard) -> Labels:
+        """The labels of images that no dataset gives, for a model with these classes.
+
+        Raises:
+            DataError: if they do not match the classes.
+        """
         from clsbench.datasets.file_name_labels import PATTERN, pattern_for
         from clsbench.datasets.labels import Labels, from_folders
         from clsbench.images.sources.compact import entry_names

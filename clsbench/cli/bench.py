@@ -1,35 +1,39 @@
-"""``clsbench bench``: how fast is a model, alone and from files to labels?"""
+"""``clsbench bench``: how fast are models in engines, alone and from files to labels, and do they answer alike?"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from clsbench.cli.parameters import AllowFallback, Device, Json, Quiet
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from clsbench.inference.bench import Benchmark, Figure
-
-
-#: What the limit is, and how exact.
-LIMIT = (
-    "The limit is what model and decoding, measured alone, allow together. Windows\n"
-    "may differ by 10%, so 90% and 100% of it cannot be told apart."
-)
+from clsbench.cli.parameters import AllowFallback, Device, Json, Quiet, With
 
 
 def bench(
     models: Annotated[
         list[Path] | None, typer.Argument(metavar="MODEL", help="Exported .onnx files or runs; the latest if left out.")
     ] = None,
+    backends: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME,…",
+            help="Backends to measure, with options after colons: onnxruntime,openvino:precision=bf16; or all.",
+        ),
+    ] = "onnxruntime",
     images: Annotated[
         str | None, typer.Option(metavar="DIR", help="Images as infer takes them; two embedded photos if left out.")
     ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE.csv", help="File of labels (path,label), or `none` for no labels. Default: the class folders."
+        ),
+    ] = None,
+    accuracy_n: Annotated[
+        int,
+        typer.Option(min=1, metavar="N", help="How many images accuracy and agreement are of at most, spread evenly."),
+    ] = 1000,
     batch_size: Annotated[
         str | None, typer.Option(metavar="N,N,…", help="Batch sizes to try; the backend's choice if left out.")
     ] = None,
@@ -42,28 +46,36 @@ def bench(
     window: Annotated[
         float, typer.Option(min=0.05, metavar="SECONDS", help="Length of one measurement in seconds.")
     ] = 1.0,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.png", help="Draw accuracy against throughput; without labels, agreement with the first row."
+        ),
+    ] = None,
+    options: With = None,
     json: Json = None,
     quiet: Quiet = False,
 ) -> None:
-    """Measure models; a figure counts only when three windows agree within 10%."""
+    """Measure models in one or more backends; a figure counts only when three windows agree within 10%.
+
+    Rows are measured in turns, so that their ratios hold on a busy machine; the first row is what the others are
+    compared with. One that cannot be measured says why, and the exit code is 3.
+    """
     from clsbench.api.bench import bench as measure
+    from clsbench.cli.bench_tables import print_result
     from clsbench.cli.terminal import Terminal
-    from clsbench.text import distinct_names
 
     terminal, sizes = Terminal(json=json, quiet=quiet), _sizes(batch_size)
     with terminal.observer() as observer:
-        found = measure(
-            *(models or ()), images=images, batch_sizes=sizes, device=device, allow_fallback=allow_fallback,
-            scenario=scenario, window=window, observer=observer,
+        result = measure(
+            *(models or ()), backends=backends, images=images, labels=labels, accuracy_n=accuracy_n,
+            batch_sizes=sizes, device=device, allow_fallback=allow_fallback, scenario=scenario, window=window,
+            plot=plot, options=options or (), observer=observer,
         )  # fmt: skip
-    files = list(dict.fromkeys(Path(b.model) for b in found.benchmarks))
-    short = [name.removesuffix("/model.onnx") for name in distinct_names(files)]  # the name of a run tells its model
-    names = dict(zip(map(str, files), short, strict=True))
-    terminal.print(_rates(found.benchmarks, names, scenario), _latencies(found.benchmarks, names))
-    terminal.print(LIMIT)
-    if not found.stable:
-        terminal.print("~ unstable: no three windows in a row agreed within 10%; do not rely on it")
-    terminal.write_json(found.to_json())
+    print_result(terminal, result)
+    terminal.write_json(result.to_json())
+    if not result.complete:
+        raise typer.Exit(3)
 
 
 def _sizes(text: str | None) -> list[int]:
@@ -73,30 +85,3 @@ def _sizes(text: str | None) -> list[int]:
     if not all(size.isdigit() and int(size) > 0 for size in sizes):
         raise OptionError("cannot read the batch sizes", where="--batch-size", got=text, expected="for example 1,8,32")
     return [int(size) for size in sizes]
-
-
-def _rates(benchmarks: Sequence[Benchmark], names: Mapping[str, str], scenario: str) -> Table:
-    from clsbench.cli.tables import table
-
-    def rate(figure: Figure) -> str:
-        return f"{figure.value:.1f}{'' if figure.stable else ' ~'}"
-
-    rows = [
-        (names[b.model], str(b.batch_size), rate(b.model_only), rate(b.decode_only), rate(b.end_to_end),
-         f"{b.limit:.1f}", f"{b.fraction:.0%}{'' if b.stable else ' ~'}")
-        for b in benchmarks
-    ]  # fmt: skip
-    columns = ("model", "batch", "model only", "decode only", "end to end", "limit", "reached")
-    return table(f"Images a second, {scenario}", columns, rows)
-
-
-def _latencies(benchmarks: Sequence[Benchmark], names: Mapping[str, str]) -> Table:
-    from clsbench.cli.tables import table
-
-    rows = [
-        (names[b.model], str(b.batch_size), *(f"{b.percentile(p):.1f}" for p in (50, 90, 99)),
-         *(f"{1000 * seconds:.0f}" for seconds in b.warm_up))
-        for b in benchmarks
-    ]  # fmt: skip
-    columns = ("model", "batch", "p50", "p90", "p99", "opening", "first call")
-    return table("Milliseconds a call", columns, rows)

@@ -55,7 +55,9 @@ Exclude = Annotated[
     list[str] | None,
     typer.Option(metavar="GLOB", help="Leave out images whose names match. Repeatable.", rich_help_panel=IMAGES),
 ]
-BackendName = Annotated[str, typer.Option(metavar="NAME", help="The inference engine.", rich_help_panel=RUN)]
+BackendName = Annotated[
+    str, typer.Option(metavar="NAME", help="Inference engine; auto: the fastest that agrees.", rich_help_panel=RUN)
+]
 ExecutorName = Annotated[
     str,
     typer.Option(

@@ -95,11 +95,13 @@ def _throughput(result: InferenceResult, timing: Timing) -> Table:
     stages = " · ".join(f"{stage} {1000 * timing.clock.wall[stage] / count:.2f}" for stage in STAGES)
     where = device.device + "".join(f" {index}" for index in device.indices)
     steady = f"{timing.steady_images_per_second:.1f} in steady state"
+    choice = [("backend", next(result.backend_choice.notes()))] if result.backend_choice else []
     rows = [
         ("images", f"{counts.total}{errors} in {timing.seconds:.1f} s{done}"),
         ("images/s", f"{timing.images_per_second:.1f} overall, {steady}"),
         ("limit", timing.limit_text),
         ("ms an image", stages),
+        *choice,
         ("device", f"{where} ({device.provider}{f', {device.precision}' if device.precision else ''})"),
         *([("decoder", decoded.text)] if (decoded := result.execution.decoded) else []),
         ("plan", f"{counted(plan.streams, 'stream')} × {counted(plan.threads, 'thread')}, "

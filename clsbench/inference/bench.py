@@ -1,31 +1,22 @@
-"""Measuring a model: alone, and from files to labels, in windows that must agree.
+"""What a benchmark of a model found: rates in windows that must agree, latencies, and whether the answers are right.
 
 A figure counts only when three windows in a row agree within 10 % (as in NVIDIA's
-perf_analyzer); the windows of model, decoding and the whole pipeline take turns, so that
-a noisy machine disturbs all of them alike and their ratios hold.
+perf_analyzer). :mod:`clsbench.inference.bench_rounds` measures them.
 """
 
 from __future__ import annotations
 
 import statistics
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from clsbench.card import ModelCard
-from clsbench.images.entries import Entry
-from clsbench.images.loader import ImageLoader
-from clsbench.inference.backend import Backend, allocate, check_backend, classify
-from clsbench.inference.pipeline import Pipeline
-from clsbench.inference.tuning import throughput
+from clsbench.errors import ClsbenchError
+from clsbench.inference.backend import DeviceInfo
 from clsbench.machine import available_cores
+from clsbench.predictions.values import Proportion
 
 Scenario = Literal["offline", "single-stream"]
 
@@ -41,40 +32,60 @@ class Figure:
 
     @property
     def stable(self) -> bool:
-        """Whether the last three windows agree."""
-        last = self.windows[-AGREEING:]
-        return len(last) == AGREEING and min(last) > 0 and max(last) / min(last) <= 1 + SPREAD
+        """Whether three windows in a row agree."""
+        return self._agreeing() is not None
 
     @property
     def value(self) -> float:
-        """The median of the last three windows where they agree, else of all."""
-        return statistics.median(self.windows[-AGREEING:] if self.stable else self.windows)
+        """The median of the last three windows in a row that agree, else of all; 0 without any."""
+        return statistics.median(self._agreeing() or self.windows or [0.0])
+
+    def _agreeing(self) -> list[float] | None:
+        """The last windows in a row that agree; None where none do."""
+        for end in range(len(self.windows), AGREEING - 1, -1):
+            found = self.windows[end - AGREEING : end]
+            if min(found) > 0 and max(found) / min(found) <= 1 + SPREAD:
+                return found
+        return None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         return {"images_per_second": self.value, "stable": self.stable, "windows": self.windows}
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Benchmark:
-    """What was measured of one model at one batch size.
+    """What was measured of one model in one engine at one batch size.
 
     Args:
         model: The file.
-        batch_size: Images a call.
+        engine: The backend and its options: ``openvino:precision=bf16``.
+        batch_size: Images a call; None until the model was opened.
         streams: Concurrent calls.
         shares_cores: Whether model and decoders share the cores.
+        device: What the backend truly runs on; None where it could not be opened.
         warm_up: Seconds: opening the model, and its first call.
+        failure: Why there are no figures, or no more.
+        accuracy: Top-1 of the labelled images; None without labels.
+        agreement: Share of the images with the same top-1 class, by name, as the first row; None where the two have no
+            class in common.
+        ratio: End to end over that of the first row: the median of the rounds in which both were measured.
         latencies: Seconds of single calls in the model-only windows.
-        model_only, decode_only, end_to_end: Rates.
+        model_only, decode_only, end_to_end: Rates; that of decoding is one for all rows with the same preprocessing.
         accounted: The limit by the pipeline's own busy times, window by window.
     """
 
     model: str
-    batch_size: int
-    streams: int
-    shares_cores: bool
-    warm_up: tuple[float, float]
+    engine: str = "onnxruntime"
+    batch_size: int | None = None
+    streams: int = 1
+    shares_cores: bool = True
+    device: DeviceInfo | None = None
+    warm_up: tuple[float, float] = (0.0, 0.0)
+    failure: ClsbenchError | None = None
+    accuracy: Proportion | None = None
+    agreement: Proportion | None = None
+    ratio: float | None = None
     latencies: list[float] = field(default_factory=list)
     model_only: Figure = field(default_factory=Figure)
     decode_only: Figure = field(default_factory=Figure)
@@ -107,10 +118,17 @@ class Benchmark:
         return float(1000 * np.percentile(self.latencies, percent)) if self.latencies else 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
+        """Plain values; of a row without figures only what it is, and why."""
+        values = {
             "model": self.model,
+            "backend": self.engine,
             "batch_size": self.batch_size,
+            "device": self.device.to_json() if self.device else None,
+            "failure": self.failure.one_line() if self.failure else None,
+        }
+        if self.failure:
+            return values
+        return values | {
             "streams": self.streams,
             "stable": self.stable,
             "warm_up_seconds": {"open": self.warm_up[0], "first_call": self.warm_up[1]},
@@ -121,95 +139,15 @@ class Benchmark:
             "limit": self.limit,
             "accounted_limit": self.accounted.to_json(),
             "fraction_of_limit": self.fraction,
+            "ratio_to_first": self.ratio,
+            "accuracy": self.accuracy.to_json() if self.accuracy else None,
+            "agreement_with_first": self.agreement.to_json() if self.agreement else None,
         }
 
 
-def run_benchmark(
-    file: Path,
-    card: ModelCard,
-    open_backend: Callable[[], Backend],
-    entries: Sequence[Entry],
-    *,
-    batch_size: int | None,
-    scenario: Scenario = "offline",
-    window: float = 1.0,
-    on_round: Callable[[int], None] = lambda done: None,
-) -> Benchmark:
-    """Measure a model until three windows of each rate agree, or ten rounds are over.
-
-    Args:
-        file: The model, for the table.
-        card: Its card.
-        open_backend: Opens it; timed as part of the warm-up.
-        entries: Images for decoding and the whole pipeline.
-        batch_size: Images a call; the backend's choice by default.
-        scenario: ``offline``: as many calls at once as the backend likes;
-            ``single-stream``: one after the other.
-        window: Seconds of one window.
-        on_round: Called with the number of rounds done.
-    """
-    started = time.perf_counter()
-    with closing(open_backend()) as backend:
-        check_backend(backend)
-        opened = time.perf_counter()
-        size = batch_size or backend.batch_size
-        (images,) = allocate(backend, (size, *card.transform.size, 3), 1)
-        classify(backend, images, len(card.classes))
-        streams = 1 if scenario == "single-stream" else backend.streams
-        warm_up = (opened - started, time.perf_counter() - opened)
-        made = Benchmark(str(file), size, streams, backend.shares_cores, warm_up)
-        for done in range(MAX_ROUNDS):
-            _measure(made, card, backend, images, entries, window)
-            on_round(done + 1)
-            if made.stable:
-                break
-    return made
-
-
-def _measure(
-    made: Benchmark,
-    card: ModelCard,
-    backend: Backend,
-    images: NDArray[np.uint8],
-    entries: Sequence[Entry],
-    window: float,
-) -> None:
-    """One round: a window of each rate."""
-
-    def timed(batch: NDArray[np.uint8]) -> None:
-        begun = time.perf_counter()
-        backend(batch)
-        made.latencies.append(time.perf_counter() - begun)
-
-    loader, cores = ImageLoader(card.transform), available_cores()
-    made.model_only.windows.append(throughput(timed, images, made.streams, window))
-    made.decode_only.windows.append(decode_rate(loader, entries, cores, window))
-    rate = made.end_to_end.windows[-1] if made.end_to_end.windows else made.model_only.value
-    pipeline = Pipeline(loader, backend, classes=len(card.classes), decode_threads=cores, batch_size=made.batch_size)
-    for _ in pipeline.run(_enough(entries, int(rate * window) + 2 * made.batch_size)):
-        pass
-    if pipeline.timing:
-        made.end_to_end.windows.append(pipeline.timing.steady_images_per_second)
-        made.accounted.windows.append(pipeline.timing.limit().images_per_second)
-
-
-def decode_rate(loader: ImageLoader, entries: Sequence[Entry], threads: int, seconds: float) -> float:
-    """Images a second that ``threads`` threads read, decode and resize, doing nothing else."""
-
-    def work(offset: int) -> tuple[int, float]:
-        started, done = time.perf_counter(), 0
-        while (passed := time.perf_counter() - started) < seconds:
-            loader(entries[(offset + done * threads) % len(entries)])
-            done += 1
-        return done, passed
-
-    with ThreadPoolExecutor(threads) as pool:
-        return sum(done / passed for done, passed in pool.map(work, range(threads)))
-
-
-def _enough(entries: Sequence[Entry], count: int) -> list[Entry]:
-    """``count`` entries, repeated as often as needed."""
-    return [entries[i % len(entries)] for i in range(count)]
+def first_measured(rows: Sequence[Benchmark]) -> Benchmark | None:
+    """The row that ratios and agreement refer to: the first one with figures."""
+    return next((row for row in rows if not row.failure), None)
 
 
 def environment_json() -> dict[str, Any]:
@@ -222,12 +160,13 @@ def environment_json() -> dict[str, Any]:
     from clsbench.machine import cpu_name
 
     packages = ("numpy", "pillow", "simplejpeg", "cykooz.resizer", "onnx", "onnxruntime", "onnxruntime-gpu")
+    engines = ("openvino", "torch")
     return {
         "clsbench": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processor": cpu_name(),
         "cores": available_cores(),
-        "packages": {name: found for name in packages if (found := installed_version(name))},
+        "packages": {name: found for name in (*packages, *engines) if (found := installed_version(name))},
         "gpu": gpu_versions() or None,
     }

@@ -15,6 +15,7 @@ from clsbench import __version__
 from clsbench.card import ModelCard
 from clsbench.images.pixels import PIXEL_RULES
 from clsbench.images.sources.source import Skipped, skipped_json
+from clsbench.inference.engine_choice import EngineChoice
 from clsbench.inference.job import Execution
 from clsbench.machine import available_cores
 from clsbench.model_file import model_hash
@@ -130,6 +131,7 @@ class InferenceResult(Tabular):
         resumed: How many images an earlier run of the job had done.
         recorded: The manifest of a job that was found finished; None of one that has run.
         sorted: What became of the images in class folders; None where that was not asked for.
+        backend_choice: Which engine was taken and why, where that was left open.
     """
 
     model: Path
@@ -161,6 +163,7 @@ class InferenceResult(Tabular):
     resumed: int = 0
     recorded: Manifest | None = field(default=None, repr=False)
     sorted: SortedImages | None = None
+    backend_choice: EngineChoice | None = None
 
     def to_arrow(self) -> pa.Table:
         """One row an image, with the columns of the predictions file.
@@ -202,6 +205,7 @@ class InferenceResult(Tabular):
                 "with": list(self.options),
                 **self.written,
                 **({"split": self.split} if self.split else {}),
+                **({"backend_choice": self.backend_choice.to_json()} if self.backend_choice else {}),
             },
             labels=self.labels,
             counts=self.counts,

@@ -10,31 +10,27 @@ batch size, which takes minutes each.
 from __future__ import annotations
 
 import itertools
-import json
-import platform
 import statistics
 import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from clsbench import __version__
 from clsbench.card import INPUT_NAME, OUTPUT_NAME
-from clsbench.errors import DataError, DeviceMemoryError
+from clsbench.errors import DeviceMemoryError
 from clsbench.inference.backend import Plan
 from clsbench.inference.cuda_driver import gpu_versions, pinned
 from clsbench.inference.devices import DeviceRequest
 from clsbench.inference.gpu_slot import GpuSlot
 from clsbench.inference.interrupts import Calls
 from clsbench.inference.sessions import open_session
-from clsbench.json_fields import write_json
-from clsbench.machine import available_cores, cache_folder, cpu_name
+from clsbench.inference.tuning_cache import keep, machine_facts, recall, version_facts
+from clsbench.machine import available_cores
 from clsbench.model_file import model_hash
 
 #: Batch sizes tried, by mode, on the CPU (larger ones leave its cache) and on a GPU.
@@ -96,15 +92,14 @@ def plan_for(
         return by_rule
     if device.kind != "cpu" and len(fixed.keys() - {"threads"}) == 2:
         return by_rule
-    store = cache_folder() / "tuning.json"
     key = _key(file, device, fixed, tf32=tf32)
-    if cached := _recall(store, key, full=mode == "full"):
+    if cached := _recall(key, full=mode == "full"):
         return cached
     if mode == "cached":
         return by_rule
     opener, allocate = _opener(file, device, tf32=tf32)
     plan = measure(candidates(device, mode, fixed), opener, size, mode=mode, allocate=allocate)
-    _remember(store, key, plan, mode)
+    keep(key, {**asdict(plan), "mode": mode})
     return plan
 
 
@@ -244,38 +239,20 @@ def _opener(
 
 
 def _key(file: Path, device: DeviceRequest, fixed: Mapping[str, int], *, tf32: bool) -> str:
-    import onnxruntime as ort
-
-    machine = f"{platform.machine()} {cpu_name()} {available_cores()} cores"
-    versions = f"clsbench {__version__}, onnxruntime {ort.__version__}"
     where = f"{device.kind} {len(device.indices)}"
     if device.kind != "cpu":
         where += "".join(f", {name} {version}" for name, version in gpu_versions().items())
         where += "" if tf32 else ", no tf32"
-    return " | ".join((model_hash(file), machine, where, versions, str(sorted(fixed.items()))))
+    return " | ".join((model_hash(file), machine_facts(), where, version_facts(), str(sorted(fixed.items()))))
 
 
-def _recall(store: Path, key: str, *, full: bool) -> Plan | None:
+def _recall(key: str, *, full: bool) -> Plan | None:
     """The plan kept under a key; None where there is none, or it cannot be used."""
-    kept = _read_json(store).get(key)
-    if not isinstance(kept, dict) or (full and kept.get("mode") != "full"):
+    kept = recall(key)
+    if kept is None or (full and kept.get("mode") != "full"):
         return None
     found = [kept.get(name) for name in ("streams", "threads", "batch_size")]
     numbers = [number for number in found if type(number) is int and number > 0]
     if len(numbers) < len(found):  # damaged, or written by another version
         return None
     return Plan(numbers[0], numbers[1], numbers[2], "cache")
-
-
-def _read_json(store: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(store.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return values if isinstance(values, dict) else {}
-
-
-def _remember(store: Path, key: str, plan: Plan, mode: str) -> None:
-    """Keep a choice; a cache that cannot be written is not an error."""
-    with suppress(DataError):
-        write_json(store, {**_read_json(store), key: {**asdict(plan), "mode": mode}})

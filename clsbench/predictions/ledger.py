@@ -61,6 +61,27 @@ def ledger_path(predictions: Path) -> Path:
     return predictions.with_name(predictions.name + ".ledger")
 
 
+def read_job(file: Path) -> JobIdentity | None:
+    """The job that a ledger records; None where there is none, or it says nothing yet.
+
+    Args:
+        file: Its path; see :func:`ledger_path`.
+
+    Raises:
+        DataError: if something else is there.
+    """
+    import pyarrow as pa
+
+    if not os.path.lexists(file):
+        return None
+    _require_own(file)
+    try:
+        with pa.OSFile(str(file)) as stream:
+            return JobIdentity.from_text(pa.ipc.open_stream(stream).schema.metadata[_JOB], where=file)
+    except (pa.ArrowException, EOFError, KeyError, ValueError, TypeError, ClsbenchError, OSError):
+        return None
+
+
 class Ledger:
     """Blocks of one job, read from a file and appended to it; a context manager, which writes the rest at the end.
 

@@ -281,10 +281,10 @@ def test_show_predictions(ears, facts_of):
 
 
 def test_bench(ears, tiny_onnx, facts_of, monkeypatch):
-    monkeypatch.setattr("clsbench.inference.bench.MAX_ROUNDS", 3)
+    monkeypatch.setattr("clsbench.inference.bench_rounds.MAX_ROUNDS", 3)
     found = clsbench.bench(tiny_onnx, images="photos", batch_sizes=[2], device="cpu", window=0.05, observer=ears)
     assert [benchmark.batch_size for benchmark in found.benchmarks] == [2]
-    assert ears.stages[0][0] == "tiny.onnx, batches of 2"
+    assert ears.stages[0][0] == "opening tiny.onnx in onnxruntime, batches of 2"
     assert ears.done > 0
     facts = facts_of("bench", tiny_onnx, "--images", "photos", "--batch-size", 2, "--device", "cpu", "--window", 0.05)
     told = found.to_json()

@@ -11,9 +11,11 @@ from clsbench.inference.cuda_driver import gpu_versions
 @pytest.mark.parametrize(
     ("windows", "stable", "value"),
     [
+        ([], False, 0.0),
         ([100.0], False, 100.0),
         ([50.0, 100.0, 105.0, 109.0], True, 105.0),
         ([100.0, 105.0, 120.0], False, 105.0),
+        ([50.0, 100.0, 105.0, 109.0, 300.0], True, 105.0),
         ([0.0, 0.0, 0.0], False, 0.0),
     ],
 )
@@ -22,7 +24,7 @@ def test_a_figure_counts_when_three_windows_agree_within_ten_percent(windows, st
 
 
 def test_the_limit_of_shared_cores_is_both_stages_in_series():
-    made = Benchmark("m.onnx", 1, 2, True, (0.0, 0.0))
+    made = Benchmark(model="m.onnx")
     made.model_only.windows, made.decode_only.windows, made.end_to_end.windows = [100.0], [300.0], [60.0]
     assert made.limit == pytest.approx(75.0)
     assert made.fraction == pytest.approx(0.8)
@@ -32,7 +34,8 @@ def test_the_limit_of_shared_cores_is_both_stages_in_series():
     assert made.limit == 100.0
 
 
-def test_bench_prints_one_table_of_several_models(cli, tiny_onnx, photos, tmp_path):
+def test_bench_prints_one_table_of_several_models(cli, tiny_onnx, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr("clsbench.inference.bench_rounds.MAX_ROUNDS", 3)
     models = [tmp_path / run / "model.onnx" for run in ("ours", "theirs")]
     for model in models:
         model.parent.mkdir()
@@ -42,7 +45,7 @@ def test_bench_prints_one_table_of_several_models(cli, tiny_onnx, photos, tmp_pa
         "--device", "cpu", "--json", tmp_path / "b.json",
     )  # fmt: skip
     assert done.code == 0
-    assert [done.stdout.count(f" {run} ") for run in ("ours", "theirs")] == [4, 4]
+    assert [done.stdout.count(f" {run} ") for run in ("ours", "theirs")] == [6, 6]
     assert max(map(len, done.stdout.splitlines())) <= 80
     reached = re.findall(r" (\d+)%(?: ~)? *$", done.stdout, re.MULTILINE)
     assert len(reached) == 4

@@ -10,6 +10,7 @@ from clsbench.inference import tuning
 from clsbench.inference.backend import Plan
 from clsbench.inference.devices import DeviceRequest
 from clsbench.inference.tuning import candidates, measure, plan_for, rule, throughput
+from clsbench.machine import cache_folder
 
 CPU, CUDA = DeviceRequest("cpu"), DeviceRequest("cuda", (0,))
 NOTHING = {"batch_size": None, "streams": None, "threads": None}
@@ -87,7 +88,7 @@ def test_another_model_machine_or_fixed_number_is_another_choice(measured, tiny_
     plan_for(tiny_onnx, CPU, (8, 8), mode="quick", given=NOTHING)
     plan_for(other, CPU, (8, 8), mode="quick", given=NOTHING)
     plan_for(tiny_onnx, CPU, (8, 8), mode="quick", given={**NOTHING, "batch_size": 2})
-    monkeypatch.setattr(tuning, "cpu_name", lambda: "another processor")
+    monkeypatch.setattr("clsbench.inference.tuning_cache.cpu_name", lambda: "another processor")
     plan_for(tiny_onnx, CPU, (8, 8), mode="quick", given=NOTHING)
     assert len(measured) == 4
 
@@ -99,7 +100,7 @@ def test_without_measuring_the_rule_holds(measured, tiny_onnx, mode):
 
 
 def test_a_damaged_cache_is_measured_over(measured, tiny_onnx):
-    store = tuning.cache_folder() / "tuning.json"
+    store = cache_folder() / "tuning.json"
     store.parent.mkdir(parents=True)
     for text in ("{", "[]", '{"a": 1}'):
         store.write_text(text)
@@ -125,7 +126,7 @@ def test_a_damaged_cache_is_measured_over(measured, tiny_onnx):
 )
 def test_a_kept_plan_that_cannot_be_used_is_measured_anew(measured, tiny_onnx, damage):
     first = plan_for(tiny_onnx, CPU, (8, 8), mode="quick", given=NOTHING)
-    store = tuning.cache_folder() / "tuning.json"
+    store = cache_folder() / "tuning.json"
     ((key, kept),) = json.loads(store.read_text()).items()
     store.write_text(json.dumps({key: {**kept, **damage} if isinstance(damage, dict) else damage}))
     assert plan_for(tiny_onnx, CPU, (8, 8), mode="quick", given=NOTHING) == first

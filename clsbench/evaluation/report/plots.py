@@ -27,6 +27,8 @@ from clsbench.text import counted
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.text import Annotation
+    from matplotlib.transforms import Bbox
 
 #: Up to so many classes the confusion matrix is a square (as on the page), and its cells have percentages.
 SQUARE, PERCENTAGES = DENSE, 12
@@ -106,12 +108,15 @@ def save_reliability(reliability: Reliability, file: Path, *, kind: str = "image
             axes.grid(alpha=0.3)
 
 
-def save_accuracy_throughput(points: Sequence[tuple[str, float, float, float, float]], file: Path) -> None:
+def save_accuracy_throughput(
+    points: Sequence[tuple[str, float, float, float, float]], file: Path, *, what: str = "top-1"
+) -> None:
     """Draw accuracy over throughput; models that no other beats in both are filled and joined.
 
     Args:
         points: Of each model the name, its accuracy and the interval (low, high), fractions, and images a second.
         file: The PNG; folders above it are made.
+        what: The accuracy, on its axis.
 
     Raises:
         DataError: if there is no model.
@@ -120,7 +125,7 @@ def save_accuracy_throughput(points: Sequence[tuple[str, float, float, float, fl
         raise DataError("no model has a known throughput", where=file)
     from matplotlib.ticker import LogLocator, NullFormatter
 
-    best, speeds = _unbeaten(points), [speed for *_, speed in points]
+    best, speeds, labels = _unbeaten(points), [speed for *_, speed in points], []
     with _figure(file, 7, 5.2) as figure:
         axes = figure.subplots()
         front = sorted((speed, 100 * accuracy) for k, (_, accuracy, _, _, speed) in enumerate(points) if k in best)
@@ -132,20 +137,38 @@ def save_accuracy_throughput(points: Sequence[tuple[str, float, float, float, fl
                 speed, 100 * accuracy, yerr=span, fmt="o", color=RIGHT, mfc=fill, capsize=3, linewidth=1.2, zorder=3
             )
             place = (speed, 100 * max(high, accuracy))
-            axes.annotate(
+            labels.append(axes.annotate(
                 shown(name, NAME), place, (0, 4), textcoords="offset points", ha="center", fontsize=9, parse_math=False,
                 bbox={"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.8},
-            )  # fmt: skip
+            ))  # fmt: skip
         if 0 < 8 * min(speeds) < max(speeds):
             axes.set_xscale("log")
             axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=12))
             axes.xaxis.set_major_formatter(lambda speed, _: f"{speed:,.4g}")
             axes.xaxis.set_minor_formatter(NullFormatter())
         axes.margins(x=0.25, y=0.15)
-        axes.set(xlabel="images/s of infer, end to end", ylabel="top-1 (%), with 95% interval")
+        axes.set_xlabel("images/s of infer, end to end")
+        axes.set_ylabel(f"{shown(what, 2 * NAME)} (%), with 95% interval", parse_math=False)
         axes.set_title("accuracy and throughput", fontsize=11)
         axes.grid(alpha=0.3, which="both")
         _explain(figure, filled=bool(best), hollow=len(best) < len(points))
+        _raise_labels(figure, axes, labels)
+
+
+def _raise_labels(figure: Figure, axes: Axes, labels: Sequence[Annotation]) -> None:
+    """Move names up until none lies on another, and the upper end of the axes with them."""
+    figure.draw_without_rendering()
+    placed: list[Bbox] = []
+    for label in sorted(labels, key=lambda each: each.get_window_extent().y0):
+        box = label.get_window_extent()
+        while under := [other for other in placed if box.overlaps(other)]:
+            box = box.translated(0, max(other.y1 for other in under) + 1 - box.y0)
+        raised = (box.y0 - label.get_window_extent().y0) * 72 / figure.dpi
+        label.set_position((0, 4 + raised))
+        placed.append(box)
+    frame, (low, high) = axes.get_window_extent(), axes.get_ylim()
+    if (over := max(box.y1 for box in placed) + 4 - frame.y1) > 0:  # pixels, which do not grow with the axes
+        axes.set_ylim(low, low + (high - low) * frame.height / (frame.height - over))
 
 
 def _explain(figure: Figure, *, filled: bool, hollow: bool) -> None:

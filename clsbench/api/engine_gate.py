@@ -1,0 +1,65 @@
+"""The gate between two engines that run the same file: on images of a job, before one of them runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from clsbench.text import counted
+
+if TYPE_CHECKING:
+    from clsbench.card import ModelCard
+    from clsbench.exporting.gate_images import GateImages
+    from clsbench.gate_report import GateReport
+    from clsbench.images.entries import Entry
+    from clsbench.inference.backend import Backend
+    from clsbench.inference.engine_choice import TriedEngine
+
+#: Images that engines are compared on: of the job, and at least so many crops of the embedded photos.
+COMPARED, CROPS = 64, 8
+
+
+def sample(entries: Sequence[Entry]) -> GateImages:
+    """Images of the job spread evenly, and crops of the embedded photos, which can be read in any case."""
+    from clsbench.exporting.gate_images import GateImages, choose_evenly, embedded_photos
+
+    chosen = choose_evenly(entries, count=COMPARED - CROPS)
+    return GateImages([*chosen.entries, *embedded_photos(count=COMPARED - len(chosen))])
+
+
+def held(backend: Backend, reference: Backend, card: ModelCard, images: GateImages) -> GateReport:
+    """Hold an engine to another one, by the gate between the precisions in which they say that they compute.
+
+    Args:
+        backend: With the file in it.
+        reference: The same, of what is right.
+        card: Of the file.
+        images: To compare them on.
+
+    Raises:
+        DataError: if no image can be read.
+    """
+    from clsbench.exporting.gate import gate_between, measure
+    from clsbench.exporting.gate_paths import InferencePath, file_path
+    from clsbench.images.loader import ImageLoader
+
+    ours, theirs = (one.device.precision or card.precision for one in (backend, reference))
+    checked = InferencePath(
+        loader=ImageLoader(card.transform), backend=backend, classes=len(card.classes),
+        temperature=card.temperature or 1.0,
+    )  # fmt: skip
+    return measure(file_path(reference, card), checked, images, gate_between(ours, theirs), precision=ours)
+
+
+def judged(one: TriedEngine, report: GateReport) -> TriedEngine:
+    """What the gate found of an engine, and why it is left out, if it is."""
+    flips = report.flips or 0
+    differ, reason = flips + (report.near_ties or 0), None
+    if not report.passed:
+        labels = f"other labels for {counted(flips, 'image')}, near ties apart"
+        reason = f"left out: {labels if flips else 'its probabilities are too far from those of the reference'}"
+    return replace(
+        one, images=report.images, agreement=1 - differ / report.images, difference=report.max_probability_difference,
+        tolerance=report.tolerance, reason=reason,
+    )  # fmt: skip
