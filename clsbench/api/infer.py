@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from clsbench.api import infer_output as output
 from clsbench.api.arguments import check_at_least, check_choice
+from clsbench.api.carried import check_carried
 from clsbench.api.components import Options, choose, metric_names, option_texts
 from clsbench.api.infer_features import features_of
 from clsbench.api.infer_rerun import Rerun, find_finished, identify, remove_features
@@ -21,7 +22,7 @@ from clsbench.api.sources import Images
 from clsbench.api.trained_on import trained_on
 from clsbench.errors import OptionError
 from clsbench.output_lock import exclusive, remove_leftovers
-from clsbench.text import counted
+from clsbench.text import counted, some
 
 if TYPE_CHECKING:
     from clsbench.card import ModelCard
@@ -200,6 +201,7 @@ def infer(
         observer.note(f"shard {shard}: {len(source.entries):,} of {counted(len(names), 'image')}")
     mode = "cached" if tune == "quick" and len(source.entries) < WORTH_TUNING else tune
     engine = picked["backend"][0].asked(streams=streams, threads=threads, allow_fallback=allow_fallback)
+    check_carried(file, card, engine, device, observer)
     spec = JobSpec(
         model=file,
         card=card,
@@ -280,4 +282,9 @@ def open_card(model: str | Path | None, observer: Observer) -> tuple[Path, Model
     file = runs.find_onnx(model)
     if model is None:
         observer.note(f"using the latest exported model: {file}")
-    return file, read_card(file)
+    card = read_card(file)
+    others = [other for other in runs.Run(file.parent).reduced if other != file]
+    if others and card.precision == "float32" and (model is None or not Path(model).is_file()):
+        names = some([other.name for other in others])
+        observer.note(f"float32 is taken; the run has {names} too: --model {others[0]}")
+    return file, card

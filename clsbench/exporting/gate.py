@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clsbench.errors import DataError, OptionError
+from clsbench.evaluation.comparison.paired import bootstrap_interval, count_flips
 from clsbench.exporting.gate_blame import Passes, Swaps, blamed, largest_difference
 from clsbench.exporting.gate_images import GateImages, spread
 from clsbench.exporting.gate_paths import InferencePath, Pixels, ReferencePath, probabilities, readable
@@ -36,6 +37,9 @@ TOLERANCE = 1e-3
 #: The same for float16 against another precision. On 396 photos EfficientNet-Lite0's probabilities move by 0.0068 at
 #: most (median 0.0008) and no top-1 changes; with another mean and standard deviation they move by 0.92.
 FLOAT16_TOLERANCE = 0.02
+
+#: The loss of accuracy, in percentage points, that int8 may bring.
+INT8_DROP = 0.5
 
 #: Batch sizes tried beside the plan's: one is the exporters' favourite special case, an odd one is nobody's.
 SMALL_BATCHES = (1, 3)
@@ -59,6 +63,9 @@ class Gate:
             network's; single images may then differ. None: every top-1 must be the network's.
         tolerance: The largest difference of a probability, by the rule of :mod:`clsbench.exporting.gate`; None for no
             limit.
+        expected: Whether ``max_drop`` may be judged without labels, by the loss that the network's own probabilities
+            expect: the mean over the images of p(its top-1) - p(the file's top-1), which is 0 where both are the same.
+            An overconfident network expects too much.
 
     Raises:
         OptionError: if a number is negative or not finite.
@@ -66,6 +73,7 @@ class Gate:
 
     max_drop: float | None = None
     tolerance: float | None = TOLERANCE
+    expected: bool = False
 
     def __post_init__(self) -> None:
         for name, value in (("max_drop", self.max_drop), ("tolerance", self.tolerance)):
@@ -74,7 +82,9 @@ class Gate:
 
 
 def gate_between(*precisions: str) -> Gate:
-    """The gate by default between two forms of a network: that of float16 where one alone has this precision."""
+    """The gate by default between two forms of a network: that of int8 or float16 where one alone is of these."""
+    if "int8" in precisions and len(set(precisions)) > 1:
+        return Gate(max_drop=INT8_DROP, tolerance=None, expected=True)
     apart = "float16" in precisions and len(set(precisions)) > 1
     return Gate(tolerance=FLOAT16_TOLERANCE if apart else TOLERANCE)
 
@@ -85,10 +95,41 @@ def check_labels(gate: Gate, images: GateImages) -> None:
     Raises:
         DataError: if ``max_drop`` is set and the images have no labels.
     """
-    if gate.max_drop is not None and images.labels is None:
+    if gate.max_drop is not None and images.labels is None and not gate.expected:
         raise DataError(
             "the gate's max_drop needs labelled images", got=f"{counted(len(images), 'image')} without labels"
         )
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the reference says of the images of a gate; may be compared with several files.
+
+    Args:
+        entries: The images that it can read.
+        pixels: Its own of these, uint8 (n, h, w, 3).
+        rows: Their positions among all images.
+        logits: float32 (n, K).
+    """
+
+    entries: Sequence[Entry]
+    pixels: Pixels
+    rows: Sequence[int]
+    logits: NDArray[np.float32]
+
+
+def ask(reference: ReferencePath, images: GateImages, heard: Callable[[int], None] = lambda count: None) -> Known:
+    """Let the reference classify the images.
+
+    Args:
+        reference, images, heard: As for :func:`measure`.
+
+    Raises:
+        DataError: if no image can be read.
+    """
+    entries, pixels, rows = _read(reference, images)
+    heard(len(images) - len(entries))
+    return Known(entries, pixels, rows, reference.logits(pixels, heard=heard))
 
 
 def measure(
@@ -98,6 +139,8 @@ def measure(
     gate: Gate | None = None,
     *,
     precision: str = "float32",
+    known: Known | None = None,
+    blame: bool = True,
     heard: Callable[[int], None] = lambda count: None,
 ) -> GateReport:
     """Send images through both paths and compare the probabilities, at batch sizes of 1, 3 and the plan's.
@@ -108,6 +151,8 @@ def measure(
         images: The images; those that the reference cannot read are left out and counted.
         gate: What must be shown.
         precision: Of the file's weights.
+        known: What the reference says of the images, if it has been asked already.
+        blame: Whether to look for the stage to blame where the file does not pass.
         heard: Told how many images the reference's network has just classified, or left out.
 
     Raises:
@@ -115,15 +160,13 @@ def measure(
     """
     gate = gate or Gate()
     check_labels(gate, images)
-    entries, pixels, rows = _read(reference, images)
-    heard(len(images) - len(entries))
-    labels = None if images.labels is None else images.labels[rows]
-    logits = reference.logits(pixels, heard=heard)
+    known = known or ask(reference, images, heard)
+    labels = None if images.labels is None else images.labels[known.rows]
     found = Swaps(
-        reference=reference, inference=inference, entries=entries, pixels=pixels, logits=logits,
-        passes=_passes(inference, entries), precision=precision,
+        reference=reference, inference=inference, entries=known.entries, pixels=known.pixels, logits=known.logits,
+        passes=_passes(inference, known.entries), precision=precision,
     )  # fmt: skip
-    return _judged(found, labels, gate, unreadable=len(images) - len(entries))
+    return _judged(found, labels, gate, unreadable=len(images) - len(known.entries), blame=blame)
 
 
 def _read(reference: ReferencePath, images: GateImages) -> tuple[list[Entry], Pixels, list[int]]:
@@ -146,7 +189,7 @@ def _passes(inference: InferencePath, entries: Sequence[Entry]) -> Passes:
     return {size: (rows[size], inference.run([entries[k] for k in rows[size]], size)) for size in sorted(rows)}
 
 
-def _judged(found: Swaps, labels: NDArray[np.int64] | None, gate: Gate, *, unreadable: int) -> GateReport:
+def _judged(found: Swaps, labels: NDArray[np.int64] | None, gate: Gate, *, unreadable: int, blame: bool) -> GateReport:
     """The verdict; the stages are looked at only where it is a bad one."""
     expected = probabilities(found.logits, found.reference.temperature)
     passes = {
@@ -164,16 +207,18 @@ def _judged(found: Swaps, labels: NDArray[np.int64] | None, gate: Gate, *, unrea
         network = max(largest_difference(got, same[rows]) for rows, got in passes.values())
     flips, ties = _flips(passes, expected, limits.allowed(apart=pixel is not None))
     accuracy, before = (None, None) if labels is None else (_lowest(passes, labels), _accuracy(expected, labels))
-    if gate.max_drop is None or accuracy is None or before is None:
+    changed = _changed(_whole(passes), expected, labels) if gate.max_drop is not None else {}
+    drop = changed.get("expected_drop") if accuracy is None or before is None else 100 * (before - accuracy)
+    if gate.max_drop is None:
         same_answers = not flips
     else:  # a hair more, so that a drop of exactly that many images passes
-        same_answers = 100 * (before - accuracy) <= gate.max_drop + 1e-9
+        same_answers = drop is not None and drop <= gate.max_drop + 1e-9
     passed = same_answers and limits.hold(network, pixel)
-    stages = () if passed else tuple(found.stages())
+    stages = tuple(found.stages()) if blame and not passed else ()
     needed = total if pixel is not None and pixel > limits.pixels else network
     return GateReport(
         images=len(expected), batches=batches, tolerance=limits.tolerance, passed=passed, accuracy=accuracy,
-        reference_accuracy=before, max_drop=gate.max_drop, unreadable=unreadable,
+        reference_accuracy=before, max_drop=gate.max_drop, **changed, unreadable=unreadable,
         mean_probability_difference=_finite(np.abs(_whole(passes) - expected).mean()),
         flips=len(flips), near_ties=len(ties), flipped=tuple(found.entries[k].name for k in flips[:NAMED]),
         required_tolerance=_finite(needed / share), pixel_difference=pixel,
@@ -249,6 +294,20 @@ def _lowest(passes: Passes, labels: NDArray[np.int64]) -> float:
         mixed[rows] = got
         lowest = min(lowest, _accuracy(mixed, labels))
     return lowest
+
+
+def _changed(
+    got: NDArray[np.float32], expected: NDArray[np.float32], labels: NDArray[np.int64] | None
+) -> dict[str, Any]:
+    """What the other answers of a file cost: fields of the report."""
+    ours, theirs = got.argmax(axis=1), expected.argmax(axis=1)
+    if labels is None:
+        rows = np.arange(len(expected))
+        lost = (expected[rows, theirs] - expected[rows, ours]).mean(dtype=np.float64)
+        return {"expected_drop": _finite(100 * lost) if np.isfinite(got).all() else 100.0}
+    flips = count_flips(theirs == labels, ours == labels)
+    low, high = bootstrap_interval(flips)
+    return {"lost": flips.lost, "gained": flips.gained, "drop_interval": (-100 * high, -100 * low)}
 
 
 def _accuracy(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
