@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import io
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,16 +24,12 @@ from clsbench.images.formats import sniff
 from clsbench.images.loader import ImageLoader
 from clsbench.inference.backend import Backend, DeviceInfo, classify
 from clsbench.json_fields import parse_object, read_fields
-from clsbench.machine import cpu_name
 from clsbench.onnx_file import read_onnx
 from clsbench.text import counted, on_one_line, printable, shortened, some
 
 #: The ONNX metadata key, and the version of the JSON under it.
 METADATA_KEY = "clsbench.carried_gate"
 SCHEMA = 1
-
-#: Images that a file carries, numbers of all their logits at most, and the quality of the JPEGs.
-IMAGES, NUMBERS, QUALITY = 16, 1 << 17, 92
 
 #: The largest text under the key that is read, and the most images in it.
 LARGEST, MOST = 1 << 25, 64
@@ -121,8 +115,8 @@ class Agreement:
 
 
 @dataclass(frozen=True)
-class _Text:
-    """The JSON."""
+class CarriedText:
+    """The JSON: images and logits, float32 little-endian (n, K), as base64."""
 
     schema: int
     images: tuple[str, ...]
@@ -135,20 +129,6 @@ class _Text:
 def proof_name(backend: str, device: DeviceInfo) -> str:
     """How a card's ``proved_on`` calls a backend on a device: ``openvino``, ``onnxruntime:cuda``."""
     return backend if device.device == "cpu" else f"{backend}:{device.device}"
-
-
-def carry_count(classes: int) -> int:
-    """How many images a file of so many classes carries: fewer where their logits would be long."""
-    return max(4, min(IMAGES, NUMBERS // classes))
-
-
-def as_jpeg(pixels: Pixels) -> bytes:
-    """An image of the network's size, uint8 (h, w, 3), to be carried."""
-    from PIL import Image
-
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "JPEG", quality=QUALITY, subsampling=0)
-    return stream.getvalue()
 
 
 def decoded(images: Sequence[bytes], card: ModelCard) -> Pixels:
@@ -171,21 +151,6 @@ def decoded(images: Sequence[bytes], card: ModelCard) -> Pixels:
     return np.stack(made)
 
 
-def dumps(images: Sequence[bytes], parent: Logits, said: Logits, backend: str) -> str:
-    """The text under :data:`METADATA_KEY`.
-
-    Args:
-        images: n JPEGs, of :func:`as_jpeg`.
-        parent, said: float32 (n, K), of their pixels as :func:`decoded` gives them.
-        backend: Where the file said that.
-    """
-    text = _Text(
-        SCHEMA, tuple(map(_encoded, images)), _encoded(parent.astype("<f4").tobytes()),
-        _encoded(said.astype("<f4").tobytes()), backend, cpu_name(),
-    )  # fmt: skip
-    return json.dumps(asdict(text))
-
-
 def read_carried(file: Path, card: ModelCard) -> Carried | None:
     """What a file carries; None where it carries nothing.
 
@@ -204,7 +169,7 @@ def read_carried(file: Path, card: ModelCard) -> Carried | None:
         raise ModelError(
             f"{what} cannot be read", where=file, got=f"{len(text):,} characters", expected=f"{LARGEST:,} at most"
         )
-    found = read_fields(_Text, parse_object(text, what=what, where=file), what=what, where=file)
+    found = read_fields(CarriedText, parse_object(text, what=what, where=file), what=what, where=file)
     if found.schema > SCHEMA:
         raise ModelError(
             f"{what} are of an unknown schema", where=file, got=found.schema, expected=f"at most {SCHEMA}",
@@ -272,10 +237,6 @@ def refusal(found: Agreement, file: Path, backend: str, card: ModelCard, *, hint
         expected=f"what it answers on {' and '.join(card.proved_on) or card.made_for}, which it was made for",
         hint=hint,
     )  # fmt: skip
-
-
-def _encoded(content: bytes) -> str:
-    return base64.b64encode(content).decode("ascii")
 
 
 def _plain(text: str) -> bytes:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clsbench.cli.parameters import CONFIDENCE, GATE
+from clsbench.cli.parameters import GATE
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -63,7 +63,7 @@ CalibrateImages = Annotated[
         help="Images to calibrate with. int8 takes its ranges from training images, which need no labels (default: the "
         "run's training split); --calibrate and --abstain-at-precision need labelled ones in class folders (default: "
         "the run's validation split).",
-        rich_help_panel=CONFIDENCE,
+        rich_help_panel=PRECISION,
     ),
 ]
 CalibrateN = Annotated[

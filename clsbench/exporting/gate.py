@@ -16,13 +16,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clsbench.errors import DataError, OptionError
-from clsbench.evaluation.comparison.paired import bootstrap_interval, count_flips
+from clsbench.exporting.gate_accuracy import accuracy_of, cost, finite, lowest_accuracy, of_all_images, other_answers
 from clsbench.exporting.gate_blame import Passes, Swaps, blamed, largest_difference
 from clsbench.exporting.gate_images import GateImages, spread
 from clsbench.exporting.gate_paths import InferencePath, Pixels, ReferencePath, probabilities, readable
@@ -205,9 +204,11 @@ def _judged(found: Swaps, labels: NDArray[np.int64] | None, gate: Gate, *, unrea
         same = _on_inferences_pixels(found)
         pixel = largest_difference(expected, same)
         network = max(largest_difference(got, same[rows]) for rows, got in passes.values())
-    flips, ties = _flips(passes, expected, limits.allowed(apart=pixel is not None))
-    accuracy, before = (None, None) if labels is None else (_lowest(passes, labels), _accuracy(expected, labels))
-    changed = _changed(_whole(passes), expected, labels) if gate.max_drop is not None else {}
+    flips, ties = other_answers(passes, expected, limits.allowed(apart=pixel is not None))
+    accuracy, before = (
+        (None, None) if labels is None else (lowest_accuracy(passes, labels), accuracy_of(expected, labels))
+    )
+    changed = cost(of_all_images(passes), expected, labels) if gate.max_drop is not None else {}
     drop = changed.get("expected_drop") if accuracy is None or before is None else 100 * (before - accuracy)
     if gate.max_drop is None:
         same_answers = not flips
@@ -219,9 +220,9 @@ def _judged(found: Swaps, labels: NDArray[np.int64] | None, gate: Gate, *, unrea
     return GateReport(
         images=len(expected), batches=batches, tolerance=limits.tolerance, passed=passed, accuracy=accuracy,
         reference_accuracy=before, max_drop=gate.max_drop, **changed, unreadable=unreadable,
-        mean_probability_difference=_finite(np.abs(_whole(passes) - expected).mean()),
+        mean_probability_difference=finite(np.abs(of_all_images(passes) - expected).mean()),
         flips=len(flips), near_ties=len(ties), flipped=tuple(found.entries[k].name for k in flips[:NAMED]),
-        required_tolerance=_finite(needed / share), pixel_difference=pixel,
+        required_tolerance=finite(needed / share), pixel_difference=pixel,
         pixel_tolerance=None if pixel is None else limits.pixels,
         network_difference=None if pixel is None else network,
         stages=stages, blamed=blamed(stages, limits.ratio),
@@ -268,51 +269,3 @@ def _batch(size: int, rows: NDArray[np.int64], got: NDArray[np.float32], expecte
     agreement = float((got.argmax(axis=1) == expected[rows].argmax(axis=1)).mean())
     worst = np.abs(got - expected[rows]).max()
     return BatchParity(size, agreement, float(worst) if math.isfinite(worst) else math.inf, len(rows))
-
-
-def _whole(passes: Passes) -> NDArray[np.float32]:
-    """What the file says of all images, at a batch size that all were run at."""
-    return max(passes.values(), key=lambda rows_and_got: len(rows_and_got[0]))[1]
-
-
-def _flips(passes: Passes, expected: NDArray[np.float32], allowed: float | None) -> tuple[list[int], list[int]]:
-    """Rows with another top-1 at any batch size: those that count, and those of near ties."""
-    second, best = np.sort(expected, axis=1)[:, -2:].T
-    differ = np.zeros(len(expected), bool)
-    for rows, got in passes.values():
-        differ[rows] |= got.argmax(axis=1) != expected[rows].argmax(axis=1)
-    tied = differ & (best - second <= 2 * allowed) if allowed is not None else np.zeros_like(differ)
-    return np.flatnonzero(differ & ~tied).tolist(), np.flatnonzero(tied).tolist()
-
-
-def _lowest(passes: Passes, labels: NDArray[np.int64]) -> float:
-    """The lowest accuracy over the batch sizes; images that were not run at one count as at the plan's."""
-    whole = _whole(passes)
-    lowest = _accuracy(whole, labels)
-    for rows, got in passes.values():
-        mixed = whole.copy()
-        mixed[rows] = got
-        lowest = min(lowest, _accuracy(mixed, labels))
-    return lowest
-
-
-def _changed(
-    got: NDArray[np.float32], expected: NDArray[np.float32], labels: NDArray[np.int64] | None
-) -> dict[str, Any]:
-    """What the other answers of a file cost: fields of the report."""
-    ours, theirs = got.argmax(axis=1), expected.argmax(axis=1)
-    if labels is None:
-        rows = np.arange(len(expected))
-        lost = (expected[rows, theirs] - expected[rows, ours]).mean(dtype=np.float64)
-        return {"expected_drop": _finite(100 * lost) if np.isfinite(got).all() else 100.0}
-    flips = count_flips(theirs == labels, ours == labels)
-    low, high = bootstrap_interval(flips)
-    return {"lost": flips.lost, "gained": flips.gained, "drop_interval": (-100 * high, -100 * low)}
-
-
-def _accuracy(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
-    return float((probabilities.argmax(axis=1) == labels).mean())
-
-
-def _finite(value: float | np.floating[Any]) -> float | None:
-    return float(value) if math.isfinite(value) else None

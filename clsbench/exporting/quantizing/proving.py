@@ -19,6 +19,7 @@ from clsbench.exporting.gate import Gate, Known, ask, measure
 from clsbench.exporting.gate_images import GateImages, spread
 from clsbench.exporting.gate_paths import InferencePath, file_path
 from clsbench.exporting.onnx_export import write_model
+from clsbench.exporting.quantizing.carrying import as_jpeg, carry_count, dumps
 from clsbench.exporting.quantizing.layers import heavy
 from clsbench.exporting.quantizing.ranges import RangeImages
 from clsbench.exporting.quantizing.result import Budget, PrecisionResult
@@ -201,11 +202,11 @@ def _speed(
 def _carried(card: ModelCard, known: Known, before: Backend, after: Backend, name: str) -> tuple[str, int]:
     """What the file carries: some of the images that judged it, spread over them, and what both files say of these."""
     count = len(card.classes)
-    chosen = spread(len(known.pixels), carried_gate.carry_count(count))
-    images = [carried_gate.as_jpeg(known.pixels[k]) for k in chosen]
+    chosen = spread(len(known.pixels), carry_count(count))
+    images = [as_jpeg(known.pixels[k]) for k in chosen]
     pixels = carried_gate.decoded(images, card)
     parent, said = (
         np.concatenate([classify(backend, pixels[k : k + 1], count) for k in range(len(pixels))])
         for backend in (before, after)
     )
-    return carried_gate.dumps(images, parent, said, carried_gate.proof_name(name, after.device)), len(images)
+    return dumps(images, parent, said, carried_gate.proof_name(name, after.device)), len(images)
