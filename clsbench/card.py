@@ -27,6 +27,9 @@ SCHEMA = 1
 #: The graph contract: uint8 (N, h, w, 3) in, float32 (N, K) out and, in files that have it, float32 (N, D), N free.
 INPUT_NAME, OUTPUT_NAME, FEATURES_NAME = "images", "logits", "features"
 
+#: Fields that are written only where there is something to say.
+OPTIONAL = ("parent", "made_for", "float_layers", "proved_on", "calibration", "abstain_below", "abstention")
+
 #: The highest temperature, and the inverse of the lowest: what lies beyond is no calibration, and float32 has an end.
 HOTTEST = 1e6
 
@@ -62,6 +65,11 @@ class ModelCard:
         classes: Unique names; position k names logit k.
         transform: How images become the input pixels.
         precision: Of the weights: ``float32``, ``float16``, ``int8``.
+        parent: The hash of the model file that this one was made of by changing its precision; None for an original.
+        made_for: The backend whose rules of quantization it follows, ``onnxruntime`` or ``openvino``; None for floats.
+        float_layers: Nodes of an int8 file that were kept in float, because the accuracy budget needed it.
+        proved_on: Where the gate has passed: backends, with ``:device`` for another one than the CPU. Another one runs
+            the images that the file carries first; see :mod:`clsbench.carried_gate`.
         temperature: Divides the logits before softmax, where the model was calibrated.
         calibration: How that was found; None where it was not by ``export --calibrate``.
         abstain_below: Predictions of a lower probability (calibrated, six places) are marked as abstained.
@@ -79,6 +87,10 @@ class ModelCard:
     classes: tuple[str, ...]
     transform: ImageTransform
     precision: str = "float32"
+    parent: str | None = None
+    made_for: str | None = None
+    float_layers: tuple[str, ...] = ()
+    proved_on: tuple[str, ...] = ()
     temperature: float | None = None
     calibration: Calibration | None = None
     abstain_below: float | None = None
@@ -110,11 +122,13 @@ class ModelCard:
         h, w = self.transform.size
         features = {"name": FEATURES_NAME, "dtype": "float32", "shape": ["N", self.feature_dim]}
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        for name in ("calibration", "abstain_below", "abstention"):  # not in the card of a file without them
-            if values[name] is None:
+        for name in OPTIONAL:  # not in the card of a file without them
+            if values[name] in (None, ()):
                 del values[name]
-            elif name != "abstain_below":
+            elif name in ("calibration", "abstention"):
                 values[name] = values[name].to_json()
+            elif isinstance(values[name], tuple):
+                values[name] = list(values[name])
         return {
             "schema": SCHEMA,
             **values,

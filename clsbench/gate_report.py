@@ -56,6 +56,10 @@ class GateReport:
         accuracy: Top-1 of the file as a fraction, the lowest over the batch sizes; None without labels.
         reference_accuracy: The same of the network.
         max_drop: The largest loss of accuracy allowed, in percentage points; None if every top-1 had to agree.
+        lost, gained: Labelled images that only the network, or only the file, has right; None without labels.
+        drop_interval: The 95 % interval of the loss of accuracy, in percentage points, by the paired bootstrap.
+        expected_drop: Without labels, where accuracy was to be judged: the loss that the network's own probabilities
+            expect of the flips, in percentage points.
         unreadable: Images that could not be read and were left out.
         mean_probability_difference: Over all images and classes; None for NaN.
         flips: Images with another top-1.
@@ -77,6 +81,10 @@ class GateReport:
     accuracy: float | None = None
     reference_accuracy: float | None = None
     max_drop: float | None = None
+    lost: int | None = None
+    gained: int | None = None
+    drop_interval: tuple[float, float] | None = None
+    expected_drop: float | None = None
     unreadable: int = 0
     mean_probability_difference: float | None = None
     flips: int | None = None
@@ -96,6 +104,13 @@ class GateReport:
     def __post_init__(self) -> None:
         if not self.batches:
             raise ModelError("a gate's report names no batch size", got="batches: []")
+
+    @property
+    def drop(self) -> float | None:
+        """The loss of accuracy in percentage points, or the one to expect; None where neither is known."""
+        if self.accuracy is None or self.reference_accuracy is None:
+            return self.expected_drop
+        return 100 * (self.reference_accuracy - self.accuracy)
 
     @property
     def top1_agreement(self) -> float:

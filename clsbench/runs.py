@@ -8,7 +8,8 @@ runs/<name>/
   last.safetensors    the weights of the last epoch
   curves.png          losses, accuracies and the learning rate by epoch
   confusion.png, reliability.png   the best weights on the validation split
-  model.onnx          written by `clsbench export`
+  model.onnx          written by `clsbench export`, in float32
+  model.int8.onnx, model.fp16.onnx   the same network in fewer bits, by `export --precision`
 runs/latest           a link to the newest run
 """
 
@@ -86,6 +87,11 @@ class Run:
     def onnx(self) -> Path:
         """Where export writes by default."""
         return self.path / "model.onnx"
+
+    @property
+    def reduced(self) -> list[Path]:
+        """Files of the same network in fewer bits, those that are there."""
+        return [file for bits in ("int8", "fp16") if (file := self.path / f"model.{bits}.onnx").is_file()]
 
     @property
     def record(self) -> Path:
@@ -204,7 +210,7 @@ def is_run(name: str | Path, *, root: Path = ROOT) -> bool:
 
 
 def find_onnx(model: str | Path | None, *, root: Path = ROOT) -> Path:
-    """The model file a user means: a file, the export of a run, or the latest export.
+    """The model file a user means: a file, the export of a run, or the latest export; of a run the float32 one.
 
     Raises:
         ModelError: if the run has not been exported, or nothing has; a file need not exist.
@@ -214,9 +220,10 @@ def find_onnx(model: str | Path | None, *, root: Path = ROOT) -> Path:
     if Path(model).is_file() or not is_run(model, root=root):
         return Path(model)
     run = find(str(model), root=root)
-    if not run.onnx.is_file():
-        raise ModelError("the run has not been exported yet", where=run.path, hint=command("export", run.path))
-    return run.onnx
+    for file in (run.onnx, *run.reduced):
+        if file.is_file():
+            return file
+    raise ModelError("the run has not been exported yet", where=run.path, hint=command("export", run.path))
 
 
 def latest_onnx(*, root: Path = ROOT) -> Path:
@@ -231,7 +238,9 @@ def latest_onnx(*, root: Path = ROOT) -> Path:
             where=root,
             hint=f"{_first_model(root)}, or name a file with --model",
         )
-    return max(files, key=lambda file: file.stat().st_mtime)
+    latest = max(files, key=lambda file: file.stat().st_mtime)
+    run = Run(latest.parent)
+    return run.onnx if latest in run.reduced and run.onnx.is_file() else latest
 
 
 def _first_model(root: Path) -> str:

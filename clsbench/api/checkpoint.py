@@ -54,6 +54,11 @@ class Checkpoint:
                 "a head can be chosen only for named classes", where="--head", got=self.head, expected="--classes FILE"
             )
 
+    @property
+    def file(self) -> Path:
+        """Where its float32 file lies by default."""
+        return Path(f"{self.model.replace('/', '-')}.onnx")
+
     def open(self, observer: Observer) -> tuple[Classifier, ModelCard, str | None]:
         """Build the network with its weights, its card, and the name of the plugin that offers it, if one does.
 

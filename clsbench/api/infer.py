@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 from clsbench.api import infer_output as output
 from clsbench.api.arguments import check_at_least, check_choice
 from clsbench.api.auto_backend import AutoBackend
+from clsbench.api.carried import check_carried
 from clsbench.api.components import Options, choose, metric_names, option_texts
 from clsbench.api.engines import AUTO, installed_names
 from clsbench.api.infer_features import features_of
@@ -24,7 +25,7 @@ from clsbench.api.trained_on import trained_on
 from clsbench.errors import OptionError
 from clsbench.options import OptionValue
 from clsbench.output_lock import exclusive, remove_leftovers
-from clsbench.text import counted
+from clsbench.text import counted, some
 
 if TYPE_CHECKING:
     from clsbench.card import ModelCard
@@ -214,6 +215,7 @@ def infer(
         engine, choice = question.choose(source.entries, rerun.earlier(file_out))
     else:
         engine = picked["backend"][0].asked(**flags)
+    check_carried(file, card, engine, device, observer)
     spec = JobSpec(
         model=file,
         card=card,
@@ -295,4 +297,9 @@ def open_card(model: str | Path | None, observer: Observer) -> tuple[Path, Model
     file = runs.find_onnx(model)
     if model is None:
         observer.note(f"using the latest exported model: {file}")
-    return file, read_card(file)
+    card = read_card(file)
+    others = [other for other in runs.Run(file.parent).reduced if other != file]
+    if others and card.precision == "float32" and (model is None or not Path(model).is_file()):
+        names = some([other.name for other in others])
+        observer.note(f"float32 is taken; the run has {names} too: --model {others[0]}")
+    return file, card

@@ -21,8 +21,8 @@ from clsbench.machine import wait_passively
 from clsbench.text import command, counted, some
 
 if TYPE_CHECKING:
-    from clsbench.api.export import Trained
     from clsbench.api.sources import Images
+    from clsbench.api.trained import Trained
     from clsbench.card import ModelCard
     from clsbench.exporting.gate import Gate
     from clsbench.exporting.gate_paths import InferencePath, ReferencePath
@@ -215,7 +215,7 @@ def _inference_path(
 
 
 def _form(spec: str, observer: Observer) -> Form:
-    from clsbench.api.export import trained_network
+    from clsbench.api.trained import trained_network
     from clsbench.model_file import read_card
     from clsbench.onnx_file import read_onnx
 

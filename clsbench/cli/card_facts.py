@@ -21,6 +21,7 @@ def card_facts(card: ModelCard) -> Facts:
     return [
         ("classes", f"{len(names)}: {shown}"),
         ("precision", values["precision"]),
+        *_of_precision(card),
         *_of_confidence(values),
         *(
             (f"{group}.{name}", _plain(value))
@@ -29,6 +30,18 @@ def card_facts(card: ModelCard) -> Facts:
             if name != "batches"
         ),
         ("clsbench", values["clsbench_version"]),
+    ]
+
+
+def _of_precision(card: ModelCard) -> Facts:
+    """Of a file of fewer bits: what it was made of and for, and where it was proved."""
+    if card.parent is None:
+        return []
+    return [
+        ("made for", card.made_for or "-"),
+        ("proved on", ", ".join(card.proved_on) or "nothing: its gate was not passed"),
+        ("float layers", ", ".join(card.float_layers) or "-"),
+        ("parent (sha256)", card.parent),
     ]
 
 

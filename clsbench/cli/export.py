@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from clsbench.cli import completion
 from clsbench.cli import export_confidence as confidence
-from clsbench.cli.parameters import GATE, Device, GateN, Json, Quiet, With
+from clsbench.cli import export_precision as reduced
+from clsbench.cli.parameters import GATE, Device, Json, Quiet, With
 from clsbench.cli.usage import GeneralCommand
 
 
@@ -17,13 +18,18 @@ def export(
     run: Annotated[
         str | None,
         typer.Argument(
-            metavar="RUN", help="A run's name or directory; the latest if left out.", autocompletion=completion.runs
+            metavar="RUN",
+            help="A run's name or directory, or an .onnx file for --precision; the latest run if left out.",
+            autocompletion=completion.runs,
         ),
     ] = None,
     onnx: Annotated[bool, typer.Option("--onnx", help="Write ONNX, the only format so far.")] = True,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="File to write. Default: RUN/model.onnx, or MODEL.onnx with --model."),
+        typer.Option(
+            metavar="FILE",
+            help="File to write. Default: RUN/model.onnx, or MODEL.onnx with --model; .int8.onnx, .fp16.onnx.",
+        ),
     ] = None,
     model: Annotated[
         str | None,
@@ -61,42 +67,43 @@ def export(
             rich_help_panel=GATE,
         ),
     ] = None,
-    gate_n: GateN = 256,
-    precision: Annotated[
-        Literal["fp32", "fp16"], typer.Option(help="Precision of weights and activations; fp16 is for GPUs.")
-    ] = "fp32",
+    gate_n: reduced.GateN = None,
+    precision: reduced.Precision = "fp32",
+    made_for: reduced.MadeFor = "onnxruntime",
+    max_drop: reduced.MaxDrop = 0.5,
+    min_speedup: reduced.MinSpeedup = 1.0,
+    force: reduced.Force = False,
+    calibrate_images: reduced.CalibrateImages = None,
+    calibrate_n: reduced.CalibrateN = 128,
     device: Device = "cpu",
     calibrate: confidence.Calibrate = False,
     abstain_at_precision: confidence.AbstainAtPrecision = None,
-    calibrate_images: confidence.CalibrateImages = None,
     options: With = None,
     json: Json = None,
     quiet: Quiet = False,
 ) -> None:
     """Export to ONNX; the file is written only if it agrees with the network (else exit 3)."""
     from clsbench.api.export import export as run_export
-    from clsbench.cli.gate_report import print_gate
     from clsbench.cli.terminal import Terminal
-    from clsbench.text import command, file_size
+    from clsbench.text import command
 
     terminal = Terminal(json=json, quiet=quiet)
     with terminal.observer() as observer:
         result = run_export(
             run, model=model, pretrained=pretrained, weights=weights, classes=classes, head=head,
             transform=transform or (), images=images, gate_n=gate_n, device=device, out=out, precision=precision,
+            made_for=made_for, max_drop=max_drop, min_speedup=min_speedup, force=force,
             calibrate=calibrate, abstain_at_precision=abstain_at_precision, calibrate_images=calibrate_images,
-            options=options or (), observer=observer,
+            calibrate_n=calibrate_n, options=options or (), observer=observer,
         )  # fmt: skip
-    print_gate(terminal, "The file as infer runs it, against the trained network", result.report)
+    for made in (result, *result.more):
+        reduced.print_export(terminal, made)
     terminal.write_json(result.to_json())
-    if result.file is None:
-        terminal.warn("the file disagrees with the trained network and was not written")
+    if not result.complete:
         raise typer.Exit(3)
-    confidence.print_confidence(terminal, result.card)
-    terminal.print(f"written: {result.file} ({file_size(result.file.stat().st_size)})")
-    if model is None:
+    if model is None and result.precision is None and "run" in result.card.training:
         terminal.next("evaluate", run or result.card.training["run"])
-    words = ["infer", "FOLDER", "--model", result.file, "--out", "preds.csv"]
+    words = ["infer", "FOLDER", "--model", (result, *result.more)[-1].file, "--out", "preds.csv"]
     terminal.note(f"your own images: {command(*words)}")
 
 

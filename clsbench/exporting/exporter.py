@@ -22,6 +22,7 @@ from clsbench.images.loader import ImageLoader
 from clsbench.inference.backend import Backend
 
 if TYPE_CHECKING:
+    from clsbench.exporting.quantizing.result import PrecisionResult
     from clsbench.models.classifier import Classifier
 
 
@@ -33,11 +34,21 @@ class ExportResult:
         file: The file; None if it did not pass the gate, so that nothing was written.
         card: What the file says about itself, the gate's report included.
         report: What the gate measured.
+        precision: Of a file that was made of another one: what that cost and brought.
+        more: Of an export of several precisions: the others.
     """
 
     file: Path | None
     card: ModelCard
     report: GateReport
+    precision: PrecisionResult | None = None
+    more: tuple[ExportResult, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether every file was written, and keeps its budgets."""
+        kept = self.file is not None and not (self.precision and self.precision.broken)
+        return kept and all(other.complete for other in self.more)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, as ``export --json`` writes them: the card is the one that the gate had not seen yet."""
@@ -46,6 +57,8 @@ class ExportResult:
             "file": str(self.file) if self.file else None,
             "parity": self.report.to_json(),
             "card": dataclasses.replace(self.card, parity=None).to_json(),
+            **({"precision": self.precision.to_json()} if self.precision else {}),
+            **({"more": [other.to_json() for other in self.more]} if self.more else {}),
         }
 
 

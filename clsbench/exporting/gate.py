@@ -16,12 +16,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clsbench.errors import DataError, OptionError
+from clsbench.exporting.gate_accuracy import accuracy_of, cost, finite, lowest_accuracy, of_all_images, other_answers
 from clsbench.exporting.gate_blame import Passes, Swaps, blamed, largest_difference
 from clsbench.exporting.gate_images import GateImages, spread
 from clsbench.exporting.gate_paths import InferencePath, Pixels, ReferencePath, probabilities, readable
@@ -43,6 +43,8 @@ BFLOAT16_TOLERANCE = 0.1
 
 #: What may differ where one of two forms alone has a precision.
 TOLERANCES = {"bfloat16": BFLOAT16_TOLERANCE, "float16": FLOAT16_TOLERANCE}
+#: The loss of accuracy, in percentage points, that int8 may bring.
+INT8_DROP = 0.5
 
 #: Batch sizes tried beside the plan's: one is the exporters' favourite special case, an odd one is nobody's.
 SMALL_BATCHES = (1, 3)
@@ -66,6 +68,9 @@ class Gate:
             network's; single images may then differ. None: every top-1 must be the network's.
         tolerance: The largest difference of a probability, by the rule of :mod:`clsbench.exporting.gate`; None for no
             limit.
+        expected: Whether ``max_drop`` may be judged without labels, by the loss that the network's own probabilities
+            expect: the mean over the images of p(its top-1) - p(the file's top-1), which is 0 where both are the same.
+            An overconfident network expects too much.
 
     Raises:
         OptionError: if a number is negative or not finite.
@@ -73,6 +78,7 @@ class Gate:
 
     max_drop: float | None = None
     tolerance: float | None = TOLERANCE
+    expected: bool = False
 
     def __post_init__(self) -> None:
         for name, value in (("max_drop", self.max_drop), ("tolerance", self.tolerance)):
@@ -81,7 +87,9 @@ class Gate:
 
 
 def gate_between(*precisions: str) -> Gate:
-    """The gate by default between two forms of a network: that of float16 or bfloat16 where one alone has it."""
+    """The gate by default between two forms of a network: that of int8, float16 or bfloat16 where one alone has it."""
+    if len(set(precisions)) > 1 and "int8" in precisions:
+        return Gate(max_drop=INT8_DROP, tolerance=None, expected=True)
     apart = [TOLERANCES[name] for name in set(precisions) & TOLERANCES.keys()] if len(set(precisions)) > 1 else []
     return Gate(tolerance=max(apart, default=TOLERANCE))
 
@@ -92,10 +100,41 @@ def check_labels(gate: Gate, images: GateImages) -> None:
     Raises:
         DataError: if ``max_drop`` is set and the images have no labels.
     """
-    if gate.max_drop is not None and images.labels is None:
+    if gate.max_drop is not None and images.labels is None and not gate.expected:
         raise DataError(
             "the gate's max_drop needs labelled images", got=f"{counted(len(images), 'image')} without labels"
         )
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the reference says of the images of a gate; may be compared with several files.
+
+    Args:
+        entries: The images that it can read.
+        pixels: Its own of these, uint8 (n, h, w, 3).
+        rows: Their positions among all images.
+        logits: float32 (n, K).
+    """
+
+    entries: Sequence[Entry]
+    pixels: Pixels
+    rows: Sequence[int]
+    logits: NDArray[np.float32]
+
+
+def ask(reference: ReferencePath, images: GateImages, heard: Callable[[int], None] = lambda count: None) -> Known:
+    """Let the reference classify the images.
+
+    Args:
+        reference, images, heard: As for :func:`measure`.
+
+    Raises:
+        DataError: if no image can be read.
+    """
+    entries, pixels, rows = _read(reference, images)
+    heard(len(images) - len(entries))
+    return Known(entries, pixels, rows, reference.logits(pixels, heard=heard))
 
 
 def measure(
@@ -105,6 +144,8 @@ def measure(
     gate: Gate | None = None,
     *,
     precision: str = "float32",
+    known: Known | None = None,
+    blame: bool = True,
     heard: Callable[[int], None] = lambda count: None,
 ) -> GateReport:
     """Send images through both paths and compare the probabilities, at batch sizes of 1, 3 and the plan's.
@@ -115,6 +156,8 @@ def measure(
         images: The images; those that the reference cannot read are left out and counted.
         gate: What must be shown.
         precision: Of the file's weights.
+        known: What the reference says of the images, if it has been asked already.
+        blame: Whether to look for the stage to blame where the file does not pass.
         heard: Told how many images the reference's network has just classified, or left out.
 
     Raises:
@@ -122,15 +165,13 @@ def measure(
     """
     gate = gate or Gate()
     check_labels(gate, images)
-    entries, pixels, rows = _read(reference, images)
-    heard(len(images) - len(entries))
-    labels = None if images.labels is None else images.labels[rows]
-    logits = reference.logits(pixels, heard=heard)
+    known = known or ask(reference, images, heard)
+    labels = None if images.labels is None else images.labels[known.rows]
     found = Swaps(
-        reference=reference, inference=inference, entries=entries, pixels=pixels, logits=logits,
-        passes=_passes(inference, entries), precision=precision,
+        reference=reference, inference=inference, entries=known.entries, pixels=known.pixels, logits=known.logits,
+        passes=_passes(inference, known.entries), precision=precision,
     )  # fmt: skip
-    return _judged(found, labels, gate, unreadable=len(images) - len(entries))
+    return _judged(found, labels, gate, unreadable=len(images) - len(known.entries), blame=blame)
 
 
 def _read(reference: ReferencePath, images: GateImages) -> tuple[list[Entry], Pixels, list[int]]:
@@ -153,7 +194,7 @@ def _passes(inference: InferencePath, entries: Sequence[Entry]) -> Passes:
     return {size: (rows[size], inference.run([entries[k] for k in rows[size]], size)) for size in sorted(rows)}
 
 
-def _judged(found: Swaps, labels: NDArray[np.int64] | None, gate: Gate, *, unreadable: int) -> GateReport:
+def _judged(found: Swaps, labels: NDArray[np.int64] | None, gate: Gate, *, unreadable: int, blame: bool) -> GateReport:
     """The verdict; the stages are looked at only where it is a bad one."""
     expected = probabilities(found.logits, found.reference.temperature)
     passes = {
@@ -169,21 +210,25 @@ def _judged(found: Swaps, labels: NDArray[np.int64] | None, gate: Gate, *, unrea
         same = _on_inferences_pixels(found)
         pixel = largest_difference(expected, same)
         network = max(largest_difference(got, same[rows]) for rows, got in passes.values())
-    flips, ties = _flips(passes, expected, limits.allowed(apart=pixel is not None))
-    accuracy, before = (None, None) if labels is None else (_lowest(passes, labels), _accuracy(expected, labels))
-    if gate.max_drop is None or accuracy is None or before is None:
+    flips, ties = other_answers(passes, expected, limits.allowed(apart=pixel is not None))
+    accuracy, before = (
+        (None, None) if labels is None else (lowest_accuracy(passes, labels), accuracy_of(expected, labels))
+    )
+    changed = cost(of_all_images(passes), expected, labels) if gate.max_drop is not None else {}
+    drop = changed.get("expected_drop") if accuracy is None or before is None else 100 * (before - accuracy)
+    if gate.max_drop is None:
         same_answers = not flips
     else:  # a hair more, so that a drop of exactly that many images passes
-        same_answers = 100 * (before - accuracy) <= gate.max_drop + 1e-9
+        same_answers = drop is not None and drop <= gate.max_drop + 1e-9
     passed = same_answers and limits.hold(network, pixel)
-    stages = () if passed else tuple(found.stages())
+    stages = tuple(found.stages()) if blame and not passed else ()
     needed = total if pixel is not None and pixel > limits.pixels else network
     return GateReport(
         images=len(expected), batches=batches, tolerance=limits.tolerance, passed=passed, accuracy=accuracy,
-        reference_accuracy=before, max_drop=gate.max_drop, unreadable=unreadable,
-        mean_probability_difference=_finite(np.abs(_whole(passes) - expected).mean()),
+        reference_accuracy=before, max_drop=gate.max_drop, **changed, unreadable=unreadable,
+        mean_probability_difference=finite(np.abs(of_all_images(passes) - expected).mean()),
         flips=len(flips), near_ties=len(ties), flipped=tuple(found.entries[k].name for k in flips[:NAMED]),
-        required_tolerance=_finite(needed / share), pixel_difference=pixel,
+        required_tolerance=finite(needed / share), pixel_difference=pixel,
         pixel_tolerance=None if pixel is None else limits.pixels,
         network_difference=None if pixel is None else network,
         stages=stages, blamed=blamed(stages, limits.ratio),
@@ -230,37 +275,3 @@ def _batch(size: int, rows: NDArray[np.int64], got: NDArray[np.float32], expecte
     agreement = float((got.argmax(axis=1) == expected[rows].argmax(axis=1)).mean())
     worst = np.abs(got - expected[rows]).max()
     return BatchParity(size, agreement, float(worst) if math.isfinite(worst) else math.inf, len(rows))
-
-
-def _whole(passes: Passes) -> NDArray[np.float32]:
-    """What the file says of all images, at a batch size that all were run at."""
-    return max(passes.values(), key=lambda rows_and_got: len(rows_and_got[0]))[1]
-
-
-def _flips(passes: Passes, expected: NDArray[np.float32], allowed: float | None) -> tuple[list[int], list[int]]:
-    """Rows with another top-1 at any batch size: those that count, and those of near ties."""
-    second, best = np.sort(expected, axis=1)[:, -2:].T
-    differ = np.zeros(len(expected), bool)
-    for rows, got in passes.values():
-        differ[rows] |= got.argmax(axis=1) != expected[rows].argmax(axis=1)
-    tied = differ & (best - second <= 2 * allowed) if allowed is not None else np.zeros_like(differ)
-    return np.flatnonzero(differ & ~tied).tolist(), np.flatnonzero(tied).tolist()
-
-
-def _lowest(passes: Passes, labels: NDArray[np.int64]) -> float:
-    """The lowest accuracy over the batch sizes; images that were not run at one count as at the plan's."""
-    whole = _whole(passes)
-    lowest = _accuracy(whole, labels)
-    for rows, got in passes.values():
-        mixed = whole.copy()
-        mixed[rows] = got
-        lowest = min(lowest, _accuracy(mixed, labels))
-    return lowest
-
-
-def _accuracy(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
-    return float((probabilities.argmax(axis=1) == labels).mean())
-
-
-def _finite(value: float | np.floating[Any]) -> float | None:
-    return float(value) if math.isfinite(value) else None

@@ -6,8 +6,9 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from clsbench.card import FEATURES_NAME, INPUT_NAME, METADATA_KEY, OUTPUT_NAME, ModelCard
@@ -140,8 +141,16 @@ def _strip_values(values: Iterable[onnx.ValueInfoProto | onnx.TensorProto]) -> N
         del value.metadata_props[:]
 
 
-def write_model(model: onnx.ModelProto, card: ModelCard, file: Path) -> None:
+def write_model(
+    model: onnx.ModelProto, card: ModelCard, file: Path, more: Mapping[str, str] = MappingProxyType({})
+) -> None:
     """Check a model, put the card into it and write it whole or not at all.
+
+    Args:
+        model: It keeps the contract.
+        card: What the file is to say about itself.
+        file: The file to write.
+        more: Further texts by their metadata keys.
 
     Raises:
         ModelError: if the model is not valid ONNX.
@@ -151,7 +160,8 @@ def write_model(model: onnx.ModelProto, card: ModelCard, file: Path) -> None:
 
     while len(model.metadata_props):
         model.metadata_props.pop()
-    model.metadata_props.add(key=METADATA_KEY, value=card.dumps())
+    for key, value in {METADATA_KEY: card.dumps(), **more}.items():
+        model.metadata_props.add(key=key, value=value)
     model.producer_name, model.producer_version = "clsbench", card.clsbench_version
     try:
         onnx.checker.check_model(model)

@@ -64,7 +64,7 @@ def test_arguments_have_no_types(cli):
     ("command", "headings"),
     {
         "adopt": ["Options", "Preprocessing, where the file does not say it", "Gate", "Confidence", "Output"],
-        "export": ["Options", "Gate", "Confidence", "Output"],
+        "export": ["Options", "Gate", "Precision", "Confidence", "Output"],
     }.items(),
 )
 def test_many_options_stand_under_headings(cli, command, headings):

@@ -1,0 +1,72 @@
+"""Before an int8 file runs where it was not proved: the images that it carries say whether it is read rightly there."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from clsbench.api.components import Chosen
+    from clsbench.api.observer import Observer
+    from clsbench.card import ModelCard
+    from clsbench.carried_gate import Agreement
+    from clsbench.inference.backend import Backend
+
+
+def check_carried(file: Path, card: ModelCard, engine: Chosen, device: str, observer: Observer) -> Agreement | None:
+    """Refuse a backend that does not answer as the file did where it was made.
+
+    Args:
+        file: The model file.
+        card: Of it.
+        engine: The backend with its options.
+        device: As the user named it.
+        observer: Hears what was found.
+
+    Returns:
+        What was found; None where nothing had to be looked at.
+
+    Raises:
+        ModelError: if labels differ, or what the file carries is damaged, or it carries nothing.
+    """
+    if card.precision != "int8":
+        return None
+    with closing(engine.offered(tune="off").build(file, device)) as backend:
+        return check_opened(file, card, engine.resolved.component.name, backend, observer)
+
+
+def check_opened(file: Path, card: ModelCard, name: str, backend: Backend, observer: Observer) -> Agreement | None:
+    """The same for a backend that is open already.
+
+    Args:
+        file: The model file.
+        card: Of it.
+        name: Of the backend.
+        backend: With the file in it.
+        observer: Hears what was found.
+
+    Raises:
+        ModelError: as :func:`check_carried`.
+    """
+    from clsbench.carried_gate import agree, proof_name, read_carried, refusal
+    from clsbench.machine import cpu_name
+
+    if card.precision != "int8":
+        return None
+    where, carried = proof_name(name, backend.device), read_carried(file, card)
+    if carried is None:
+        observer.warn(f"{file}: an int8 file without images to check {where} with; its answers may differ there")
+        return None
+    if where in card.proved_on and carried.processor == cpu_name():
+        return None
+    found = agree(backend, carried, card.classes)
+    made = f"made for {card.made_for}, checked on {where} with the images that it carries"
+    if not found.passed:
+        raise refusal(
+            found, file, where, card,
+            hint=f"use --backend {card.made_for}, or its float32 file; `clsbench export --precision int8 --for` makes "
+            "one for another engine",
+        )  # fmt: skip
+    observer.note(f"int8 file {made}: {found}")
+    return found
