@@ -97,7 +97,7 @@ def verify(
             Class folders give accuracy too.
         gate_n: How many of them to compare at most, spread evenly.
         gate: What must be shown; by default the same top-1 everywhere, and probabilities within 0.001,
-            or 0.02 where one of the two alone is float16.
+            or 0.02 where one of the two alone is float16, or a GPU computes float32 as TF32.
         device: What model files run on: ``cpu``, ``auto``, ``cuda[:i,j]`` or ``tensorrt[:i,j]``.
         observer: Hears notes and progress.
 
@@ -106,7 +106,7 @@ def verify(
         ModelError: if one of them cannot be used, or their classes are not the same by name.
         DataError: if no image can be read.
     """
-    from clsbench.exporting.gate import check_labels, gate_between, measure
+    from clsbench.exporting.gate import check_labels, gate_on, measure, ran_on
     from clsbench.exporting.gate_images import choose_evenly
 
     observer = observer or Observer()
@@ -136,13 +136,14 @@ def verify(
     with ExitStack() as stack:
         right = path_of(reference, verified, stack, device)
         checked = _inference_path(verified, stack, device, right.temperature, columns)
-        gate = gate or gate_between(verified.card.precision, (reference.card or verified.card).precision)
+        ran = checked.backend.device
+        gate = gate or gate_on(ran, verified.card.precision, (reference.card or verified.card).precision)
         check_labels(gate, chosen)
         observer.stage("comparing", len(chosen))
         report = measure(
             right, checked, chosen, gate, precision=verified.card.precision, heard=observer.advance
         )  # fmt: skip
-    return VerifyResult(reference=reference.spec, verified=verified.spec, images=place, report=report)
+    return VerifyResult(reference=reference.spec, verified=verified.spec, images=place, report=ran_on(ran, report))
 
 
 def path_of(form: Form, other: Form, stack: ExitStack, device: str) -> ReferencePath:
