@@ -3,13 +3,13 @@
     git worktree add /tmp/before COMMIT
     python benchmarks/checkouts.py /tmp/before --json checkouts.json
 
-Inference has two jobs: 10,000 CIFAR-10 files with simple-cnn, where every microsecond an image shows, and photos
-with the pretrained EfficientNet-Lite0. So has training: simple-cnn on CIFAR-10 files, with the defaults and with
+Inference has two jobs: 10,000 CIFAR-10 files with simple-cnn, where every microsecond an image shows, and photos with
+the pretrained EfficientNet-Lite0. So has training: simple-cnn on CIFAR-10 files, with the defaults and with
 RandAugment, and EfficientNet-Lite0 on photos; what counts there is the epochs after the first. Both checkouts run the
-same model files and images in this environment (PYTHONPATH chooses the code), with the same plan, one after the other;
-the order changes from round to round. Prints images/s of both and the median of the ratios of each round; the same of the core-seconds of
-the whole processes, which other programs on the machine move less; and whether both wrote the same predictions, or the
-same losses.
+same model files and images in this environment (PYTHONPATH chooses the code), with the same plan, one after the
+other; the order changes from round to round. Prints images/s of both and the median of the ratios of each round; the
+same of the core-seconds of the whole processes, which other programs on the machine move less; and whether both wrote
+the same predictions, or the same losses.
 """
 
 from __future__ import annotations
