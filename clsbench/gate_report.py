@@ -72,6 +72,8 @@ class GateReport:
         network_difference: The largest difference on the same pixels, which ``tolerance`` is then for.
         stages: What each stage moves, of a file that did not pass.
         blamed: The stage that moves most.
+        device: What the file ran on, such as ``cuda``; None for a CPU.
+        tf32: Whether that multiplied float32 with the 10 bits of TF32.
     """
 
     images: int
@@ -96,6 +98,8 @@ class GateReport:
     network_difference: float | None = None
     stages: tuple[StageDifference, ...] = ()
     blamed: str | None = None
+    device: str | None = None
+    tf32: bool | None = None
 
     def __repr__(self) -> str:
         word, most = "passed" if self.passed else "failed", self.max_probability_difference

@@ -141,7 +141,7 @@ def _proved(
 ) -> AdoptResult:  # fmt: skip
     """Wrap the graph, compare it with the original, and write it if it passes."""
     from clsbench.exporting.exporter import write_proved
-    from clsbench.exporting.gate import check_labels
+    from clsbench.exporting.gate import Gate, check_labels
     from clsbench.exporting.gate_images import choose_evenly, embedded_photos
     from clsbench.exporting.original_path import original_path
 
@@ -151,8 +151,8 @@ def _proved(
         entries, labels, _ = labelled_images(images, card)
     outputs.refuse_images(entries)
     chosen = choose_evenly(entries, labels, count=count)
-    if gate:
-        check_labels(gate, chosen)
+    gate = gate or Gate()
+    check_labels(gate, chosen)
     observer.note(f"wrapping the graph, then comparing it with the original on {counted(len(chosen), 'image')}")
     observer.stage("comparing", len(chosen))
     model = foreign.wrapped(card.transform)

@@ -104,7 +104,7 @@ def verify(
             Class folders give accuracy too.
         gate_n: How many of them to compare at most, spread evenly.
         gate: What must be shown; by default the same top-1 everywhere, and probabilities within 0.001,
-            or 0.02 where one of the two alone is float16.
+            or 0.02 where one of the two alone is float16, or a GPU computes float32 as TF32.
         device: What model files run on: ``cpu``, ``auto``, ``cuda[:i,j]`` or ``tensorrt[:i,j]``.
         decoders: Decoders that ``infer`` is to try before the built-in ones. The reference decodes without them, and
             what other pixels move is told apart, and limited as where images are read by Pillow on one side. Name the
@@ -117,7 +117,7 @@ def verify(
         ModelError: if one of them cannot be used, or their classes are not the same by name.
         DataError: if no image can be read.
     """
-    from clsbench.exporting.gate import check_labels, gate_between, measure
+    from clsbench.exporting.gate import check_labels, gate_on, measure, ran_on
     from clsbench.exporting.gate_images import choose_evenly
     from clsbench.exporting.gate_paths import PIXEL_TOLERANCE
     from clsbench.images.loader import ImageLoader
@@ -153,7 +153,8 @@ def verify(
         if readers:
             right = dataclasses.replace(right, pixel_tolerance=max(right.pixel_tolerance, PIXEL_TOLERANCE))
             checked = dataclasses.replace(checked, loader=ImageLoader(verified.card.transform, readers))
-        gate = gate or gate_between(verified.card.precision, (reference.card or verified.card).precision)
+        ran = checked.backend.device
+        gate = gate or gate_on(ran, verified.card.precision, (reference.card or verified.card).precision)
         check_labels(gate, chosen)
         observer.stage("comparing", len(chosen))
         report = measure(
@@ -162,7 +163,7 @@ def verify(
     if decoded := checked.loader.decoded:
         (observer.warn if decoded.failed else observer.note)(decoded.text)
     return VerifyResult(
-        reference=reference.spec, verified=verified.spec, images=place, report=report, decoded=decoded
+        reference=reference.spec, verified=verified.spec, images=place, report=ran_on(ran, report), decoded=decoded
     )  # fmt: skip
 
 

@@ -55,6 +55,9 @@ def print_gate(terminal: Terminal, title: str, report: GateReport) -> None:
 def _facts(report: GateReport) -> list[str]:
     """What the table does not say."""
     lines = []
+    if report.device:
+        tf32 = ", which computed float32 as TF32" if report.tf32 else ""
+        lines.append(f"the file ran on {on_one_line(report.device)}{tf32}")
     if report.accuracy is not None and report.reference_accuracy is not None:
         lines.append(f"top-1 accuracy: {report.accuracy:.2%}, of the reference {report.reference_accuracy:.2%}")
     if report.unreadable:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from clsbench.card import ModelCard
 from clsbench.errors import ModelError
 from clsbench.exporting.float16 import to_float16
-from clsbench.exporting.gate import Gate, check_labels, gate_between, measure
+from clsbench.exporting.gate import Gate, check_labels, gate_on, measure, ran_on
 from clsbench.exporting.gate_images import GateImages
 from clsbench.exporting.gate_paths import InferencePath, ReferencePath, training_path
 from clsbench.exporting.onnx_export import to_onnx, write_model
@@ -88,8 +88,8 @@ def export_model(
         ModelError: if the network cannot be translated or converted.
         DataError: as :func:`write_proved`.
     """
-    gate = gate or gate_between("float32", card.precision)
-    check_labels(gate, images)
+    if gate:
+        check_labels(gate, images)
     model, reference = to_onnx(classifier), training_path(classifier, card.transform)
     if card.precision == "float16":
         model = to_float16(model)
@@ -118,7 +118,7 @@ def write_proved(
         images: Real images for the gate, encoded.
         out: The file; replaced only by one that passed.
         open_backend: Opens a model file as inference does; what it opens is closed again.
-        gate: What the file must show.
+        gate: What the file must show; by default what suits its precision and that of its device.
         add: Adds to the card of a file that passed.
         heard: Told how many images the reference has just classified for the gate.
 
@@ -137,7 +137,9 @@ def write_proved(
                 loader=ImageLoader(card.transform), backend=backend, classes=len(card.classes),
                 temperature=reference.temperature,
             )  # fmt: skip
-            report = measure(reference, inference, images, gate, precision=card.precision, heard=heard)
+            judge = gate or gate_on(backend.device, "float32", card.precision)
+            report = measure(reference, inference, images, judge, precision=card.precision, heard=heard)
+            report = ran_on(backend.device, report)
         if add and report.passed:
             card = add(trial, card)
     # Names of images are of this machine, and no business of whoever gets the file.

@@ -13,6 +13,7 @@ reference are below a tenth, as an untrained network's of many classes, the tole
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from clsbench.exporting.gate_images import GateImages, spread
 from clsbench.exporting.gate_paths import InferencePath, Pixels, ReferencePath, probabilities, readable
 from clsbench.gate_report import BatchParity, GateReport
 from clsbench.images.entries import Entry
+from clsbench.inference.backend import DeviceInfo
 from clsbench.text import counted
 
 #: The largest probability difference that passes. float32 on two engines differs by some
@@ -92,6 +94,18 @@ def gate_between(*precisions: str) -> Gate:
         return Gate(max_drop=INT8_DROP, tolerance=None, expected=True)
     apart = [TOLERANCES[name] for name in set(precisions) & TOLERANCES.keys()] if len(set(precisions)) > 1 else []
     return Gate(tolerance=max(apart, default=TOLERANCE))
+
+
+def gate_on(device: DeviceInfo, *precisions: str) -> Gate:
+    """The same where the file runs on a device: TF32 keeps as many bits as float16, and is held to what that is."""
+    return gate_between(*precisions, *(("float16",) if device.tf32 and "float32" in precisions else ()))
+
+
+def ran_on(device: DeviceInfo, report: GateReport) -> GateReport:
+    """A report that says where the file ran, if not on a CPU."""
+    if device.device == "cpu":
+        return report
+    return dataclasses.replace(report, device=device.device, tf32=device.tf32)
 
 
 def check_labels(gate: Gate, images: GateImages) -> None:

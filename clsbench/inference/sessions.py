@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from clsbench.errors import ClsbenchError, DeviceError, ModelError, OptionError
-from clsbench.inference.cuda_driver import wait_asleep
+from clsbench.inference.cuda_driver import gpu_versions, wait_asleep
 from clsbench.inference.devices import CPU, CUDA, PROVIDERS, TENSORRT, missing_for, preload, strays
 from clsbench.inference.gpu_slot import is_used_up, shortage
 from clsbench.inference.native_messages import native_messages, pass_on
@@ -186,13 +186,14 @@ def provider_options(
 
 
 def _engine_folder(file: Path | bytes) -> Path | None:
-    """A folder for the engines of one network; None where none can be written to.
+    """A folder for the engines of one network here; None where none can be written to.
 
     An engine's name tells the graph but not the weights, so that of two networks of one architecture the second would
-    be answered by the first (microsoft/onnxruntime#6455).
+    be answered by the first (microsoft/onnxruntime#6455). Nor can another TensorRT read it, which is then an error.
     """
     content = hashlib.sha256(file).hexdigest() if isinstance(file, bytes) else model_hash(file)
-    engines = cache_folder() / "tensorrt" / content
+    versions = [f"{name} {version}" for name, version in gpu_versions().items() if name.startswith("tensorrt")]
+    engines = cache_folder() / "tensorrt" / hashlib.sha256(" ".join((content, *versions)).encode()).hexdigest()
     try:
         engines.mkdir(parents=True, exist_ok=True)
     except OSError:

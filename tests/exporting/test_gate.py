@@ -5,14 +5,17 @@ import numpy as np
 import pytest
 import torch
 
+from clsbench.card import ModelCard
 from clsbench.errors import DataError, OptionError
-from clsbench.exporting.gate import TOLERANCE, Gate, measure
+from clsbench.exporting.exporter import export_model
+from clsbench.exporting.gate import FLOAT16_TOLERANCE, TOLERANCE, Gate, measure, ran_on
 from clsbench.exporting.gate_images import GateImages
 from clsbench.exporting.gate_paths import InferencePath, ReferencePath, training_path
 from clsbench.gate_report import GateReport
 from clsbench.images.entries import BytesEntry, PixelsEntry
 from clsbench.images.loader import ImageLoader
 from clsbench.inference.backend import Backend, DeviceInfo
+from clsbench.model_file import read_card
 from clsbench.transform import ImageTransform
 
 
@@ -243,3 +246,35 @@ def test_probabilities_are_compared_at_the_cards_temperature(reference, path, ph
     assert measure(colder, path(temperature=0.5), photos).passed
     assert not measure(colder, path(), photos).passed
     assert torch.is_grad_enabled()
+
+
+class OnGpu(Backend):
+    """The network's answers, a little off, as from TF32."""
+
+    streams, batch_size = 1, 4
+
+    def __init__(self, answer, tf32):
+        self.answer, self.device = answer, DeviceInfo(device="cuda", provider="CUDAExecutionProvider", tf32=tf32)
+
+    def __call__(self, images):
+        logits = self.answer(images)
+        return logits + np.float32(0.02) * np.sin(np.arange(logits.shape[1], dtype=np.float32))
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize("tf32", [True, False])
+def test_tf32_is_held_to_the_tolerance_of_float16_and_is_in_the_card(tf32, network, answer, photos, tmp_path):
+    card = ModelCard(classes=tuple("abcde"), transform=network.transform)
+    result = export_model(network, card, photos, tmp_path / "model.onnx", lambda file: OnGpu(answer, tf32))
+    assert TOLERANCE < result.report.max_probability_difference < FLOAT16_TOLERANCE
+    assert (result.report.passed, result.report.device, result.report.tf32) == (tf32, "cuda", tf32)
+    if tf32:
+        assert read_card(result.file).parity.to_json()["tf32"] is True
+
+
+def test_a_report_from_a_cpu_names_no_device(reference, path, photos):
+    report = measure(reference, path(), photos)
+    assert ran_on(path().backend.device, report) == report
+    assert {"device", "tf32"}.isdisjoint(report.to_json())

@@ -313,6 +313,14 @@ def test_networks_of_one_architecture_do_not_share_tensorrts_engines(asked, tiny
     assert first["trt_timing_cache_path"] == second["trt_timing_cache_path"]  # times of kernels, whatever the weights
 
 
+def test_an_engine_of_another_tensorrt_is_not_read(asked, tiny_onnx, monkeypatch):
+    folders = set()
+    for version in ("10.9.0.34", "10.13.3.9"):
+        monkeypatch.setattr(sessions, "gpu_versions", lambda version=version: {"tensorrt-cu13": version})
+        folders.add(asked(tiny_onnx)["trt_engine_cache_path"])
+    assert len(folders) == 2
+
+
 def test_tensorrt_is_told_of_float16(asked, tiny_onnx):
     assert "trt_fp16_enable" not in asked(tiny_onnx)
     assert asked(tiny_onnx, float16=True)["trt_fp16_enable"] == "1"
