@@ -32,7 +32,7 @@ METADATA_KEY = "clsbench.carried_gate"
 SCHEMA = 1
 
 #: The largest text under the key that is read, and the most images in it.
-LARGEST, MOST = 1 << 25, 64
+LARGEST, MOST = 1 << 24, 64
 
 #: How far engines may move the probabilities of an int8 file that they all read rightly. EfficientNet-Lite0 on 398
 #: photos, ONNX Runtime against OpenVINO: at most 0.15, on average 0.016, and no top-1 with a margin above 0.12 differs.
@@ -107,7 +107,9 @@ class Agreement:
 
     def __str__(self) -> str:
         differ = f"{len(self.others)} of {counted(self.images, 'carried image')} get another top-1"
-        return f"{differ}, probabilities differ by at most {self.largest:.3g}, on average {self.mean:.3g}"
+        names = some([str(other) for other in self.others])
+        moved = f"probabilities differ by at most {self.largest:.3g}, on average {self.mean:.3g}"
+        return f"{differ}, {moved}{': ' if names else ''}{names}"
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -230,10 +232,9 @@ def refusal(found: Agreement, file: Path, backend: str, card: ModelCard, *, hint
         card: Of the file.
         hint: What to do.
     """
-    labels = some([str(other) for other in found.others]) if found.others else ""
     return ModelError(
         f"{backend} does not answer as this {card.precision} file was meant to", where=file,
-        got=f"{found}{': ' if labels else ''}{labels}",
+        got=found,
         expected=f"what it answers on {' and '.join(card.proved_on) or card.made_for}, which it was made for",
         hint=hint,
     )  # fmt: skip

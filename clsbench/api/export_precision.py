@@ -34,6 +34,9 @@ PRECISIONS: dict[Precision, str] = {"fp32": "float32", "fp16": "float16", "int8"
 #: Engines that int8 files can be made for; each is the name of a backend.
 ENGINES = ("onnxruntime", "openvino")
 
+#: Seconds of one measurement of speed.
+WINDOW = 1.0
+
 #: Images that int8 is judged on by default: a drop of 0.5 points takes many.
 JUDGING = 1000
 
@@ -74,7 +77,6 @@ class Reduction:
         gate_n: How many of them at most; 1,000 for int8 and 256 for float16 if None.
         budget: What int8 has to keep.
         device: Where float16 is judged.
-        window: Seconds of one measurement of speed.
 
     Raises:
         OptionError: for an unknown engine or a number below 1.
@@ -87,7 +89,6 @@ class Reduction:
     gate_n: int | None = None
     budget: Budget = field(default_factory=lambda: _budget())
     device: str = "cpu"
-    window: float = 1.0
 
     def __post_init__(self) -> None:
         check_choice("for", self.made_for, ENGINES)
@@ -129,7 +130,7 @@ class Reduction:
         )
         engine = Engine(name=self.made_for, open=lambda file: backend.offered(tune="cached").build(file, "cpu"))
         return quantize_proved(
-            parent, card, _quantizer(self.made_for), ranges, judging, out, engine, self.budget, window=self.window,
+            parent, card, _quantizer(self.made_for), ranges, judging, out, engine, self.budget, window=WINDOW,
             heard=observer,
         )  # fmt: skip
 

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from clsbench.api.carried import check_opened
 from clsbench.api.components import Options, choose
 from clsbench.api.embedding import embeddings
 from clsbench.api.model_images import entries_of, entry_of
+from clsbench.api.observer import Observer
 from clsbench.errors import DataError
 from clsbench.images.entries import Entry
 from clsbench.images.loader import ImageLoader
@@ -283,6 +285,7 @@ def load(
     chosen, cores = picked["backend"][0], available_cores()
     opened = chosen.offered(tune="cached").build(file, device)
     check_backend(opened)
+    check_opened(file, card, chosen.resolved.component.name, opened, Observer())
     # Streams run several calls at once on a thread each; an image alone is faster on all cores.
     alone = chosen.offered(streams=1, threads=cores, spinning=True)
     differs = opened.shares_cores and opened.threads < cores and alone.options != chosen.options

@@ -11,13 +11,20 @@ from dataclasses import asdict
 from clsbench.carried_gate import SCHEMA, CarriedText, Logits, Pixels
 from clsbench.machine import cpu_name
 
-#: Images that a file carries, numbers of all their logits at most, and the quality of the JPEGs.
-IMAGES, NUMBERS, QUALITY = 16, 1 << 17, 92
+#: Images that a file carries, and what makes them fewer: numbers of all their logits at most, pixels of all images.
+IMAGES, NUMBERS, PIXELS = 16, 1 << 17, 1 << 23
+
+#: The fewest images, and the quality of the JPEGs.
+FEWEST, QUALITY = 4, 92
 
 
-def carry_count(classes: int) -> int:
-    """How many images a file of so many classes carries: fewer where their logits would be long."""
-    return max(4, min(IMAGES, NUMBERS // classes))
+def carry_count(classes: int, pixels: int) -> int:
+    """How many images of so many pixels a file of so many classes carries: fewer where they would be long.
+
+    >>> carry_count(1000, 224 * 224)
+    16
+    """
+    return max(FEWEST, min(IMAGES, NUMBERS // classes, PIXELS // pixels))
 
 
 def as_jpeg(pixels: Pixels) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import tempfile
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack, closing
@@ -28,7 +29,7 @@ from clsbench.exporting.quantizing.sensitivity import rank_layers
 from clsbench.gate_report import GateReport
 from clsbench.images.loader import ImageLoader
 from clsbench.inference.backend import Backend, classify
-from clsbench.inference.speedup import Speedup, compare_speed
+from clsbench.inference.speedup import MOST_ROUNDS, Speedup, compare_speed
 from clsbench.model_file import model_hash
 
 #: Images that the sensitivity of layers is measured on.
@@ -195,14 +196,14 @@ def _speed(
     """How fast both are, if the answers are worth it."""
     if not report.passed:
         return None
-    heard.stage("measuring speed")
+    heard.stage("measuring speed", MOST_ROUNDS)
     return compare_speed(before, after, card, entries, window=window, on_round=lambda done: heard.advance(1))
 
 
 def _carried(card: ModelCard, known: Known, before: Backend, after: Backend, name: str) -> tuple[str, int]:
     """What the file carries: some of the images that judged it, spread over them, and what both files say of these."""
     count = len(card.classes)
-    chosen = spread(len(known.pixels), carry_count(count))
+    chosen = spread(len(known.pixels), carry_count(count, math.prod(card.transform.size)))
     images = [as_jpeg(known.pixels[k]) for k in chosen]
     pixels = carried_gate.decoded(images, card)
     parent, said = (

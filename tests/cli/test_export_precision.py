@@ -1,0 +1,150 @@
+"""``export --precision int8`` and what the other commands make of such a file."""
+
+import json
+from pathlib import Path
+
+import onnx
+import pytest
+
+import clsbench
+from clsbench.card import METADATA_KEY
+from clsbench.carried_gate import METADATA_KEY as CARRIED
+from clsbench.model_file import model_hash, read_card
+from clsbench.runs import find_onnx
+from tests.exporting.digits_network import digit_folder, quantize, write_digits_network
+
+TINY = ("--epochs", 2, "--device", "cpu", "--with", "model.size=16", "--with", "model.channels=8", "--run", "mine")
+
+#: A plugin's backend that computes with ONNX Runtime, and gives the classes in another order.
+OTHER = """
+    from clsbench import Backend, DeviceInfo
+    from clsbench.hookspecs import Component, hookimpl
+
+    class Wrong(Backend):
+        streams = batch_size = 1
+        device = DeviceInfo(device="cpu", provider="wrong")
+
+        def __init__(self, file):
+            from onnxruntime import InferenceSession
+            self.session = InferenceSession(str(file), providers=["CPUExecutionProvider"])
+
+        def __call__(self, images):
+            logits, = self.session.run(["logits"], {"images": images})
+            return logits[:, ::STEP].copy()
+
+        def close(self):
+            pass
+
+    def build(model_path, device="auto"):
+        return Wrong(model_path)
+
+    @hookimpl
+    def register_backends():
+        yield Component("other", build, "another engine")
+"""
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    """A float32 file and the int8 file that was made of it."""
+    folder = tmp_path_factory.mktemp("pair")
+    parent = write_digits_network(folder / "digits.onnx")
+    return parent, quantize(parent, folder / "digits.int8.onnx").file
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch):
+    monkeypatch.setattr("clsbench.api.export_precision.WINDOW", 0.01)
+
+
+def test_a_run_gets_both_files_and_a_table_compares_them(trained, without_curves, cli):
+    trained(*TINY)
+    asked = ("export", "mine", "--precision", "int8", "--max-drop", 5, "--gate-n", 100)
+    int8 = cli(*asked, "--min-speedup", 0, "--json", "e.json")
+    assert int8.code == 0, int8.stderr + int8.stdout
+    parent, file = Path("runs/mine/model.onnx"), Path("runs/mine/model.int8.onnx")
+    card, facts = read_card(file), json.loads(Path("e.json").read_text())
+    assert (card.precision, card.parent, card.proved_on) == ("int8", model_hash(parent), ("onnxruntime",))
+    assert (facts["file"], facts["card"]["parent"]) == (str(file), card.parent)
+    assert facts["precision"]["speed"]["end_to_end"]["ratio"] > 0
+    assert facts["precision"]["calibrated_on"] == 128
+    for words in ("top-1 accuracy", "images/s, end to end", "images/s, model alone", "size", "95% interval", "points"):
+        assert words in int8.stdout
+    assert "carries 16 images of the gate" in int8.stderr
+
+    done = cli("infer", digit_folder(Path("photos"), 900, 5), "--model", "mine", "--out", "a.csv")
+    assert done.code == 0, done.stderr
+    assert "float32 is taken; the run has model.int8.onnx too: --model runs/mine/model.int8.onnx" in done.stderr
+    assert find_onnx("mine") == find_onnx(None) == parent
+
+    file.unlink()
+    done = cli(*asked, "--min-speedup", 100)
+    assert (done.code, file.exists()) == (3, False)
+    assert "made of the float32 file that is there" in done.stderr
+    assert "--min-speedup asks for 100" in done.stderr
+
+
+def test_an_exported_file_is_made_one_of_fewer_bits(pair, cli):
+    digit_folder(Path("photos"), 0, 150)
+    done = cli("export", pair[0], "--precision", "int8,fp16", "--calibrate-images", "photos", "--calibrate-n", 40,
+               "--min-speedup", 0, "--max-drop", 5, "--out", "small.onnx", "--json", "e.json")  # fmt: skip
+    assert done.code == 0, done.stderr + done.stdout
+    assert {read_card(Path(f"small.{bits}.onnx")).precision for bits in ("int8", "fp16")} == {"int8", "float16"}
+    assert {read_card(Path(f"small.{bits}.onnx")).parent for bits in ("int8", "fp16")} == {model_hash(pair[0])}
+    assert "ranges from 40 images, judged on 110 others" in done.stderr
+
+
+def test_inspect_and_verify_know_what_int8_is(pair, cli):
+    shown = cli("inspect", pair[1]).stdout
+    for words in ("made for", "proved on", "float layers", model_hash(pair[0])):
+        assert words in shown
+    done = cli("verify", *pair, "--images", digit_folder(Path("photos"), 900, 60))
+    assert done.code == 0, done.stdout
+    assert "PASSED" in done.stdout
+    refused = cli("verify", *pair, "--images", "photos", "--tolerance", "0")
+    assert refused.code == 3
+
+
+@pytest.mark.parametrize(("step", "code"), [(-1, 1), (1, 0)])
+def test_another_backend_answers_the_carried_images_first(step, code, pair, cli, fake_distribution):
+    """The classes in another order are refused with the labels; the same answers are said and go on."""
+    fake_distribution("clsbench-acme", OTHER.replace("STEP", str(step)))
+    folder = digit_folder(Path("photos"), 900, 5)
+    done = cli("infer", folder, "--model", pair[1], "--backend", "other", "--out", "p.csv")
+    assert done.code == code, done.stderr
+    if code:
+        words = ["other does not answer as this int8 file was meant to", "image 1: ", "--backend onnxruntime"]
+        assert not [word for word in words if word not in done.stderr], done.stderr
+        assert not Path("p.csv").exists()
+        with pytest.raises(clsbench.ModelError, match="does not answer"):
+            clsbench.load(pair[1], backend="other")
+    else:
+        assert "made for onnxruntime, checked on other" in done.stderr
+        assert "0 of 16 carried images get another top-1" in done.stderr
+
+
+def test_another_processor_answers_them_too(pair, cli, monkeypatch):
+    folder = digit_folder(Path("photos"), 900, 5)
+    assert "carried" not in cli("infer", folder, "--model", pair[1]).stderr
+    monkeypatch.setattr("clsbench.machine.cpu_name", lambda: "another processor")
+    assert "0 of 16 carried images get another top-1" in cli("infer", folder, "--model", pair[1]).stderr
+
+
+def test_damaged_images_in_a_file_are_told(pair, refused, tmp_path):
+    model = onnx.load(pair[1])
+    onnx.helper.set_model_props(model, {METADATA_KEY: read_card(pair[1]).dumps(), CARRIED: '{"schema": 1}'})
+    onnx.save(model, tmp_path / "odd.onnx")
+    folder = digit_folder(tmp_path / "photos", 900, 5)
+    refused(1, ["the images that the model file carries cannot be read"], "infer", folder, "--model", "odd.onnx")
+
+
+def test_silly_precisions(refused, tiny_onnx, photos):
+    refused(2, ["unknown precision", "fp32 or fp16 or int8"], "export", tiny_onnx, "--precision", "int4")
+    refused(2, ["this is an exported file already"], "export", tiny_onnx)
+    refused(2, ["--calibrate-images", "training images"], "export", tiny_onnx, "--precision", "int8")
+    refused(2, ["unknown for", "openvino"], "export", tiny_onnx, "--precision", "int8", "--for", "tpu")
+    both = ("--calibrate-images", photos / "val", "--gate-images", photos / "val")
+    refused(
+        1, ["the same images cannot calibrate int8 and judge it"], "export", tiny_onnx, "--precision", "int8", *both
+    )
+    refused(2, ["keeps the temperature"], "export", tiny_onnx, "--precision", "int8", "--calibrate")
