@@ -79,5 +79,6 @@ class SerialExecutor(Executor):
                 device_seconds=clock.wall["inference"] - first_call,
                 batch_size=1,
                 process_seconds=time.process_time() - started_busy,
+                decoded_apart=loader.batches is not None,
             )  # fmt: skip
             self.execution = replace(begun, timing=timing, decoded=loader.decoded)
