@@ -278,7 +278,7 @@ class _Limits:
 
 def _on_inferences_pixels(found: Swaps) -> NDArray[np.float32]:
     """Probabilities of the reference's network on the pixels that inference makes; NaN where it makes none."""
-    resized, _ = readable(found.inference.loader, found.entries)
+    resized, _ = found.inference.pixels(found.entries)
     if found.inference.loader.transform.size != found.pixels.shape[1:3]:
         return np.full(found.logits.shape, np.nan, np.float32)
     logits = found.again(found.logits, list(found.pixels), resized)

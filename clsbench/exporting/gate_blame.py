@@ -62,7 +62,7 @@ class Swaps:
         logits = self.again(self.logits, list(self.pixels), decoded)
         after = probabilities(logits, temperature)
         yield StageDifference("decode", largest_difference(before, after))
-        resized, _ = readable(self.inference.loader, self.entries)
+        resized, _ = self.inference.pixels(self.entries)
         graph = "graph" if self.precision == "float32" else "precision"
         if self.inference.loader.transform.size == self.pixels.shape[1:3]:
             before, logits = after, self.again(logits, decoded, resized)

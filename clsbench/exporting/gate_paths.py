@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from clsbench.errors import ClsbenchError, PluginError
+from clsbench.images.clock import NO_CLOCK
 from clsbench.images.decoders import PillowDecoder, orientation, upright
 from clsbench.images.entries import Entry
 from clsbench.images.formats import sniff
@@ -122,6 +123,19 @@ class InferencePath:
             self.loader, self.backend, classes=self.classes, decode_threads=threads, batch_size=batch_size
         )
         return self._ordered(np.concatenate([block.logits for block in pipeline.run(entries)]))
+
+    def pixels(self, entries: Sequence[Entry]) -> tuple[list[Pixels | None], list[str | None]]:
+        """As :func:`readable` of the loader; in batches as the pipeline's where a decoder takes several at once."""
+        if self.loader.batches is None:
+            return readable(self.loader, entries)
+        self.loader.batches.restart()
+        slots = np.zeros((len(entries), *self.loader.transform.size, 3), np.uint8)
+        reasons: list[str | None] = [None] * len(entries)
+        for first in range(0, len(entries), self.backend.batch_size):
+            rows = slice(first, first + self.backend.batch_size)
+            for row, error in self.loader.batches.load(entries[rows], slots[rows], NO_CLOCK):
+                reasons[first + row] = None if error is None else str(error)
+        return [slot if reason is None else None for slot, reason in zip(slots, reasons, strict=True)], reasons
 
     def logits(self, images: Pixels, batch_size: int) -> Logits:
         """float32 (n, K) of uint8 (n, h, w, 3), without the pipeline: the file alone."""

@@ -85,5 +85,6 @@ class SerialExecutor(Executor):
                 device=backend.device.device,
                 precision=spec.card.precision,
                 process_seconds=time.process_time() - started_busy,
+                decoded_apart=loader.batches is not None,
             )  # fmt: skip
             self.execution = replace(begun, timing=timing, decoded=loader.decoded)

@@ -119,6 +119,7 @@ class Pipeline:
             warm_up=warm_up,
             batch_size=self._size,
             process_seconds=time.process_time() - started_busy,
+            decoded_apart=self._loader.batches is not None,
         )
         if not self.timing.short and self.timing.limit().bound == "decode":
             self.timing.large_jpegs = self._loader.would_shrink(entries[:: max(1, len(entries) // SAMPLED)][:SAMPLED])

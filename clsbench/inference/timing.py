@@ -38,6 +38,9 @@ STEADY = 1.0
 #: Seconds of a core that an image takes outside of the network, below which Python's own work may be the limit.
 SMALL = 0.001
 
+#: Why a limit is not known where a decoder takes several images at once.
+APART = "the decoder may use a device, whose time is not measured"
+
 Mark = tuple[float, float]
 
 
@@ -101,6 +104,8 @@ class Timing:
         device, precision: Of the model, such as ``cuda`` and ``float16``: what need not be advised.
         process_seconds: Core-seconds of the whole process.
         large_jpegs: Whether the images are JPEGs that ``fast_decode``, which was off, would decode smaller.
+        decoded_apart: Whether a decoder took several images at once, perhaps on a device whose time nobody measures:
+            then the limit of the stages is none.
     """
 
     seconds: float
@@ -120,6 +125,7 @@ class Timing:
     precision: str = ""
     process_seconds: float = 0.0
     large_jpegs: bool = False
+    decoded_apart: bool = False
 
     @property
     def images_per_second(self) -> float:
@@ -181,22 +187,24 @@ class Timing:
 
     @property
     def fraction_of_limit(self) -> float | None:
-        """The steady rate over what the stages allow, at most 1; None where the run is too short for it."""
-        limit = self.limit().images_per_second
-        return min(1.0, self.steady_images_per_second / limit) if limit and not self.short else None
+        """The steady rate over what the stages allow, at most 1; None where the run is too short, or decoded apart."""
+        limit, known = self.limit().images_per_second, not (self.short or self.decoded_apart)
+        return min(1.0, self.steady_images_per_second / limit) if limit and known else None
 
     @property
     def limit_text(self) -> str:
         """What the stages allow, and how much of it was reached."""
         reached = self.fraction_of_limit
         if reached is None:
-            return "not known: the run is too short"
+            return f"not known: {APART if self.decoded_apart else 'the run is too short'}"
         return f"{self.limit().images_per_second:.1f} images/s, of which {reached:.0%} was reached"
 
     @property
     def verdict(self) -> str:
         """One sentence: what limits the run, and what would help."""
         reached = self.fraction_of_limit
+        if self.decoded_apart:
+            return f"what limits the run is not known: {APART}"
         if reached is None:
             done = f"{counted(self.images, 'image')} in {self.seconds:.1f} s"
             needed = f"that takes several batches, and {STEADY:g} s after the first"

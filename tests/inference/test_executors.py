@@ -420,5 +420,6 @@ def test_a_decoder_of_several_images_at_once_gives_the_same_rows_and_is_counted(
     data = [entry.read() for entry in entries]
     jpegs = [one for one in data if one.startswith(b"\xff\xd8")]
     decoded = runner.execution.decoded
+    assert runner.execution.timing.decoded_apart
     assert decoded.images == sum(bool(len(one) % 3) for one in jpegs) > 0
     assert (decoded.images + decoded.on_cpu, decoded.images + decoded.failed) == (len(data), len(jpegs))

@@ -31,6 +31,14 @@ def test_beside_a_device_the_slower_side_sets_the_limit():
     assert bound_by_host.bound == "decode"
 
 
+def test_beside_a_decoder_on_a_device_there_is_no_limit_to_tell():
+    facts = timing(decoded_apart=True).to_json()
+    assert facts["fraction_of_limit"] is None
+    assert (
+        facts["verdict"] == "what limits the run is not known: the decoder may use a device, whose time is not measured"
+    )
+
+
 def test_threads_of_the_engine_count_by_what_the_process_used():
     for elsewhere in ({"model_threads": 2}, {"own_threads": True}):
         split = timing(ms={**MS, "inference": 3.0}, process_seconds=10.0, **elsewhere)
