@@ -6,6 +6,7 @@ Training's validation, the parity gate, inference and evaluation all call it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -64,7 +65,7 @@ class _NoClock:
         return since
 
 
-_NO_CLOCK = _NoClock()
+NO_CLOCK = _NoClock()
 
 
 def read(entry: Entry) -> Content:
@@ -137,6 +138,7 @@ class ImageLoader:
                 if form in formats or (form in _FOREIGN and formats - FORMATS):
                     self._decoders[form].append(_Tried(decoder, features, fleeting))
         self._padding = np.array(transform.padding, np.uint8)
+        self._geometry = lru_cache(64)(transform.geometry)  # small images often have one size
 
     def __call__(self, entry: Entry) -> NDArray[np.uint8]:
         """The network's input for one image: uint8 (h, w, 3); raises as :meth:`load_into`."""
@@ -144,7 +146,7 @@ class ImageLoader:
         self.load_into(entry, out)
         return out
 
-    def load_into(self, entry: Entry, slot: NDArray[np.uint8], clock: Clock = _NO_CLOCK) -> None:
+    def load_into(self, entry: Entry, slot: NDArray[np.uint8], clock: Clock = NO_CLOCK) -> None:
         """Read, decode and resize an image: the one path for pixels.
 
         Args:
@@ -238,7 +240,7 @@ class ImageLoader:
         """The largest of 1, 2, 4, 8 that leaves twice the target's side, lying or standing."""
         scales = []
         for w, h in ((width, height), (height, width)):
-            geometry = self.transform.geometry(w, h)
+            geometry = self._geometry(w, h)
             left, top, right, bottom = geometry.box
             scales += [(bottom - top) / geometry.size[0], (right - left) / geometry.size[1]]
         return max(factor for factor in (1, 2, 4, 8) if factor == 1 or 2 * factor <= min(scales))
@@ -256,7 +258,7 @@ class ImageLoader:
     def resize(self, pixels: NDArray[np.uint8], geometry: Geometry | None = None) -> NDArray[np.uint8]:
         """The part of the network's input that shows the image: uint8 (h, w, 3), or (h, w, 1) for grey."""
         height, width = pixels.shape[:2]
-        geometry = geometry or self.transform.geometry(width, height)
+        geometry = geometry or self._geometry(width, height)
         resized = resize(pixels, geometry, self.transform.interpolation)
         if self.transform.color == "L":
             return np.asarray(Image.fromarray(resized).convert("L"))[:, :, None]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from clsbench.errors import ClsbenchError, PluginError
 from clsbench.images.entries import Entry
-from clsbench.images.loader import ImageLoader
+from clsbench.images.loader import Clock, ImageLoader
 from clsbench.inference.backend import Backend, classify, classify_with_features
 from clsbench.inference.timing import StageClock
 from clsbench.predictions.block import Predictions
@@ -47,7 +47,7 @@ class Batch:
         self.errors, self.reasons = [None] * len(entries), [None] * len(entries)
         self.number, self.claimed, self.decoded = number, 0, 0
 
-    def load(self, row: int, loader: ImageLoader, clock: StageClock) -> None:
+    def load(self, row: int, loader: ImageLoader, clock: Clock) -> None:
         """Read one image into its slot; a failure of its own is its row's error.
 
         Raises:

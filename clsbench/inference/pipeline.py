@@ -14,6 +14,7 @@ so no neighbour can slip into its row.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -21,20 +22,27 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from clsbench.images.entries import Entry
-from clsbench.images.loader import ImageLoader
+from clsbench.images.loader import NO_CLOCK, ImageLoader
 from clsbench.inference.backend import Backend, allocate
 from clsbench.inference.batch import Batch, predictions
-from clsbench.inference.timing import StageClock, Timing
+from clsbench.inference.timing import CallMeter, StageClock, Timing
 from clsbench.machine import available_cores
 from clsbench.predictions.block import Predictions
 
-#: How many finished images the caller waits for, unless the workers wait for it.
-DELIVERY = 16
+#: Bytes and images that the caller waits for, whatever is less, and the seconds after which it takes fewer.
+DELIVERY, MOST_DELIVERED, DELAY = 16 * 224 * 224 * 3, 256, 0.1
+
+#: Seconds that reading and decoding an image holds the interpreter lock, about. Of small images one or two workers
+#: keep it busy, and more would only take it from one another.
+LOCKED = 3e-5
+
+#: Of images that take a worker less time than this, seconds, one in so many is timed by stage: clocks take time.
+SMALL, TIMED = 5e-4, 8
 
 #: Seconds that a worker has to end by itself, before its call of the model is interrupted.
 PATIENCE = 0.1
 
-#: Images looked at again after a decode-bound run, to see whether ``fast_decode`` would help.
+#: Images looked at after a decode-bound run, to see whether ``fast_decode`` would help.
 SAMPLED = 8
 
 
@@ -113,7 +121,7 @@ class Pipeline:
             cores=available_cores(),
             shares_cores=self._backend.shares_cores,
             model_threads=self._backend.threads,
-            device_seconds=(self._call_seconds - self._first_calls) / self._streams,
+            device_seconds=(self._calls.seconds - self._first_calls) / self._streams,
             warm_up=warm_up,
             batch_size=self._size,
             process_seconds=time.process_time() - started_busy,
@@ -127,19 +135,18 @@ class Pipeline:
         self.timing = None
         size = min(self._batch_size, max(1, len(entries)))
         shape = (size, *self._loader.transform.size, 3)
-        self._group = -(-DELIVERY // size)
+        self._group = -(-min(MOST_DELIVERED, -(-DELIVERY // math.prod(shape[1:]))) // size)
         # Running, being filled by the workers, and waiting for the caller.
-        count = self._streams + 2 + -(-self._workers // size) + self._group
-        self._entries, self._size = entries, size
-        self._total = -(-len(entries) // size)
+        self._entries, self._size, self._total = entries, size, -(-len(entries) // size)
+        count = min(self._total, self._streams + 2 + -(-self._workers // size) + self._group)
         self._free = deque(Batch(memory) for memory in allocate(self._backend, shape, count))
         self._filling: Batch | None = None
         self._ready: deque[Batch] = deque()
         self._finished: dict[int, Batch] = {}
-        self._opened = self._running = self._delivered = 0
-        self._first = (0.0, 0)
-        # Seconds of all calls, those until the first batch was done, and when they were last counted.
-        self._call_seconds = self._first_calls = self._counted = 0.0
+        self._opened = self._decoding = self._delivered = 0
+        self._taken = time.perf_counter()
+        self._pace = math.inf  # seconds to read and decode an image, lately
+        self._first, self._calls, self._first_calls = (0.0, 0), CallMeter(), 0.0
         self._failure: BaseException | None = None
         self._stopped = False
         self._clocks: list[StageClock] = []
@@ -182,6 +189,7 @@ class Pipeline:
             while self._delivered in self._finished:
                 batches.append(self._finished.pop(self._delivered))
                 self._delivered += 1
+            self._taken = time.perf_counter()
             return batches
 
     def _deliverable(self) -> bool:
@@ -189,8 +197,8 @@ class Pipeline:
         ready = 0
         while self._delivered + ready in self._finished:
             ready += 1
-        everything = self._delivered + ready == self._total
-        return everything or self._failure is not None or (ready > 0 and (ready >= self._group or not self._free))
+        enough = ready >= self._group or not self._free or time.perf_counter() - self._taken > DELAY
+        return self._failure is not None or self._delivered + ready == self._total or (ready > 0 and enough)
 
     def _join(self, threads: Sequence[threading.Thread]) -> None:
         """Wait for the workers; calls that are still under way are those that nobody waits for any more."""
@@ -230,8 +238,8 @@ class Pipeline:
         """A batch to run (no rows), or rows to decode; None when there is nothing left."""
         with self._changed:
             while not self._stopped:
-                if self._ready and self._running < self._streams:
-                    self._begin_call()
+                if self._ready and self._calls.running < self._streams:
+                    self._calls.change(1)
                     return self._ready.popleft(), None
                 if (rows := self._claim()) is not None:
                     return rows
@@ -244,6 +252,9 @@ class Pipeline:
 
     def _claim(self) -> tuple[Batch, range] | None:
         """The next rows to decode, or None if all are claimed or every batch is in use."""
+        crowded = self._pace < LOCKED * self._workers
+        if crowded and self._decoding >= max(1, int(self._pace / LOCKED)):
+            return None
         if self._filling is None:
             if self._opened == self._total or not self._free:
                 return None
@@ -251,34 +262,25 @@ class Pipeline:
             start = self._opened * self._size
             batch.fill(self._entries[start : start + self._size], self._opened)
             self._opened += 1
-        batch = self._filling
-        length = len(batch.entries)
-        rows = range(batch.claimed, min(length, batch.claimed + max(1, length // self._workers)))
+        batch, length = self._filling, len(self._filling.entries)
+        rows = range(batch.claimed, min(length, batch.claimed + max(1, length if crowded else length // self._workers)))
         batch.claimed = rows.stop
+        self._decoding += 1
         if batch.claimed == length:
             self._filling = None
         return batch, rows
 
-    def _begin_call(self) -> None:
-        self._count_calls()
-        self._running += 1
-
-    def _end_call(self) -> None:
-        self._count_calls()
-        self._running -= 1
-
-    def _count_calls(self) -> None:
-        """Add what the calls under way have taken since the last time."""
-        now = time.perf_counter()
-        self._call_seconds += self._running * (now - self._counted)
-        self._counted = now
-
     def _decode(self, batch: Batch, rows: range, clock: StageClock) -> None:
+        timed, mark = StageClock(), clock.mark()
+        every = TIMED if self._pace < SMALL else 1
         for row in rows:
-            batch.load(row, self._loader, clock)
+            batch.load(row, self._loader, NO_CLOCK if (row - rows.start) % every else timed)
             if self._stopped:
                 return
+        seconds = clock.share(mark, timed)
         with self._changed:
+            self._pace = seconds / len(rows)
+            self._decoding -= 1
             batch.decoded += len(rows)
             if batch.decoded == len(batch.entries):
                 self._ready.append(batch)
@@ -287,11 +289,11 @@ class Pipeline:
     def _infer(self, batch: Batch, clock: StageClock) -> None:
         batch.run(self._backend, self._classes, clock, self._feature_dim)
         with self._changed:
-            self._end_call()
+            self._calls.change(-1)
             self._finished[batch.number] = batch
             if batch.number == 0:
                 self._first = (time.perf_counter() - self._started, len(batch.entries))
-                self._first_calls = self._call_seconds
+                self._first_calls = self._calls.seconds
             if self._deliverable():
                 self._deliver.notify()
             if self._ready:  # a stream is free again
