@@ -6,6 +6,7 @@ Training's validation, the parity gate, inference and evaluation all call it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -117,6 +118,7 @@ class ImageLoader:
                 if form in formats or (form in _FOREIGN and formats - FORMATS):
                     self._decoders[form].append(_Tried(decoder, features, fleeting))
         self._padding = np.array(transform.padding, np.uint8)
+        self._geometry = lru_cache(64)(transform.geometry)  # small images often have one size
         #: Loads several images at once; None where no decoder takes them.
         self.batches: BatchLoader | None = None
         if several := next((one for one in decoders if callable(getattr(one, "decode_batch", None))), None):
@@ -230,7 +232,7 @@ class ImageLoader:
         """The largest of 1, 2, 4, 8 that leaves twice the target's side, lying or standing."""
         scales = []
         for w, h in ((width, height), (height, width)):
-            geometry = self.transform.geometry(w, h)
+            geometry = self._geometry(w, h)
             left, top, right, bottom = geometry.box
             scales += [(bottom - top) / geometry.size[0], (right - left) / geometry.size[1]]
         return max(factor for factor in (1, 2, 4, 8) if factor == 1 or 2 * factor <= min(scales))
@@ -248,7 +250,7 @@ class ImageLoader:
     def resize(self, pixels: NDArray[np.uint8], geometry: Geometry | None = None) -> NDArray[np.uint8]:
         """The part of the network's input that shows the image: uint8 (h, w, 3), or (h, w, 1) for grey."""
         height, width = pixels.shape[:2]
-        geometry = geometry or self.transform.geometry(width, height)
+        geometry = geometry or self._geometry(width, height)
         resized = resize(pixels, geometry, self.transform.interpolation)
         if self.transform.color == "L":
             return np.asarray(Image.fromarray(resized).convert("L"))[:, :, None]

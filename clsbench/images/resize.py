@@ -54,6 +54,9 @@ def resize(pixels: NDArray[np.uint8], geometry: Geometry, interpolation: Interpo
     Returns:
         uint8 (h, w, 3) with (h, w) = ``geometry.size``, at most 2 levels from :func:`resize_pillow`.
     """
+    height, width = pixels.shape[:2]
+    if geometry.size == (height, width) and geometry.box == (0, 0, width, height):
+        return pixels
     if _fast is None or interpolation not in FAST_FILTERS:
         return resize_pillow(pixels, geometry, interpolation)
     pixels, geometry = _without_margins(pixels, geometry, SUPPORT[interpolation])

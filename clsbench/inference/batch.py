@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from clsbench.errors import ClsbenchError, PluginError
 from clsbench.images.batch_loader import BatchLoader
+from clsbench.images.clock import NO_CLOCK, Clock
 from clsbench.images.entries import Entry
 from clsbench.images.loader import ImageLoader
 from clsbench.inference.backend import Backend, classify, classify_with_features
@@ -48,7 +49,7 @@ class Batch:
         self.errors, self.reasons = [None] * len(entries), [None] * len(entries)
         self.number, self.claimed, self.decoded = number, 0, 0
 
-    def load(self, row: int, loader: ImageLoader, clock: StageClock) -> None:
+    def load(self, row: int, loader: ImageLoader, clock: Clock) -> None:
         """Read one image into its slot; a failure of its own is its row's error.
 
         Raises:
@@ -60,6 +61,12 @@ class Batch:
             raise
         except Exception as error:  # noqa: BLE001  one image never ends the job
             self._fail(row, error)
+
+    def load_each(self, rows: range, loader: ImageLoader, clock: Clock, *, every: int = 1) -> Iterator[None]:
+        """The same for several images, of which one in so many is timed; pauses after each of them."""
+        for row in rows:
+            self.load(row, loader, NO_CLOCK if (row - rows.start) % every else clock)
+            yield
 
     def load_together(self, rows: range, batches: BatchLoader, clock: StageClock) -> Iterator[None]:
         """The same for several images, with a decoder that takes several at once; pauses after each of them."""

@@ -14,28 +14,35 @@ so no neighbour can slip into its row.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from functools import partial
 
 from clsbench.images.entries import Entry
 from clsbench.images.loader import ImageLoader
 from clsbench.inference.backend import Backend, allocate
 from clsbench.inference.batch import Batch, predictions
-from clsbench.inference.timing import StageClock, Timing
+from clsbench.inference.timing import CallMeter, StageClock, Timing
 from clsbench.machine import available_cores
 from clsbench.predictions.block import Predictions
 
-#: How many finished images the caller waits for, unless the workers wait for it.
-DELIVERY = 16
+#: Bytes and images that the caller waits for, whatever is less, and the seconds after which it takes fewer.
+DELIVERY, MOST_DELIVERED, DELAY = 16 * 224 * 224 * 3, 256, 0.1
+
+#: Seconds that reading and decoding an image holds the interpreter lock, about. Of small images one or two workers
+#: keep it busy, and more would only take it from one another.
+LOCKED = 3e-5
+
+#: Of images that take a worker less time than this, seconds, one in so many is timed by stage: clocks take time.
+SMALL, TIMED = 5e-4, 8
 
 #: Seconds that a worker has to end by itself, before its call of the model is interrupted.
 PATIENCE = 0.1
 
-#: Images looked at again after a decode-bound run, to see whether ``fast_decode`` would help.
+#: Images looked at after a decode-bound run, to see whether ``fast_decode`` would help.
 SAMPLED = 8
 
 
@@ -115,7 +122,7 @@ class Pipeline:
             shares_cores=self._backend.shares_cores,
             model_threads=self._backend.threads,
             own_threads=getattr(self._backend, "own_threads", False),  # a plugin's may lack it
-            device_seconds=(self._call_seconds - self._first_calls) / self._streams,
+            device_seconds=(self._calls.seconds - self._first_calls) / self._streams,
             warm_up=warm_up,
             batch_size=self._size,
             process_seconds=time.process_time() - started_busy,
@@ -132,21 +139,20 @@ class Pipeline:
             self._loader.batches.restart()
         size = min(self._batch_size, max(1, len(entries)))
         shape = (size, *self._loader.transform.size, 3)
-        self._group = -(-DELIVERY // size)
+        self._group = -(-min(MOST_DELIVERED, -(-DELIVERY // math.prod(shape[1:]))) // size)
+        self._entries, self._size, self._total = entries, size, -(-len(entries) // size)
         # Running, being filled by the workers (a whole batch by each where a decoder takes several images at once),
         # and waiting for the caller.
-        filling = min(self._workers, -(-len(entries) // size)) if self._loader.batches else -(-self._workers // size)
-        count = self._streams + 2 + filling + self._group
-        self._entries, self._size = entries, size
-        self._total = -(-len(entries) // size)
+        filling = self._workers if self._loader.batches else -(-self._workers // size)
+        count = min(self._total, self._streams + 2 + filling + self._group)
         self._free = deque(Batch(memory) for memory in allocate(self._backend, shape, count))
         self._filling: Batch | None = None
         self._ready: deque[Batch] = deque()
         self._finished: dict[int, Batch] = {}
-        self._opened = self._running = self._delivered = 0
-        self._first = (0.0, 0)
-        # Seconds of all calls, those until the first batch was done, and when they were last counted.
-        self._call_seconds = self._first_calls = self._counted = 0.0
+        self._opened = self._decoding = self._delivered = 0
+        self._taken = time.perf_counter()
+        self._pace = math.inf  # seconds to read and decode an image, lately
+        self._first, self._calls, self._first_calls = (0.0, 0), CallMeter(), 0.0
         self._failure: BaseException | None = None
         self._stopped = False
         self._clocks: list[StageClock] = []
@@ -189,6 +195,7 @@ class Pipeline:
             while self._delivered in self._finished:
                 batches.append(self._finished.pop(self._delivered))
                 self._delivered += 1
+            self._taken = time.perf_counter()
             return batches
 
     def _deliverable(self) -> bool:
@@ -196,8 +203,8 @@ class Pipeline:
         ready = 0
         while self._delivered + ready in self._finished:
             ready += 1
-        everything = self._delivered + ready == self._total
-        return everything or self._failure is not None or (ready > 0 and (ready >= self._group or not self._free))
+        enough = ready >= self._group or not self._free or time.perf_counter() - self._taken > DELAY
+        return self._failure is not None or self._delivered + ready == self._total or (ready > 0 and enough)
 
     def _join(self, threads: Sequence[threading.Thread]) -> None:
         """Wait for the workers; calls that are still under way are those that nobody waits for any more."""
@@ -237,8 +244,8 @@ class Pipeline:
         """A batch to run (no rows), or rows to decode; None when there is nothing left."""
         with self._changed:
             while not self._stopped:
-                if self._ready and self._running < self._streams:
-                    self._begin_call()
+                if self._ready and self._calls.running < self._streams:
+                    self._calls.change(1)
                     return self._ready.popleft(), None
                 if (rows := self._claim()) is not None:
                     return rows
@@ -251,6 +258,9 @@ class Pipeline:
 
     def _claim(self) -> tuple[Batch, range] | None:
         """The next rows to decode, or None if all are claimed or every batch is in use."""
+        crowded = self._pace < LOCKED * self._workers and not self._loader.batches
+        if crowded and self._decoding >= max(1, int(self._pace / LOCKED)):
+            return None
         if self._filling is None:
             if self._opened == self._total or not self._free:
                 return None
@@ -258,37 +268,28 @@ class Pipeline:
             start = self._opened * self._size
             batch.fill(self._entries[start : start + self._size], self._opened)
             self._opened += 1
-        batch = self._filling
-        length = len(batch.entries)
-        share = length if self._loader.batches else max(1, length // self._workers)
+        batch, length = self._filling, len(self._filling.entries)
+        share = length if crowded or self._loader.batches else max(1, length // self._workers)
         rows = range(batch.claimed, min(length, batch.claimed + share))
         batch.claimed = rows.stop
+        self._decoding += 1
         if batch.claimed == length:
             self._filling = None
         return batch, rows
 
-    def _begin_call(self) -> None:
-        self._count_calls()
-        self._running += 1
-
-    def _end_call(self) -> None:
-        self._count_calls()
-        self._running -= 1
-
-    def _count_calls(self) -> None:
-        """Add what the calls under way have taken since the last time."""
-        now = time.perf_counter()
-        self._call_seconds += self._running * (now - self._counted)
-        self._counted = now
-
     def _decode(self, batch: Batch, rows: range, clock: StageClock) -> None:
-        loading: Iterator[None] = map(partial(batch.load, loader=self._loader, clock=clock), rows)
+        timed, mark = StageClock(), clock.mark()
         if self._loader.batches:
-            loading = batch.load_together(rows, self._loader.batches, clock)
+            loading = batch.load_together(rows, self._loader.batches, timed)
+        else:
+            loading = batch.load_each(rows, self._loader, timed, every=TIMED if self._pace < SMALL else 1)
         for _ in loading:
             if self._stopped:
                 return
+        seconds = clock.share(mark, timed)
         with self._changed:
+            self._pace = seconds / len(rows)
+            self._decoding -= 1
             batch.decoded += len(rows)
             if batch.decoded == len(batch.entries):
                 self._ready.append(batch)
@@ -297,11 +298,11 @@ class Pipeline:
     def _infer(self, batch: Batch, clock: StageClock) -> None:
         batch.run(self._backend, self._classes, clock, self._feature_dim)
         with self._changed:
-            self._end_call()
+            self._calls.change(-1)
             self._finished[batch.number] = batch
             if batch.number == 0:
                 self._first = (time.perf_counter() - self._started, len(batch.entries))
-                self._first_calls = self._call_seconds
+                self._first_calls = self._calls.seconds
             if self._deliverable():
                 self._deliver.notify()
             if self._ready:  # a stream is free again

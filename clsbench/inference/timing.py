@@ -67,11 +67,41 @@ class StageClock:
         self.busy[stage] += now[1] - since[1]
         return now
 
+    def share(self, since: Mark, timed: StageClock) -> float:
+        """Count the time since ``since`` under the stages of a clock that timed a part of it, in its proportions.
+
+        Returns the seconds in which a core was used, or something was read and waited for.
+        """
+        now, before = self.mark(), self.wall["read"] - self.busy["read"]
+        for mine, theirs, seconds in (
+            (self.wall, timed.wall, now[0] - since[0]),
+            (self.busy, timed.busy, now[1] - since[1]),
+        ):
+            total = sum(theirs.values())
+            for name, part in theirs.items() if total else [("read", 1.0)]:
+                mine[name] += seconds * part / (total or 1.0)
+        waited = self.wall["read"] - self.busy["read"] - before
+        return now[1] - since[1] + max(0.0, waited)
+
     def add(self, other: StageClock) -> None:
         """Take over another thread's seconds."""
         for mine, theirs in ((self.busy, other.busy), (self.wall, other.wall)):
             for name, seconds in theirs.items():
                 mine[name] += seconds
+
+
+class CallMeter:
+    """Seconds that all calls of the model have taken, those under way included; under its user's lock."""
+
+    def __init__(self) -> None:
+        self.running = 0
+        self.seconds = self._counted = 0.0
+
+    def change(self, by: int) -> None:
+        """A call begins (1), or has ended (-1)."""
+        now = time.perf_counter()
+        self.seconds += self.running * (now - self._counted)
+        self._counted, self.running = now, self.running + by
 
 
 @dataclass(frozen=True)

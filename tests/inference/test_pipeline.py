@@ -4,12 +4,14 @@ import threading
 import time
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clsbench.errors import DataError, ModelError
 from clsbench.images.entries import BytesEntry
 from clsbench.images.loader import ImageLoader
+from clsbench.inference import pipeline as pipeline_module
 from clsbench.inference.backend import Backend, DeviceInfo
 from clsbench.inference.pipeline import Pipeline
 from clsbench.transform import ImageTransform
@@ -182,9 +184,36 @@ def test_a_slow_writer_holds_the_decoders_back():
         written.extend(predictions.names)
         assert len(decoded) <= len(written) + backend.allocated * 4
 
-    timing = run(Counting(), backend, 200, sink)
-    assert timing.images == 200
-    assert backend.allocated < 12
+    timing = run(Counting(), backend, 1000, sink)
+    assert timing.images == 1000
+    assert backend.allocated < 75
+
+
+@pytest.mark.parametrize(("locked", "at_once"), [(60.0, 1), (0.0, 4)])
+def test_no_more_workers_decode_than_the_interpreter_lock_lets(monkeypatch, locked, at_once):
+    monkeypatch.setattr(pipeline_module, "LOCKED", locked)
+    lock, decoding, most = threading.Lock(), set(), [0]
+
+    class Watched(Loader):
+        def read(self, entry):
+            with lock:
+                decoding.add(entry.name)
+                if int(entry.name[:-4]) >= 32:  # before, nobody knows how long an image takes
+                    most[0] = max(most[0], len(decoding))
+            time.sleep(0.001)
+            with lock:
+                decoding.remove(entry.name)
+            return super().read(entry)
+
+    timing = run(Watched(), Means(batch_size=8), 200, lambda found: None, threads=4)
+    assert (timing.images, most[0]) == (200, at_once)
+
+
+def test_a_slow_model_hands_over_what_it_has(monkeypatch):
+    blocks = []
+    backend = Means(batch_size=1, streams=1, delay=lambda: time.sleep(0.06))
+    run(Loader(), backend, 8, lambda found: blocks.append(len(found.names)))
+    assert len(blocks) > 1
 
 
 def test_an_interrupt_in_the_calling_thread_stops_the_workers():

@@ -80,6 +80,16 @@ def test_an_empty_run_has_no_rates():
     assert (facts["images_per_second"], facts["limit"], facts["fraction_of_limit"]) == (0.0, 0.0, None)
 
 
+def test_the_stages_of_many_images_are_told_by_some_of_them():
+    clock, timed = StageClock(), StageClock()
+    timed.wall.update(read=1.0, decode=3.0)
+    timed.busy.update(read=0.0, decode=2.0)
+    started, had_core = clock.mark()
+    clock.share((started - 8.0, had_core - 4.0), timed)
+    assert dict(clock.wall) == {"read": pytest.approx(2.0, abs=0.1), "decode": pytest.approx(6.0, abs=0.1)}
+    assert dict(clock.busy) == {"read": 0.0, "decode": pytest.approx(4.0, abs=0.1)}
+
+
 def test_never_more_than_the_limit_is_reached():
     fast = timing(seconds=4.0)  # 245 images/s of a measured limit of 200
     assert fast.fraction_of_limit == 1.0
