@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from clsbench.errors import ClsbenchError, DeviceError, ModelError, OptionError
+from clsbench.inference.backend import GraphLevel
 from clsbench.inference.cuda_driver import wait_asleep
 from clsbench.inference.devices import CPU, CUDA, PROVIDERS, TENSORRT, missing_for, preload, strays
 from clsbench.inference.gpu_slot import is_used_up, shortage
@@ -37,6 +38,7 @@ def open_session(
     spinning: bool = False,
     allow_fallback: bool = False,
     tf32: bool = True,
+    graph_level: GraphLevel = "all",
 ) -> Any:
     """A session that runs where it was asked to.
 
@@ -49,6 +51,7 @@ def open_session(
             cores of decoders meanwhile, so this is for calls that have the cores to themselves.
         allow_fallback: Accept compute nodes of a GPU session on the CPU.
         tf32: Whether a GPU may use TF32.
+        graph_level: How far the graph is rewritten.
 
     Raises:
         ModelError: if ONNX Runtime cannot open the file.
@@ -59,14 +62,14 @@ def open_session(
     providers = provider_options(kind, index, tf32=tf32)
     if kind == "cpu":
         try:
-            return _opened(file, kind, threads, spinning, providers)
+            return _opened(file, kind, threads, spinning, providers, graph_level)
         except Exception as error:
             raise _unreadable(file, error) from error
     preload()
     wait_asleep(index)
     with native_messages() as said:
         try:
-            session: Any = _opened(file, kind, threads, spinning, providers)
+            session: Any = _opened(file, kind, threads, spinning, providers, graph_level)
         except Exception as error:  # noqa: BLE001  what it means is found out below
             session = error
     if isinstance(session, Exception):
@@ -78,13 +81,17 @@ def open_session(
     return session
 
 
-def _opened(file: Path | bytes, kind: str, threads: int, spinning: bool, providers: list[Any]) -> Any:
+def _opened(
+    file: Path | bytes, kind: str, threads: int, spinning: bool, providers: list[Any], level: GraphLevel = "all"
+) -> Any:
     import onnxruntime as ort
 
     options = ort.SessionOptions()
     options.log_severity_level = 4
     options.inter_op_num_threads = 1
     options.intra_op_num_threads = threads
+    levels = ort.GraphOptimizationLevel
+    options.graph_optimization_level = levels.ORT_ENABLE_ALL if level == "all" else levels.ORT_ENABLE_EXTENDED
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
     if kind != "cpu":
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
