@@ -90,12 +90,12 @@ def _opened(
     options.log_severity_level = 4
     options.inter_op_num_threads = 1
     options.intra_op_num_threads = threads
-    levels = ort.GraphOptimizationLevel
-    options.graph_optimization_level = levels.ORT_ENABLE_ALL if level == "all" else levels.ORT_ENABLE_EXTENDED
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
     if kind != "cpu":
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     content = file if isinstance(file, bytes) else str(file)
+    levels = ort.GraphOptimizationLevel
+    options.graph_optimization_level = levels.ORT_ENABLE_ALL if level == "all" else levels.ORT_ENABLE_EXTENDED
     return ort.InferenceSession(content, options, providers=providers, enable_fallback=0)
 
 
