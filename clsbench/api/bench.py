@@ -66,8 +66,10 @@ class BenchResult:
 
     @property
     def names(self) -> dict[str, str]:
-        """Model file -> a short name: that of the file, or of the run where there are several."""
+        """Model file -> a short name: of a run's export that of the run."""
         files = list(dict.fromkeys(Path(benchmark.model) for benchmark in self.benchmarks))
+        if len(files) == 1 and files[0].name == "model.onnx":
+            return {str(files[0]): files[0].resolve().parent.name}
         short = [name.removesuffix("/model.onnx") for name in distinct_names(files)]
         return dict(zip(map(str, files), short, strict=True))
 

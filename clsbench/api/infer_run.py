@@ -175,7 +175,8 @@ class InferenceRun:
         opener, plan = self.spec.backend, job.plan
         taken = {name: value for name, value in plan.items() if name in option_types(opener.build)}
         opener = dataclasses.replace(opener, options={**opener.options, **taken})
-        self.spec = dataclasses.replace(self.spec, backend=opener, batch_size=plan.get("batch_size"))
+        size = plan.get("batch_size")
+        self.spec = dataclasses.replace(self.spec, backend=opener, batch_size=size if isinstance(size, int) else None)
 
     def _consume(self, runner: Executor, sinks: Sinks, job: JobIdentity | None, ledger: Ledger | None) -> int:
         """Hand every block to whoever wants it; returns how many images were done before."""
@@ -220,7 +221,8 @@ class InferenceRun:
         if reason := execution.device.reason:
             self.observer.note(f"running on the CPU: {reason}")
         if ledger and job:
-            plan = {name: getattr(execution.plan, name) for name in ("batch_size", "streams", "threads")}
+            called = ("batch_size", "streams", "threads", "graph_level")
+            plan = {name: value for name in called if (value := getattr(execution.plan, name)) is not None}
             now = dataclasses.replace(job, device=execution.device.device, plan=plan)
             if ledger.job and (changes := ledger.job.differences(now)):
                 raise DataError(

@@ -96,6 +96,7 @@ def _throughput(result: InferenceResult, timing: Timing) -> Table:
     where = device.device + "".join(f" {index}" for index in device.indices)
     steady = f"{timing.steady_images_per_second:.1f} in steady state"
     choice = [("backend", next(result.backend_choice.notes()))] if result.backend_choice else []
+    level = f", graph level {plan.graph_level}" if plan.graph_level == "extended" else ""
     rows = [
         ("images", f"{counts.total}{errors} in {timing.seconds:.1f} s{done}"),
         ("images/s", f"{timing.images_per_second:.1f} overall, {steady}"),
@@ -105,7 +106,7 @@ def _throughput(result: InferenceResult, timing: Timing) -> Table:
         ("device", f"{where} ({device.provider}{f', {device.precision}' if device.precision else ''})"),
         *([("decoder", decoded.text)] if (decoded := result.execution.decoded) else []),
         ("plan", f"{counted(plan.streams, 'stream')} × {counted(plan.threads, 'thread')}, "
-                 f"batches of {plan.batch_size} ({plan.source})"),
+                 f"batches of {plan.batch_size}{level} ({plan.source})"),
         ("verdict", timing.verdict),
     ]  # fmt: skip
     return facts_table("Throughput", rows)

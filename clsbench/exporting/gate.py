@@ -89,10 +89,15 @@ class Gate:
 
 
 def gate_between(*precisions: str) -> Gate:
-    """The gate by default between two forms of a network: that of int8, float16 or bfloat16 where one alone has it."""
+    """The gate by default between two forms of a network: that of int8, float16 or bfloat16 where one alone has it.
+
+    Args:
+        precisions: Of each form; where it computes in several, these with a plus: ``bfloat16+float32``.
+    """
     if len(set(precisions)) > 1 and "int8" in precisions:
         return Gate(max_drop=INT8_DROP, tolerance=None, expected=True)
-    apart = [TOLERANCES[name] for name in set(precisions) & TOLERANCES.keys()] if len(set(precisions)) > 1 else []
+    parts = {part for precision in precisions for part in precision.split("+")}
+    apart = [TOLERANCES[name] for name in parts & TOLERANCES.keys()] if len(set(precisions)) > 1 else []
     return Gate(tolerance=max(apart, default=TOLERANCE))
 
 

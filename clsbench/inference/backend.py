@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,10 @@ class DeviceInfo:
         return {**asdict(self), "indices": list(self.indices), "names": list(self.names)}
 
 
+#: How far ONNX Runtime rewrites a graph: all it can, or without the layouts of this processor.
+GraphLevel = Literal["all", "extended"]
+
+
 @dataclass(frozen=True)
 class Plan:
     """How a model is run.
@@ -56,17 +60,20 @@ class Plan:
         threads: Of one call, on the CPU.
         batch_size: Images of one call.
         source: Who chose: ``rule``, ``measured``, ``cache``, ``backend`` or an executor.
+        graph_level: How far ONNX Runtime rewrites the graph, where that was measured or given; ``all`` if None.
     """
 
     streams: int
     threads: int
     batch_size: int
     source: str = "rule"
+    graph_level: GraphLevel | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         numbers = {"batch_size": self.batch_size, "streams": self.streams, "threads": self.threads}
-        return {**numbers, "plan": self.source}
+        level = {"graph_level": self.graph_level} if self.graph_level else {}
+        return {**numbers, **level, "plan": self.source}
 
 
 class Backend(Protocol):

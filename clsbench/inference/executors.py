@@ -6,9 +6,10 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import get_args
 
 from clsbench.images.entries import Entry
-from clsbench.inference.backend import Plan, allocate
+from clsbench.inference.backend import Backend, GraphLevel, Plan, allocate
 from clsbench.inference.batch import Batch, predictions
 from clsbench.inference.job import Execution, Executor, JobSpec, opened
 from clsbench.inference.pipeline import Pipeline
@@ -28,7 +29,8 @@ class ThreadsExecutor(Executor):
         self.execution = None
         with opened(spec) as (loader, backend):
             size = spec.batch_size or backend.batch_size
-            plan = Plan(backend.streams, backend.threads, size, getattr(backend, "plan_source", "backend"))
+            source = getattr(backend, "plan_source", "backend")
+            plan = Plan(backend.streams, backend.threads, size, source, _graph_level(backend))
             begun = self.execution = Execution(backend.device, plan)
             pipeline = Pipeline(
                 loader,
@@ -56,7 +58,8 @@ class SerialExecutor(Executor):
         """Blocks of one image in the order of the entries; see :class:`clsbench.inference.job.Executor`."""
         self.execution = None
         with opened(spec) as (loader, backend):
-            begun = self.execution = Execution(backend.device, Plan(1, backend.threads, 1, "serial"))
+            plan = Plan(1, backend.threads, 1, "serial", _graph_level(backend))
+            begun = self.execution = Execution(backend.device, plan)
             clock, started, started_busy, first = StageClock(), time.perf_counter(), time.process_time(), 0.0
             first_call = 0.0
             batch = Batch(allocate(backend, (1, *spec.card.transform.size, 3), 1)[0])
@@ -88,3 +91,9 @@ class SerialExecutor(Executor):
                 decoded_apart=loader.batches is not None,
             )  # fmt: skip
             self.execution = replace(begun, timing=timing, decoded=loader.decoded)
+
+
+def _graph_level(backend: Backend) -> GraphLevel | None:
+    """How far ONNX Runtime rewrote the graph, of the backend that knows such levels."""
+    level: GraphLevel | None = getattr(backend, "graph_level", None)
+    return level if level in get_args(GraphLevel) else None

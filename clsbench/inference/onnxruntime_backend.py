@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from clsbench.card import FEATURES_NAME, INPUT_NAME, OUTPUT_NAME
 from clsbench.errors import DeviceError, OptionError
-from clsbench.inference.backend import DeviceInfo, FeatureBackend, Plan
+from clsbench.inference.backend import DeviceInfo, FeatureBackend, GraphLevel, Plan
 from clsbench.inference.cuda_driver import find_driver, pinned
 from clsbench.inference.devices import DeviceRequest, choose, parse_device
 from clsbench.inference.gpu_slot import GpuSlot
@@ -41,7 +41,7 @@ class OnnxRuntimeBackend(FeatureBackend):
     """Sessions of ONNX Runtime; see :class:`clsbench.inference.backend.Backend`."""
 
     def __init__(self, sessions: list[Any], *, device: DeviceInfo, plan: Plan) -> None:
-        self.device, self.plan_source = device, plan.source
+        self.device, self.plan_source, self.graph_level = device, plan.source, plan.graph_level
         self.batch_size = plan.batch_size
         self.threads = plan.threads
         self.shares_cores = device.device == "cpu"
@@ -105,6 +105,7 @@ def build(
     allow_fallback: bool = False,
     tf32: bool = True,
     ep_library: Path | None = None,
+    graph_level: GraphLevel | None = None,
 ) -> OnnxRuntimeBackend:
     """Open a model file on a device.
 
@@ -121,6 +122,7 @@ def build(
         allow_fallback: Accept compute nodes of a GPU session on the CPU.
         tf32: Let GPUs multiply float32 with the 10 bits of TF32, as CUDA does by default: faster, and less exact.
         ep_library: The library of the plugin provider; by default that of the package ``onnxruntime-ep-NAME``.
+        graph_level: How far ONNX Runtime rewrites the graph; all it can by default, ``full`` tuning tries ``extended``.
 
     Raises:
         OptionError: for an unknown device, a number below 1, TensorRT or a plugin provider without TF32, or a library
@@ -145,7 +147,7 @@ def build(
     chosen, reason = choose(request)
     opened = partial(
         _open, model_path, requested=device, numbers=numbers, tune=tune, spinning=spinning,
-        allow_fallback=allow_fallback, tf32=tf32,
+        allow_fallback=allow_fallback, tf32=tf32, graph_level=graph_level,
     )  # fmt: skip
     try:
         return opened(chosen, reason=reason)
@@ -166,13 +168,18 @@ def _open(
     spinning: bool,
     allow_fallback: bool,
     tf32: bool,
+    graph_level: GraphLevel | None,
 ) -> OnnxRuntimeBackend:
     """Open a model file on a device that has been settled; otherwise as :func:`build`."""
     card = read_card(model_path)
-    plan = plan_for(model_path, device, card.transform.size, mode=tune, given=numbers, tf32=tf32)
+    plan = plan_for(
+        model_path, device, card.transform.size, mode=tune, given=numbers, tf32=tf32, graph_level=graph_level
+    )
+    plan = replace(plan, graph_level=graph_level or plan.graph_level)
     opened = partial(
         open_session, model_path, device.kind, threads=plan.threads, spinning=spinning,
         allow_fallback=allow_fallback, tf32=tf32, float16=card.precision == "float16",
+        graph_level=plan.graph_level or "all",
     )  # fmt: skip
     sessions = [opened(index=index) for index in device.indices or (0,)]
     first = sessions[0]

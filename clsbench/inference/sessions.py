@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from clsbench.errors import ClsbenchError, DeviceError, ModelError, OptionError
+from clsbench.inference.backend import GraphLevel
 from clsbench.inference.cuda_driver import gpu_versions, wait_asleep
 from clsbench.inference.devices import CPU, CUDA, PROVIDERS, TENSORRT, missing_for, preload, strays
 from clsbench.inference.gpu_slot import is_used_up, shortage
@@ -40,6 +41,7 @@ def open_session(
     allow_fallback: bool = False,
     tf32: bool = True,
     float16: bool = False,
+    graph_level: GraphLevel = "all",
 ) -> Any:
     """A session that runs where it was asked to.
 
@@ -53,6 +55,7 @@ def open_session(
         allow_fallback: Accept compute nodes of a GPU session on the CPU.
         tf32: Whether a GPU may use TF32.
         float16: Whether the file holds float16, which TensorRT has to be told.
+        graph_level: How far the graph is rewritten.
 
     Raises:
         ModelError: if ONNX Runtime cannot open the file.
@@ -64,14 +67,14 @@ def open_session(
     providers = provider_options(kind, index, tf32=tf32, float16=float16, engines=engines)
     if kind == "cpu":
         try:
-            return _opened(file, kind, threads, spinning, providers)
+            return _opened(file, kind, threads, spinning, providers, graph_level)
         except Exception as error:
             raise _unreadable(file, error) from error
     preload()
     wait_asleep(index)
     with native_messages() as said:
         try:
-            session: Any = _opened(file, kind, threads, spinning, providers)
+            session: Any = _opened(file, kind, threads, spinning, providers, graph_level)
         except Exception as error:  # noqa: BLE001  what it means is found out below
             session = error
     if isinstance(session, Exception):
@@ -83,20 +86,23 @@ def open_session(
     return session
 
 
-def _opened(file: Path | bytes, kind: str, threads: int, spinning: bool, providers: list[Any]) -> Any:
+def _opened(
+    file: Path | bytes, kind: str, threads: int, spinning: bool, providers: list[Any], level: GraphLevel = "all"
+) -> Any:
     import onnxruntime as ort
 
-    options = session_options(threads, spinning, record=kind != "cpu")
+    options = session_options(threads, spinning, record=kind != "cpu", level=level)
     content = file if isinstance(file, bytes) else str(file)
     return ort.InferenceSession(content, options, providers=providers, enable_fallback=0)
 
 
-def session_options(threads: int, spinning: bool, *, record: bool) -> Any:
+def session_options(threads: int, spinning: bool, *, record: bool, level: GraphLevel = "all") -> Any:
     """ONNX Runtime's options of a session.
 
     Args:
         threads, spinning: As for :func:`open_session`.
         record: Whether the session is to remember which provider runs which node.
+        level: How far the graph is rewritten.
     """
     import onnxruntime as ort
 
@@ -107,6 +113,8 @@ def session_options(threads: int, spinning: bool, *, record: bool) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
     if record:
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    levels = ort.GraphOptimizationLevel
+    options.graph_optimization_level = levels.ORT_ENABLE_ALL if level == "all" else levels.ORT_ENABLE_EXTENDED
     return options
 
 

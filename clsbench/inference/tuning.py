@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ import numpy as np
 
 from clsbench.card import INPUT_NAME, OUTPUT_NAME
 from clsbench.errors import DeviceMemoryError
-from clsbench.inference.backend import Plan
+from clsbench.inference.backend import GraphLevel, Plan
 from clsbench.inference.cuda_driver import gpu_versions, pinned
 from clsbench.inference.devices import DeviceRequest
 from clsbench.inference.gpu_slot import GpuSlot
@@ -54,6 +54,12 @@ SPLIT_COST = 1.15
 #: decoding has emptied. Measured as 0.3 to 2 ms; it makes batches of one a bad choice.
 BATCH_OVERHEAD = 1e-3
 
+#: How far ONNX Runtime rewrites a graph, and how much faster ``extended`` has to be: the layouts that ``all`` adds make
+#: convolutions 1.3 to 2.6 times as fast here (ResNet-50, EfficientNet-Lite0) and change nothing for ViT-B/16, but have
+#: made some networks slower (onnxruntime#26992).
+LEVELS: tuple[GraphLevel, GraphLevel] = ("all", "extended")
+LEVEL_GAIN = 1.05
+
 #: Once a call takes longer than this, seconds, larger batches are not tried.
 LONGEST_CALL = 0.25
 
@@ -75,6 +81,7 @@ def plan_for(
     mode: str,
     given: Mapping[str, int | None],
     tf32: bool = True,
+    graph_level: GraphLevel | None = None,
 ) -> Plan:
     """The plan for a model on a device: given, cached, measured, or by rule.
 
@@ -85,6 +92,7 @@ def plan_for(
         mode: ``off``, ``cached``, ``quick`` or ``full``.
         given: Numbers the user fixed; they are kept.
         tf32: Whether a GPU may use TF32.
+        graph_level: How far ONNX Runtime is to rewrite the graph; ``full`` tries both on a CPU if None.
     """
     fixed = {name: value for name, value in given.items() if value is not None}
     by_rule = rule(device, given)
@@ -92,15 +100,38 @@ def plan_for(
         return by_rule
     if device.kind != "cpu" and len(fixed.keys() - {"threads"}) == 2:
         return by_rule
-    key = _key(file, device, fixed, tf32=tf32)
+    key = _key(file, device, fixed, tf32=tf32) + (f" | {graph_level}" if graph_level else "")
     if cached := _recall(key, full=mode == "full"):
         return cached
     if mode == "cached":
         return by_rule
-    opener, allocate = _opener(file, device, tf32=tf32)
+    opener, allocate = _opener(file, device, tf32=tf32, graph_level=graph_level or "all")
     plan = measure(candidates(device, mode, fixed), opener, size, mode=mode, allocate=allocate)
+    if mode == "full" and device.kind == "cpu" and graph_level is None:
+        openers = {level: _opener(file, device, tf32=tf32, graph_level=level)[0] for level in LEVELS}
+        plan = replace(plan, graph_level=better_level(plan, openers, size, mode=mode))
     keep(key, {**asdict(plan), "mode": mode})
     return plan
+
+
+def better_level(
+    plan: Plan, openers: Mapping[GraphLevel, Callable[[int], Callable[[Any], Any]]], size: tuple[int, int], *, mode: str
+) -> GraphLevel:
+    """How far ONNX Runtime should rewrite the graph: ``extended`` only where that is clearly faster than ``all``.
+
+    Args:
+        plan: The best one.
+        openers: Level -> what opens the model with so many threads a call.
+        size: (h, w).
+        mode: ``quick`` or ``full``.
+    """
+    images = np.zeros((plan.batch_size, *size, 3), np.uint8)
+    runners = {level: openers[level](plan.threads) for level in LEVELS}
+    rates: dict[GraphLevel, list[float]] = {level: [] for level in LEVELS}
+    for level in LEVELS * ROUNDS[mode]:
+        rates[level].append(throughput(runners[level], images, plan.streams, WINDOW[mode]))
+    whole, extended = (statistics.median(rates[level]) for level in LEVELS)
+    return "extended" if extended > LEVEL_GAIN * whole else "all"
 
 
 def candidates(device: DeviceRequest, mode: str, fixed: Mapping[str, int]) -> list[Plan]:
@@ -220,13 +251,15 @@ def throughput(run: Callable[[Any], Any], images: Any, streams: int, seconds: fl
 
 
 def _opener(
-    file: Path, device: DeviceRequest, *, tf32: bool
+    file: Path, device: DeviceRequest, *, tf32: bool, graph_level: GraphLevel
 ) -> tuple[Callable[[int], Callable[[Any], Any]], Callable[[tuple[int, ...]], Any]]:
     """What opens the model with so many threads a call, and what gives memory for a batch."""
     index, calls = device.indices[0] if device.indices else 0, Calls()
 
     def opener(threads: int) -> Callable[[Any], Any]:
-        session = open_session(file, device.kind, index=index, threads=threads, allow_fallback=True, tf32=tf32)
+        session = open_session(
+            file, device.kind, index=index, threads=threads, allow_fallback=True, tf32=tf32, graph_level=graph_level
+        )
         if device.kind == "cpu":
             return lambda images: session.run([OUTPUT_NAME], {INPUT_NAME: images})
         return lambda images: GpuSlot(session, device.kind, index, len(images)).run(images, calls, (OUTPUT_NAME,))
@@ -255,4 +288,5 @@ def _recall(key: str, *, full: bool) -> Plan | None:
     numbers = [number for number in found if type(number) is int and number > 0]
     if len(numbers) < len(found):  # damaged, or written by another version
         return None
-    return Plan(numbers[0], numbers[1], numbers[2], "cache")
+    level = kept.get("graph_level")
+    return Plan(numbers[0], numbers[1], numbers[2], "cache", level if level in LEVELS else None)

@@ -27,8 +27,8 @@ class JobIdentity:
         form: What decides how the file looks beyond that, such as columns and labels, as a hash. A job may be continued
             in another form, but a finished file is not that of another form.
         device: What the model runs on, as it is known once the job runs.
-        plan: How the model is called, likewise: ``batch_size``, ``streams``, ``threads``. A continued job is called in
-            the same way: another size of a batch may change the last digit.
+        plan: How the model is called, likewise: ``batch_size``, ``streams``, ``threads`` and perhaps ``graph_level``. A
+            continued job is called in the same way: another size of a batch may change the last digit.
         overwrite: Whether an earlier file of that name is to be replaced.
         stamps: SHA-256 of the sizes and modification times of all images when the job began.
     """
@@ -39,7 +39,7 @@ class JobIdentity:
     options: Mapping[str, str] = field(default_factory=dict)
     form: str | None = None
     device: str | None = None
-    plan: Mapping[str, int] = field(default_factory=dict)
+    plan: Mapping[str, int | str] = field(default_factory=dict)
     overwrite: bool = False
     stamps: str | None = None
 

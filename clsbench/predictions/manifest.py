@@ -197,7 +197,7 @@ class Manifest:
 
     def lasting(self) -> Manifest:
         """What is the same each time that the job is run: no times, no speeds, no machine."""
-        ran = ("batch_size", "streams", "threads", "plan", "executor", "backend_choice")
+        ran = ("batch_size", "streams", "threads", "graph_level", "plan", "executor", "backend_choice")
         options = {name: value for name, value in (self.options or {}).items() if name not in ran}
         return Manifest(images=self.images, model=self.model, options=options, labels=self.labels, counts=self.counts)
 

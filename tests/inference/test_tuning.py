@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from clsbench.errors import DeviceMemoryError
-from clsbench.inference import tuning
+from clsbench.inference import onnxruntime_backend, tuning
 from clsbench.inference.backend import Plan
 from clsbench.inference.devices import DeviceRequest
-from clsbench.inference.tuning import candidates, measure, plan_for, rule, throughput
+from clsbench.inference.tuning import better_level, candidates, measure, plan_for, rule, throughput
 from clsbench.machine import cache_folder
 
 CPU, CUDA = DeviceRequest("cpu"), DeviceRequest("cuda", (0,))
@@ -32,6 +32,7 @@ def measured(monkeypatch):
         return plans[-1]
 
     monkeypatch.setattr(tuning, "measure", fake)
+    monkeypatch.setattr(tuning, "better_level", lambda plan, openers, size, *, mode: "all")
     return calls
 
 
@@ -61,6 +62,41 @@ def test_a_split_call_has_to_be_clearly_faster(monkeypatch):
     assert measure(plans, lambda threads: threads, (2, 2), mode="quick").threads == 1
     rates[2] = 130.0
     assert measure(plans, lambda threads: threads, (2, 2), mode="quick").threads == 2
+
+
+@pytest.mark.parametrize(("extended", "chosen"), [(90.0, "all"), (104.0, "all"), (106.0, "extended")])
+def test_the_graph_is_rewritten_less_only_where_that_is_clearly_faster(monkeypatch, extended, chosen):
+    rates = {"all": 100.0, "extended": extended}
+    monkeypatch.setattr(tuning, "throughput", lambda run, images, streams, seconds: rates[run])
+    openers = {level: lambda threads, level=level: level for level in rates}
+    assert better_level(Plan(2, 1, 4), openers, (2, 2), mode="full") == chosen
+
+
+def test_full_tuning_tries_the_graph_level_and_keeps_it(measured, monkeypatch, tiny_onnx):
+    monkeypatch.setattr(tuning, "better_level", lambda plan, openers, size, *, mode: "extended")
+    plans = [plan_for(tiny_onnx, CPU, (8, 8), mode=mode, given=NOTHING) for mode in ("quick", "full", "full", "cached")]
+    assert [plan.graph_level for plan in plans] == [None, "extended", "extended", "extended"]
+    assert plans[1].to_json()["graph_level"] == "extended"
+    given = plan_for(tiny_onnx, CPU, (8, 8), mode="full", given=NOTHING, graph_level="all")
+    assert (given.source, given.graph_level, len(measured)) == ("measured", None, 3)
+
+
+@pytest.mark.parametrize("level", ["all", "extended"])
+def test_the_graph_level_is_used_and_told(monkeypatch, tiny_onnx, level):
+    import onnxruntime as ort
+
+    used = []
+    opened = ort.InferenceSession
+
+    def session(content, options, **more):
+        used.append(options.graph_optimization_level)
+        return opened(content, options, **more)
+
+    monkeypatch.setattr(ort, "InferenceSession", session)
+    backend = onnxruntime_backend.build(tiny_onnx, "cpu", graph_level=level)
+    assert used == [getattr(ort.GraphOptimizationLevel, f"ORT_ENABLE_{level.upper()}")]
+    assert backend.graph_level == level
+    backend.close()
 
 
 def test_throughput_counts_the_images_of_all_streams():
