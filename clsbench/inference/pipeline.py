@@ -19,7 +19,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from functools import partial
+from itertools import repeat
 
 from clsbench.images.entries import Entry
 from clsbench.images.loader import ImageLoader
@@ -281,7 +281,7 @@ class Pipeline:
         self._counted = now
 
     def _decode(self, batch: Batch, rows: range, clock: StageClock) -> None:
-        loading: Iterator[None] = map(partial(batch.load, loader=self._loader, clock=clock), rows)
+        loading: Iterator[None] = map(batch.load, rows, repeat(self._loader), repeat(clock))
         if self._loader.batches:
             loading = batch.load_together(rows, self._loader.batches, clock)
         for _ in loading:
