@@ -183,10 +183,8 @@ def register_decoders() -> Iterable[Component]:
     A decoder is callable, bytes -> uint8 (H, W, 3), and has ``formats``, the set of
     format names it reads (as :func:`clsbench.images.formats.sniff` gives them). It
     raises an exception for what it cannot read; anything but uint8 pixels of that shape ends
-    the job. :class:`clsbench.images.decoders.Decoder` says what else it may declare. One that
-    profits from several images at a time, for example on a GPU, also has the method ``decode_batch``
-    of :class:`clsbench.BatchDecoder`: an answer for each image, its pixels or an exception, or
-    None where it has resized the image into its slot.
+    the job. :class:`clsbench.images.decoders.Decoder` says what else it may declare. One that takes
+    several images at a time, as on a GPU, also has ``decode_batch`` of :class:`clsbench.BatchDecoder`.
 
     >>> import numpy as np
     >>> from clsbench import Component, hookimpl
@@ -194,8 +192,7 @@ def register_decoders() -> Iterable[Component]:
     ...     formats = frozenset({"grey"})
     ...     def __call__(self, data):
     ...         return np.full((1, 1, 3), data[0], np.uint8)
-    ...     def decode_batch(self, data, geometries, out, *, interpolation):
-    ...         return [self(one) if one else ValueError("empty") for one in data]
+    ...     def decode_batch(self, data, geometries, out, *, interpolation): return [self(one) for one in data]
     >>> @hookimpl
     ... def register_decoders():
     ...     yield Component("grey", Grey, "one grey pixel")

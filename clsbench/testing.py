@@ -23,16 +23,15 @@ from clsbench.card import ModelCard
 from clsbench.datasets.dataset import Dataset
 from clsbench.guard import Opener
 from clsbench.hookspecs import Component
-from clsbench.images.batch_decoders import BatchDecoder
+from clsbench.images.batch_checks import check_batches
 from clsbench.images.entries import Entry
 from clsbench.images.loader import ImageLoader
-from clsbench.images.resize import resize
 from clsbench.options import option_types
 from clsbench.predictions.block import Predictions
 from clsbench.predictions.metric import run_metrics
 from clsbench.predictions.outcomes import Outcomes
 from clsbench.registry import Registry
-from clsbench.transform import Geometry, ImageTransform
+from clsbench.transform import ImageTransform
 
 
 def installed(kind: str, name: str) -> Component:
@@ -146,29 +145,7 @@ def check_decoder(component: Component, encoded: bytes, pixels: NDArray[np.uint8
             continue
         raise AssertionError(f"{component.name} decoded {bad[:16]!r} without an error")
     if hasattr(decoder, "decode_batch"):
-        _check_batches(decoder, encoded, pixels)
-
-
-def _check_batches(decoder: BatchDecoder, encoded: bytes, pixels: NDArray[np.uint8]) -> None:
-    """Whether :class:`clsbench.BatchDecoder` is kept: each row has its own pixels, slot or exception."""
-    height, width = pixels.shape[:2]
-    box = Geometry((0.0, 0.0, float(width), float(height)), (8, 6))
-    slots = np.full((3, 10, 9, 3), 77, np.uint8)  # each within something larger, as in a batch that is padded
-    data, geometries = [encoded, encoded[: len(encoded) // 2], encoded], [None, box, box]
-    inner = [slot[1:9, 2:8] for slot in slots]
-    answers = decoder.decode_batch(data, geometries, [None, *inner[1:]], interpolation="bilinear")
-    _require(len(answers) == len(data), f"decode_batch returns {len(answers)} answers for {len(data)} images")
-    _require(isinstance(answers[1], Exception), "decode_batch returns an exception for a damaged image")
-    for answer, slot in zip(answers[::2], inner[::2], strict=True):
-        if answer is None:
-            difference = np.abs(slot.astype(int) - resize(pixels, box, "bilinear")).max()
-            _require(difference <= 2, f"decode_batch resizes as Pillow does, not {difference} levels from it")
-            slot[:] = 77
-        else:
-            np.testing.assert_array_equal(answer, pixels)
-    slots[1] = 77  # of a row that failed anything goes
-    _require(answers[0] is not None, "decode_batch returns the pixels of an image without a geometry")
-    _require(bool((slots == 77).all()), "decode_batch writes into the slots only")
+        check_batches(decoder, encoded, pixels)
 
 
 def check_backend(

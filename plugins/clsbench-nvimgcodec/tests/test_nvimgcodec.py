@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clsbench import BytesEntry, Component, DeviceError, ImageTransform
+from clsbench import BytesEntry, Component, DeviceError, Geometry, ImageTransform
 from clsbench.testing import check_decoder, installed
 
 pytest.importorskip("nvidia.nvimgcodec")
@@ -39,6 +39,19 @@ def several(decoder, contents, **options):
 def test_it_is_a_decoder(decoder):
     jpeg = encoded(0)
     check_decoder(Component("nvimgcodec", lambda: decoder), jpeg, pillows(jpeg))
+
+
+def test_with_torch_it_resizes_and_is_a_decoder_too():
+    pytest.importorskip("torch")
+    resizing, jpeg = installed("decoder", NAME).build(device="cpu", torch_resize=True), encoded(0)
+    check_decoder(Component("nvimgcodec", lambda: resizing), jpeg, pillows(jpeg))
+    box, slot = Geometry((4.0, 2.0, 36.0, 26.0), (12, 16)), np.zeros((12, 16, 3), np.uint8)
+    answers = resizing.decode_batch([jpeg, jpeg], [box, box], [slot, slot], interpolation="bicubic")
+    assert answers == [None, None]
+    expected = Image.fromarray(pillows(jpeg)).resize((16, 12), Image.Resampling.BICUBIC, box.box)
+    assert np.abs(slot.astype(int) - np.asarray(expected)).max() <= 2
+    (whole,) = resizing.decode_batch([jpeg], [box], [slot], interpolation="nearest")
+    np.testing.assert_array_equal(whole, pillows(jpeg))
 
 
 def test_on_the_cpu_its_pixels_are_pillows(decoder):

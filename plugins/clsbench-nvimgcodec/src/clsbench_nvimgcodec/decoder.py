@@ -6,7 +6,8 @@ Facts about the library that shape this module (0.9, github.com/NVIDIA/nvImageCo
   got its neighbour's place. The length is checked.
 - It waits for its work, releasing Python's lock, and queues what is left of it on the CUDA stream that it is given.
   ``Image.cpu()`` copies on that stream and waits for it: what it returns is complete. An image on the GPU has an
-  ``__array_interface__`` too, with an address that the CPU must not read.
+  ``__array_interface__`` too, with an address that the CPU must not read. By DLPack it is handed to torch's current
+  stream, on which everything of :mod:`clsbench_nvimgcodec.resizing` is queued; a call ends by waiting for that stream.
 - It allocates what the header of a file states, whatever that is.
 - Chroma is upsampled to the nearest sample unless ``fancy_upsampling`` is asked for, as libjpeg does by default.
 """
@@ -20,15 +21,13 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clsbench import DataError, DeviceError
-
-if TYPE_CHECKING:
-    from clsbench import Geometry
+from clsbench import DataError, DeviceError, Geometry
+from clsbench_nvimgcodec.resizing import FILTERS, resize_into
 
 #: How much it writes to standard error, unless the user chose: what is wrong with an image is told in its row.
 QUIET = ("PYNVIMGCODEC_VERBOSITY", "0")
@@ -54,6 +53,7 @@ class NvimgcodecDecoder:
         device: ``gpu`` or ``cpu``.
         index: Of the GPU.
         fancy_upsampling: Whether chroma is interpolated.
+        torch_resize: Whether images are resized where they were decoded, by torch.
 
     Raises:
         DeviceError: if a small image cannot be decoded there.
@@ -61,7 +61,10 @@ class NvimgcodecDecoder:
 
     formats, accepts, defers = frozenset({"jpeg"}), frozenset({"admit"}), True
 
-    def __init__(self, device: str, index: int = 0, *, fancy_upsampling: bool = True) -> None:
+    def __init__(
+        self, device: str, index: int = 0, *, fancy_upsampling: bool = True, torch_resize: bool = False
+    ) -> None:
+        self._resizes = torch_resize
         self._device, self._index, self._options = device, index, f":fancy_upsampling={fancy_upsampling:d}"
         self._own = threading.local()
         # A GPU takes one call at a time, which uses all cores for its part on the CPU; on the CPU each thread has a
@@ -87,7 +90,8 @@ class NvimgcodecDecoder:
             self._params = nvimgcodec.DecodeParams(apply_exif_orientation=False, color_spec=nvimgcodec.ColorSpec.SRGB)
             if self._device == "gpu":
                 self._shared = self._open()
-            (answer,) = self.decode_batch([_small_jpeg()], [None], [None], interpolation="bilinear")
+            box, slot = Geometry((0.0, 0.0, 16.0, 16.0), (8, 8)), np.zeros((8, 8, 3), np.uint8)
+            (answer,) = self.decode_batch([_small_jpeg()], [box], [slot], interpolation="bilinear")
         except Exception as error:  # noqa: BLE001  of whatever kind: the library cannot be used here
             return f"{type(error).__name__}: {error}"
         return str(answer) if isinstance(answer, Exception) else None
@@ -122,8 +126,8 @@ class NvimgcodecDecoder:
             DataError: for what is left to the next decoder.
         """
         (answer,) = self.decode_batch([data], [None], [None], interpolation="bilinear", admit=admit)
-        if isinstance(answer, Exception):
-            raise answer
+        if not isinstance(answer, np.ndarray):
+            raise answer or DataError("nvImageCodec did not give the pixels")
         return answer
 
     def decode_batch(
@@ -134,20 +138,20 @@ class NvimgcodecDecoder:
         *,
         interpolation: str,
         admit: Admit = _admit_all,
-    ) -> list[NDArray[np.uint8] | Exception]:
-        """n JPEG images -> for each its pixels, uint8 (H, W, 3), or why it has none; nothing is resized here.
+    ) -> list[NDArray[np.uint8] | Exception | None]:
+        """n JPEG images: for each its pixels, uint8 (H, W, 3), or None for a filled slot, or why there are none.
 
         Args:
             data: The encoded images.
-            geometries, out, interpolation: Of those who resize as well.
+            geometries, out, interpolation: Box, slot and filter of those that torch can resize; the others are only
+                decoded.
             admit: As for a single image.
 
         Raises:
             RuntimeError: if the library fails as a whole.
         """
-        answers: list[NDArray[np.uint8] | Exception] = [DataError("nvImageCodec does not decode this image")] * len(
-            data
-        )
+        refused = DataError("nvImageCodec does not decode this image")
+        answers: list[NDArray[np.uint8] | Exception | None] = [refused] * len(data)
         streams = {}
         for row, encoded in enumerate(data):
             try:
@@ -160,8 +164,26 @@ class NvimgcodecDecoder:
             raise RuntimeError(f"nvImageCodec returned {len(images)} images for {len(streams)}")
         for row, image in zip(streams, images, strict=True):
             if image is not None:
-                answers[row] = np.asarray(image.cpu())
+                answers[row] = self._place(image, geometries[row], out[row], interpolation)
+        if self._resizes and self._device == "gpu":
+            import torch
+
+            torch.cuda.current_stream(self._index).synchronize()
         return answers
+
+    def _place(
+        self, image: Any, geometry: Geometry | None, slot: NDArray[np.uint8] | None, interpolation: str
+    ) -> NDArray[np.uint8] | None:
+        """Resize an image into its slot, and None; or its pixels in host memory."""
+        if self._resizes and geometry is not None and slot is not None and interpolation in FILTERS:
+            import torch
+
+            # Of an image in host memory, the library's DLPack asks for a GPU all the same.
+            gpu = self._device == "gpu"
+            pixels = torch.utils.dlpack.from_dlpack(image) if gpu else torch.from_numpy(np.asarray(image.cpu()))
+            resize_into(pixels, geometry, slot, interpolation)
+            return None
+        return np.asarray(image.cpu())
 
     def _stream(self, encoded: bytes, admit: Admit) -> Any:
         stream, specs = self._codec.CodeStream(encoded), self._codec.ColorSpec
