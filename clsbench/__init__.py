@@ -45,11 +45,12 @@ if TYPE_CHECKING:
     from clsbench.api.train import find_lr, train
     from clsbench.api.verify import verify
     from clsbench.card import ModelCard
+    from clsbench.component import Component, ModelFacts
     from clsbench.datasets.dataset import Dataset, Sample
     from clsbench.datasets.splits import SplitSpec
     from clsbench.errors import ClsbenchError, DataError, DeviceError, ModelError, OptionError, PluginError
     from clsbench.exporting.gate import Gate
-    from clsbench.hookspecs import Component, ModelFacts, hookimpl
+    from clsbench.hookspecs import hookimpl
     from clsbench.images.batch_decoders import BatchDecoder
     from clsbench.images.entries import BytesEntry, Entry, FileEntry, PixelsEntry
     from clsbench.images.sources.source import Source
@@ -99,7 +100,8 @@ _HOMES = {
     "clsbench.datasets.splits": ("SplitSpec",),
     "clsbench.errors": ("ClsbenchError", "DataError", "DeviceError", "ModelError", "OptionError", "PluginError"),
     "clsbench.exporting.gate": ("Gate",),
-    "clsbench.hookspecs": ("Component", "ModelFacts", "hookimpl"),
+    "clsbench.component": ("Component", "ModelFacts"),
+    "clsbench.hookspecs": ("hookimpl",),
     "clsbench.images.batch_decoders": ("BatchDecoder",),
     "clsbench.images.entries": ("BytesEntry", "Entry", "FileEntry", "PixelsEntry"),
     "clsbench.images.sources.source": ("Source",),

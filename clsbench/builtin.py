@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib.util import find_spec
 
-from clsbench.hookspecs import Component, hookimpl
+from clsbench.component import Component
+from clsbench.hookspecs import hookimpl
 
 
 @hookimpl

@@ -20,9 +20,10 @@ from typing import Any
 import pluggy
 
 from clsbench import hookspecs
+from clsbench.component import Component
 from clsbench.errors import OptionError, PluginError, Terminated
 from clsbench.guard import Opener, quiet, reason
-from clsbench.hookspecs import HOOKS, PROJECT, Component
+from clsbench.hookspecs import HOOKS, PROJECT
 from clsbench.options import OptionValue
 
 #: The entry-point group, and the name under which built-ins can be qualified.

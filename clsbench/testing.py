@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clsbench.card import ModelCard
+from clsbench.component import Component
 from clsbench.datasets.dataset import Dataset
 from clsbench.guard import Opener
-from clsbench.hookspecs import Component
 from clsbench.images.batch_checks import check_batches
 from clsbench.images.entries import Entry
 from clsbench.images.loader import ImageLoader

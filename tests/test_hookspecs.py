@@ -4,8 +4,9 @@ import inspect
 import pytest
 
 from clsbench import hookspecs
+from clsbench.component import Component
 from clsbench.errors import PluginError
-from clsbench.hookspecs import HOOKS, PROJECT, Component
+from clsbench.hookspecs import HOOKS, PROJECT
 
 
 def build(): ...

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
+from clsbench.component import Component
 from clsbench.errors import OptionError
-from clsbench.hookspecs import Component
 from clsbench.options import Use, assign, option_types, parse_with
 
 if TYPE_CHECKING:

@@ -3,8 +3,9 @@ from importlib.metadata import entry_points
 
 import pytest
 
+from clsbench.component import Component
 from clsbench.errors import ModelError, OptionError, PluginError
-from clsbench.hookspecs import Component, hookimpl
+from clsbench.hookspecs import hookimpl
 from clsbench.registry import Plugin, Registry, Resolved
 
 OFFER = """

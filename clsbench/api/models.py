@@ -12,7 +12,7 @@ from clsbench.tabular import Tabular
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from clsbench.hookspecs import ModelFacts
+    from clsbench.component import ModelFacts
     from clsbench.models.classifier import Classifier
     from clsbench.models.layers import Layer
     from clsbench.transform import ImageTransform

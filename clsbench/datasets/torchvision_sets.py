@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clsbench.component import Component
 from clsbench.datasets.dataset import Dataset, Sample, check_files_exist
 from clsbench.errors import DataError
-from clsbench.hookspecs import Component
 from clsbench.images.entries import FileEntry, PixelsEntry
 from clsbench.machine import cache_folder
 

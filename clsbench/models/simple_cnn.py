@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clsbench.component import ModelFacts
 from clsbench.errors import ModelError, OptionError
-from clsbench.hookspecs import ModelFacts
 from clsbench.picture_shape import ImageSize, sides
 from clsbench.transform import ImageTransform
 

@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clsbench.component import Component
 from clsbench.errors import ModelError, OptionError
-from clsbench.hookspecs import Component
 from clsbench.models.imagenet import imagenet_classes
 from clsbench.models.zoo_table import zoo_table
 from clsbench.picture_shape import ImageSize, sides

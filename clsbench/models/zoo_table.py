@@ -13,8 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from clsbench.component import ModelFacts
 from clsbench.errors import DataError, ModelError
-from clsbench.hookspecs import ModelFacts
 from clsbench.json_fields import parse_object, read_fields, write_json
 from clsbench.machine import cache_folder
 

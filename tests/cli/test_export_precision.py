@@ -18,7 +18,8 @@ TINY = ("--epochs", 2, "--device", "cpu", "--with", "model.size=16", "--with", "
 #: A plugin's backend that computes with ONNX Runtime, and gives the classes in another order.
 OTHER = """
     from clsbench import Backend, DeviceInfo
-    from clsbench.hookspecs import Component, hookimpl
+    from clsbench.component import Component
+    from clsbench.hookspecs import hookimpl
 
     class Wrong(Backend):
         streams = batch_size = 1

@@ -3,7 +3,8 @@
 import pytest
 
 PLUGIN = """
-    from clsbench.hookspecs import Component, hookimpl
+    from clsbench.component import Component
+    from clsbench.hookspecs import hookimpl
 
     def build(num_classes, *, pretrained=False):
         import torch
@@ -27,7 +28,8 @@ def test_a_head_with_one_output_too_many(refused, fake_distribution, photos, tmp
 
 
 LEAVING = """
-    from clsbench.hookspecs import Component, hookimpl
+    from clsbench.component import Component
+    from clsbench.hookspecs import hookimpl
 
     def build(num_classes, *, pretrained=False, calls: int = 0):
         import torch

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from clsbench.component import Component
 from clsbench.errors import ImageError, PluginError
 from clsbench.guard import Guarded
-from clsbench.hookspecs import Component
 from clsbench.images.batch_decoders import CALL_PIXELS
 from clsbench.images.clock import NO_CLOCK
 from clsbench.images.entries import BytesEntry, PixelsEntry
