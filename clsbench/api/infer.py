@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 from clsbench.api import infer_output as output
 from clsbench.api.arguments import check_at_least, check_choice
 from clsbench.api.components import Options, choose, metric_names, option_texts
+from clsbench.api.infer_fast_decode import decide
 from clsbench.api.infer_features import features_of
 from clsbench.api.infer_rerun import Rerun, find_finished, identify, remove_features
 from clsbench.api.infer_run import InferenceRun
@@ -61,7 +62,7 @@ def infer(
     streams: int | None = None,
     threads: int | None = None,
     tune: Literal["off", "quick", "full"] = "quick",
-    fast_decode: bool = False,
+    fast_decode: bool | Literal["auto"] = "auto",
     max_pixels: int | None = None,
     decoders: Sequence[str] = (),
     metrics: Sequence[str] = (),
@@ -105,7 +106,8 @@ def infer(
         executor: What runs the job: ``threads``, ``serial`` or a plugin's.
         batch_size, streams, threads: How to run the model; chosen by ``tune`` if left out.
         tune: Whether to measure how to run the model, for jobs of 1,000 images or more.
-        fast_decode: Decode large JPEGs at reduced size: faster, slightly different pixels.
+        fast_decode: Decode large JPEGs at reduced size: faster, slightly different pixels. ``"auto"``: in jobs of 1,000
+            images or more whose labels stay the same, by a comparison on some of them.
         max_pixels: Images of more pixels are not decoded; Pillow's limit, 178,956,970, if left out.
         decoders: Decoders to try before the built-in ones.
         metrics: Metrics in addition to the built-in ones.
@@ -194,7 +196,7 @@ def infer(
     names = entry_names(source.entries)
     if truth.source is not None and (note := trained_on(file, source.location, names)):
         observer.warn(note)
-    part = None
+    part, whole = None, source.entries
     if shard is not None:
         source, truth, part = output.take_shard(shard, source, truth)
         observer.note(f"shard {shard}: {len(source.entries):,} of {counted(len(names), 'image')}")
@@ -208,10 +210,11 @@ def infer(
         decoders=readers,
         batch_size=batch_size,
         decode_threads=reading_threads(source.entries, available_cores()),
-        fast_decode=fast_decode,
         max_pixels=max_pixels,
         features=kept.asked,
     )
+    decoded = decide(spec, whole, fast_decode, executor=executor, out=file_out, resume=resume, observer=observer)
+    spec = replace(spec, fast_decode=decoded.used)
     binary = not all(map(is_utf8, names))  # of the whole job, so that its shards are alike
     writers = [
         c.asked(probabilities=probabilities, topk=topk or None, columns=shown or None, escape_formulas=escape_formulas)
@@ -238,7 +241,8 @@ def infer(
         rows=rows,
         asked={
             "topk": topk,
-            "fast_decode": fast_decode,
+            "fast_decode": decoded.used,
+            "fast_decode_check": decoded.to_json(),
             "options": tuple(option_texts(options)),
             "split": split,
             "max_failure_rate": max_failure_rate,
@@ -252,7 +256,7 @@ def infer(
         result = run.run()
     else:
         asked = {"batch_size": batch_size, "streams": streams, "threads": threads, "max_pixels": max_pixels,
-                 "fast_decode": fast_decode or None, "features": kept.asked or None, "shard": shard}  # fmt: skip
+                 "fast_decode": decoded.used or None, "features": kept.asked or None, "shard": shard}  # fmt: skip
         stamps = stamps_of(source.entries)
         parts = [engine, *picked["decoder"]]
         form = output.form_of(writers, truth.index, abstain_below)

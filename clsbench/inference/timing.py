@@ -242,7 +242,7 @@ class Timing:
     def _remedy(self, bound: str) -> str:
         """What would help against a limit, of what is not done yet."""
         if bound == "decode":
-            return f"try {'--fast-decode, smaller copies of the images or ' if self.large_jpegs else ''}more cores"
+            return f"try {'--fast-decode on, smaller copies of the images or ' if self.large_jpegs else ''}more cores"
         if bound == "model" and self.shares_cores:
             return "try a smaller network or a GPU"
         if bound == "model":

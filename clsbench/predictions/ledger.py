@@ -61,6 +61,18 @@ def ledger_path(predictions: Path) -> Path:
     return predictions.with_name(predictions.name + ".ledger")
 
 
+def job_of(file: Path) -> JobIdentity | None:
+    """The job that a ledger is of; None where there is none, or none that can be read."""
+    import pyarrow as pa
+
+    try:
+        _require_own(file)
+        with pa.OSFile(str(file)) as stream:
+            return JobIdentity.from_text(pa.ipc.open_stream(stream).schema.metadata[_JOB], where=file)
+    except (pa.ArrowException, EOFError, KeyError, ValueError, TypeError, OSError, ClsbenchError):
+        return None
+
+
 class Ledger:
     """Blocks of one job, read from a file and appended to it; a context manager, which writes the rest at the end.
 
