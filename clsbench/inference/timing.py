@@ -265,6 +265,7 @@ class Timing:
             "workers": self.workers,
             "cores": self.cores,
             "waited_for_cores": self.waited_for_cores,
+            "process_core_ms_per_image": 1000 * self.process_seconds / count,
             "core_ms_per_image": {stage: 1000 * s for stage, s in self.core_seconds().items()},
         }
         facts |= {f"{stage}_ms_per_image": 1000 * self.clock.wall[stage] / count for stage in STAGES}
