@@ -4,15 +4,19 @@
 
 Runs ``clsbench infer … --out preds.csv`` through the command line. One uncounted run lets it
 choose its plan. Prints images/s (median over the rounds) and the stage table of the median
-run: core ms and wall ms an image by stage. ``outside of the stages`` is what the cores had
-to give in that time and no stage used: Python between the stages, waiting for the
-interpreter lock, handing over, and whatever else the machine did.
+run: core ms and wall ms an image by stage. What the cores had to give in that time and no
+stage used is told apart: Python between the stages; other programs, by what they used while
+the command ran; and cores without work, mostly because one thread waits for another's
+interpreter lock. On a busy machine read the share of the cores' time that others left.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import resource
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +25,29 @@ import pictures
 from reporting import infer, median, note, print_table, write_json
 
 STAGES = ("read", "decode", "resize", "copy", "inference", "post", "write", "wait")
+
+
+def used_by_all() -> float:
+    """Core-seconds that the machine has been busy since it started; 0 where the system does not say (Linux does)."""
+    try:
+        numbers = [int(word) for word in Path("/proc/stat").read_text(encoding="ascii").split("\n")[0].split()[1:9]]
+    except OSError:
+        return 0.0
+    return (sum(numbers) - numbers[3] - numbers[4]) / os.sysconf("SC_CLK_TCK")
+
+
+def watched(*job: Path, environment: dict[str, str]) -> dict[str, Any]:
+    """The facts of a run, and ``others``: how many cores other programs used in the meantime."""
+
+    def used() -> tuple[float, float, float]:
+        children = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return time.perf_counter(), used_by_all(), children.ru_utime + children.ru_stime
+
+    before = used()
+    facts = infer(*job, environment=environment)
+    seconds, everything, ours = (now - then for now, then in zip(used(), before, strict=True))
+    others = max(0.0, everything - ours) / seconds
+    return {**facts["throughput"], "others": others, "plan": facts["options"]}
 
 
 def stage_rows(facts: dict[str, Any]) -> list[list[str]]:
@@ -33,8 +60,16 @@ def stage_rows(facts: dict[str, Any]) -> list[list[str]]:
         rows.append(
             [stage, "" if spent is None else f"{spent:.4f}", wall, "" if spent is None else f"{spent / total:.1%}"]
         )
-    rest = total - sum(core.values())
-    return [*rows, ["outside of the stages", f"{rest:.4f}", "", f"{rest / total:.1%}"], ["sum", f"{total:.4f}", "", ""]]
+    stages, process = sum(core.values()), facts["process_core_ms_per_image"]
+    others = min(1000 * facts["others"] / facts["images_per_second"], total - process)
+    rest = {
+        "Python between the stages": process - stages,
+        "other programs": others,
+        "no core at work": total - process - others,
+        "sum": total,
+    }
+    rows += [[name, f"{spent:.4f}", "", f"{spent / total:.1%}"] for name, spent in rest.items()]
+    return [*rows, ["stages, of what others left", f"{stages:.4f}", "", f"{stages / (total - others):.1%}"]]
 
 
 def main() -> None:
@@ -56,9 +91,9 @@ def main() -> None:
         for number in range(given.rounds + 1):
             note(f"run {number} of {given.rounds}" + ("" if number else " (not counted)"))
             environment = {"XDG_CACHE_HOME": str(folder / "cache")}
-            runs.append(infer(chosen, model, folder / "preds.csv", environment=environment))
-    counted = sorted((r["throughput"] for r in runs[1:]), key=lambda facts: facts["images_per_second"])
-    middle, plan = counted[len(counted) // 2], runs[-1]["options"]
+            runs.append(watched(chosen, model, folder / "preds.csv", environment=environment))
+    counted = sorted(runs[1:], key=lambda facts: facts["images_per_second"])
+    middle, plan = counted[len(counted) // 2], runs[-1]["plan"]
     rates = {key: median(f[key] for f in counted) for key in ("images_per_second", "steady_images_per_second", "limit")}
     print_table(
         f"{given.files} images of 32×32, simple-cnn, medians of {given.rounds} runs",

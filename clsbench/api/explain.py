@@ -65,7 +65,7 @@ def open_explainer(
         ModelError: if the file cannot be used, or does not allow CAM and that was asked for.
         DeviceError: if the device cannot be used.
     """
-    from clsbench.api.infer import open_card
+    from clsbench.api.chosen_model import open_card
     from clsbench.images.loader import ImageLoader
     from clsbench.inference.backend import open_backend
     from clsbench.inference.explaining import TITLES, Explainer

@@ -11,8 +11,10 @@ from clsbench.api import infer_output as output
 from clsbench.api.arguments import check_at_least, check_choice
 from clsbench.api.auto_backend import AutoBackend
 from clsbench.api.carried import check_carried
+from clsbench.api.chosen_model import open_card
 from clsbench.api.components import Options, choose, metric_names, option_texts
 from clsbench.api.engines import AUTO, installed_names
+from clsbench.api.infer_fast_decode import decide
 from clsbench.api.infer_features import features_of
 from clsbench.api.infer_rerun import Rerun, find_finished, identify, remove_features
 from clsbench.api.infer_run import InferenceRun
@@ -25,10 +27,9 @@ from clsbench.api.trained_on import trained_on
 from clsbench.errors import OptionError
 from clsbench.options import OptionValue
 from clsbench.output_lock import exclusive, remove_leftovers
-from clsbench.text import counted, some
+from clsbench.text import counted
 
 if TYPE_CHECKING:
-    from clsbench.card import ModelCard
     from clsbench.datasets.dataset import Dataset, Split
     from clsbench.inference.result import InferenceResult
 
@@ -65,7 +66,7 @@ def infer(
     streams: int | None = None,
     threads: int | None = None,
     tune: Literal["off", "quick", "full"] = "quick",
-    fast_decode: bool = False,
+    fast_decode: bool | Literal["auto"] = "auto",
     max_pixels: int | None = None,
     decoders: Sequence[str] = (),
     metrics: Sequence[str] = (),
@@ -111,7 +112,8 @@ def infer(
         executor: What runs the job: ``threads``, ``serial`` or a plugin's.
         batch_size, streams, threads: How to run the model; chosen by ``tune`` if left out.
         tune: Whether to measure how to run the model, for jobs of 1,000 images or more.
-        fast_decode: Decode large JPEGs at reduced size: faster, slightly different pixels.
+        fast_decode: Decode large JPEGs at reduced size: faster, slightly different pixels. ``"auto"``: in jobs of 1,000
+            images or more whose labels stay the same, by a comparison on some of them.
         max_pixels: Images of more pixels are not decoded; Pillow's limit, 178,956,970, if left out.
         decoders: Decoders to try before the built-in ones.
         metrics: Metrics in addition to the built-in ones.
@@ -200,19 +202,19 @@ def infer(
     names = entry_names(source.entries)
     if truth.source is not None and (note := trained_on(file, source.location, names)):
         observer.warn(note)
-    part = None
+    part, whole = None, source.entries
     if shard is not None:
         source, truth, part = output.take_shard(shard, source, truth)
         observer.note(f"shard {shard}: {len(source.entries):,} of {counted(len(names), 'image')}")
     mode = "cached" if tune == "quick" and len(source.entries) < WORTH_TUNING else tune
     flags: dict[str, OptionValue] = {"streams": streams, "threads": threads, "allow_fallback": allow_fallback}
-    choice = None
+    choice, then = None, rerun.earlier(file_out)
     if backend == AUTO:
         question = AutoBackend(
             model=file, card=card, device=device, backends=picked["backend"], flags=flags, batch_size=batch_size,
             tune=tune, features=kept.asked, observer=observer,
         )  # fmt: skip
-        engine, choice = question.choose(source.entries, rerun.earlier(file_out))
+        engine, choice = question.choose(source.entries, then)
     else:
         engine = picked["backend"][0].asked(**flags)
     check_carried(file, card, engine, device, observer)
@@ -224,10 +226,11 @@ def infer(
         decoders=readers,
         batch_size=batch_size,
         decode_threads=reading_threads(source.entries, available_cores()),
-        fast_decode=fast_decode,
         max_pixels=max_pixels,
         features=kept.asked,
     )
+    decoded = decide(spec, whole, fast_decode, executor=executor, then=then, observer=observer)
+    spec = replace(spec, fast_decode=decoded.used)
     binary = not all(map(is_utf8, names))  # of the whole job, so that its shards are alike
     writers = [
         c.asked(probabilities=probabilities, topk=topk or None, columns=shown or None, escape_formulas=escape_formulas)
@@ -254,7 +257,8 @@ def infer(
         rows=rows,
         asked={
             "topk": topk,
-            "fast_decode": fast_decode,
+            "fast_decode": decoded.used,
+            "fast_decode_check": decoded.to_json(),
             "options": tuple(option_texts(options)),
             "split": split,
             "max_failure_rate": max_failure_rate,
@@ -269,7 +273,7 @@ def infer(
         result = run.run()
     else:
         asked = {"batch_size": batch_size, "streams": streams, "threads": threads, "max_pixels": max_pixels,
-                 "fast_decode": fast_decode or None, "features": kept.asked or None, "shard": shard}  # fmt: skip
+                 "fast_decode": decoded.used or None, "features": kept.asked or None, "shard": shard}  # fmt: skip
         stamps = stamps_of(source.entries)
         parts = [engine, *picked["decoder"]]
         form = output.form_of(writers, truth.index, abstain_below)
@@ -287,19 +291,3 @@ def infer(
                 if not kept.file:
                     remove_features(file_out, observer)
     return replace(result, sorted=sorting.finish(source, card.classes, observer)) if sorting else result
-
-
-def open_card(model: str | Path | None, observer: Observer) -> tuple[Path, ModelCard]:
-    """A model file and its card; the latest export if none is named."""
-    from clsbench import runs
-    from clsbench.model_file import read_card
-
-    file = runs.find_onnx(model)
-    if model is None:
-        observer.note(f"using the latest exported model: {file}")
-    card = read_card(file)
-    others = [other for other in runs.Run(file.parent).reduced if other != file]
-    if others and card.precision == "float32" and (model is None or not Path(model).is_file()):
-        names = some([other.name for other in others])
-        observer.note(f"float32 is taken; the run has {names} too: --model {others[0]}")
-    return file, card

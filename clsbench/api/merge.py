@@ -167,6 +167,7 @@ def _whole(shards: Sequence[ShardFile], measured: Metrics, features: WrittenFeat
         skipped=first.skipped,
         pixels=first.pixels,
         features=features,
+        fast_decode=first.fast_decode,
     )
 
 

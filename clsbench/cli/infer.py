@@ -39,7 +39,7 @@ def infer(
     streams: given.Streams = None,
     threads: given.Threads = None,
     tune: given.Tune = "quick",
-    fast_decode: given.FastDecode = False,
+    fast_decode: given.FastDecode = "auto",
     max_pixels: given.MaxPixels = None,
     decoders: given.Decoders = None,
     metrics: Metrics = None,
@@ -73,7 +73,8 @@ def infer(
             features=features, columns=columns or (), escape_formulas=escape_formulas, abstain_below=abstain_below,
             move=move, copy=copy, link=link, device=device, allow_fallback=allow_fallback, backend=backend,
             executor=executor, batch_size=batch_size, streams=streams, threads=threads, tune=tune,
-            fast_decode=fast_decode, max_pixels=max_pixels, decoders=decoders or (), metrics=metrics or (),
+            fast_decode="auto" if fast_decode == "auto" else fast_decode == "on",
+            max_pixels=max_pixels, decoders=decoders or (), metrics=metrics or (),
             options=options or (), keep_rows=False, on_error=on_error, max_failure_rate=max_failure_rate,
             shard=shard, resume=resume, restart=restart, overwrite=overwrite, observer=observer,
         )  # fmt: skip

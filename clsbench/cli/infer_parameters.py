@@ -85,9 +85,10 @@ Tune = Annotated[
     typer.Option(help="Measure how to run the model; kept for later runs.", rich_help_panel=RUN),
 ]
 FastDecode = Annotated[
-    bool,
+    Literal["auto", "on", "off"],
     typer.Option(
-        "--fast-decode", help="Decode large JPEGs at reduced size: faster, not the same pixels.", rich_help_panel=IMAGES
+        help="Decode large JPEGs at reduced size: faster, not the same pixels. auto: where a sample keeps its labels.",
+        rich_help_panel=IMAGES,
     ),
 ]
 MaxPixels = Annotated[

@@ -28,6 +28,7 @@ from clsbench.predictions.job import JobIdentity
 from clsbench.predictions.manifest import (
     Counts,
     Json,
+    JsonObject,
     LabelOrigin,
     Manifest,
     ModelIdentity,
@@ -111,7 +112,9 @@ class InferenceResult(Tabular):
         started: When, UTC.
         execution: Device, plan and timing.
         executor: Which executor ran it, qualified.
-        topk, fast_decode, options: As they were asked for.
+        topk, options: As they were asked for.
+        fast_decode: Whether large JPEGs were decoded smaller.
+        fast_decode_check: What was found out before that was decided, for the manifest.
         written: How the predictions file was asked to be, such as its columns.
         labels: Where the labels came from, and what the user should know about them.
         counts: Of images.
@@ -143,6 +146,7 @@ class InferenceResult(Tabular):
     executor: str
     topk: int
     fast_decode: bool
+    fast_decode_check: JsonObject | None = None
     options: tuple[str, ...]
     written: Mapping[str, Json]
     labels: LabelOrigin
@@ -225,6 +229,7 @@ class InferenceResult(Tabular):
             shard=self.shard.to_json() if self.shard else None,
             job=asdict(self.job) if self.job else None,
             features=self._features(),
+            fast_decode=self.fast_decode_check,
             resumed=self.resumed or None,
             decoded=self.execution.decoded.to_json() if self.execution.decoded else None,
         )

@@ -260,7 +260,7 @@ class Timing:
     def _remedy(self, bound: str) -> str:
         """What would help against a limit, of what is not done yet."""
         if bound == "decode":
-            return f"try {'--fast-decode, smaller copies of the images or ' if self.large_jpegs else ''}more cores"
+            return f"try {'--fast-decode on, smaller copies of the images or ' if self.large_jpegs else ''}more cores"
         if bound == "model" and self.shares_cores:
             return "try a smaller network or a GPU"
         if bound == "model":
@@ -285,6 +285,7 @@ class Timing:
             "workers": self.workers,
             "cores": self.cores,
             "waited_for_cores": self.waited_for_cores,
+            "process_core_ms_per_image": 1000 * self.process_seconds / count,
             "core_ms_per_image": {stage: 1000 * s for stage, s in self.core_seconds().items()},
         }
         facts |= {f"{stage}_ms_per_image": 1000 * self.clock.wall[stage] / count for stage in STAGES}

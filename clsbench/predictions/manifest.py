@@ -135,6 +135,7 @@ class Manifest:
         shard: Which rows of a whole job these are: :class:`clsbench.predictions.shard_record.ShardRecord` as JSON.
         job: What decided the predictions: :class:`clsbench.predictions.job.JobIdentity` as JSON.
         features: Where the features are; None where they were not asked for.
+        fast_decode: What ``--fast-decode auto`` decided and measured; None where there was nothing to decide.
         resumed: How many rows an earlier run of the job had done, which was interrupted.
         decoded: Which decoder took several images at once, and how many were left to those of the CPU, as JSON; None
             where there was none.
@@ -160,6 +161,7 @@ class Manifest:
     shard: JsonObject | None = None
     job: JsonObject | None = None
     features: WrittenFeatures | None = None
+    fast_decode: JsonObject | None = None
     resumed: int | None = None
     decoded: JsonObject | None = None
 
