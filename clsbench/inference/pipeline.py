@@ -30,7 +30,7 @@ from clsbench.machine import available_cores
 from clsbench.predictions.block import Predictions
 
 #: Bytes and images that the caller waits for, whatever is less, and the seconds after which it takes fewer.
-DELIVERY, MOST_DELIVERED, DELAY = 16 * 224 * 224 * 3, 256, 0.1
+DELIVERY, MOST_DELIVERED, DELAY = 16 * 224 * 224 * 3, 64, 0.1
 
 #: Seconds that reading and decoding an image holds the interpreter lock, about. Of small images one or two workers
 #: keep it busy, and more would only take it from one another.

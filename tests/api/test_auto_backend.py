@@ -88,7 +88,8 @@ def test_the_fastest_that_agrees_is_taken_and_the_others_say_why_not(tiny_onnx, 
     choice = infer(tiny_onnx, photos).backend_choice
     assert (choice.engine, choice.source) == ("exact", "measured")
     found = told(choice)
-    assert list(found) == ["onnxruntime", "exact", "coarse", "coarse:honest=False", "wrong", "broken"]
+    ours = [name for name in found if not name.startswith("openvino")]  # which is installed too, or not
+    assert ours == ["onnxruntime", "exact", "coarse", "coarse:honest=False", "wrong", "broken"]
     assert (found["exact"].agreement, found["exact"].tolerance) == (1.0, 1e-3)
     assert found["coarse"].reason is None
     assert 1e-3 < found["coarse"].difference < found["coarse"].tolerance
@@ -96,7 +97,7 @@ def test_the_fastest_that_agrees_is_taken_and_the_others_say_why_not(tiny_onnx, 
     assert found["wrong"].agreement < 1
     assert "other labels for" in found["wrong"].reason
     assert "the library is missing" in found["broken"].reason
-    assert [one.images_per_second for one in choice.tried[3:]] == [None] * 3
+    assert [found[name].images_per_second for name in ours[3:]] == [None] * 3
 
 
 def test_without_a_reason_to_change_the_reference_stays(tiny_onnx, photos, rates):
