@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from clsbench.inference.backend import Backend, DeviceInfo, FeatureBackend
     from clsbench.inference.explaining import Explanation
     from clsbench.inference.job import Execution, JobSpec
-    from clsbench.machine import available_cores
+    from clsbench.machine import available_cores, without_package
     from clsbench.model_file import check_contract, read_card
     from clsbench.models.classifier import Classifier
     from clsbench.models.imagenet import imagenet_classes
@@ -108,7 +108,7 @@ _HOMES = {
     "clsbench.inference.backend": ("Backend", "DeviceInfo", "FeatureBackend"),
     "clsbench.inference.explaining": ("Explanation",),
     "clsbench.inference.job": ("Execution", "JobSpec"),
-    "clsbench.machine": ("available_cores",),
+    "clsbench.machine": ("available_cores", "without_package"),
     "clsbench.model_file": ("check_contract", "read_card"),
     "clsbench.models.classifier": ("Classifier",),
     "clsbench.models.imagenet": ("imagenet_classes",),
@@ -194,6 +194,7 @@ __all__ = [
     "show_predictions",
     "train",
     "verify",
+    "without_package",
 ]
 
 

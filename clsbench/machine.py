@@ -1,4 +1,4 @@
-"""What this process may use of the machine."""
+"""What this process may use of the machine, and what it must not import."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import math
 import os
 import platform
 import re
+import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -84,3 +87,28 @@ def available_memory(cgroup: Path = Path("/sys/fs/cgroup"), meminfo: Path = Path
     except (OSError, ValueError):  # no such file, or "max": no limit
         pass
     return available
+
+
+@contextmanager
+def without_package(name: str) -> Iterator[None]:
+    """Let nothing import a package meanwhile, and forget that afterwards.
+
+    For libraries that report their use through a package which they can do without: OpenVINO and NNCF through
+    ``openvino_telemetry``, as soon as they are imported.
+
+    Args:
+        name: Of the package, at the top level.
+
+    >>> with without_package("colorsys"):
+    ...     import colorsys
+    Traceback (most recent call last):
+    ModuleNotFoundError: import of colorsys halted; None in sys.modules
+    >>> import colorsys
+    """
+    before = {module: sys.modules.pop(module) for module in list(sys.modules) if module.partition(".")[0] == name}
+    sys.modules[name] = None  # type: ignore[assignment]  # documented: importing it raises ModuleNotFoundError
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+        sys.modules.update(before)

@@ -113,7 +113,7 @@ def test_bfloat16_has_to_be_asked_for(model, reference):
             opened(model, precision="bf16")
         return
     backend = opened(model, precision="bf16")
-    assert backend.device.precision == "bfloat16"
+    assert (backend.device.precision, backend.batch_size) == ("bfloat16", 8)
     difference = np.abs(backend(images_for(CARD, 5)) - reference[0]).max()
     assert 1e-4 < difference < 0.1
 

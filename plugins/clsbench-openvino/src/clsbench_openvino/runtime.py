@@ -7,16 +7,11 @@ package ``openvino_telemetry`` cannot be imported, the converter takes a stub th
 
 from __future__ import annotations
 
-import sys
-from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from clsbench import DeviceError, ModelError, OptionError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from clsbench import DeviceError, ModelError, OptionError, without_package
 
 TELEMETRY = "openvino_telemetry"
 
@@ -27,22 +22,10 @@ DRIVERS = {"gpu": "Intel's compute runtime (libOpenCL.so.1 and intel-opencl-icd)
 @lru_cache(maxsize=1)
 def openvino() -> Any:
     """The package ``openvino``, whose import has told nobody."""
-    with _without(TELEMETRY):
+    with without_package(TELEMETRY):
         import openvino
 
     return openvino
-
-
-@contextmanager
-def _without(package: str) -> Iterator[None]:
-    """Let nothing import a package meanwhile, and forget that afterwards: others may have consented."""
-    before = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == package}
-    sys.modules[package] = None  # type: ignore[assignment]  # documented: its import raises ModuleNotFoundError
-    try:
-        yield
-    finally:
-        del sys.modules[package]
-        sys.modules.update(before)
 
 
 @lru_cache(maxsize=1)
