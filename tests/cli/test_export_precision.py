@@ -1,12 +1,15 @@
 """``export --precision int8`` and what the other commands make of such a file."""
 
 import json
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
 import pytest
 
 import clsbench
+from clsbench.api.components import registry
 from clsbench.card import METADATA_KEY
 from clsbench.carried_gate import METADATA_KEY as CARRIED
 from clsbench.model_file import model_hash, read_card
@@ -76,6 +79,13 @@ def test_a_run_gets_both_files_and_a_table_compares_them(trained, without_curves
     assert done.code == 0, done.stderr
     assert "float32 is taken; the run has model.int8.onnx too: --model runs/mine/model.int8.onnx" in done.stderr
     assert find_onnx("mine") == find_onnx(None) == parent
+
+    changed = replace(card, parent="0" * 64)
+    model = onnx.load(file)
+    onnx.helper.set_model_props(model, {METADATA_KEY: changed.dumps()})
+    onnx.save(model, file)
+    done = cli("export", "mine", "--gate-n", 10)
+    assert "model.int8.onnx was made of an earlier float32 file" in done.stderr
 
     file.unlink()
     done = cli(*asked, "--min-speedup", 100)
@@ -148,3 +158,15 @@ def test_silly_precisions(refused, tiny_onnx, photos):
         1, ["the same images cannot calibrate int8 and judge it"], "export", tiny_onnx, "--precision", "int8", *both
     )
     refused(2, ["keeps the temperature"], "export", tiny_onnx, "--precision", "int8", "--calibrate")
+
+
+def test_openvino_needs_its_plugin_and_its_quantizer(refused, pair, photos, monkeypatch, tmp_path):
+    asked = ("export", pair[0], "--precision", "int8", "--for", "openvino", "--calibrate-images", photos / "train")
+    if "openvino" not in {resolved.component.name for resolved in registry().components("backend")}:
+        refused(1, ["which no plugin offers here", "pip install clsbench-openvino"], *asked)
+    monkeypatch.setitem(sys.modules, "nncf", None)
+    from clsbench.exporting.quantizing.nncf_quantizer import NncfQuantizer
+
+    with pytest.raises(clsbench.ClsbenchError, match="NNCF") as caught:
+        NncfQuantizer(onnx.load(pair[0]), None, tmp_path)
+    assert "pip install nncf" in str(caught.value)

@@ -13,7 +13,7 @@ from clsbench.transform import ImageTransform
 
 
 class Slow(Backend):
-    """Sleeps for each image; the device is its own, so that decoding goes on meanwhile."""
+    """Sleeps for each image."""
 
     device, streams, batch_size = DeviceInfo(device="cpu", provider="test"), 1, 4
 
