@@ -235,7 +235,7 @@ def refusal(found: Agreement, file: Path, backend: str, card: ModelCard, *, hint
     return ModelError(
         f"{backend} does not answer as this {card.precision} file was meant to", where=file,
         got=found,
-        expected=f"what it answers on {' and '.join(card.proved_on) or card.made_for}, which it was made for",
+        expected=f"what it answers on {' and '.join(card.proved_on) or card.made_for}, where it was proved",
         hint=hint,
     )  # fmt: skip
 

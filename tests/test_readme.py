@@ -35,6 +35,7 @@ DOWNLOADS = {
 #: Not run, and why. A Python block is listed by its first line.
 NOT_RUN = {
     "clsbench export --calibrate --abstain-at-precision 0.99": "18 photos are too few for it",
+    "clsbench export first --precision int8 --max-drop 0.5": "measures for seconds; test_export_precision.py runs it",
     "make demo": "tests/cli/test_end_to_end.py runs the demo",
     "make test": "runs this test",
     "make PYTHON=python3.12 demo": "needs another interpreter",

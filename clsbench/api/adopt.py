@@ -157,5 +157,7 @@ def _proved(
     observer.stage("comparing", len(chosen))
     model = foreign.wrapped(card.transform)
     reference = original_path(foreign, card.transform, model)
+    if card.precision == "int8":
+        observer.note("an int8 file: it will carry some images of the gate, for engines other than ONNX Runtime")
     result = write_proved(model, card, reference, chosen, out, open_like_infer, gate, add=add, heard=observer.advance)
     return AdoptResult(file=result.file, card=result.card, report=result.report, proposal=proposal)

@@ -56,17 +56,18 @@ def check_opened(file: Path, card: ModelCard, name: str, backend: Backend, obser
         return None
     where, carried = proof_name(name, backend.device), read_carried(file, card)
     if carried is None:
-        observer.warn(f"{file}: an int8 file without images to check {where} with; its answers may differ there")
+        if where not in card.proved_on:
+            observer.warn(f"{file}: an int8 file without images to check {where} with; its answers may differ there")
         return None
     if where in card.proved_on and carried.processor == cpu_name():
         return None
     found = agree(backend, carried, card.classes)
-    made = f"made for {card.made_for}, checked on {where} with the images that it carries"
+    made = f"made for {card.made_for or carried.backend}, checked on {where} with the images that it carries"
     if not found.passed:
-        raise refusal(
-            found, file, where, card,
-            hint=f"use --backend {card.made_for}, or its float32 file; `clsbench export --precision int8 --for` makes "
-            "one for another engine",
-        )  # fmt: skip
+        engine = card.made_for or carried.backend
+        hint = (
+            f"use --backend {engine}, or its float32 file; `export --precision int8 --for` makes one for another engine"
+        )
+        raise refusal(found, file, where, card, hint=hint)
     observer.note(f"int8 file {made}: {found}")
     return found

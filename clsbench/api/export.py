@@ -21,6 +21,7 @@ from clsbench.api.export_precision import (
     beside,
     is_model_file,
     note_float16,
+    note_outdated,
     precisions,
 )
 from clsbench.api.gate import labelled_images, open_like_infer
@@ -212,7 +213,10 @@ def _of_network(
 ) -> ExportResult:
     """Every precision of a network: float32 from torch, and the others from that file where there are several."""
     if "int8" not in wanted and len(wanted) == 1:
-        return network.write(wanted[0], out)
+        alone = network.write(wanted[0], out)
+        if alone.file and wanted[0] == "fp32":
+            note_outdated(alone.file, wanted, network.observer)
+        return alone
     made: list[ExportResult] = []
     place = out or network.default
     if "fp32" in wanted:
@@ -228,6 +232,7 @@ def _of_network(
         parent = first.file
     if parent is None:
         return made[0]
+    note_outdated(parent, wanted, network.observer)
     rest = [one for one in wanted if one != "fp32"]
     for one in rest:
         target = out if out and len(wanted) == 1 else beside(place, one)

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from clsbench.api.arguments import check_at_least, check_choice
-from clsbench.api.components import choose
+from clsbench.api.components import Chosen, choose
 from clsbench.api.data import reopen_dataset
 from clsbench.api.gate import labelled_images, open_like_infer
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
-from clsbench.errors import DataError, ModelError, OptionError
+from clsbench.errors import ClsbenchError, DataError, ModelError, OptionError
 from clsbench.text import counted
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class Reduction:
     def _quantize(self, parent: Path, card: ModelCard, out: Path, outputs: Outputs, observer: Observer) -> ExportResult:
         from clsbench.exporting.quantizing.proving import Engine, quantize_proved
 
-        (backend,) = choose({"backend": [self.made_for]})["backend"]
+        backend = _backend(self.made_for)
         ranges, judging = self._images(parent, card)
         outputs.refuse_images([*ranges, *judging.entries])
         observer.note(
@@ -202,6 +202,21 @@ def _budget() -> Budget:
     return Budget()
 
 
+def _backend(made_for: str) -> Chosen:
+    """The backend that proves and measures what is made for it.
+
+    Raises:
+        ClsbenchError: if it is not installed.
+    """
+    try:
+        return choose({"backend": [made_for]})["backend"][0]
+    except OptionError as error:
+        raise ClsbenchError(
+            f"int8 for {made_for} is proved in {made_for}, which no plugin offers here", where="--for", got=error.what,
+            hint=f"pip install clsbench-{made_for}",
+        ) from error  # fmt: skip
+
+
 def _quantizer(made_for: str) -> Any:
     if made_for == "openvino":
         from clsbench.exporting.quantizing.nncf_quantizer import NncfQuantizer
@@ -252,6 +267,18 @@ def samples_of(run: Run, split: Literal["train", "val"]) -> tuple[list[Entry], l
         ) from None  # fmt: skip
     known = [sample for sample in samples if sample.label is not None]
     return [sample.image for sample in known], [sample.label for sample in known if sample.label is not None]
+
+
+def note_outdated(parent: Path, wanted: Sequence[Precision], observer: Observer) -> None:
+    """Say which files beside a float32 one were made of another one, and are not made again now."""
+    from clsbench.model_file import model_hash, read_card
+
+    for precision in PRECISIONS:
+        file = beside(parent, precision)
+        if precision in wanted or file == parent or not file.is_file():
+            continue
+        if read_card(file).parent not in (None, model_hash(parent)):
+            observer.warn(f"{file} was made of an earlier float32 file: make it again with --precision {precision}")
 
 
 def note_float16(observer: Observer) -> None:

@@ -35,14 +35,15 @@ def card_facts(card: ModelCard) -> Facts:
 
 def _of_precision(card: ModelCard) -> Facts:
     """Of a file of fewer bits: what it was made of and for, and where it was proved."""
-    if card.parent is None:
-        return []
-    return [
-        ("made for", card.made_for or "-"),
-        ("proved on", ", ".join(card.proved_on) or "nothing: its gate was not passed"),
-        ("float layers", ", ".join(card.float_layers) or "-"),
-        ("parent (sha256)", card.parent),
-    ]
+    facts = [("parent (sha256)", card.parent)] if card.parent else []
+    if card.precision == "int8":
+        facts = [
+            ("made for", card.made_for or "-"),
+            ("proved on", ", ".join(card.proved_on) or "nothing: its gate was not passed"),
+            ("float layers", ", ".join(card.float_layers) or "-"),
+            *facts,
+        ]
+    return facts
 
 
 def _plain(value: object) -> str:

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clsbench.card import ModelCard
+from clsbench.carried_gate import METADATA_KEY, proof_name
 from clsbench.errors import ModelError
 from clsbench.exporting.float16 import to_float16
-from clsbench.exporting.gate import Gate, check_labels, gate_on, measure, ran_on
+from clsbench.exporting.gate import Gate, Known, ask, check_labels, gate_on, measure, ran_on
 from clsbench.exporting.gate_images import GateImages
 from clsbench.exporting.gate_paths import InferencePath, ReferencePath, training_path
 from clsbench.exporting.onnx_export import to_onnx, write_model
+from clsbench.exporting.quantizing.carrying import carry
 from clsbench.gate_report import GateReport
 from clsbench.images.loader import ImageLoader
 from clsbench.inference.backend import Backend
@@ -129,6 +131,7 @@ def write_proved(
     """
     if card.temperature:
         reference = dataclasses.replace(reference, temperature=card.temperature)
+    more: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
         trial = Path(folder) / "trial.onnx"
         write_model(model, card, trial)
@@ -138,15 +141,28 @@ def write_proved(
                 temperature=reference.temperature,
             )  # fmt: skip
             judge = gate or gate_on(backend.device, "float32", card.precision)
-            report = measure(reference, inference, images, judge, precision=card.precision, heard=heard)
+            known = ask(reference, images, heard)
+            report = measure(reference, inference, images, judge, precision=card.precision, known=known)
             report = ran_on(backend.device, report)
+            if card.precision == "int8" and report.passed:  # of a foreign file, which others read in their own way
+                card, more = _carrying(card, reference, inference, known)
         if add and report.passed:
             card = add(trial, card)
     # Names of images are of this machine, and no business of whoever gets the file.
     card = dataclasses.replace(card, parity=dataclasses.replace(report, flipped=()))
     if report.passed:
-        write_model(model, card, out)
+        write_model(model, card, out, more)
     return ExportResult(out if report.passed else None, card, report)
+
+
+def _carrying(
+    card: ModelCard, reference: ReferencePath, inference: InferencePath, known: Known
+) -> tuple[ModelCard, dict[str, str]]:
+    """The card of a foreign int8 file that has passed in ONNX Runtime, and the images that it is to carry."""
+    name = "onnxruntime"
+    found = carry(known.pixels, card, reference.logits, inference.backend, name)
+    proof = (proof_name(name, inference.backend.device),)
+    return dataclasses.replace(card, proved_on=proof), {METADATA_KEY: found.text}
 
 
 def check_same_preprocessing(classifier: Classifier, recorded: ModelCard) -> None:

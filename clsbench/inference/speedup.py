@@ -104,27 +104,31 @@ def compare_speed(
         on_round: Called with the number of rounds done.
     """
     found = Speedup(Rates(), Rates(), cpu_name(), available_cores())
-    batches = [allocate(backend, (backend.batch_size, *card.transform.size, 3), 1)[0] for backend in (parent, file)]
-    for backend, batch in zip((parent, file), batches, strict=True):
+    pair = parent, file
+    batches = [allocate(backend, (backend.batch_size, *card.transform.size, 3), 1)[0] for backend in pair]
+    for backend, batch in zip(pair, batches, strict=True):
         classify(backend, batch, len(card.classes))
+    # Uncounted: how many images a window takes is not known before.
+    rates = [_whole(backend, card, entries, 4 * backend.batch_size * backend.streams) for backend in pair]
+    alone, whole = ((each.parent, each.file) for each in (found.model_only, found.end_to_end))
     for done in range(1, MOST_ROUNDS + 1):
-        turn = [(parent, batches[0], found.model_only.parent, found.end_to_end.parent),
-                (file, batches[1], found.model_only.file, found.end_to_end.file)]  # fmt: skip
-        for backend, batch, alone, whole in turn if done % 2 else turn[::-1]:
-            alone.append(throughput(backend, batch, backend.streams, window))
-            count = max(2 * backend.batch_size * backend.streams, int((whole[-1] if whole else alone[-1]) * window))
-            whole.append(_whole(backend, card, [entries[k % len(entries)] for k in range(count)]))
+        for k in (0, 1) if done % 2 else (1, 0):
+            backend = pair[k]
+            alone[k].append(throughput(backend, batches[k], backend.streams, window))
+            count = max(2 * backend.batch_size * backend.streams, int(rates[k] * window))
+            rates[k] = _whole(backend, card, entries, count)
+            whole[k].append(rates[k])
         on_round(done)
         if done >= ROUNDS and found.model_only.stable and found.end_to_end.stable:
             break
     return found
 
 
-def _whole(backend: Backend, card: ModelCard, entries: Sequence[Entry]) -> float:
-    """Images a second from files to labels."""
+def _whole(backend: Backend, card: ModelCard, entries: Sequence[Entry], count: int) -> float:
+    """Images a second from files to labels, of ``count`` images, the entries as often as needed."""
     threads = reading_threads(entries, available_cores())
     pipeline = Pipeline(ImageLoader(card.transform), backend, classes=len(card.classes), decode_threads=threads)
-    for _ in pipeline.run(entries):
+    for _ in pipeline.run([entries[k % len(entries)] for k in range(count)]):
         pass
     assert pipeline.timing is not None
     return pipeline.timing.steady_images_per_second

@@ -1,19 +1,37 @@
 """``export --precision int8`` and what the other commands make of such a file."""
 
 import json
+import shutil
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import onnx
 import pytest
 
 import clsbench
+from clsbench.api.components import registry
+from clsbench.api.export_precision import note_outdated
 from clsbench.card import METADATA_KEY
 from clsbench.carried_gate import METADATA_KEY as CARRIED
 from clsbench.model_file import model_hash, read_card
 from clsbench.runs import find_onnx
-from tests.exporting.digits_network import digit_folder, quantize, write_digits_network
+from tests.exporting.digits_network import digit_folder, planted, quantize, trained_weights, write_digits_network
 
-TINY = ("--epochs", 2, "--device", "cpu", "--with", "model.size=16", "--with", "model.channels=8", "--run", "mine")
+TINY = (
+    "--epochs",
+    1,
+    "--data-fraction",
+    0.2,
+    "--device",
+    "cpu",
+    "--with",
+    "model.size=16",
+    "--with",
+    "model.channels=8",
+    "--run",
+    "mine",
+)
 
 #: A plugin's backend that computes with ONNX Runtime, and gives the classes in another order.
 OTHER = """
@@ -60,7 +78,7 @@ def short(monkeypatch):
 
 def test_a_run_gets_both_files_and_a_table_compares_them(trained, without_curves, cli):
     trained(*TINY)
-    asked = ("export", "mine", "--precision", "int8", "--max-drop", 5, "--gate-n", 100)
+    asked = ("export", "mine", "--precision", "int8", "--max-drop", 50, "--gate-n", 60)
     int8 = cli(*asked, "--min-speedup", 0, "--json", "e.json")
     assert int8.code == 0, int8.stderr + int8.stdout
     parent, file = Path("runs/mine/model.onnx"), Path("runs/mine/model.int8.onnx")
@@ -93,6 +111,20 @@ def test_an_exported_file_is_made_one_of_fewer_bits(pair, cli):
     assert {read_card(Path(f"small.{bits}.onnx")).precision for bits in ("int8", "fp16")} == {"int8", "float16"}
     assert {read_card(Path(f"small.{bits}.onnx")).parent for bits in ("int8", "fp16")} == {model_hash(pair[0])}
     assert "ranges from 40 images, judged on 110 others" in done.stderr
+
+
+def test_a_file_of_an_earlier_parent_is_named(pair, tmp_path):
+    heard = []
+    observer = SimpleNamespace(warn=heard.append)
+    for name in ("digits.onnx", "digits.int8.onnx"):
+        shutil.copy(pair[0].with_name(name), tmp_path / name)
+    note_outdated(tmp_path / "digits.onnx", ("fp32",), observer)
+    assert heard == []
+    write_digits_network(tmp_path / "digits.onnx", planted(trained_weights()))
+    note_outdated(tmp_path / "digits.onnx", ("fp32", "int8"), observer)
+    assert heard == []
+    note_outdated(tmp_path / "digits.onnx", ("fp32",), observer)
+    assert "digits.int8.onnx was made of an earlier float32 file: make it again with --precision int8" in heard[0]
 
 
 def test_inspect_and_verify_know_what_int8_is(pair, cli):
@@ -131,6 +163,25 @@ def test_another_processor_answers_them_too(pair, cli, monkeypatch):
     assert "0 of 16 carried images get another top-1" in cli("infer", folder, "--model", pair[1]).stderr
 
 
+def test_an_adopted_int8_file_carries_images_too(pair, cli, fake_distribution):
+    """Another program's quantized file is proved in ONNX Runtime, and another engine is told from it."""
+    foreign = onnx.load(pair[1])
+    del foreign.metadata_props[:]
+    onnx.save(foreign, "theirs.onnx")
+    Path("names.txt").write_text("\n".join(map(str, range(10))))
+    gate = digit_folder(Path("gate"), 600, 30)
+    done = cli("adopt", "theirs.onnx", "--classes", "names.txt", "--range", "0-255", "--resize", "squash",
+               "--gate-images", gate, "--out", "ours.onnx", "--yes")  # fmt: skip
+    assert done.code == 0, done.stderr
+    card = read_card(Path("ours.onnx"))
+    assert (card.precision, card.proved_on, card.parent) == ("int8", ("onnxruntime",), None)
+    fake_distribution("clsbench-acme", OTHER.replace("STEP", "-1"))
+    registry.cache_clear()
+    done = cli("infer", gate, "--model", "ours.onnx", "--backend", "other")
+    assert done.code == 1
+    assert "image 1: " in done.stderr
+
+
 def test_damaged_images_in_a_file_are_told(pair, refused, tmp_path):
     model = onnx.load(pair[1])
     onnx.helper.set_model_props(model, {METADATA_KEY: read_card(pair[1]).dumps(), CARRIED: '{"schema": 1}'})
@@ -149,3 +200,15 @@ def test_silly_precisions(refused, tiny_onnx, photos):
         1, ["the same images cannot calibrate int8 and judge it"], "export", tiny_onnx, "--precision", "int8", *both
     )
     refused(2, ["keeps the temperature"], "export", tiny_onnx, "--precision", "int8", "--calibrate")
+
+
+def test_openvino_needs_its_plugin_and_its_quantizer(refused, pair, photos, monkeypatch, tmp_path):
+    asked = ("export", pair[0], "--precision", "int8", "--for", "openvino", "--calibrate-images", photos / "train")
+    if "openvino" not in {resolved.component.name for resolved in registry().components("backend")}:
+        refused(1, ["which no plugin offers here", "pip install clsbench-openvino"], *asked)
+    monkeypatch.setitem(sys.modules, "nncf", None)
+    from clsbench.exporting.quantizing.nncf_quantizer import NncfQuantizer
+
+    with pytest.raises(clsbench.ClsbenchError, match="NNCF") as caught:
+        NncfQuantizer(onnx.load(pair[0]), None, tmp_path)
+    assert "pip install nncf" in str(caught.value)

@@ -5,10 +5,16 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 
-from clsbench.carried_gate import SCHEMA, CarriedText, Logits, Pixels
+import numpy as np
+
+from clsbench.card import ModelCard
+from clsbench.carried_gate import SCHEMA, CarriedText, Logits, Pixels, decoded, proof_name
+from clsbench.exporting.gate_images import spread
+from clsbench.inference.backend import Backend, classify
 from clsbench.machine import cpu_name
 
 #: Images that a file carries, and what makes them fewer: numbers of all their logits at most, pixels of all images.
@@ -16,6 +22,36 @@ IMAGES, NUMBERS, PIXELS = 16, 1 << 17, 1 << 23
 
 #: The fewest images, and the quality of the JPEGs.
 FEWEST, QUALITY = 4, 92
+
+
+@dataclass(frozen=True)
+class Carrying:
+    """The text under the metadata key, and how many images are in it."""
+
+    text: str
+    images: int
+
+
+def carry(pixels: Pixels, card: ModelCard, parent: Callable[[Pixels], Logits], file: Backend, backend: str) -> Carrying:
+    """Choose images that a file is to carry, spread evenly, and ask the file and its parent what they are.
+
+    Args:
+        pixels: Of the images that judged it, uint8 (N, h, w, 3).
+        card: Of the file.
+        parent: Answers for what the file was made of: uint8 (n, h, w, 3) -> float32 (n, K).
+        file: The file, opened.
+        backend: The name of that backend.
+    """
+    chosen = spread(len(pixels), carry_count(len(card.classes), math.prod(card.transform.size)))
+    images = [as_jpeg(pixels[k]) for k in chosen]
+    again = decoded(images, card)
+    text = dumps(images, parent(again), answers(file, again, card), proof_name(backend, file.device))
+    return Carrying(text, len(images))
+
+
+def answers(backend: Backend, pixels: Pixels, card: ModelCard) -> Logits:
+    """float32 (n, K) of uint8 (n, h, w, 3), one image a call."""
+    return np.concatenate([classify(backend, pixels[k : k + 1], len(card.classes)) for k in range(len(pixels))])
 
 
 def carry_count(classes: int, pixels: int) -> int:

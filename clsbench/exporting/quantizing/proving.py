@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import tempfile
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack, closing
@@ -11,16 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-
-from clsbench import carried_gate
 from clsbench.card import ModelCard
+from clsbench.carried_gate import METADATA_KEY, proof_name
 from clsbench.exporting.exporter import ExportResult
 from clsbench.exporting.gate import Gate, Known, ask, measure
-from clsbench.exporting.gate_images import GateImages, spread
+from clsbench.exporting.gate_images import GateImages
 from clsbench.exporting.gate_paths import InferencePath, file_path
 from clsbench.exporting.onnx_export import write_model
-from clsbench.exporting.quantizing.carrying import as_jpeg, carry_count, dumps
+from clsbench.exporting.quantizing.carrying import answers, carry
 from clsbench.exporting.quantizing.layers import heavy
 from clsbench.exporting.quantizing.ranges import RangeImages
 from clsbench.exporting.quantizing.result import Budget, PrecisionResult
@@ -28,7 +25,7 @@ from clsbench.exporting.quantizing.search import FewestInFloat
 from clsbench.exporting.quantizing.sensitivity import rank_layers
 from clsbench.gate_report import GateReport
 from clsbench.images.loader import ImageLoader
-from clsbench.inference.backend import Backend, classify
+from clsbench.inference.backend import Backend
 from clsbench.inference.speedup import MOST_ROUNDS, Speedup, compare_speed
 from clsbench.model_file import model_hash
 
@@ -120,43 +117,48 @@ def quantize_proved(
     import onnx
 
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
-        folder = Path(name)
         heard.stage("calibrating", len(range_entries))
         ranges = RangeImages(range_entries, ImageLoader(card.transform), heard.advance)
-        quantizer = make(onnx.load(parent), ranges, folder)
+        quantizer = make(onnx.load(parent), ranges, Path(name))
         first = quantizer()
         before = stack.enter_context(closing(engine.open(parent)))
         heard.stage("comparing", len(images))
         known = ask(file_path(before, card), images, heard.advance)
-        judge = _Judge(card, engine, images, known, budget, folder / "trial.onnx")
-        attempt = judge(first)
-        search = FewestInFloat(lambda layers: judge(quantizer(layers)), lambda one: one.report.passed)
-        kept: tuple[str, ...] = ()
-        layers = [node.name for node in heavy(quantizer.model)]
-        if not attempt.report.passed:
-            heard.note("int8 everywhere breaks the accuracy budget: looking for the layers to keep in float")
-            ranked = rank_layers(quantizer.model, first, ranges.batches(RANKED_ON))
-            most = int(MOST_IN_FLOAT * len(layers))
-            attempt, kept = search(attempt, [layer for layer, _ in ranked], most)
+        judge = _Judge(card, engine, images, known, budget, Path(name) / "trial.onnx")
+        attempt, kept = _with_fewest_in_float(quantizer, judge, judge(first), ranges, heard)
+        report = attempt.report
         child = dataclasses.replace(
             card, precision="int8", parent=model_hash(parent), made_for=engine.name, float_layers=kept
         )
         write_model(attempt.model, child, judge.trial)
         with closing(engine.open(judge.trial)) as after:
-            speed = _speed(before, after, child, judge.known.entries, attempt.report, window, heard)
-            broken = budget.broken(attempt.report, speed)
-            child = _proved(child, attempt.report, engine.name, after)
-            carried, count = _carried(child, judge.known, before, after, engine.name)
-        size = len(attempt.model.SerializeToString())
-        written = not broken or budget.force
+            speed = _speed(before, after, child, known.entries, report, window, heard)
+            carried = carry(known.pixels, child, lambda pixels: answers(before, pixels, child), after, engine.name)
+            proof = (proof_name(engine.name, after.device),) if report.passed else ()
+        child = dataclasses.replace(child, parity=dataclasses.replace(report, flipped=()), proved_on=proof)
+        broken = budget.broken(report, speed)
+        written = out if not broken or budget.force else None
         if written:
-            write_model(attempt.model, child, out, {carried_gate.METADATA_KEY: carried})
-            size = out.stat().st_size
+            write_model(attempt.model, child, written, {METADATA_KEY: carried.text})
         result = PrecisionResult(
-            parent=parent.name, parent_size=parent.stat().st_size, size=size, speed=speed,
-            calibrated_on=len(range_entries), tries=1 + search.tries, layers=len(layers), broken=broken, carried=count,
+            parent=parent.name, parent_size=parent.stat().st_size, size=(written or judge.trial).stat().st_size,
+            speed=speed, calibrated_on=len(range_entries), tries=judge.tries, layers=len(heavy(quantizer.model)),
+            broken=broken, carried=carried.images,
         )  # fmt: skip
-    return ExportResult(out if written else None, child, attempt.report, result)
+    return ExportResult(written, child, report, result)
+
+
+def _with_fewest_in_float(
+    quantizer: Quantizer, judge: _Judge, first: _Attempt, ranges: RangeImages, heard: Listener
+) -> tuple[_Attempt, tuple[str, ...]]:
+    """The graph with the fewest layers in float that keeps the accuracy budget, and these; else the first one."""
+    if first.report.passed:
+        return first, ()
+    heard.note("int8 everywhere breaks the accuracy budget: looking for the layers to keep in float")
+    ranked = rank_layers(quantizer.model, first.model, ranges.batches(RANKED_ON))
+    most = int(MOST_IN_FLOAT * len(heavy(quantizer.model)))
+    search = FewestInFloat(lambda layers: judge(quantizer(layers)), lambda one: one.report.passed)
+    return search(first, [layer for layer, _ in ranked], most)
 
 
 class _Judge:
@@ -165,11 +167,12 @@ class _Judge:
     def __init__(
         self, card: ModelCard, engine: Engine, images: GateImages, known: Known, budget: Budget, trial: Path
     ) -> None:
-        self.known, self.trial = known, trial
+        self.trial, self.tries, self._known = trial, 0, known
         self._card, self._engine, self._images = dataclasses.replace(card, precision="int8"), engine, images
         self._gate = Gate(max_drop=budget.max_drop, tolerance=None, expected=True)
 
     def __call__(self, model: Any) -> _Attempt:
+        self.tries += 1
         write_model(model, self._card, self.trial)
         with closing(self._engine.open(self.trial)) as backend:
             inference = InferencePath(
@@ -178,15 +181,9 @@ class _Judge:
             )  # fmt: skip
             reference = file_path(backend, self._card)  # asked already: not called unless the gate looks for blame
             report = measure(
-                reference, inference, self._images, self._gate, precision="int8", known=self.known, blame=False
+                reference, inference, self._images, self._gate, precision="int8", known=self._known, blame=False
             )
         return _Attempt(model, report)
-
-
-def _proved(card: ModelCard, report: GateReport, name: str, backend: Backend) -> ModelCard:
-    """The card with what the gate measured, and on what."""
-    proof = (carried_gate.proof_name(name, backend.device),) if report.passed else ()
-    return dataclasses.replace(card, parity=dataclasses.replace(report, flipped=()), proved_on=proof)
 
 
 def _speed(
@@ -198,16 +195,3 @@ def _speed(
         return None
     heard.stage("measuring speed", MOST_ROUNDS)
     return compare_speed(before, after, card, entries, window=window, on_round=lambda done: heard.advance(1))
-
-
-def _carried(card: ModelCard, known: Known, before: Backend, after: Backend, name: str) -> tuple[str, int]:
-    """What the file carries: some of the images that judged it, spread over them, and what both files say of these."""
-    count = len(card.classes)
-    chosen = spread(len(known.pixels), carry_count(count, math.prod(card.transform.size)))
-    images = [as_jpeg(known.pixels[k]) for k in chosen]
-    pixels = carried_gate.decoded(images, card)
-    parent, said = (
-        np.concatenate([classify(backend, pixels[k : k + 1], count) for k in range(len(pixels))])
-        for backend in (before, after)
-    )
-    return dumps(images, parent, said, carried_gate.proof_name(name, after.device)), len(images)

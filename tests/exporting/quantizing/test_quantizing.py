@@ -133,3 +133,12 @@ def test_the_search_gives_up_where_nothing_holds():
     search = FewestInFloat(len, lambda count: False)
     assert search("first", [f"layer {k}" for k in range(20)], most=10) == ("first", ())
     assert search.tries == 5
+
+
+def test_nncf_makes_such_files_too(quantized):
+    pytest.importorskip("nncf")
+    from clsbench.exporting.quantizing.nncf_quantizer import NncfQuantizer
+
+    result = quantized("good", make=NncfQuantizer)
+    assert result.report.passed
+    assert {"QuantizeLinear", "DequantizeLinear"} <= {node.op_type for node in onnx.load(result.file).graph.node}
