@@ -35,6 +35,7 @@ DOWNLOADS = {
 #: Not run, and why. A Python block is listed by its first line.
 NOT_RUN = {
     "clsbench export --calibrate --abstain-at-precision 0.99": "18 photos are too few for it",
+    "clsbench bench first --backends all --images test/ --plot pareto.png": "long; tests/api/test_bench.py does it",
     "make demo": "tests/cli/test_end_to_end.py runs the demo",
     "make test": "runs this test",
     "make PYTHON=python3.12 demo": "needs another interpreter",
