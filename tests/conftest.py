@@ -71,6 +71,19 @@ def fake_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 
 @pytest.fixture
+def only_plugin(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """only_plugin("acme"): of all that is installed here, only this plugin is found."""
+    from clsbench import registry
+
+    found = registry.entry_points
+
+    def keep(name: str) -> None:
+        monkeypatch.setattr(registry, "entry_points", lambda group: [p for p in found(group=group) if p.name == name])
+
+    return keep
+
+
+@pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """A folder with train/ and val/, a class folder a colour, PNG and JPEG."""
     root = tmp_path / "photos"

@@ -36,6 +36,7 @@ DOWNLOADS = {
 NOT_RUN = {
     "clsbench export --calibrate --abstain-at-precision 0.99": "18 photos are too few for it",
     "clsbench export first --precision int8 --max-drop 0.5": "measures for seconds; test_export_precision.py runs it",
+    "clsbench bench first --backends all --images test/ --plot pareto.png": "long; tests/api/test_bench.py does it",
     "make demo": "tests/cli/test_end_to_end.py runs the demo",
     "make test": "runs this test",
     "make PYTHON=python3.12 demo": "needs another interpreter",

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from clsbench.inference.bench_rounds import Contender
 
 
+#: Share of other labels above which two engines do not run the same network: bfloat16 has 1 to 3 % on a pretrained one.
+AT_ODDS = 0.05
+
+
 @dataclass(frozen=True, kw_only=True)
 class BenchResult:
     """What was measured: one :class:`Benchmark` for each model, engine and batch size.
@@ -58,6 +62,12 @@ class BenchResult:
     def complete(self) -> bool:
         """Whether every row could be measured."""
         return len(self.measured) == len(self.benchmarks)
+
+    @property
+    def at_odds(self) -> tuple[Benchmark, ...]:
+        """Rows of the first row's file that give other labels than the first row for more than :data:`AT_ODDS`."""
+        same = [row for row in self.measured if row.model == self.measured[0].model]
+        return tuple(row for row in same if row.agreement and row.agreement.value < 1 - AT_ODDS)
 
     @property
     def stable(self) -> bool:

@@ -34,6 +34,10 @@ def print_result(terminal: Terminal, result: BenchResult) -> None:
     for row in result.benchmarks:
         if row.failure:
             terminal.warn(f"{' '.join(_labels(result, row))} was not measured: {on_one_line(row.failure.one_line())}")
+    for row in result.at_odds:
+        if row.agreement:
+            other = f"{row.agreement.total - row.agreement.correct} of {counted(row.agreement.total, 'image')}"
+            terminal.warn(f"{' '.join(_labels(result, row))} gives {other} another label than the first row")
     if not result.stable:
         terminal.print("~ unstable: no three windows in a row agreed within 10%; do not rely on it")
 

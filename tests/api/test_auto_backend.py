@@ -50,8 +50,9 @@ PLUGIN = """
 
 
 @pytest.fixture(autouse=True)
-def _plugin(cli, fake_distribution, monkeypatch):
+def _plugin(cli, fake_distribution, only_plugin, monkeypatch):
     fake_distribution("clsbench-means", PLUGIN)
+    only_plugin("means")
     monkeypatch.setattr("clsbench.api.engine_gate.COMPARED", 12)
     monkeypatch.setattr("clsbench.api.engine_gate.CROPS", 3)
     monkeypatch.setattr("clsbench.api.auto_backend.WINDOW", 0.05)

@@ -42,8 +42,9 @@ PLUGIN = """
 
 
 @pytest.fixture(autouse=True)
-def _quick(cli, fake_distribution, monkeypatch):
+def _quick(cli, fake_distribution, only_plugin, monkeypatch):
     fake_distribution("clsbench-means", PLUGIN)
+    only_plugin("means")
     monkeypatch.setattr("clsbench.inference.bench_rounds.MAX_ROUNDS", 2)
 
 
@@ -62,6 +63,8 @@ def test_one_table_of_two_backends(cli, tiny_onnx, photos, tmp_path, monkeypatch
     with Image.open("p.png") as drawn:
         assert drawn.size[0] > 100
     right, turned, slow = json.loads((tmp_path / "b.json").read_text())["benchmarks"]
+    assert "means:turned gives 12 of 18 images another label than the first row" in done.stderr
+    assert done.stderr.count("another label") == 1
     assert right["accuracy"] == {
         "value": 1.0, "low": pytest.approx(wilson(18, 18)[0]), "high": 1.0, "correct": 18, "total": 18
     }  # fmt: skip
@@ -111,6 +114,13 @@ def test_a_file_with_other_classes_agrees_by_name_or_not_at_all(tiny_onnx, photo
     assert same.value == 1.0
     assert turned.value < 1.0
     assert none is None
+
+
+def test_an_image_that_cannot_be_read_ends_nothing(tiny_onnx, photos):
+    (photos / "train/red/broken.png").write_bytes(b"\x89PNG nothing")
+    (row,) = clsbench.bench(tiny_onnx, images=photos, **{**QUICK, "accuracy_n": 50}).benchmarks
+    assert (row.accuracy.correct, row.accuracy.total) == (18, 18)
+    assert row.end_to_end.value > 0
 
 
 def test_labels_that_do_not_fit_give_no_accuracy(tiny_onnx, photos, tmp_path):

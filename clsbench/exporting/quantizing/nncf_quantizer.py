@@ -15,6 +15,7 @@ from clsbench.exporting.onnx_export import strip
 from clsbench.exporting.quantizing.layers import float_from_the_start, is_transformer
 from clsbench.exporting.quantizing.onnxruntime_quantizer import prepared
 from clsbench.exporting.quantizing.ranges import RangeImages
+from clsbench.machine import without_package
 
 
 class NncfQuantizer:
@@ -31,7 +32,7 @@ class NncfQuantizer:
     """
 
     def __init__(self, model: Any, images: RangeImages, folder: Path) -> None:
-        with _quietly():
+        with _quietly(), without_package("openvino_telemetry"):
             import nncf
 
         self._nncf, self._images = nncf, images
@@ -75,7 +76,7 @@ class _Readable:
 
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
-    """Without NNCF's bars and remarks; its failures are errors of the model."""
+    """Without bars and remarks of NNCF; its failures are errors of the model."""
     logger = logging.getLogger("nncf")
     level, noise = logger.level, io.StringIO()
     try:

@@ -161,6 +161,17 @@ def test_a_fast_and_a_slow_model_have_plain_numbers_below_them(tmp_path, drawn):
     assert {"50", "1,000"} <= {label.get_text() for label in axes.get_xticklabels()}
 
 
+def test_names_of_models_side_by_side_do_not_lie_on_each_other(tmp_path, drawn):
+    points = [(f"a model with a name {k}", 0.9, 0.8, 0.95, 100.0 + k) for k in range(8)]
+    save_accuracy_throughput(points, tmp_path / "a.png", what="same top-1 as $x$")
+    (axes,) = drawn[0].axes
+    found = boxes(axes.texts, drawn[0])
+    assert not overlap(found)
+    assert found[:, 3].max() <= axes.get_window_extent().y1
+    assert axes.get_ylabel().startswith("same top-1 as $x$ (%)")
+    assert not axes.yaxis.label.get_parse_math()
+
+
 @pytest.mark.parametrize("count", [3, 60])
 def test_names_are_neither_mathematics_nor_endless(tmp_path, drawn, count):
     classes = ["$\\frac{1$", "x" * 300, "猫\u202e\n犬", *(f"c{k}" for k in range(count - 3))]

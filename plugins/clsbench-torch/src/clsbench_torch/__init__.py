@@ -8,6 +8,7 @@ imported once a model is opened.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,7 @@ def build(
         DeviceError: if there is no such GPU.
         ModelError: if there is no run, or its network is not that of the file.
     """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # or idle threads of torch spin on the cores of the decoders
     from clsbench_torch.backend import open_network
 
     return open_network(Path(model_path), device, run=run, compiled=compile, batch_size=batch_size, threads=threads)
