@@ -113,12 +113,11 @@ class Pipeline:
             clock.add(other)
         self.timing = Timing(
             seconds, len(entries), clock, first_batch=self._first[0], first_batch_images=self._first[1],
-            workers=self._workers, cores=available_cores(),
-            shares_cores=self._backend.shares_cores, model_threads=self._backend.threads,
-            own_threads=getattr(self._backend, "own_threads", False),  # a plugin's may lack it
+            workers=self._workers, cores=available_cores(), shares_cores=self._backend.shares_cores,
+            model_threads=self._backend.threads, own_threads=getattr(self._backend, "own_threads", False),
             device_seconds=(self._calls.seconds - self._first_calls) / self._streams, warm_up=warm_up,
             batch_size=self._size, process_seconds=time.process_time() - started_busy,
-            decoded_apart=self._loader.batches is not None,
+            decoded_apart=bool(self._loader.batches),
         )  # fmt: skip
         if not self.timing.short and self.timing.limit().bound == "decode":
             self.timing.large_jpegs = self._loader.would_shrink(entries[:: max(1, len(entries) // SAMPLED)][:SAMPLED])
