@@ -3,6 +3,7 @@
     python benchmarks/throughput.py --json throughput.json
     python benchmarks/throughput.py --model resnet50          # clsbench and the ceilings only
     python benchmarks/throughput.py --peer-python /tmp/peers/bin/python
+    python benchmarks/throughput.py --also int8,openvino-bf16 --no-agreement
 
 The images are hymenoptera's photos, copied in turn to 2,000 files; the network is the
 pretrained EfficientNet-Lite0, exported by the command line (ResNet-50: random weights). A
@@ -10,6 +11,9 @@ round runs, each in a process of its own and one after the other: the two ceilin
 (ceilings.py), ``clsbench infer … --out preds.csv``, and each peer (peers.py) on the first
 --peer-files of the same files. One uncounted run lets clsbench choose its plan. Rates are
 medians over the rounds; ratios and fractions are medians of those of each round.
+
+``--also`` names other ways to run the network, see ways.py. Each runs once a round, on the same files, after float32 in
+ONNX Runtime.
 
 Prints: images/s and × of every peer; both accounts of the limit (ceilings taken apart, and
 the run's own busy times); and whether top-1 on every distinct photo is that of the reference
@@ -31,6 +35,7 @@ from typing import Any
 
 import models
 import pictures
+import ways
 from reporting import HERE, call, infer, median, note, print_table, write_json
 
 PEERS = ("loop", "loader-1", "loader-2", "loader-4", "timm", "ultralytics-1", "ultralytics-32")
@@ -58,9 +63,15 @@ class Bench:
         self.model = models.export_lite0(folder) if pretrained else models.export_random(given.model, folder)
         self.peers = [name for name in (given.peers.split(",") if pretrained and given.peers else []) if name]
         self.yolo = models.export_ultralytics(folder) if any("ultralytics" in p for p in self.peers) else None
+        self.also = {name: ways.make(name, self.model, distinct, folder) for name in given.also.split(",") if name}
 
-    def clsbench(self) -> dict[str, Any]:
-        return infer(self.folder / "photos", self.model, self.folder / "preds.csv", environment=self.environment)
+    def clsbench(self, name: str | None = None) -> dict[str, Any]:
+        """A run of ``infer``: its facts, and the classes it found."""
+        model, options = self.also[name] if name else (self.model, ())
+        out = self.folder / "preds.csv"
+        facts = infer(self.folder / "photos", model, out, *options, environment=self.environment)
+        with out.open(newline="", encoding="utf-8") as stream:
+            return {**facts, "labels": [row["predicted"] for row in csv.DictReader(stream)]}
 
     def ceilings(self, plan: dict[str, Any]) -> dict[str, Any]:
         options = [word for key in ("batch_size", "streams", "threads") for word in (_option(key), plan[key])]
@@ -87,12 +98,16 @@ class Bench:
     def rounds(self) -> list[dict[str, Any]]:
         """Every round: facts of clsbench, ceilings, peers by name."""
         plan = self.clsbench()["options"]
+        for name in self.also:
+            self.clsbench(name)
         note("plan: {streams} streams × {threads} threads, batches of {batch_size} ({plan})".format(**plan))
         rounds = []
         for number in range(self.given.rounds):
             note(f"round {number + 1} of {self.given.rounds}: ceilings, clsbench")
             ceilings, facts, peers = self.ceilings(plan), self.clsbench(), {}
-            _check_complete(facts, self.given.files)
+            also = {name: self.clsbench(name) for name in self.also}
+            for each in (facts, *also.values()):
+                _check_complete(each, self.given.files)
             for name in list(self.peers):
                 note(f"round {number + 1} of {self.given.rounds}: {name}")
                 found = self.peer(name)
@@ -100,7 +115,10 @@ class Bench:
                     self.peers.remove(name)
                     continue
                 peers[name] = found
-            rounds.append({"clsbench": facts["throughput"], "plan": plan, "ceilings": ceilings, "peers": peers})
+            others = {name: ways.reached(one, facts) for name, one in also.items()}
+            rounds.append(
+                {"clsbench": facts["throughput"], "plan": plan, "ceilings": ceilings, "also": others, "peers": peers}
+            )
         return rounds
 
 
@@ -254,6 +272,7 @@ def main() -> None:
     parser.add_argument("--window", type=float, default=2.0, help="seconds of one window of the ceilings (six a round)")
     parser.add_argument("--model", default=models.LITE0, help="any other: random weights, no peers")
     parser.add_argument("--peers", default=",".join(PEERS), help="names with commas between them; empty for none")
+    parser.add_argument("--also", default="", help=f"other ways to run it, with commas: {', '.join(ways.WAYS)}")
     parser.add_argument("--peer-python", default=sys.executable, help="an interpreter that has the peers and clsbench")
     parser.add_argument("--no-agreement", action="store_true", help="leave the comparison of labels out")
     parser.add_argument("--json", type=Path)
@@ -261,8 +280,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="clsbench-") as folder:
         bench = Bench(given, Path(folder))
         rounds = bench.rounds()
-        sums, peers = accounts(rounds), peer_rows(rounds)
+        sums, peers, also = accounts(rounds), peer_rows(rounds), ways.rows(rounds, list(WANTED))
         print_report(rounds, sums, peers)
+        if also:
+            ways.print_rows(also)
         same = [] if given.no_agreement or given.model != models.LITE0 else agreement(bench)
         if same:
             print_agreement(same)
@@ -270,7 +291,9 @@ def main() -> None:
         for peer in one["peers"].values():
             peer.pop("labels")
     options = {"model": given.model, "files": given.files, "peer_files": given.peer_files, "rounds": given.rounds}
-    write_json(given.json, {"options": options, **sums, "peers": peers, "agreement": same, "rounds": rounds})
+    write_json(
+        given.json, {"options": options, **sums, "peers": peers, "also": also, "agreement": same, "rounds": rounds}
+    )
 
 
 if __name__ == "__main__":

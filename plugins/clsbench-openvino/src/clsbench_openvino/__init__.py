@@ -16,4 +16,5 @@ def register_backends() -> Iterator[Component]:
     """``openvino``."""
     from clsbench_openvino.backend import build
 
-    yield Component("openvino", build, "OpenVINO on CPUs (float32 or bfloat16) and on Intel GPUs")
+    summary = "OpenVINO on CPUs (float32 or bfloat16) and on Intel GPUs"
+    yield Component("openvino", build, summary, variants=("", "precision=bf16"))
