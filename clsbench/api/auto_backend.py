@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from clsbench.predictions.job import JobIdentity
 
 #: Rounds of windows, seconds of one, and images of the job that they are made of.
-ROUNDS, WINDOW, TIMED = 3, 0.3, 256
+ROUNDS, WINDOW, TIMED = 5, 0.3, 256
 
 #: How many times as fast as the reference another engine has to be: less is within the noise.
 WORTH = 1.05

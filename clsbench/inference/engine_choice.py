@@ -34,7 +34,8 @@ class TriedEngine:
     reason: str | None = None
 
     def __str__(self) -> str:
-        parts = [] if self.images_per_second is None else [f"{self.images_per_second:.1f} images/s"]
+        times = "" if self.ratio is None or self.images is None else f", {self.ratio:.2f} times the reference's"
+        parts = [] if self.images_per_second is None else [f"{self.images_per_second:.1f} images/s{times}"]
         if self.images is not None and self.agreement is not None and self.difference is not None:
             same = round(self.agreement * self.images)
             allowed = "" if self.tolerance is None else f" (allowed: {self.tolerance:.3g})"
