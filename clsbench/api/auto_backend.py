@@ -16,16 +16,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clsbench.api.carried import check_opened
 from clsbench.api.components import Chosen
-from clsbench.api.engine_gate import held, judged, sample
+from clsbench.api.engine_gate import held, judged, said, sample
 from clsbench.api.engines import Engine, variants_of
-from clsbench.api.observer import Observer
+from clsbench.api.observer import Observer, SilentObserver
 from clsbench.errors import ClsbenchError, DeviceError, ModelError, OptionError
 from clsbench.options import OptionValue
 
 if TYPE_CHECKING:
+    from clsbench.api.engine_gate import Said
     from clsbench.card import ModelCard
-    from clsbench.exporting.gate_images import GateImages
     from clsbench.images.entries import Entry
     from clsbench.inference.backend import Backend
     from clsbench.inference.engine_choice import EngineChoice, TriedEngine
@@ -91,7 +92,7 @@ class AutoBackend:
 
     def _named(self, engines: Sequence[Engine]) -> dict[str, Engine]:
         """The engines by their labels, the reference first; by qualified labels where two plugins have the same."""
-        made_for = getattr(self.card, "made_for", None) or REFERENCE
+        made_for = self.card.made_for or REFERENCE
         ordered = sorted(engines, key=lambda engine: engine.label != made_for)
         labels = [engine.label for engine in ordered]
         return {e.label if labels.count(e.label) == 1 else e.qualified: e for e in ordered}
@@ -163,19 +164,18 @@ class AutoBackend:
             except (DeviceError, OptionError) as error:  # others may know the device
                 refused = error
                 reference = aside.enter_context(closing(self._open(engines[first], "cpu")))
+            known = said(reference, self.card, images)
             tried = [TriedEngine(engine=first, reason=_not_usable(refused) if refused else None)]
             for name in others:
                 self.observer.advance(1)
-                one, backend = self._against(reference, name, engines[name], images, stack)
+                one, backend = self._against(known, name, engines[name], stack)
                 tried.append(one)
                 opened |= {name: backend} if backend else {}
         if refused and not opened:
             raise refused
         return tried, opened
 
-    def _against(
-        self, reference: Backend, name: str, engine: Engine, images: GateImages, stack: ExitStack
-    ) -> tuple[TriedEngine, Backend | None]:
+    def _against(self, known: Said, name: str, engine: Engine, stack: ExitStack) -> tuple[TriedEngine, Backend | None]:
         """What the gate says of one engine, and its backend if it agrees."""
         from clsbench.inference.engine_choice import TriedEngine
 
@@ -183,7 +183,8 @@ class AutoBackend:
         try:
             with ExitStack() as own:
                 backend = own.enter_context(closing(self._open(engine)))
-                one = judged(one, held(backend, reference, self.card, images))
+                check_opened(self.model, self.card, engine.chosen.resolved.component.name, backend, SilentObserver())
+                one = judged(one, held(backend, known))
                 if one.reason is None:
                     stack.push(own.pop_all())
                     return one, backend

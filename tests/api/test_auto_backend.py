@@ -4,9 +4,13 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
 
 import clsbench
+from clsbench.card import METADATA_KEY
+from clsbench.carried_gate import METADATA_KEY as CARRIED_KEY
+from clsbench.exporting.quantizing.carrying import as_jpeg, dumps
 from clsbench.inference.bench import Benchmark
 from clsbench.inference.engine_choice import EngineChoice
 from clsbench.predictions.job import JobIdentity
@@ -158,6 +162,21 @@ def test_an_engine_that_cannot_take_an_option_or_give_features_is_left_out(tiny_
     choice = infer(featured_onnx, photos, features=True).backend_choice
     assert "gives no features" in told(choice)["exact"].reason
     assert choice.engine == "onnxruntime"
+
+
+def test_an_engine_that_misreads_the_images_an_int8_file_carries_is_left_out(tiny_onnx, photos, rates, tmp_path):
+    pixels = [np.full((8, 8, 3), (200, 40 * k, 20), np.uint8) for k in range(3)]
+    told = np.stack([image.mean(axis=(0, 1), dtype=np.float32) for image in pixels])
+    model = onnx.load(tiny_onnx)
+    values = {prop.key: prop.value for prop in model.metadata_props}
+    card = {**json.loads(values[METADATA_KEY]), "precision": "int8", "made_for": "onnxruntime"}
+    text = dumps([as_jpeg(image) for image in pixels], told, told, "onnxruntime")
+    onnx.helper.set_model_props(model, {METADATA_KEY: json.dumps(card), CARRIED_KEY: text})
+    onnx.save(model, tmp_path / "int8.onnx")
+    rates |= {"exact": 1.5, "wrong": 9.0}
+    choice = infer(tmp_path / "int8.onnx", photos).backend_choice
+    assert choice.engine == "exact"
+    assert "carried images" in next(one for one in choice.tried if one.engine == "wrong").reason
 
 
 def test_a_damaged_choice_is_measured_again(tiny_onnx, photos, rates, tmp_path):
