@@ -54,14 +54,14 @@ def check_opened(file: Path, card: ModelCard, name: str, backend: Backend, obser
 
     if card.precision != "int8":
         return None
-    where, carried = proof_name(name, backend.device), read_carried(file, card)
+    where, carried = proof_name(name, backend.device), read_carried(file)
     if carried is None:
         if where not in card.proved_on:
             observer.warn(f"{file}: an int8 file without images to check {where} with; its answers may differ there")
         return None
     if where in card.proved_on and carried.processor == cpu_name():
         return None
-    found = agree(backend, carried, card.classes)
+    found = agree(backend, carried)
     made = f"made for {card.made_for or carried.backend}, checked on {where} with the images that it carries"
     if not found.passed:
         engine = card.made_for or carried.backend
