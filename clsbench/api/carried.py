@@ -28,7 +28,7 @@ def check_carried(file: Path, card: ModelCard, engine: Chosen, device: str, obse
         What was found; None where nothing had to be looked at.
 
     Raises:
-        ModelError: if labels differ, or what the file carries is damaged, or it carries nothing.
+        ModelError: if its answers are others, or what the file carries is damaged.
     """
     if card.precision != "int8":
         return None
