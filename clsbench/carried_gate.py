@@ -24,6 +24,7 @@ from clsbench.images.formats import sniff
 from clsbench.images.loader import ImageLoader
 from clsbench.inference.backend import Backend, DeviceInfo, classify
 from clsbench.json_fields import parse_object, read_fields
+from clsbench.model_file import read_card
 from clsbench.onnx_file import read_onnx
 from clsbench.text import counted, on_one_line, printable, shortened, some
 
@@ -50,6 +51,7 @@ class Carried:
         pixels: uint8 (n, h, w, 3), the network's input.
         parent: float32 (n, K), logits of the file's parent.
         said: float32 (n, K), logits of the file where it was made.
+        classes: K names, of the card.
         backend: Where that was, as in the card's ``proved_on``.
         processor: Of that machine.
     """
@@ -57,6 +59,7 @@ class Carried:
     pixels: Pixels
     parent: Logits
     said: Logits
+    classes: tuple[str, ...]
     backend: str = ""
     processor: str = ""
 
@@ -153,17 +156,16 @@ def decoded(images: Sequence[bytes], card: ModelCard) -> Pixels:
     return np.stack(made)
 
 
-def read_carried(file: Path, card: ModelCard) -> Carried | None:
+def read_carried(file: Path) -> Carried | None:
     """What a file carries; None where it carries nothing.
 
     Args:
-        file: The model file.
-        card: Of it.
+        file: A model file with a card.
 
     Raises:
         ModelError: if the file cannot be read, or what it carries is damaged.
     """
-    text = read_onnx(file).metadata.get(METADATA_KEY)
+    text, card = read_onnx(file).metadata.get(METADATA_KEY), read_card(file)
     if text is None:
         return None
     what = "the images that the model file carries"
@@ -187,21 +189,20 @@ def read_carried(file: Path, card: ModelCard) -> Carried | None:
         raise ModelError(
             f"{what} cannot be read", where=file, got=error.one_line(), hint="get the file again, or export it again"
         ) from None
-    return Carried(pixels, parent, said, found.backend, found.processor)
+    return Carried(pixels, parent, said, card.classes, found.backend, found.processor)
 
 
-def agree(backend: Backend, carried: Carried, classes: Sequence[str]) -> Agreement:
+def agree(backend: Backend, carried: Carried) -> Agreement:
     """Let a backend classify the carried images, and compare with what the file said where it was made.
 
     Args:
         backend: With the file in it.
         carried: Of the file.
-        classes: Their names, K.
 
     Raises:
         PluginError, ModelError: if the backend returns something else than logits.
     """
-    size = backend.batch_size
+    size, classes = backend.batch_size, carried.classes
     starts = range(0, len(carried.pixels), size)
     parts = [classify(backend, carried.pixels[k : k + size], len(classes)) for k in starts]
     here, said = _probabilities(np.concatenate(parts)), _probabilities(carried.said)

@@ -12,7 +12,6 @@ from clsbench.carried_gate import AT_MOST, METADATA_KEY, agree, proof_name, read
 from clsbench.errors import ModelError
 from clsbench.exporting.quantizing.carrying import as_jpeg, carry_count, dumps
 from clsbench.inference.backend import Backend, DeviceInfo
-from clsbench.model_file import read_card
 
 CLASSES = ("red", "green", "blue")
 
@@ -59,7 +58,7 @@ def text(said):
 
 def test_what_is_carried_comes_back(tmp_path, tiny_onnx, text, said):
     file = carrying(tmp_path, tiny_onnx, text)
-    found = read_carried(file, read_card(file))
+    found = read_carried(file)
     assert np.abs(found.pixels.reshape(3, -1).mean(axis=1) - [0, 40, 80]).max() < 2
     np.testing.assert_array_equal(found.parent, said)
     np.testing.assert_array_equal(found.said, said + 1)
@@ -67,7 +66,7 @@ def test_what_is_carried_comes_back(tmp_path, tiny_onnx, text, said):
 
 
 def test_a_file_without_any_carries_nothing(tiny_onnx):
-    assert read_carried(tiny_onnx, read_card(tiny_onnx)) is None
+    assert read_carried(tiny_onnx) is None
 
 
 def changed(**fields):
@@ -103,18 +102,18 @@ HOSTILE = {
 def test_hostile_texts_are_told_as_such(how, tmp_path, tiny_onnx, text):
     file = carrying(tmp_path, tiny_onnx, HOSTILE[how](text))
     with pytest.raises(ModelError, match="carries") as caught:
-        read_carried(file, read_card(file))
+        read_carried(file)
     assert caught.value.facts["where"] == file
     assert len(str(caught.value)) < 2000
 
 
 def carried(said):
-    return SimpleNamespace(pixels=np.zeros((len(said), 8, 8, 3), np.uint8), parent=said, said=said)
+    return SimpleNamespace(pixels=np.zeros((len(said), 8, 8, 3), np.uint8), parent=said, said=said, classes=CLASSES)
 
 
 def test_another_top1_of_a_clear_answer_is_refused_and_named(said, tmp_path):
     here = logits([0.05, 0.9, 0.05], [0.1, 0.8, 0.1], [0.36, 0.34, 0.3])
-    found = agree(Told(here), carried(said), CLASSES)
+    found = agree(Told(here), carried(said))
     assert not found.passed
     assert [str(other) for other in found.others] == ["image 1: green, not red"]
     card = SimpleNamespace(precision="int8", proved_on=("onnxruntime",), made_for="onnxruntime")
@@ -124,7 +123,7 @@ def test_another_top1_of_a_clear_answer_is_refused_and_named(said, tmp_path):
 
 
 def test_a_near_tie_is_named_and_goes_on(said):
-    found = agree(Told(logits([0.9, 0.05, 0.05], [0.1, 0.8, 0.1], [0.34, 0.36, 0.3])), carried(said), CLASSES)
+    found = agree(Told(logits([0.9, 0.05, 0.05], [0.1, 0.8, 0.1], [0.34, 0.36, 0.3])), carried(said))
     assert found.passed
     assert [other.clear for other in found.others] == [False]
     assert "image 3: green, not red" in str(found)
@@ -139,7 +138,7 @@ def test_a_near_tie_is_named_and_goes_on(said):
     ],
 )
 def test_probabilities_that_move_too_far_are_refused(here, said):
-    assert not agree(Told(here), carried(said), CLASSES).passed
+    assert not agree(Told(here), carried(said)).passed
 
 
 def test_a_device_other_than_the_cpu_is_another_place():

@@ -124,6 +124,8 @@ class Reduction:
         backend = _backend(self.made_for)
         ranges, judging = self._images(parent, card)
         outputs.refuse_images([*ranges, *judging.entries])
+        if self.device not in ("cpu", "auto"):
+            observer.note(f"int8 is proved and measured on the CPU, not on {self.device}")
         observer.note(
             f"int8 for {self.made_for}: ranges from {counted(len(ranges), 'image')}, judged on "
             f"{len(judging):,} others, against {parent}"

@@ -84,6 +84,7 @@ def export(
 ) -> None:
     """Export to ONNX; the file is written only if it agrees with the network (else exit 3)."""
     from clsbench.api.export import export as run_export
+    from clsbench.cli.export_report import print_export
     from clsbench.cli.terminal import Terminal
     from clsbench.text import command
 
@@ -97,7 +98,7 @@ def export(
             calibrate_n=calibrate_n, options=options or (), observer=observer,
         )  # fmt: skip
     for made in (result, *result.more):
-        reduced.print_export(terminal, made)
+        print_export(terminal, made)
     terminal.write_json(result.to_json())
     if not result.complete:
         raise typer.Exit(3)

@@ -1,20 +1,12 @@
-"""``export``'s options about precision, and what a change of it costs and brings."""
+"""``export``'s options about precision."""
 
 from __future__ import annotations
 
-import statistics
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from clsbench.cli.parameters import GATE
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from clsbench.cli.terminal import Terminal
-    from clsbench.exporting.exporter import ExportResult
-    from clsbench.exporting.quantizing.result import PrecisionResult
 
 #: A heading of `export --help`.
 PRECISION = "Precision"
@@ -85,74 +77,3 @@ GateN = Annotated[
         rich_help_panel=GATE,
     ),
 ]
-
-
-def print_export(terminal: Terminal, result: ExportResult) -> None:
-    """Print what was measured of a file, and whether it was written."""
-    from clsbench.cli.export_confidence import print_confidence
-    from clsbench.cli.gate_report import print_gate
-    from clsbench.text import file_size
-
-    if result.precision:
-        terminal.print(_table(result, result.precision))
-        _facts(terminal, result, result.precision)
-        for broken in result.precision.broken:
-            terminal.warn(f"{result.card.precision}: {broken}")
-    else:
-        against = "the trained network" if result.card.parent is None else "the float32 file"
-        print_gate(terminal, f"The file as infer runs it, against {against}", result.report)
-        if result.file is None:
-            terminal.warn(f"the file disagrees with {against} and was not written")
-    if result.file is None:
-        if result.precision:
-            terminal.warn("the file was not written; --force writes it all the same")
-        return
-    if result.card.parent is None:
-        print_confidence(terminal, result.card)
-    terminal.print(f"written: {result.file} ({file_size(result.file.stat().st_size)})")
-
-
-def _table(result: ExportResult, found: PrecisionResult) -> Table:
-    """Both files, line by line: what is lost and what is gained."""
-    from clsbench.cli.tables import percent, table
-    from clsbench.text import file_size
-
-    report, speed, rows = result.report, found.speed, []
-    if report.accuracy is not None:
-        change = "" if report.drop is None else f"{-report.drop:+z.2f} points"
-        rows.append(("top-1 accuracy", percent(report.reference_accuracy), percent(report.accuracy), change))
-    if speed:
-        for name, rates in (("images/s, end to end", speed.end_to_end), ("images/s, model alone", speed.model_only)):
-            before, after = (f"{statistics.median(each):.0f}" for each in (rates.parent, rates.file))
-            rows.append((name, before, after, f"{rates.ratio:.2f} ×{'' if rates.stable else ' ~'}"))
-    ratio = found.size / found.parent_size
-    rows.append(("size", file_size(found.parent_size), file_size(found.size), f"{ratio:.2f} ×"))
-    title = f"{result.card.precision} for {result.card.made_for}, judged on {report.images:,} images"
-    return table(title, ("", "float32", result.card.precision, "change"), rows)
-
-
-def _facts(terminal: Terminal, result: ExportResult, found: PrecisionResult) -> None:
-    """What the table does not say."""
-    from clsbench.text import counted, some
-
-    report = result.report
-    flips = (report.flips or 0) + (report.near_ties or 0)
-    if report.drop_interval:
-        low, high = (-end for end in reversed(report.drop_interval))
-        terminal.print(
-            f"{counted(flips, 'image')} with another top-1: {report.lost} right before, {report.gained} right now; "
-            f"95% interval {low:+z.2f} to {high:+z.2f} points"
-        )
-    elif report.expected_drop is not None:
-        terminal.print(
-            f"{counted(flips, 'image')} with another top-1; no labels: by float32's own probabilities "
-            f"{report.expected_drop:.2f} points are lost"
-        )
-    if kept := result.card.float_layers:
-        terminal.print(f"{len(kept)} of {counted(found.layers, 'layer')} in float: {some(list(kept), 4)}")
-    if found.speed and not (found.speed.model_only.stable and found.speed.end_to_end.stable):
-        terminal.print("~ no three rounds in a row agreed within 10%: the machine is busy")
-    if result.file:
-        terminal.note(
-            f"the file carries {counted(found.carried, 'image')} of the gate, for engines it was not proved on"
-        )

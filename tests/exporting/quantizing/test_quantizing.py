@@ -100,10 +100,10 @@ def test_without_labels_the_drop_is_expected_by_the_parents_own_probabilities(qu
 
 def test_the_file_carries_images_that_its_own_engine_answers_alike(exported):
     result = exported
-    carried = read_carried(result.file, result.card)
+    carried = read_carried(result.file)
     assert carried.pixels.shape == (16, 8, 8, 3)
     assert result.precision.carried == 16
-    found = agree(open_cpu(result.file), carried, result.card.classes)
+    found = agree(open_cpu(result.file), carried)
     assert (found.passed, found.others) == (True, ())
     assert found.largest < 1e-5
     assert METADATA_KEY in {entry.key for entry in onnx.load(result.file).metadata_props}
