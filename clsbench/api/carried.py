@@ -6,6 +6,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clsbench.errors import ModelError
+
 if TYPE_CHECKING:
     from clsbench.api.components import Chosen
     from clsbench.api.observer import Observer
@@ -28,7 +30,7 @@ def check_carried(file: Path, card: ModelCard, engine: Chosen, device: str, obse
         What was found; None where nothing had to be looked at.
 
     Raises:
-        ModelError: if its answers are others, or what the file carries is damaged.
+        ModelError: if its answers are others, what the file carries is damaged, or it was to carry nothing.
     """
     if card.precision != "int8":
         return None
@@ -59,7 +61,7 @@ def check_opened(file: Path, card: ModelCard, name: str, backend: Backend, obser
     where, carried = proof_name(name, backend.device), read_carried(file)
     if carried is None:
         if where not in card.proved_on:
-            observer.warn(f"{file}: an int8 file without images to check {where} with; its answers may differ there")
+            _without_images(file, card, where, observer)
         return None
     if where in card.proved_on and _made_here(file):
         return None
@@ -73,6 +75,18 @@ def check_opened(file: Path, card: ModelCard, name: str, backend: Backend, obser
         raise refusal(found, file, where, card, hint=hint)
     observer.note(f"int8 file {made}: {found}")
     return found
+
+
+def _without_images(file: Path, card: ModelCard, where: str, observer: Observer) -> None:
+    """Refuse a file of ours where it was not proved; of a foreign one nobody knows what it was made for."""
+    if card.made_for is None:
+        observer.warn(f"{file}: an int8 file without images to check {where} with; its answers may differ there")
+        return
+    raise ModelError(
+        f"this int8 file is not proved on {where}, and carries no images to find out with", where=file,
+        expected=f"{' or '.join(card.proved_on) or card.made_for}, which it was made for",
+        hint="export it again without --carry-n 0, or --for another engine",
+    )  # fmt: skip
 
 
 def _made_here(file: Path) -> bool:

@@ -62,6 +62,7 @@ def export(
     abstain_at_precision: float | None = None,
     calibrate_images: str | Path | None = None,
     calibrate_n: int = 128,
+    carry_n: int = 16,
     options: Options = (),
     observer: Observer | None = None,
 ) -> ExportResult:
@@ -97,6 +98,8 @@ def export(
             class folders; the run's validation split if left out. For int8 training images, whose values its ranges
             are taken from; the run's training split if left out.
         calibrate_n: How many of them int8 takes at most.
+        carry_n: How many images of the gate an int8 file carries at most, as small JPEGs, for engines that it is not
+            proved on; with 0 it carries none, and other engines refuse it.
         options: With ``model``: its options.
         observer: Hears notes and progress.
 
@@ -117,7 +120,7 @@ def export(
     confidence = Confidence(calibrate, abstain_at_precision, for_confidence)
     reduction = Reduction(
         made_for=made_for, calibrate_images=calibrate_images, calibrate_n=calibrate_n, gate_images=images,
-        gate_n=gate_n, budget=Budget(max_drop, min_speedup, force), device=device,
+        gate_n=gate_n, carry_n=carry_n, budget=Budget(max_drop, min_speedup, force), device=device,
     )  # fmt: skip
     wait_passively()
     if model and run:

@@ -75,6 +75,7 @@ class Reduction:
         calibrate_n: How many of them at most.
         gate_images: Images that judge; the run's validation split if None, or what the ranges leave over.
         gate_n: How many of them at most; 1,000 for int8 and 256 for float16 if None.
+        carry_n: How many of them an int8 file carries at most, for engines that it is not proved on.
         budget: What int8 has to keep.
         device: Where float16 is judged.
 
@@ -87,6 +88,7 @@ class Reduction:
     calibrate_n: int = 128
     gate_images: Images | None = None
     gate_n: int | None = None
+    carry_n: int = 16
     budget: Budget = field(default_factory=lambda: _budget())
     device: str = "cpu"
 
@@ -94,6 +96,7 @@ class Reduction:
         check_choice("for", self.made_for, ENGINES)
         check_at_least("calibrate_n", self.calibrate_n, 1)
         check_at_least("gate_n", self.gate_n, 1)
+        check_at_least("carry_n", self.carry_n, 0)
 
     def make(self, parent: Path, precision: Precision, out: Path, observer: Observer) -> ExportResult:
         """Make a file of a precision out of a float32 one, and write it if it keeps what is asked of it.
@@ -133,7 +136,7 @@ class Reduction:
         engine = Engine(name=self.made_for, open=lambda file: backend.offered(tune="cached").build(file, "cpu"))
         return quantize_proved(
             parent, card, _quantizer(self.made_for), ranges, judging, out, engine, self.budget, window=WINDOW,
-            heard=observer,
+            carry_n=self.carry_n, heard=observer,
         )  # fmt: skip
 
     def _halve(self, parent: Path, card: ModelCard, out: Path, outputs: Outputs, observer: Observer) -> ExportResult:

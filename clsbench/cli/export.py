@@ -75,6 +75,7 @@ def export(
     force: reduced.Force = False,
     calibrate_images: reduced.CalibrateImages = None,
     calibrate_n: reduced.CalibrateN = 128,
+    carry_n: reduced.CarryN = 16,
     device: Device = "cpu",
     calibrate: confidence.Calibrate = False,
     abstain_at_precision: confidence.AbstainAtPrecision = None,
@@ -95,7 +96,7 @@ def export(
             transform=transform or (), images=images, gate_n=gate_n, device=device, out=out, precision=precision,
             made_for=made_for, max_drop=max_drop, min_speedup=min_speedup, force=force,
             calibrate=calibrate, abstain_at_precision=abstain_at_precision, calibrate_images=calibrate_images,
-            calibrate_n=calibrate_n, options=options or (), observer=observer,
+            calibrate_n=calibrate_n, carry_n=carry_n, options=options or (), observer=observer,
         )  # fmt: skip
     for made in (result, *result.more):
         print_export(terminal, made)

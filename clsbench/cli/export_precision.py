@@ -67,6 +67,16 @@ CalibrateN = Annotated[
         rich_help_panel=PRECISION,
     ),
 ]
+CarryN = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        metavar="N",
+        help="How many images of the gate an int8 file carries, as small JPEGs, for engines that it is not proved on; "
+        "with 0 they refuse it.",
+        rich_help_panel=PRECISION,
+    ),
+]
 GateN = Annotated[
     int | None,
     typer.Option(

@@ -78,7 +78,7 @@ def _facts(terminal: Terminal, result: ExportResult, found: PrecisionResult) -> 
         terminal.print(f"{len(kept)} of {counted(found.layers, 'layer')} in float: {some(list(kept), 4)}")
     if found.speed and not (found.speed.model_only.stable and found.speed.end_to_end.stable):
         terminal.print("~ no three rounds in a row agreed within 10%: the machine is busy")
-    if result.file:
+    if result.file and found.carried:
         terminal.note(
             f"the file carries {counted(found.carried, 'image')} of the gate, for engines it was not proved on"
         )

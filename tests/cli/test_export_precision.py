@@ -156,6 +156,21 @@ def test_another_backend_answers_the_carried_images_first(step, code, pair, cli,
         assert "0 of 16 carried images get another top-1" in done.stderr
 
 
+def test_a_file_that_carries_nothing_is_for_its_engine_alone(pair, cli, fake_distribution):
+    """Whose pictures must not leave the house exports with --carry-n 0."""
+    fake_distribution("clsbench-acme", OTHER.replace("STEP", "1"))
+    asked = ("--precision", "int8", "--calibrate-images", digit_folder(Path("photos"), 0, 60), "--calibrate-n", 20)
+    asked += ("--min-speedup", 0, "--max-drop", 50)
+    done = cli("export", pair[0], *asked, "--carry-n", 0, "--out", "bare.onnx")
+    assert done.code == 0, done.stderr
+    assert "carries" not in done.stderr
+    assert CARRIED not in {entry.key for entry in onnx.load("bare.onnx").metadata_props}
+    assert cli("infer", "photos", "--model", "bare.onnx", "--backend", "onnxruntime").code == 0
+    refused = cli("infer", "photos", "--model", "bare.onnx", "--backend", "other")
+    assert refused.code == 1
+    assert "not proved on other, and carries no images" in refused.stderr
+
+
 def test_another_processor_answers_them_too(pair, cli, monkeypatch):
     folder = digit_folder(Path("photos"), 900, 5)
     assert "carried" not in cli("infer", folder, "--model", pair[1]).stderr

@@ -32,7 +32,9 @@ class Carrying:
     images: int
 
 
-def carry(pixels: Pixels, card: ModelCard, parent: Callable[[Pixels], Logits], file: Backend, backend: str) -> Carrying:
+def carry(
+    pixels: Pixels, card: ModelCard, parent: Callable[[Pixels], Logits], file: Backend, backend: str, most: int = IMAGES
+) -> Carrying:
     """Choose images that a file is to carry, spread evenly, and ask the file and its parent what they are.
 
     Args:
@@ -41,8 +43,11 @@ def carry(pixels: Pixels, card: ModelCard, parent: Callable[[Pixels], Logits], f
         parent: Answers for what the file was made of: uint8 (n, h, w, 3) -> float32 (n, K).
         file: The file, opened.
         backend: The name of that backend.
+        most: How many images at most; with 0 the text is empty.
     """
-    chosen = spread(len(pixels), carry_count(len(card.classes), math.prod(card.transform.size)))
+    if not most:
+        return Carrying("", 0)
+    chosen = spread(len(pixels), min(most, carry_count(len(card.classes), math.prod(card.transform.size))))
     images = [as_jpeg(pixels[k]) for k in chosen]
     again = decoded(images, card)
     text = dumps(images, parent(again), answers(file, again, card), proof_name(backend, file.device))

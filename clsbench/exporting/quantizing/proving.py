@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,7 +18,7 @@ from clsbench.exporting.gate import Gate, Known, ask, measure
 from clsbench.exporting.gate_images import GateImages
 from clsbench.exporting.gate_paths import InferencePath, file_path
 from clsbench.exporting.onnx_export import write_model
-from clsbench.exporting.quantizing.carrying import answers, carry
+from clsbench.exporting.quantizing.carrying import IMAGES, answers, carry
 from clsbench.exporting.quantizing.layers import heavy
 from clsbench.exporting.quantizing.ranges import RangeImages
 from clsbench.exporting.quantizing.result import Budget, PrecisionResult
@@ -91,6 +92,7 @@ def quantize_proved(
     budget: Budget,
     *,
     window: float = 1.0,
+    carry_n: int = IMAGES,
     heard: Listener,
 ) -> ExportResult:
     """Make an int8 file, keep as many layers in float as its accuracy needs, and write it if it keeps its budget.
@@ -105,6 +107,7 @@ def quantize_proved(
         engine: What the file is made for, and proved and measured with.
         budget: What it has to keep.
         window: Seconds of one measurement of speed.
+        carry_n: Images of the gate that the file carries at most, for engines that it is not proved on.
         heard: Hears notes and progress.
 
     Returns:
@@ -133,13 +136,14 @@ def quantize_proved(
         write_model(attempt.model, child, judge.trial)
         with closing(engine.open(judge.trial)) as after:
             speed = _speed(before, after, child, known.entries, report, window, heard)
-            carried = carry(known.pixels, child, lambda pixels: answers(before, pixels, child), after, engine.name)
+            said = partial(answers, before, card=child)
+            carried = carry(known.pixels, child, said, after, engine.name, carry_n)
             proof = (proof_name(engine.name, after.device),) if report.passed else ()
         child = dataclasses.replace(child, parity=dataclasses.replace(report, flipped=()), proved_on=proof)
         broken = budget.broken(report, speed)
         written = out if not broken or budget.force else None
         if written:
-            write_model(attempt.model, child, written, {METADATA_KEY: carried.text})
+            write_model(attempt.model, child, written, {METADATA_KEY: carried.text} if carried.images else {})
         result = PrecisionResult(
             parent=parent.name, parent_size=parent.stat().st_size, size=(written or judge.trial).stat().st_size,
             speed=speed, calibrated_on=len(range_entries), tries=judge.tries, layers=len(heavy(quantizer.model)),
