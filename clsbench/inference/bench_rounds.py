@@ -151,7 +151,7 @@ def run_benchmarks(
 def _named(rows: Sequence[Contender], what: str) -> str:
     row = rows[0]
     if len(rows) > 1:
-        return f"{what} {len(rows)} rows"
+        return f"{what} {counted(len(rows), 'row')}"
     return f"{what} {row.model.name} in {row.engine}, batches of {row.batch_size or 'its choice'}"
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from clsbench.api import export
+from clsbench.api import export, trained
 from clsbench.cli import failures
 from clsbench.errors import ClsbenchError
 
@@ -46,7 +46,7 @@ def test_a_folder_that_takes_no_file(refused, here, tiny_onnx, monkeypatch, argu
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr("tempfile.TemporaryFile", unwritable)
-    monkeypatch.setattr(export, "_as_it_is", lambda *_: export.Trained("net", None, None, None, Path()))
+    monkeypatch.setattr(export, "as_it_is", lambda *_: trained.Trained("net", None, None, None, Path()))
     more = ["--model", tiny_onnx] if arguments[0] == "infer" else []
     refused(1, [f"{what} cannot be written", os.strerror(code), remedy], *arguments, *more)
     assert sorted(Path().iterdir()) == here
