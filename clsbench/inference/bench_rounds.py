@@ -28,6 +28,7 @@ from clsbench.inference.pipeline import Pipeline
 from clsbench.inference.tuning import throughput
 from clsbench.machine import available_cores, available_memory
 from clsbench.predictions.values import Proportion
+from clsbench.text import counted
 from clsbench.transform import ImageTransform
 
 #: Memory that an open model takes, as a multiple of its file: weights, packed weights, and what a call needs.
