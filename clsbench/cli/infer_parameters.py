@@ -56,7 +56,8 @@ Exclude = Annotated[
     typer.Option(metavar="GLOB", help="Leave out images whose names match. Repeatable.", rich_help_panel=IMAGES),
 ]
 BackendName = Annotated[
-    str, typer.Option(metavar="NAME", help="Inference engine; auto: the fastest that agrees.", rich_help_panel=RUN)
+    str,
+    typer.Option(metavar="NAME", help="Backend (openvino:precision=bf16), or auto: the fastest.", rich_help_panel=RUN),
 ]
 ExecutorName = Annotated[
     str,

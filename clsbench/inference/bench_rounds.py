@@ -28,6 +28,7 @@ from clsbench.inference.pipeline import Pipeline
 from clsbench.inference.tuning import throughput
 from clsbench.machine import available_cores, available_memory
 from clsbench.predictions.values import Proportion
+from clsbench.text import counted
 from clsbench.transform import ImageTransform
 
 #: Memory that an open model takes, as a multiple of its file: weights, packed weights, and what a call needs.
@@ -151,7 +152,7 @@ def run_benchmarks(
 def _named(rows: Sequence[Contender], what: str) -> str:
     row = rows[0]
     if len(rows) > 1:
-        return f"{what} {len(rows)} rows"
+        return f"{what} {counted(len(rows), 'row')}"
     return f"{what} {row.model.name} in {row.engine}, batches of {row.batch_size or 'its choice'}"
 
 
