@@ -57,13 +57,15 @@ Exclude = Annotated[
 ]
 BackendName = Annotated[
     str,
-    typer.Option(metavar="NAME", help="Backend (openvino:precision=bf16), or auto: the fastest.", rich_help_panel=RUN),
+    typer.Option(
+        metavar="NAME",
+        help="Backend, with options as in openvino:precision=bf16; auto: the fastest that agrees.",
+        rich_help_panel=RUN,
+    ),
 ]
 ExecutorName = Annotated[
     str,
-    typer.Option(
-        metavar="NAME", help="The executor that runs the job: threads, serial or one of a plugin.", rich_help_panel=RUN
-    ),
+    typer.Option(metavar="NAME", help="The executor: threads, serial or one of a plugin.", rich_help_panel=RUN),
 ]
 BatchSize = Annotated[
     int | None,

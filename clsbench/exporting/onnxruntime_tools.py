@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextmanager
 def importable_tools() -> Iterator[None]:
-    """Inside, ``onnxruntime.transformers`` and ``onnxruntime.quantization`` can be imported; then the path is as before.
+    """Inside, ``onnxruntime.transformers`` and ``onnxruntime.quantization`` can be imported; ``sys.path`` is as before.
 
     The first appends its folder to ``sys.path``, but only when it is first imported, and other modules of it need the
     folder later too: the quantizer failed with "No module named 'fusion_utils'" after a float16 file had been made.
