@@ -35,7 +35,9 @@ DOWNLOADS = {
 #: Not run, and why. A Python block is listed by its first line.
 NOT_RUN = {
     "clsbench export --calibrate --abstain-at-precision 0.99": "18 photos are too few for it",
-    "clsbench export first --precision int8 --max-drop 0.5": "measures for seconds; test_export_precision.py runs it",
+    "clsbench export first --precision fp32,int8": "measures for seconds; test_export_precision.py runs it",
+    "clsbench infer test/ --model runs/first/model.int8.onnx --out quick.csv": "needs the file of the line above",
+    "clsbench infer test/ --out bf16.csv --backend openvino:precision=bf16": "needs the plugin, which has its tests",
     "clsbench bench first --backends all --images test/ --plot pareto.png": "long; tests/api/test_bench.py does it",
     "make demo": "tests/cli/test_end_to_end.py runs the demo",
     "make test": "runs this test",

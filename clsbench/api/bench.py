@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from clsbench.api.arguments import check_at_least, check_choice
 from clsbench.api.components import Options, choose
-from clsbench.api.engines import Engine, named_engines
+from clsbench.api.engines import Engine, named_engines, short_label
 from clsbench.api.labelled import Wanted
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
@@ -209,7 +209,7 @@ def row_name(result: BenchResult, row: Benchmark) -> str:
     rows = result.benchmarks
     name = result.names[row.model].removesuffix(".onnx")
     parts = [name] if len({other.model for other in rows}) > 1 else []
-    parts += [row.engine] if len({other.engine for other in rows}) > 1 else []
+    parts += [short_label(row.engine)] if len({other.engine for other in rows}) > 1 else []
     same = [other for other in rows if (other.model, other.engine) == (row.model, row.engine)]
     parts += [f"batch {row.batch_size}"] if len(same) > 1 else []
     return " ".join(parts) or name

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from clsbench.api.components import Chosen, Options, choose, registry
+from clsbench.api.components import Chosen, Options, choose, option_texts, registry
 from clsbench.api.observer import Observer
 from clsbench.errors import OptionError
 from clsbench.options import OptionValue, Use, assign
@@ -67,6 +67,23 @@ def named_engines(wanted: str | Sequence[str], options: Options = (), observer: 
     made = choose({"backend": [name for name, *_ in parts]}, options)["backend"]
     engines = [_engine(chosen, variant) for chosen, (_, *variant) in zip(made, parts, strict=True)]
     return _distinct(engines)
+
+
+def named_backend(wanted: str, options: Options = ()) -> tuple[str, list[str]]:
+    """The one backend that a user names, with options after colons as ``--backends`` takes them.
+
+    Args:
+        wanted: ``openvino:precision=bf16``.
+        options: Those of all components, as ``--with`` takes them.
+
+    Returns:
+        The name, and all options as ``--with`` takes them.
+
+    >>> named_backend("openvino:precision=bf16", ["writer.key=1"])
+    ('openvino', ['writer.key=1', 'openvino.precision=bf16'])
+    """
+    name, *own = wanted.split(":")
+    return name, [*option_texts(options), *(f"{name}.{text}" for text in own)]
 
 
 def installed_names(observer: Observer | None = None) -> list[str]:

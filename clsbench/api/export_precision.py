@@ -93,7 +93,10 @@ class Reduction:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        check_choice("for", self.made_for, ENGINES)
+        if self.made_for not in ENGINES:
+            raise OptionError(
+                "int8 is not made for this engine", where="--for", got=self.made_for, expected=" or ".join(ENGINES)
+            )
         check_at_least("calibrate_n", self.calibrate_n, 1)
         check_at_least("gate_n", self.gate_n, 1)
         check_at_least("carry_n", self.carry_n, 0)

@@ -13,7 +13,7 @@ from clsbench.api.auto_backend import AutoBackend
 from clsbench.api.carried import check_carried
 from clsbench.api.chosen_model import open_card
 from clsbench.api.components import Options, choose, metric_names, option_texts
-from clsbench.api.engines import AUTO, installed_names
+from clsbench.api.engines import AUTO, installed_names, named_backend
 from clsbench.api.infer_fast_decode import decide
 from clsbench.api.infer_features import features_of
 from clsbench.api.infer_rerun import Rerun, find_finished, identify, remove_features
@@ -107,8 +107,8 @@ def infer(
         device: ``auto``, ``cpu``, ``cuda[:i,j]``, ``tensorrt[:i,j]`` or ``ep:NAME[:i]``; a named device is used, or it
             is an error.
         allow_fallback: Accept parts of the network on the CPU where a GPU was asked for.
-        backend: The inference engine; ``auto`` measures those that are installed, and takes the fastest that passes the
-            gate.
+        backend: What runs the model, with options after colons as in ``openvino:precision=bf16``; ``auto`` measures
+            those that are installed, and takes the fastest that passes the gate.
         executor: What runs the job: ``threads``, ``serial`` or a plugin's.
         batch_size, streams, threads: How to run the model; chosen by ``tune`` if left out.
         tune: Whether to measure how to run the model, for jobs of 1,000 images or more.
@@ -169,10 +169,11 @@ def infer(
     positions(shown, topk, abstaining=True)
     sorting = wanted_sorting(move=move, copy=copy, link=link)
     own = metric_names("infer")
+    named, options = named_backend(backend, options)
     picked = choose(
         {
             **wanted.components(),
-            "backend": installed_names(observer) if backend == AUTO else [backend],
+            "backend": installed_names(observer) if backend == AUTO else [named],
             "executor": [executor],
             "writer": output.writer_name(target, format),
             "decoder": decoders,

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from clsbench.api.carried import check_opened
 from clsbench.api.components import Options, choose
 from clsbench.api.embedding import embeddings
+from clsbench.api.engines import named_backend
 from clsbench.api.model_images import entries_of, entry_of
 from clsbench.api.observer import Observer
 from clsbench.errors import DataError
@@ -269,7 +270,7 @@ def load(
         model: An .onnx file with a card; the latest export if left out.
         device: ``auto``, ``cpu``, ``cuda[:i,j]``, ``tensorrt[:i,j]`` or ``ep:NAME[:i]``; a named device is used, or it
             is an error.
-        backend: The inference engine.
+        backend: What runs the model, with options after colons as in ``openvino:precision=bf16``.
         decoders: Decoders to try before the built-in ones.
         options: Options of backend and decoders.
 
@@ -279,7 +280,8 @@ def load(
     """
     from clsbench import runs
 
-    picked = choose({"backend": [backend], "decoder": decoders}, options)
+    named, options = named_backend(backend, options)
+    picked = choose({"backend": [named], "decoder": decoders}, options)
     file = runs.find_onnx(model)
     card = read_card(file)
     chosen, cores = picked["backend"][0], available_cores()

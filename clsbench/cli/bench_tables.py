@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from clsbench.cli.terminal import Terminal
     from clsbench.inference.bench import Benchmark, Figure
 
+#: What the last columns of the latencies are.
+OPENING = "open: opening the model, and tuning it the first time; first: the first call."
+
 #: What the limit is, and how exact.
 LIMIT = (
     "The limit is what model and decoding, measured alone, allow together. Windows\n"
@@ -30,7 +33,7 @@ def print_result(terminal: Terminal, result: BenchResult) -> None:
     if several:
         order = "in turns" if result.together else "one after the other"
         terminal.print(f"Rows are measured {order}; ratio and agreement are to the first.")
-    terminal.print(f"{_decoding(result)}\n{LIMIT}")
+    terminal.print(OPENING, f"{_decoding(result)}\n{LIMIT}")
     for row in result.benchmarks:
         if row.failure:
             terminal.warn(f"{' '.join(_labels(result, row))} was not measured: {on_one_line(row.failure.one_line())}")
@@ -63,21 +66,27 @@ def _title(result: BenchResult, text: str) -> str:
 
 
 def _rates(result: BenchResult) -> Table:
-    def rate(figure: Figure) -> str:
-        return f"{figure.value:.1f}{'' if figure.stable else ' ~'}"
-
     told, rows, several = _told(result), [], len(result.benchmarks) > 1
     for row in result.benchmarks:
         cells = ["-"] * 5
         if not row.failure:
             ratio = "-" if row.ratio is None else f"{row.ratio:.2f}"
             reached = f"{row.fraction:.0%}{'' if row.stable else ' ~'}"
-            cells = [rate(row.model_only), rate(row.end_to_end), ratio, f"{row.limit:.1f}", reached]
+            cells = [_rate(row.model_only), _rate(row.end_to_end), ratio, _rounded(row.limit), reached]
         if not several:
             del cells[2]
         rows.append([*_labels(result, row), str(row.batch_size or "-"), *cells])
     columns = (*told, "batch", "alone", "end to\nend", *(("ratio",) if several else ()), "limit", "reached")
     return table(_title(result, f"images a second, {result.scenario}"), columns, rows, left=len(told))
+
+
+def _rate(figure: Figure) -> str:
+    return f"{_rounded(figure.value)}{'' if figure.stable else ' ~'}"
+
+
+def _rounded(rate: float) -> str:
+    """As exact as windows within 10% allow; tables of several rows have little room."""
+    return f"{rate:.1f}" if rate < 100 else f"{rate:,.0f}"
 
 
 def _latencies(result: BenchResult) -> Table:
@@ -87,7 +96,7 @@ def _latencies(result: BenchResult) -> Table:
          *(f"{1000 * seconds:.0f}" for seconds in row.warm_up)]
         for row in result.measured
     ]  # fmt: skip
-    columns = (*told, "batch", "p50", "p90", "p99", "opening", "first call")
+    columns = (*told, "batch", "p50", "p90", "p99", "open", "first")
     return table(_title(result, "milliseconds a call"), columns, rows, left=len(told))
 
 
@@ -107,5 +116,5 @@ def _answers(result: BenchResult) -> Table:
 def _decoding(result: BenchResult) -> str:
     """Decoding alone, which rows with the same preprocessing share."""
     rates = {id(row.decode_only): row.decode_only for row in result.measured}
-    told = ", ".join(f"{rate.value:.1f}{'' if rate.stable else ' ~'}" for rate in rates.values())
+    told = ", ".join(map(_rate, rates.values()))
     return f"Decoding alone: {told} images/s."

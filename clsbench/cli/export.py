@@ -105,7 +105,9 @@ def export(
         raise typer.Exit(3)
     if model is None and result.precision is None and "run" in result.card.training:
         terminal.next("evaluate", run or result.card.training["run"])
-    words = ["infer", "FOLDER", "--model", (result, *result.more)[-1].file, "--out", "preds.csv"]
+    last = (result, *result.more)[-1]
+    engine = ["--backend", last.card.made_for] if last.card.made_for not in (None, "onnxruntime") else []
+    words = ["infer", "FOLDER", "--model", last.file, *engine, "--out", "preds.csv"]
     terminal.note(f"your own images: {command(*words)}")
 
 

@@ -60,6 +60,8 @@ def _facts(report: GateReport) -> list[str]:
         lines.append(f"the file ran on {on_one_line(report.device)}{tf32}")
     if report.accuracy is not None and report.reference_accuracy is not None:
         lines.append(f"top-1 accuracy: {report.accuracy:.2%}, of the reference {report.reference_accuracy:.2%}")
+    if report.expected_drop is not None:
+        lines.append(f"no labels: by the reference's own probabilities {report.expected_drop:.2f} points are lost")
     if report.unreadable:
         lines.append(f"{counted(report.unreadable, 'image')} could not be read and left out")
     if report.near_ties:
@@ -77,6 +79,8 @@ def _facts(report: GateReport) -> list[str]:
 def _verdict(report: GateReport) -> str:
     flips = "" if report.flips is None else f"{counted(report.flips, 'flip')}, "
     allowed = "any difference is allowed" if report.tolerance is None else f"allowed: {report.tolerance:.3g}"
+    if report.max_drop is not None and report.tolerance is None:
+        allowed = f"any is allowed, and a loss of {report.max_drop:g} points of accuracy"
     apart = report.network_difference is not None
     most = report.network_difference if report.network_difference is not None else report.max_probability_difference
     differ = f"{flips}probabilities{' on the same pixels' if apart else ''} differ by at most {most:.3g} ({allowed})"

@@ -56,13 +56,16 @@ Exclude = Annotated[
     typer.Option(metavar="GLOB", help="Leave out images whose names match. Repeatable.", rich_help_panel=IMAGES),
 ]
 BackendName = Annotated[
-    str, typer.Option(metavar="NAME", help="Inference engine; auto: the fastest that agrees.", rich_help_panel=RUN)
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="Backend, with options as in openvino:precision=bf16; auto: the fastest that agrees.",
+        rich_help_panel=RUN,
+    ),
 ]
 ExecutorName = Annotated[
     str,
-    typer.Option(
-        metavar="NAME", help="The executor that runs the job: threads, serial or one of a plugin.", rich_help_panel=RUN
-    ),
+    typer.Option(metavar="NAME", help="The executor: threads, serial or one of a plugin.", rich_help_panel=RUN),
 ]
 BatchSize = Annotated[
     int | None,

@@ -74,9 +74,16 @@ def _summary(result: InferenceResult) -> str:
     right = sum(bool(a.best) and a.best[0][0] == a.label for a in result.answers)
     parts = [f"{right} of {result.counts.labelled} correct"] if result.counts.labelled else []
     if timing := result.execution.timing:
-        device = result.execution.device.device
-        parts.append(f"{counted(timing.images, 'image')} in {timing.seconds:.2f} s on {device}")
+        where = _device(result) if result.execution.device.precision else result.execution.device.device
+        parts.append(f"{counted(timing.images, 'image')} in {timing.seconds:.2f} s on {where}")
     return "; ".join(parts)
+
+
+def _device(result: InferenceResult) -> str:
+    """What it ran on, and in which precision where the backend says so: ``cpu (OpenVINO 2026.4.1, bfloat16)``."""
+    device = result.execution.device
+    where = device.device + "".join(f" {index}" for index in device.indices)
+    return f"{where} ({device.provider}{f', {device.precision}' if device.precision else ''})"
 
 
 def _classes(result: InferenceResult) -> Table:
@@ -88,12 +95,11 @@ def _classes(result: InferenceResult) -> Table:
 
 
 def _throughput(result: InferenceResult, timing: Timing) -> Table:
-    counts, device, plan = result.counts, result.execution.device, result.execution.plan
+    counts, plan = result.counts, result.execution.plan
     count = max(timing.images, 1)
     done = f", {result.resumed:,} of them done before" if result.resumed else ""
     errors = f", {counts.errors} with errors" if counts.errors else ""
     stages = " · ".join(f"{stage} {1000 * timing.clock.wall[stage] / count:.2f}" for stage in STAGES)
-    where = device.device + "".join(f" {index}" for index in device.indices)
     steady = f"{timing.steady_images_per_second:.1f} in steady state"
     choice = [("backend", next(result.backend_choice.notes()))] if result.backend_choice else []
     level = f", graph level {plan.graph_level}" if plan.graph_level == "extended" else ""
@@ -103,7 +109,7 @@ def _throughput(result: InferenceResult, timing: Timing) -> Table:
         ("limit", timing.limit_text),
         ("ms an image", stages),
         *choice,
-        ("device", f"{where} ({device.provider}{f', {device.precision}' if device.precision else ''})"),
+        ("device", _device(result)),
         *([("decoder", decoded.text)] if (decoded := result.execution.decoded) else []),
         ("plan", f"{counted(plan.streams, 'stream')} × {counted(plan.threads, 'thread')}, "
                  f"batches of {plan.batch_size}{level} ({plan.source})"),

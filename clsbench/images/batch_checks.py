@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from clsbench.images.batch_decoders import BatchDecoder
 from clsbench.images.resize import resize
+from clsbench.text import counted
 from clsbench.transform import Geometry
 
 
@@ -32,7 +33,10 @@ def check_batches(decoder: BatchDecoder, encoded: bytes, pixels: NDArray[np.uint
     data, geometries = [encoded, encoded[: len(encoded) // 2], encoded], [None, box, box]
     inner = [slot[1:9, 2:8] for slot in slots]
     answers = decoder.decode_batch(data, geometries, [None, *inner[1:]], interpolation="bilinear")
-    require(len(answers) == len(data), f"decode_batch returns one answer an image, not {len(answers)} for {len(data)}")
+    require(
+        len(answers) == len(data),
+        f"decode_batch returns {counted(len(answers), 'answer')} for {counted(len(data), 'image')}",
+    )
     require(isinstance(answers[1], Exception), "decode_batch returns an exception for a damaged image")
     for answer, slot in zip(answers[::2], inner[::2], strict=True):
         if answer is None:

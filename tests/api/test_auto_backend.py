@@ -193,3 +193,12 @@ def test_no_choice_where_the_backend_is_named(tiny_onnx, photos):
     assert found.backend_choice is None
     assert "backend_choice" not in found.to_json()["options"]
     assert EngineChoice(engine="exact", source="resumed").to_json()["tried"] == []
+
+
+def test_one_backend_is_named_as_bench_names_it(tiny_onnx, photos):
+    found = clsbench.infer(photos, model=tiny_onnx, device="cpu", backend="coarse:honest=no")
+    assert found.execution.device.precision is None
+    with clsbench.load(tiny_onnx, device="cpu", backend="coarse:honest=no") as model:
+        assert next(model.predict(photos)).label
+    with pytest.raises(clsbench.OptionError, match="no option 'honets'"):
+        clsbench.infer(photos, model=tiny_onnx, device="cpu", backend="coarse:honets=no")

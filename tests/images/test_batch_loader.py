@@ -235,6 +235,6 @@ def test_the_kit_checks_it():
             out[-1].base[:] = 0
             return answers
 
-    for wrong, says in ((Swapping, "not 2 for 3"), (Careless, "levels from it")):
+    for wrong, says in ((Swapping, "2 answers for 3 images"), (Careless, "levels from it")):
         with pytest.raises(AssertionError, match=says):
             check_decoder(Component("wrong", wrong), jpeg, pixels)

@@ -149,7 +149,7 @@ def save_accuracy_throughput(
         axes.margins(x=0.25, y=0.15)
         axes.set_xlabel("images/s of infer, end to end")
         axes.set_ylabel(f"{shown(what, 2 * NAME)} (%), with 95% interval", parse_math=False)
-        axes.set_title("accuracy and throughput", fontsize=11)
+        axes.set_title(f"{'accuracy' if what == 'top-1' else 'agreement'} and throughput", fontsize=11)
         axes.grid(alpha=0.3, which="both")
         _explain(figure, filled=bool(best), hollow=len(best) < len(points))
         _raise_labels(figure, axes, labels)

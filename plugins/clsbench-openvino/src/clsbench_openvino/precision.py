@@ -36,7 +36,7 @@ def check_capability(precision: Precision, name: str, capabilities: list[str]) -
         able = [NAMES[word] for word, listed in CAPABILITIES.items() if listed in capabilities]
         raise DeviceError(
             f"{name.lower()} does not compute in {NAMES[precision]}", where=f"precision={precision}",
-            got=", ".join(able), hint=f"--with backend.precision={'f32' if 'float32' in able else 'f16'}",
+            expected=" or ".join(able), hint=f"--with backend.precision={'f32' if 'float32' in able else 'f16'}",
         )  # fmt: skip
 
 
