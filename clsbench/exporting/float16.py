@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 from clsbench.errors import ModelError
+from clsbench.exporting.onnxruntime_tools import tools_folder
 
 if TYPE_CHECKING:
     import onnx
@@ -40,11 +40,8 @@ def to_float16(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _converter() -> tuple[Any, Any]:
-    """ONNX Runtime's conversion and its sort; the folder that its package adds to the search path is taken out."""
-    before = list(sys.path)
-    try:
+    """ONNX Runtime's conversion and its sort."""
+    with tools_folder():
         from onnxruntime.transformers.float16 import convert_float_to_float16
         from onnxruntime.transformers.onnx_model import OnnxModel
-    finally:
-        sys.path[:] = before
     return convert_float_to_float16, OnnxModel.graph_topological_sort

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import logging
-import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 from clsbench.errors import ClsbenchError, ModelError
 from clsbench.exporting.onnx_export import strip
+from clsbench.exporting.onnxruntime_tools import tools_folder
 from clsbench.exporting.quantizing.layers import float_from_the_start, is_transformer, name_nodes
 from clsbench.exporting.quantizing.ranges import RangeImages
 
@@ -97,12 +97,13 @@ def prepared(model: Any, file: Path) -> Any:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Without the quantizer's remarks; its failures are errors of the model. Its search path is taken out again."""
-    before, root = list(sys.path), logging.getLogger()
+    """Without the quantizer's remarks; its failures are errors of the model."""
+    root = logging.getLogger()
     level = root.level
     root.setLevel(logging.CRITICAL)
     try:
-        yield
+        with tools_folder():
+            yield
     except ClsbenchError:
         raise
     except Exception as error:
@@ -113,4 +114,3 @@ def _quietly() -> Iterator[None]:
         ) from error  # fmt: skip
     finally:
         root.setLevel(level)
-        sys.path[:] = before
