@@ -122,6 +122,7 @@ def export(
         made_for=made_for, calibrate_images=calibrate_images, calibrate_n=calibrate_n, gate_images=images,
         gate_n=gate_n, carry_n=carry_n, budget=Budget(max_drop, min_speedup, force), device=device,
     )  # fmt: skip
+    reduction.check_wanted(wanted)
     wait_passively()
     if model and run:
         raise OptionError("export takes a run or --model, not both", got=f"{run} and --model {model}")

@@ -101,6 +101,26 @@ class Reduction:
         check_at_least("gate_n", self.gate_n, 1)
         check_at_least("carry_n", self.carry_n, 0)
 
+    def check_wanted(self, wanted: Sequence[Precision]) -> None:
+        """Refuse what is only about int8 where none is wanted: it would be ignored.
+
+        Raises:
+            OptionError: naming the options.
+        """
+        default = Reduction()
+        asked = {
+            "--for": self.made_for != default.made_for,
+            "--max-drop": self.budget.max_drop != default.budget.max_drop,
+            "--min-speedup": self.budget.min_speedup != default.budget.min_speedup,
+            "--force": self.budget.force,
+            "--calibrate-n": self.calibrate_n != default.calibrate_n,
+        }
+        if "int8" not in wanted and (named := [option for option, given in asked.items() if given]):
+            raise OptionError(
+                f"only int8 takes {' and '.join(named)}", where="--precision", got=",".join(wanted),
+                expected="int8 among them", hint="add int8, or leave the option out",
+            )  # fmt: skip
+
     def make(self, parent: Path, precision: Precision, out: Path, observer: Observer) -> ExportResult:
         """Make a file of a precision out of a float32 one, and write it if it keeps what is asked of it.
 
