@@ -14,19 +14,11 @@ from clsbench import runs
 from clsbench.api.checkpoint import Checkpoint, Classes
 from clsbench.api.components import Options
 from clsbench.api.export_confidence import Confidence
-from clsbench.api.export_precision import (
-    PRECISIONS,
-    Precision,
-    Reduction,
-    beside,
-    is_model_file,
-    note_float16,
-    note_outdated,
-    precisions,
-)
+from clsbench.api.export_precision import Reduction, is_model_file, note_float16
 from clsbench.api.gate import labelled_images, open_like_infer
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
+from clsbench.api.precisions import PRECISIONS, Precision, beside, note_outdated, precisions
 from clsbench.api.trained import as_it_is, current_file, trained_network
 from clsbench.errors import OptionError
 from clsbench.guard import staying

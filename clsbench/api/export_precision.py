@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from clsbench.api.arguments import check_at_least, check_choice
+from clsbench.api.arguments import check_at_least
 from clsbench.api.components import Chosen, choose
 from clsbench.api.data import reopen_dataset
 from clsbench.api.gate import labelled_images, open_like_infer
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
+from clsbench.api.precisions import Precision
 from clsbench.errors import ClsbenchError, DataError, ModelError, OptionError
 from clsbench.text import counted
 
@@ -27,10 +28,6 @@ if TYPE_CHECKING:
     from clsbench.images.entries import Entry
     from clsbench.runs import Run
 
-#: Precisions of a file, and what its card calls them.
-Precision = Literal["fp32", "fp16", "int8"]
-PRECISIONS: dict[Precision, str] = {"fp32": "float32", "fp16": "float16", "int8": "int8"}
-
 #: Engines that int8 files can be made for; each is the name of a backend.
 ENGINES = ("onnxruntime", "openvino")
 
@@ -39,30 +36,6 @@ WINDOW = 1.0
 
 #: Images that int8 is judged on by default: a drop of 0.5 points takes many.
 JUDGING = 1000
-
-
-def precisions(wanted: str | Sequence[str]) -> tuple[Precision, ...]:
-    """What a text such as ``fp32,int8`` or a list names, float32 first.
-
-    Raises:
-        OptionError: if a word is unknown, or there is none.
-
-    >>> precisions("int8,fp32")
-    ('fp32', 'int8')
-    """
-    words = [word.strip() for word in wanted.split(",")] if isinstance(wanted, str) else list(wanted)
-    for word in words or [""]:
-        check_choice("precision", word, tuple(PRECISIONS))
-    return tuple(one for one in PRECISIONS if one in words)
-
-
-def beside(file: Path, precision: Precision) -> Path:
-    """Where a file of a precision lies by default, beside the float32 one.
-
-    >>> beside(Path("runs/cats/model.onnx"), "int8").name
-    'model.int8.onnx'
-    """
-    return file if precision == "fp32" else file.with_name(f"{file.stem}.{precision}.onnx")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -295,18 +268,6 @@ def samples_of(run: Run, split: Literal["train", "val"]) -> tuple[list[Entry], l
         ) from None  # fmt: skip
     known = [sample for sample in samples if sample.label is not None]
     return [sample.image for sample in known], [sample.label for sample in known if sample.label is not None]
-
-
-def note_outdated(parent: Path, wanted: Sequence[Precision], observer: Observer) -> None:
-    """Say which files beside a float32 one were made of another one, and are not made again now."""
-    from clsbench.model_file import model_hash, read_card
-
-    for precision in PRECISIONS:
-        file = beside(parent, precision)
-        if precision in wanted or file == parent or not file.is_file():
-            continue
-        if read_card(file).parent not in (None, model_hash(parent)):
-            observer.warn(f"{file} was made of an earlier float32 file: make it again with --precision {precision}")
 
 
 def note_float16(observer: Observer) -> None:

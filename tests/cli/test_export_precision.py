@@ -11,7 +11,7 @@ import pytest
 
 import clsbench
 from clsbench.api.components import registry
-from clsbench.api.export_precision import note_outdated
+from clsbench.api.precisions import note_outdated
 from clsbench.card import METADATA_KEY
 from clsbench.carried_gate import METADATA_KEY as CARRIED
 from clsbench.model_file import model_hash, read_card
