@@ -73,9 +73,7 @@ BatchSize = Annotated[
 ]
 Streams = Annotated[
     int | None,
-    typer.Option(
-        min=1, metavar="N", help="Number of concurrent calls. Default: chosen by --tune.", rich_help_panel=RUN
-    ),
+    typer.Option(min=1, metavar="N", help="Number of calls at once. Default: chosen by --tune.", rich_help_panel=RUN),
 ]
 Threads = Annotated[
     int | None,

@@ -209,9 +209,7 @@ def test_silly_precisions(refused, tiny_onnx, photos):
     refused(2, ["unknown precision", "fp32 or fp16 or int8"], "export", tiny_onnx, "--precision", "int4")
     refused(2, ["this is an exported file already"], "export", tiny_onnx)
     refused(2, ["--calibrate-images", "training images"], "export", tiny_onnx, "--precision", "int8")
-    refused(
-        2, ["not made for this engine", "--for", "openvino"], "export", tiny_onnx, "--precision", "int8", "--for", "tpu"
-    )
+    refused(2, ["not made for this engine", "openvino"], "export", tiny_onnx, "--precision", "int8", "--for", "tpu")
     both = ("--calibrate-images", photos / "val", "--gate-images", photos / "val")
     refused(
         1, ["the same images cannot calibrate int8 and judge it"], "export", tiny_onnx, "--precision", "int8", *both
