@@ -115,7 +115,7 @@ def print_export(terminal: Terminal, result: ExportResult) -> None:
 def _table(result: ExportResult, found: PrecisionResult) -> Table:
     """Both files, line by line: what is lost and what is gained."""
     from clsbench.cli.tables import percent, table
-    from clsbench.text import file_size
+    from clsbench.text import counted, file_size
 
     report, speed, rows = result.report, found.speed, []
     if report.accuracy is not None:
@@ -127,7 +127,7 @@ def _table(result: ExportResult, found: PrecisionResult) -> Table:
             rows.append((name, before, after, f"{rates.ratio:.2f} ×{'' if rates.stable else ' ~'}"))
     ratio = found.size / found.parent_size
     rows.append(("size", file_size(found.parent_size), file_size(found.size), f"{ratio:.2f} ×"))
-    title = f"{result.card.precision} for {result.card.made_for}, judged on {report.images:,} images"
+    title = f"{result.card.precision} for {result.card.made_for}, judged on {counted(report.images, 'image')}"
     return table(title, ("", "float32", result.card.precision, "change"), rows)
 
 

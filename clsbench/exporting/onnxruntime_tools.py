@@ -1,4 +1,4 @@
-"""ONNX Runtime's own tools for graphs, which find some of each other only while their folder is searched for modules."""
+"""ONNX Runtime's own tools for graphs; some find each other only while their folder is searched for modules."""
 
 from __future__ import annotations
 
