@@ -246,6 +246,8 @@ class _Photos:
             if labels is not None:
                 raise OptionError("labels are for images", where="--labels", got=labels, hint="add --images DIR")
             return cls("two embedded photos", open_images(sample_photos()).entries, embedded_photos())
+        if labels not in (None, "none") and not Path(str(labels)).is_file():
+            raise DataError("there is no such file of labels", where="--labels", got=labels)
         wanted = Wanted(images, labels=labels)
         source = open_source(images, choose(wanted.components())["source"], (), observer)
         rows = spread(len(source.entries), count)

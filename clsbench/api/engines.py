@@ -6,7 +6,7 @@ all                                     every installed backend in the variants 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from clsbench.api.components import Chosen, Options, choose, option_texts, registry
@@ -58,10 +58,10 @@ def named_engines(wanted: str | Sequence[str], options: Options = (), observer: 
     texts = [text.strip() for text in texts]
     if texts == [ALL]:
         return variants_of(choose({"backend": installed_names(observer)}, options)["backend"])
-    if not texts or not all(texts):
+    if not texts or not all(texts) or ALL in texts:
         raise OptionError(
             "cannot read the backends", where="--backends", got=",".join(texts) or "nothing",
-            expected="for example onnxruntime,openvino:precision=bf16, or all",
+            expected="for example onnxruntime,openvino:precision=bf16, or all alone",
         )  # fmt: skip
     parts = [text.split(":") for text in texts]
     made = choose({"backend": [name for name, *_ in parts]}, options)["backend"]
@@ -108,7 +108,7 @@ def variants_of(backends: Sequence[Chosen]) -> list[Engine]:
     ])  # fmt: skip
 
 
-def _engine(chosen: Chosen, texts: Iterable[str], *, fixed: bool = False) -> Engine:
+def _engine(chosen: Chosen, texts: Sequence[str], *, fixed: bool = False) -> Engine:
     """A backend with the options of a variant; with ``fixed`` those that it has already count before these."""
     variant = _options(chosen.resolved, texts)
     options = {**variant, **chosen.options} if fixed else {**chosen.options, **variant}
@@ -116,8 +116,14 @@ def _engine(chosen: Chosen, texts: Iterable[str], *, fixed: bool = False) -> Eng
     return Engine(replace(chosen, options=options), named)
 
 
-def _options(resolved: Resolved, texts: Iterable[str]) -> dict[str, OptionValue]:
+def _options(resolved: Resolved, texts: Sequence[str]) -> dict[str, OptionValue]:
     """Options of a backend from texts such as ``precision=bf16``."""
+    for text in texts:
+        if not (text.partition("=")[0].strip() and "=" in text):
+            raise OptionError(
+                f"cannot read an option of {resolved.component.name}", where="--backends", got=text or "nothing",
+                expected="KEY=VALUE after each colon: openvino:precision=bf16",
+            )  # fmt: skip
     return assign([f"{resolved.qualified}.{text}" for text in texts], [Use("backend", resolved)])[0]
 
 

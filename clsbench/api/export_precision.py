@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from clsbench.api.apart import check_apart
 from clsbench.api.arguments import check_at_least
 from clsbench.api.components import Chosen, choose
 from clsbench.api.data import reopen_dataset
@@ -75,18 +76,15 @@ class Reduction:
         check_at_least("carry_n", self.carry_n, 0)
 
     def check_wanted(self, wanted: Sequence[Precision]) -> None:
-        """Refuse what is only about int8 where none is wanted: it would be ignored.
-
-        Raises:
-            OptionError: naming the options.
-        """
-        default = Reduction()
+        """Refuse what is only about int8 where none is wanted (OptionError): it would be ignored."""
+        default, budget, usual = Reduction(), self.budget, _budget()
         asked = {
             "--for": self.made_for != default.made_for,
-            "--max-drop": self.budget.max_drop != default.budget.max_drop,
-            "--min-speedup": self.budget.min_speedup != default.budget.min_speedup,
-            "--force": self.budget.force,
+            "--max-drop": budget.max_drop != usual.max_drop,
+            "--min-speedup": budget.min_speedup != usual.min_speedup,
+            "--force": budget.force,
             "--calibrate-n": self.calibrate_n != default.calibrate_n,
+            "--carry-n": self.carry_n != default.carry_n,
         }
         if "int8" not in wanted and (named := [option for option, given in asked.items() if given]):
             raise OptionError(
@@ -127,7 +125,7 @@ class Reduction:
             observer.note(f"int8 is proved and measured on the CPU, not on {self.device}")
         observer.note(
             f"int8 for {self.made_for}: ranges from {counted(len(ranges), 'image')}, judged on "
-            f"{len(judging):,} others, against {parent}"
+            f"{len(judging):,} {'other' if len(judging) == 1 else 'others'}, against {parent}"
         )
         engine = Engine(name=self.made_for, open=lambda file: backend.offered(tune="cached").build(file, "cpu"))
         return quantize_proved(
@@ -186,6 +184,11 @@ class Reduction:
         elif run:
             judging = choose_evenly(*samples_of(run, "val"), count=count)
         else:
+            if len(pool) < 2:
+                raise DataError(
+                    "one image cannot calibrate and judge", where="--calibrate-images", got=counted(len(pool), "image"),
+                    hint="name others to judge with: --gate-images DIR",
+                )  # fmt: skip
             rest = sorted({*range(len(pool))} - {*chosen.tolist()})
             if len(rest) < math.ceil(len(pool) / 2):  # too few are left over
                 chosen = spread(len(pool), len(pool) // 2)
@@ -193,7 +196,7 @@ class Reduction:
             known = None if labels is None else [labels[k] for k in rest]
             judging = choose_evenly([pool[k] for k in rest], known, count=count)
         ranges = [pool[k] for k in chosen]
-        _check_apart(ranges, judging.entries)
+        check_apart(ranges, judging.entries)
         return ranges, judging
 
 
@@ -226,17 +229,6 @@ def _quantizer(made_for: str) -> Any:
     from clsbench.exporting.quantizing.onnxruntime_quantizer import OnnxRuntimeQuantizer
 
     return OnnxRuntimeQuantizer
-
-
-def _check_apart(ranges: Sequence[Entry], judging: Sequence[Entry]) -> None:
-    """Refuse images that are to judge what was made with them."""
-    used = {path for entry in ranges if (path := getattr(entry, "path", None))}
-    if both := [entry.name for entry in judging if getattr(entry, "path", None) in used]:
-        raise DataError(
-            "the same images cannot calibrate int8 and judge it", where="--calibrate-images and --gate-images",
-            got=f"{counted(len(both), 'image')} in both, such as {both[0]}",
-            expected="training images to calibrate with, and others for the gate",
-        )  # fmt: skip
 
 
 def is_model_file(name: str | Path) -> bool:

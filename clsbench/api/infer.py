@@ -207,6 +207,8 @@ def infer(
     if shard is not None:
         source, truth, part = output.take_shard(shard, source, truth)
         observer.note(f"shard {shard}: {len(source.entries):,} of {counted(len(names), 'image')}")
+        if backend == AUTO:
+            observer.warn("shards may choose other backends, and merge refuses such: name one with --backend")
     mode = "cached" if tune == "quick" and len(source.entries) < WORTH_TUNING else tune
     flags: dict[str, OptionValue] = {"streams": streams, "threads": threads, "allow_fallback": allow_fallback}
     choice, then = None, rerun.earlier(file_out)

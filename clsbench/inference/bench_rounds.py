@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clsbench.card import ModelCard
-from clsbench.errors import ClsbenchError
+from clsbench.errors import ClsbenchError, DataError
 from clsbench.images.entries import Entry
 from clsbench.images.loader import ImageLoader
 from clsbench.inference.backend import Backend, allocate, check_backend, classify
@@ -177,12 +177,15 @@ def _opened(row: Contender, made: Benchmark, scenario: Scenario, stack: ExitStac
 
 def _judge(runner: _Runner, judged: Sequence[Entry]) -> NDArray[np.str_] | None:
     """The names of the top-1 classes (n,), empty where an image could not be classified; notes the accuracy."""
-    best, labels = np.full(len(judged), -1), runner.row.labels
+    best, labels, reason = np.full(len(judged), -1), runner.row.labels, ""
     try:
         done = 0
         for block in runner.pipeline().run(judged):
             best[done : done + len(block.names)] = np.where(block.ok, block.top(1)[:, 0], -1)
             done += len(block.names)
+            reason = reason or next((error for error in block.errors if error), "")
+        if (best < 0).all():
+            raise DataError("none of the images to measure with can be classified", where=judged[0].name, got=reason)
     except ClsbenchError as error:
         runner.made.failure = error
         return None

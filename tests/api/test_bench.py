@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import clsbench
-from clsbench.errors import DeviceError, OptionError
+from clsbench.errors import DataError, DeviceError, OptionError
 from clsbench.predictions.values import wilson
 
 PLUGIN = """
@@ -84,6 +84,25 @@ def test_all_are_the_installed_ones_in_their_variants_but_for_oracles(tiny_onnx,
     assert found.complete
     fixed = clsbench.bench(tiny_onnx, backends="all", images=photos, options={"means.ms": 8}, **QUICK)
     assert [row.engine for row in fixed.benchmarks] == ["onnxruntime", "means"]
+
+
+@pytest.mark.parametrize("wrong", ["means:", "means:ms", "means:=8", "all,means"])
+def test_engines_that_cannot_be_read_are_of_backends(wrong, tiny_onnx, photos):
+    with pytest.raises(OptionError, match="where: --backends"):
+        clsbench.bench(tiny_onnx, backends=wrong, images=photos, **QUICK)
+
+
+def test_a_file_of_labels_that_is_missing_is_an_error(tiny_onnx, photos):
+    with pytest.raises(DataError, match="no such file of labels"):
+        clsbench.bench(tiny_onnx, images=photos, labels="missing.csv", **QUICK)
+
+
+def test_images_that_cannot_be_read_give_no_figures(cli, tiny_onnx, tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"no image")
+    done = cli("bench", tiny_onnx, "--images", tmp_path, "--window", 0.05)
+    assert done.code == 1
+    assert "none of the images to measure with" in done.stderr
+    assert not done.stdout
 
 
 def test_a_row_that_cannot_be_measured_says_why(cli, tiny_onnx, photos):

@@ -113,6 +113,34 @@ def test_an_exported_file_is_made_one_of_fewer_bits(pair, cli):
     assert "ranges from 40 images, judged on 110 others" in done.stderr
 
 
+def test_images_that_calibrate_do_not_judge_whatever_they_are_called(pair, cli):
+    folder = digit_folder(Path("photos"), 0, 20)
+    shutil.copytree(folder, "copies")
+    shutil.make_archive("packed", "tar", folder)
+    for both in (("photos", "copies"), ("packed.tar", "packed.tar")):
+        done = cli("export", pair[0], "--precision", "int8", "--calibrate-images", both[0], "--gate-images", both[1],
+                   "--out", "x.onnx")  # fmt: skip
+        assert (done.code, Path("x.onnx").exists()) == (1, False)
+        assert "20 images in both" in done.stderr
+
+
+def test_one_image_cannot_calibrate_and_judge(pair, cli):
+    digit_folder(Path("photos"), 0, 1)
+    done = cli("export", pair[0], "--precision", "int8", "--calibrate-images", "photos", "--out", "x.onnx")
+    assert done.code == 1
+    assert "1 image" in done.stderr
+    assert "--gate-images" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "option", [("--for", "openvino"), ("--max-drop", 2), ("--min-speedup", 2), ("--force",), ("--calibrate-n", 4)]
+)
+def test_what_is_only_about_int8_is_refused_without_it(option, pair, cli):
+    done = cli("export", pair[0], "--precision", "fp16", *option)
+    assert done.code == 2
+    assert f"only int8 takes {option[0]}" in done.stderr
+
+
 def test_a_file_of_an_earlier_parent_is_named(pair, tmp_path):
     heard = []
     observer = SimpleNamespace(warn=heard.append)

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -75,6 +76,9 @@ def test_other_weights_than_those_of_the_file_are_refused(component, run, tmp_pa
         classifier.head.weight += 0.05 * classifier.head.weight.abs().max()
         classifier.head.weight[0] *= 1.1
     with pytest.raises(ModelError, match="not those of the file"):
+        check_same(classifier, run / "model.onnx", run)
+    classifier.transform = replace(classifier.transform, size=(9, 9))
+    with pytest.raises(ModelError, match="not that of the file"):
         check_same(classifier, run / "model.onnx", run)
     shutil.copy(run / "model.onnx", tmp_path / "alone.onnx")
     with pytest.raises(ModelError, match="no run beside"):

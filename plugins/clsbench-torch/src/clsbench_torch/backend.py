@@ -143,7 +143,7 @@ def check_same(classifier: Classifier, file: Path, run: Path) -> None:
         run: The run's directory, for messages.
 
     Raises:
-        ModelError: if the file is of another precision, or says something else.
+        ModelError: if the file is of another precision or size, or says something else.
     """
     card = inspect(file).card
     if card is None or card.precision != "float32":
@@ -151,6 +151,13 @@ def check_same(classifier: Classifier, file: Path, run: Path) -> None:
             "torch runs the network of the run in float32, which this file is not", where=file,
             got=card.precision if card else "no card",
             hint="name the float32 export of the run",
+        )  # fmt: skip
+    if card.transform.size != classifier.transform.size:
+        raise ModelError(
+            "the network of the run is not that of the file", where=file,
+            got="images of {}×{}".format(*card.transform.size),
+            expected="{}×{}, as in {}".format(*classifier.transform.size, run),
+            hint="export the run again, or name the run: --with torch.run=RUN",
         )  # fmt: skip
     random = np.random.default_rng(0)
     size = (COMPARED, *classifier.transform.size, 3)
