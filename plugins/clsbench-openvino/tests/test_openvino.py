@@ -121,7 +121,7 @@ def test_bfloat16_has_to_be_asked_for(model, reference):
 def test_a_precision_that_the_cpu_does_not_have_is_an_error():
     with pytest.raises(DeviceError, match="cpu does not compute in bfloat16") as error:
         precision.check_capability("bf16", "CPU", ["FP32", "INT8"])
-    assert error.value.facts["got"] == "float32"
+    assert error.value.facts["expected"] == "float32"
     assert error.value.facts["to do"] == "--with backend.precision=f32"
 
 
