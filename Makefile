@@ -1,5 +1,6 @@
 # make demo   the whole path on the embedded digits
-# make test   lint, types, layers and tests, with coverage
+# make test   lint, types, layers and tests
+# make coverage   the tests again, with the lines that none of them reaches
 # make test-lowest   what uses torch, with the oldest torch that pyproject.toml allows, in .venv-lowest
 # All make an environment first. Override the interpreter with PYTHON=python3.12.
 
@@ -18,7 +19,7 @@ TORCH_TESTS := tests/api tests/exporting tests/models tests/training tests/datas
 	tests/test_gpu_script.py $(PLUGINS:%=%/tests) $(patsubst %,tests/cli/test_%.py,train_command train_progress \
 	training_errors training_recipes find_lr end_to_end confidence export_checkpoint verify)
 
-.PHONY: demo test test-lowest check pytest setup clean
+.PHONY: demo test test-lowest check pytest coverage setup clean
 
 demo: .venv/installed
 	$(BIN)/clsbench demo
@@ -32,6 +33,9 @@ check: .venv/installed
 	$(BIN)/lint-imports
 
 pytest: .venv/installed
+	$(BIN)/pytest -n auto --dist worksteal
+
+coverage: .venv/installed
 	$(BIN)/pytest -n auto --dist worksteal --cov --cov-report term:skip-covered
 
 test-lowest: .venv-lowest/installed
