@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 from clsbench_openvino import precision, runtime
-from clsbench_openvino.backend import settings
+from clsbench_openvino.backend import _batch, settings
 from onnx import TensorProto, helper, numpy_helper
 
 from clsbench import DeviceError, ImageTransform, ModelCard, ModelError, OptionError, available_cores
@@ -123,6 +123,13 @@ def test_a_precision_that_the_cpu_does_not_have_is_an_error():
         precision.check_capability("bf16", "CPU", ["FP32", "INT8"])
     assert error.value.facts["expected"] == "float32"
     assert error.value.facts["to do"] == "--with backend.precision=f32"
+
+
+def test_shorter_numbers_are_computed_in_larger_batches():
+    transform = ImageTransform(size=(8, 8))
+    float32, int8 = (ModelCard(classes=("a", "b"), transform=transform, precision=p) for p in ("float32", "int8"))
+    sizes = [_batch(float32, "f32"), _batch(float32, "bf16"), _batch(int8, "f32"), _batch(int8, "bf16")]
+    assert sizes == [4, 8, 16, 16]
 
 
 class Fact(str):

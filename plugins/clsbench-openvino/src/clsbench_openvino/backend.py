@@ -19,6 +19,7 @@ from clsbench import (
     DeviceError,
     DeviceInfo,
     FeatureBackend,
+    ModelCard,
     OptionError,
     available_cores,
     check_contract,
@@ -27,9 +28,9 @@ from clsbench import (
 from clsbench_openvino.precision import Precision, check_capability, prove
 from clsbench_openvino.runtime import core, full_name, openvino, read_model, refused, settle
 
-#: Images a call where nobody says: larger batches leave a CPU's cache, those of numbers half as long later; other
-#: devices need more to be busy.
-CPU_BATCH, HALF_BATCH, DEVICE_BATCH = 4, 8, 32
+#: Images a call where nobody says: larger batches leave a CPU's cache, those of shorter numbers later; other devices
+#: need more to be busy.
+CPU_BATCH, HALF_BATCH, INT8_BATCH, DEVICE_BATCH = 4, 8, 16, 32
 
 #: OpenVINO's element types in the words of clsbench's contract.
 TYPES = {"u8": "tensor(uint8)", "f32": "tensor(float)"}
@@ -132,8 +133,19 @@ def build(
         precision=prove(compiled, precision),
     )
     used = _cpu_threads(compiled, streams, threads) if on_cpu else 1
-    usual = (CPU_BATCH if precision == "f32" else HALF_BATCH) if on_cpu else DEVICE_BATCH
-    return OpenVinoBackend(compiled, device=info, threads=used, batch_size=batch_size or usual)
+    return OpenVinoBackend(
+        compiled,
+        device=info,
+        threads=used,
+        batch_size=batch_size or (_batch(card, precision) if on_cpu else DEVICE_BATCH),
+    )
+
+
+def _batch(card: ModelCard, precision: Precision) -> int:
+    """Images a call on a CPU."""
+    if card.precision == "int8":
+        return INT8_BATCH
+    return CPU_BATCH if precision == "f32" else HALF_BATCH
 
 
 def settings(name: str, precision: Precision, streams: int | None, threads: int | None) -> dict[str, Any]:
