@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from clsbench.api.observer import Observer
 from clsbench.errors import ClsbenchError, DataError
 from clsbench.text import counted
 
@@ -13,23 +14,28 @@ if TYPE_CHECKING:
     from clsbench.images.entries import Entry
 
 
-def check_apart(ranges: Sequence[Entry], judging: Sequence[Entry]) -> None:
-    """Refuse images that are to judge what was made with them.
+def apart(ranges: Sequence[Entry], judging: Sequence[Entry], observer: Observer) -> list[Entry]:
+    """The images that calibrate, without those that are to judge what was made with them.
 
     Args:
         ranges: Those that calibrate.
         judging: Those that judge.
+        observer: Hears how many were left out.
 
     Raises:
-        DataError: naming one that does both.
+        DataError: if none is left, naming one that would do both.
     """
-    used = {content for entry in ranges if (content := _content(entry))}
-    if both := [entry.name for entry in judging if _content(entry) in used]:
+    judges = {content for entry in judging if (content := _content(entry))}
+    left = [entry for entry in ranges if _content(entry) not in judges]
+    if ranges and not left:
         raise DataError(
             "the same images cannot calibrate int8 and judge it", where="--calibrate-images and --gate-images",
-            got=f"{counted(len(both), 'image')} in both, such as {both[0]}",
+            got=f"{counted(len(ranges), 'image')} in both, such as {ranges[0].name}",
             expected="training images to calibrate with, and others for the gate",
         )  # fmt: skip
+    if left_out := len(ranges) - len(left):
+        observer.note(f"{counted(left_out, 'image')} would calibrate and judge: left out of the ranges")
+    return left
 
 
 def _content(entry: Entry) -> bytes | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from clsbench.api.apart import check_apart
+from clsbench.api.apart import apart
 from clsbench.api.arguments import check_at_least
 from clsbench.api.components import Chosen, choose
 from clsbench.api.data import reopen_dataset
@@ -119,7 +119,7 @@ class Reduction:
         from clsbench.exporting.quantizing.proving import Engine, quantize_proved
 
         backend = _backend(self.made_for)
-        ranges, judging = self._images(parent, card)
+        ranges, judging = self._images(parent, card, observer)
         outputs.refuse_images([*ranges, *judging.entries])
         if self.device not in ("cpu", "auto"):
             observer.note(f"int8 is proved and measured on the CPU, not on {self.device}")
@@ -164,7 +164,7 @@ class Reduction:
         finally:
             before.close()
 
-    def _images(self, parent: Path, card: ModelCard) -> tuple[Sequence[Entry], GateImages]:
+    def _images(self, parent: Path, card: ModelCard, observer: Observer) -> tuple[Sequence[Entry], GateImages]:
         """Those that the ranges are taken from, and those that judge: no image does both."""
         from clsbench.exporting.gate_images import choose_evenly, spread
 
@@ -195,9 +195,7 @@ class Reduction:
                 rest = sorted({*range(len(pool))} - {*chosen.tolist()})
             known = None if labels is None else [labels[k] for k in rest]
             judging = choose_evenly([pool[k] for k in rest], known, count=count)
-        ranges = [pool[k] for k in chosen]
-        check_apart(ranges, judging.entries)
-        return ranges, judging
+        return apart([pool[k] for k in chosen], judging.entries, observer), judging
 
 
 def _budget() -> Budget:

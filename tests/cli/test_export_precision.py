@@ -6,14 +6,17 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import onnx
 import pytest
 
 import clsbench
+from clsbench.api.apart import apart
 from clsbench.api.components import registry
 from clsbench.api.precisions import note_outdated
 from clsbench.card import METADATA_KEY
 from clsbench.carried_gate import METADATA_KEY as CARRIED
+from clsbench.images.entries import PixelsEntry
 from clsbench.model_file import model_hash, read_card
 from clsbench.runs import find_onnx
 from tests.exporting.digits_network import digit_folder, planted, quantize, trained_weights, write_digits_network
@@ -231,6 +234,16 @@ def test_damaged_images_in_a_file_are_told(pair, refused, tmp_path):
     onnx.save(model, tmp_path / "odd.onnx")
     folder = digit_folder(tmp_path / "photos", 900, 5)
     refused(1, ["the images that the model file carries cannot be read"], "infer", folder, "--model", "odd.onnx")
+
+
+def test_an_image_that_judges_does_not_calibrate():
+    """Data of strangers has the same picture in both splits now and then."""
+    heard = []
+    entries = [PixelsEntry(f"{k}.png", np.full((2, 2, 3), k, np.uint8)) for k in range(4)]
+    copy = PixelsEntry("copy of 2.png", entries[2].read().copy())
+    left = apart(entries[:3], [entries[3], copy], SimpleNamespace(note=heard.append))
+    assert [entry.name for entry in left] == ["0.png", "1.png"]
+    assert heard == ["1 image would calibrate and judge: left out of the ranges"]
 
 
 def test_silly_precisions(refused, tiny_onnx, photos):
