@@ -169,7 +169,11 @@ def test_a_failure_in_any_stage_ends_the_run_and_keeps_its_traceback(where, at, 
     assert {"backend": "__call__", "sink": "sink", "decoder": "decode"}[where] in functions
 
 
-def test_a_slow_writer_holds_the_decoders_back():
+@pytest.mark.parametrize(
+    ("delivered", "images", "batches"), [(16, 200, 12), (pipeline_module.MOST_DELIVERED, 1000, 25)]
+)
+def test_a_slow_writer_holds_the_decoders_back(monkeypatch, delivered, images, batches):
+    monkeypatch.setattr(pipeline_module, "MOST_DELIVERED", delivered)
     decoded, written = [], []
 
     class Counting(Loader):
@@ -184,9 +188,9 @@ def test_a_slow_writer_holds_the_decoders_back():
         written.extend(predictions.names)
         assert len(decoded) <= len(written) + backend.allocated * 4
 
-    timing = run(Counting(), backend, 1000, sink)
-    assert timing.images == 1000
-    assert backend.allocated < 25
+    timing = run(Counting(), backend, images, sink)
+    assert timing.images == images
+    assert backend.allocated < batches
 
 
 @pytest.mark.parametrize(("locked", "at_once"), [(60.0, 1), (0.0, 4)])
