@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from clsbench.api.embedding import Embedding
     from clsbench.api.evaluate import evaluate
     from clsbench.api.export import export
+    from clsbench.api.find_lr import find_lr
     from clsbench.api.infer import infer
     from clsbench.api.inspect import inspect
     from clsbench.api.listings import list_components, list_plugins
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from clsbench.api.show import show
     from clsbench.api.show_images import show_images
     from clsbench.api.show_predictions import show_predictions
-    from clsbench.api.train import find_lr, train
+    from clsbench.api.train import train
     from clsbench.api.verify import verify
     from clsbench.card import ModelCard
     from clsbench.component import Component, ModelFacts
@@ -93,7 +94,8 @@ _HOMES = {
     "clsbench.api.show": ("show",),
     "clsbench.api.show_images": ("show_images",),
     "clsbench.api.show_predictions": ("show_predictions",),
-    "clsbench.api.train": ("find_lr", "train"),
+    "clsbench.api.find_lr": ("find_lr",),
+    "clsbench.api.train": ("train",),
     "clsbench.api.verify": ("verify",),
     "clsbench.card": ("ModelCard",),
     "clsbench.datasets.dataset": ("Dataset", "Sample"),

@@ -10,17 +10,8 @@ import typer
 from clsbench.cli import completion
 from clsbench.cli.dataset_tables import counts_table, print_samples
 from clsbench.cli.parameters import Json, Quiet, Seed, With
-from clsbench.cli.training_parameters import (
-    Filter,
-    Fold,
-    Folds,
-    HowResized,
-    ModelName,
-    Pad,
-    Size,
-    TestFraction,
-    ValFraction,
-)
+from clsbench.cli.split_parameters import Fold, Folds, TestFraction, ValFraction
+from clsbench.cli.training_parameters import Filter, HowResized, ModelName, Pad, Size
 from clsbench.text import counted
 
 

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from clsbench.cli.parameters import OUTPUT, Json, Quiet, With
+from clsbench.cli.split_parameters import DataFraction, TestFraction, ValFraction
 from clsbench.cli.training_options import takes_training_options, typed
 from clsbench.cli.training_parameters import (
     Data,
-    DataFraction,
     DatasetName,
     Filter,
     HowResized,
@@ -19,8 +19,6 @@ from clsbench.cli.training_parameters import (
     Pad,
     Pretrained,
     Size,
-    TestFraction,
-    ValFraction,
     Weights,
 )
 from clsbench.training.config import RANGE_TEST
@@ -63,7 +61,7 @@ def find_lr(
     training: dict[str, object] | None = None,
 ) -> None:
     """Find a learning rate: raise it step by step, draw the loss, suggest two rates."""
-    from clsbench.api.train import find_lr as run_test
+    from clsbench.api.find_lr import find_lr as run_test
     from clsbench.cli.tables import table
     from clsbench.cli.terminal import Terminal
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from clsbench.cli import completion
+from clsbench.cli import split_parameters as splits
 from clsbench.cli import training_parameters as given
 from clsbench.cli.evaluation_parameters import Explain, ExplainBy, Images
 from clsbench.cli.parameters import Device, Json, Quiet, Seed, With
@@ -58,10 +59,10 @@ def show(
     resize: given.HowResized = None,
     pad: given.Pad = None,
     interpolation: given.Filter = None,
-    val_fraction: given.ValFraction = None,
-    test_fraction: given.TestFraction = None,
-    folds: given.Folds = None,
-    fold: given.Fold = None,
+    val_fraction: splits.ValFraction = None,
+    test_fraction: splits.TestFraction = None,
+    folds: splits.Folds = None,
+    fold: splits.Fold = None,
     seed: Seed = 0,
     options: With = None,
     json: Json = None,

@@ -7,25 +7,20 @@ from typing import Annotated
 import typer
 
 from clsbench.cli.parameters import Json, Quiet, With
+from clsbench.cli.split_parameters import DataFraction, Fold, Folds, StrictData, TestFraction, ValFraction
 from clsbench.cli.training_options import takes_training_options
 from clsbench.cli.training_parameters import (
     Data,
-    DataFraction,
     DatasetName,
     Filter,
-    Fold,
-    Folds,
     HowResized,
     ModelName,
     Pad,
     Pretrained,
     Size,
-    StrictData,
-    TestFraction,
-    ValFraction,
     Weights,
 )
-from clsbench.training.config import RUN
+from clsbench.training.option_specs import RUN
 
 
 @takes_training_options()

@@ -11,7 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from clsbench.cli.usage import PanelledCommand
-from clsbench.training.config import TrainOption, options
+from clsbench.training.config import options
+from clsbench.training.option_specs import TrainOption
 
 Command = Callable[..., None]
 

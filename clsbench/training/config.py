@@ -7,20 +7,19 @@ Imports neither torch nor numpy.
 from __future__ import annotations
 
 import difflib
-import math
 import numbers
 import operator
 import typing
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
-from typing import Any, Literal, Optional, get_args
+from typing import Literal, Optional
 
 from clsbench.datasets import MAX_SEED
 from clsbench.errors import OptionError
 from clsbench.json_fields import Scalar
-from clsbench.models.heads import parse_head
 from clsbench.options import convert, describe
+from clsbench.training.option_specs import LOSS, MODEL, RATE, RUN, OptionSpec, TrainOption, flag, option_spec
 from clsbench.training.quantities import RATES, is_slice, read_slice, seconds
 
 Recipe = Literal["fine-tune", "frozen", "scratch"]
@@ -36,72 +35,6 @@ AUTO = "auto"
 #: The options that a range test takes too.
 RANGE_TEST = ("recipe", "optimizer", "batch_size", "augment", "head", "seed", "device")
 
-MODEL, RATE, LOSS, RUN = "Network and recipe", "Learning rate and optimizer", "Augmentation and loss", "Run"
-
-
-@dataclass(frozen=True)
-class TrainOption:
-    """An option as a user gives it: a field of :class:`TrainConfig`, or a text for it.
-
-    Args:
-        name: The field.
-        type: The annotation of what a user gives.
-        default: None where the recipe decides.
-        help: A whole phrase.
-        panel: The heading it belongs under.
-        metavar: A word for the value, where the type says too little.
-    """
-
-    name: str
-    type: object
-    default: Scalar
-    help: str
-    panel: str
-    metavar: str | None
-
-    @property
-    def flag(self) -> str:
-        """The option of the command line."""
-        return _flag(self.name)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Spec:
-    """What a field's annotation does not say: texts, the values allowed, and what a user gives instead."""
-
-    help: str
-    panel: str
-    metavar: str | None = None
-    least: float | None = None
-    above: float | None = None
-    most: float = math.inf
-    below: float = math.inf
-    by_recipe: bool = False
-    given: object = None
-    given_default: Scalar = None
-
-    def check(self, name: str, value: Scalar, kind: object) -> None:
-        """Refuse a value out of range, or none of the choices."""
-        choices = get_args(kind) if typing.get_origin(kind) is Literal else ()
-        if choices and value not in choices:
-            raise OptionError(f"unknown {name}", where=_flag(name), got=value, expected=", ".join(choices))
-        if name == "head":
-            parse_head(str(value))
-        lowest = self.least if self.above is None else self.above
-        if lowest is None or not isinstance(value, int | float):
-            return
-        if not (lowest <= value <= self.most and value < self.below) or value == self.above:
-            expected = f"above {lowest:g}" if self.above is not None else f"at least {lowest:g}"
-            expected += f", at most {self.most:.10g}" if self.most < math.inf else ""
-            expected += f", below {self.below:g}" if self.below < math.inf else ""
-            if not math.isfinite(value):
-                expected = "a finite number"
-            raise OptionError(f"{name} is out of range", where=_flag(name), got=value, expected=expected)
-
-
-def _spec(help: str, panel: str, **more: Any) -> Mapping[str, _Spec]:
-    return {"spec": _Spec(help=help, panel=panel, **more)}
-
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
@@ -111,70 +44,70 @@ class TrainConfig:
         OptionError: if a value is out of range.
     """
 
-    recipe: Recipe = field(default="scratch", metadata=_spec(
+    recipe: Recipe = field(default="scratch", metadata=option_spec(
         "What to train: first the head and then the whole network (fine-tune), the head only (frozen), or the whole "
         "network at once (scratch). Default: fine-tune if the network starts from weights, else scratch.",
         MODEL, by_recipe=True))  # fmt: skip
-    epochs: int = field(metadata=_spec(
+    epochs: int = field(metadata=option_spec(
         "Number of epochs. Default: 30 from scratch, 5 to fine-tune (after those of the head), 20 for a frozen "
         "backbone.", MODEL, least=1, by_recipe=True))  # fmt: skip
-    freeze_epochs: int = field(default=0, metadata=_spec(
+    freeze_epochs: int = field(default=0, metadata=option_spec(
         "Number of epochs that train the head only, before the others. Default: 5 to fine-tune; other recipes have "
         "none.", MODEL, least=0, by_recipe=True))  # fmt: skip
-    unfreeze_from: str | None = field(default=None, metadata=_spec(
+    unfreeze_from: str | None = field(default=None, metadata=option_spec(
         "First layer group to train; the groups before it stay frozen.", MODEL, metavar="GROUP"))  # fmt: skip
-    lr: float = field(metadata=_spec(
+    lr: float = field(metadata=option_spec(
         "Peak learning rate of the head; FIRST,LAST for the first layer group and the head, such as 1e-6,1e-4; or "
         "`auto` for the suggestion of a range test (see find-lr). Default: 0.005 from scratch, else 0.003.",
         RATE, above=0, metavar="RATE", given=str | None))  # fmt: skip
-    lr_mult: float = field(default=1.0, metadata=_spec(
+    lr_mult: float = field(default=1.0, metadata=option_spec(
         "Factor on the learning rate for the first layer group, at most 1. Default: 0.01 to fine-tune, else 1.",
         RATE, above=0, most=1, by_recipe=True))  # fmt: skip
-    unfreeze_mult: float = field(default=1.0, metadata=_spec(
+    unfreeze_mult: float = field(default=1.0, metadata=option_spec(
         "Factor on the learning rates once everything learns, after the stage of the head. Default: 0.25 to "
         "fine-tune, or 1 with --lr FIRST,LAST.", RATE, above=0, by_recipe=True))  # fmt: skip
-    schedule: Schedule = field(default="one-cycle", metadata=_spec("Learning rate schedule.", RATE))
-    optimizer: Optimizer = field(default="adamw", metadata=_spec("Optimizer; sgd has momentum 0.9.", RATE))
-    weight_decay: float = field(default=0.01, metadata=_spec(
+    schedule: Schedule = field(default="one-cycle", metadata=option_spec("Learning rate schedule.", RATE))
+    optimizer: Optimizer = field(default="adamw", metadata=option_spec("Optimizer; sgd has momentum 0.9.", RATE))
+    weight_decay: float = field(default=0.01, metadata=option_spec(
         "Weight decay; biases and normalisation layers get none.", RATE, least=0))  # fmt: skip
-    batch_size: int = field(default=32, metadata=_spec("Number of images per batch.", RATE, least=1))
-    accumulate: int = field(default=1, metadata=_spec("Number of batches per optimizer step.", RATE, least=1))
-    label_smoothing: float = field(default=0.0, metadata=_spec(
+    batch_size: int = field(default=32, metadata=option_spec("Number of images per batch.", RATE, least=1))
+    accumulate: int = field(default=1, metadata=option_spec("Number of batches per optimizer step.", RATE, least=1))
+    label_smoothing: float = field(default=0.0, metadata=option_spec(
         "Share of each target that is spread evenly over all classes.", LOSS, least=0, below=1))  # fmt: skip
-    class_weights: ClassWeights = field(default="none", metadata=_spec(
+    class_weights: ClassWeights = field(default="none", metadata=option_spec(
         "Weights of classes in the loss; balanced: rare ones count as much as common ones.", LOSS))  # fmt: skip
-    mixup: float = field(default=0.0, metadata=_spec("Beta parameter of Mixup; 0 turns it off.", LOSS, least=0))
-    cutmix: float = field(default=0.0, metadata=_spec("Beta parameter of CutMix; 0 turns it off.", LOSS, least=0))
-    augment: Policy = field(default="basic", metadata=_spec(
+    mixup: float = field(default=0.0, metadata=option_spec("Beta parameter of Mixup; 0 turns it off.", LOSS, least=0))
+    cutmix: float = field(default=0.0, metadata=option_spec("Beta parameter of CutMix; 0 turns it off.", LOSS, least=0))
+    augment: Policy = field(default="basic", metadata=option_spec(
         "Augmentation of training images: random crops, and flips where they keep the class (basic), the same and "
         "RandAugment (rand) or TrivialAugment (trivial). Default: basic, or none for a frozen backbone.",
         LOSS, by_recipe=True))  # fmt: skip
-    views: int = field(default=1, metadata=_spec(
+    views: int = field(default=1, metadata=option_spec(
         "Number of augmented views of each image whose features are cached while the backbone is frozen; 0 runs the "
         "backbone in every epoch. Default: 4 for a frozen backbone with augmentation, else 1.",
         LOSS, least=0, by_recipe=True))  # fmt: skip
-    ema: float = field(default=0.0, metadata=_spec(
+    ema: float = field(default=0.0, metadata=option_spec(
         "Decay of a moving average of the weights, which is then validated and kept, such as 0.999; 0 turns it off.",
         RATE, least=0, below=1))  # fmt: skip
     clip_grad: float = field(
-        default=0.0, metadata=_spec("Largest norm of the gradient; 0 for no limit.", RATE, least=0)
+        default=0.0, metadata=option_spec("Largest norm of the gradient; 0 for no limit.", RATE, least=0)
     )
-    head: str = field(default="linear", metadata=_spec(
+    head: str = field(default="linear", metadata=option_spec(
         "Head of the network: linear or mlp:WIDTH, also with dropout: mlp:512,dropout=0.2.",
         MODEL, metavar="HEAD"))  # fmt: skip
-    patience: int = field(default=0, metadata=_spec(
+    patience: int = field(default=0, metadata=option_spec(
         "Number of epochs without improvement after which a stage ends; 0 for never.", RUN, least=0))  # fmt: skip
-    max_time: float = field(default=0.0, metadata=_spec(
+    max_time: float = field(default=0.0, metadata=option_spec(
         "Time after which training ends: seconds, or with a unit 90s, 10m, 2h.",
         RUN, least=0, metavar="TIME", given=str | None))  # fmt: skip
-    log_every: int = field(default=0, metadata=_spec(
+    log_every: int = field(default=0, metadata=option_spec(
         "Number of batches after which their mean loss is printed; 0 for never.", RUN, least=0,
         metavar="N"))  # fmt: skip
-    cache: Cache = field(default="auto", metadata=_spec("Where to keep decoded images between epochs.", RUN))
-    seed: int = field(default=0, metadata=_spec(
+    cache: Cache = field(default="auto", metadata=option_spec("Where to keep decoded images between epochs.", RUN))
+    seed: int = field(default=0, metadata=option_spec(
         "Random seed for splits, weights, the order of images and augmentation.", RUN, least=0,
         most=MAX_SEED))  # fmt: skip
-    device: str = field(default="cpu", metadata=_spec(
+    device: str = field(default="cpu", metadata=option_spec(
         "Device to train on.", RUN, given=Literal["auto", "cpu", "cuda"], given_default="auto"))  # fmt: skip
 
     def __post_init__(self) -> None:
@@ -183,7 +116,7 @@ class TrainConfig:
 
 
 @cache
-def _specs() -> Mapping[str, tuple[object, _Spec]]:
+def _specs() -> Mapping[str, tuple[object, OptionSpec]]:
     """Field name -> annotation and the rest, in the order of the fields."""
     kinds = typing.get_type_hints(TrainConfig)
     return {f.name: (kinds[f.name], f.metadata["spec"]) for f in fields(TrainConfig)}
@@ -257,8 +190,4 @@ def _value(name: str, value: object, kind: object) -> Scalar:
             return float(value)
         raise TypeError
     except (TypeError, ValueError, OverflowError):
-        raise OptionError(f"{name} has the wrong type", where=_flag(name), got=value, expected=expected) from None
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
+        raise OptionError(f"{name} has the wrong type", where=flag(name), got=value, expected=expected) from None

@@ -1,0 +1,86 @@
+"""``find_lr``: from labelled images to a learning rate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from clsbench.api.arguments import check_at_least
+from clsbench.api.components import Options
+from clsbench.api.data import refuse_dataset
+from clsbench.api.observer import Observer
+from clsbench.api.outputs import Outputs
+from clsbench.api.training_inputs import open_inputs
+from clsbench.errors import OptionError
+from clsbench.machine import wait_passively
+from clsbench.picture_shape import GivenSize, PictureShape
+from clsbench.training.config import read_options
+from clsbench.transform import Interpolation, Resize
+
+if TYPE_CHECKING:
+    from clsbench.training.lr_finder import RangeTest
+
+
+def find_lr(
+    data: str | Path | None = None,
+    *,
+    dataset: str | None = None,
+    model: str = "simple-cnn",
+    pretrained: bool = False,
+    weights: str | Path | None = None,
+    size: GivenSize | None = None,
+    resize: Resize | None = None,
+    pad: str | Sequence[int] | None = None,
+    interpolation: Interpolation | None = None,
+    val_fraction: float | None = None,
+    test_fraction: float | None = None,
+    data_fraction: float | None = None,
+    unfrozen: bool = False,
+    steps: int = 100,
+    out: str | Path | None = None,
+    options: Options = (),
+    observer: Observer | None = None,
+    **training: object,
+) -> RangeTest:
+    """Find a learning rate: raise it step by step, and read two suggestions off the loss.
+
+    Args:
+        data, dataset, model, pretrained, weights, size, resize, pad, interpolation: As in :func:`train`.
+        val_fraction, test_fraction, data_fraction, options, observer: As in :func:`train`.
+        unfrozen: Test the stage in which everything learns, rather than the recipe's first stage.
+        steps: Learning rates to try.
+        out: A PNG of the curve.
+        training: Fields of :class:`clsbench.training.config.TrainConfig`.
+
+    Raises:
+        ClsbenchError: as :func:`train`.
+    """
+    observer, curve = observer or Observer(), Path(out) if out is not None else None
+    wait_passively()
+    outputs = Outputs(observer)
+    outputs.add(curve, "--out", "the image", ".png")
+    check_at_least("steps", steps, 20)
+    read_options(training)
+    shape = PictureShape.asked(size, resize, pad, interpolation)
+    splits = {"val_fraction": val_fraction, "test_fraction": test_fraction, "data_fraction": data_fraction}
+    inputs = open_inputs(data, dataset, model, pretrained, weights, shape, splits, options, observer, training)
+    outputs.refuse(inputs.start.file if inputs.start else None)
+    refuse_dataset(outputs, inputs.images, data)
+    from clsbench.training.lr_finder import range_test, save_range_test
+    from clsbench.training.setup import build_classifier, set_up
+
+    config = inputs.configure(training)
+    if unfrozen and config.recipe == "frozen":
+        raise OptionError("the recipe frozen never trains the whole network", where="--unfrozen", hint="leave it out")
+    classifier = build_classifier(inputs.build_model, inputs.images, config, observer, name=inputs.network.name)
+    with TemporaryDirectory() as folder, inputs.staying():
+        setup, _ = set_up(classifier, inputs.images, config, observer, Path(folder))
+        try:
+            test = range_test(setup, steps=steps, unfrozen=unfrozen)
+        finally:
+            setup.close()
+    if curve:
+        save_range_test(test, curve)
+    return test
