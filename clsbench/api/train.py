@@ -17,6 +17,7 @@ from clsbench.output_files import check_folder
 from clsbench.picture_shape import GivenSize, PictureShape
 from clsbench.runs import ROOT, Run, check_name
 from clsbench.training.config import AUTO, read_options
+from clsbench.training.tracker_names import check_trackers, parse_trackers
 from clsbench.transform import Interpolation, Resize
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def train(
     observer = observer or Observer()
     wait_passively()
     # Wrong usage is refused before images are looked for, or downloaded.
-    read_options(training)
+    check_trackers(parse_trackers(str(read_options(training).get("track", ""))))
     parse_head(str(training.get("head") or "linear"))
     shape = PictureShape.asked(size, resize, pad, interpolation)
     check_name(run)
