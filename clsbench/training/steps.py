@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,8 +18,9 @@ from clsbench.training.averaging import Average
 from clsbench.training.batches import Batches
 from clsbench.training.config import TrainConfig
 from clsbench.training.freezing import freeze, learning_groups, training_mode
-from clsbench.training.optimisation import build_optimizer, build_schedule
+from clsbench.training.optimisation import build_optimizer, build_schedule, optimizer_part, restore_optimizer
 from clsbench.training.recipes import Stage
+from clsbench.training.run_state import Part
 
 #: Batches between two reports: reading a loss makes a GPU wait.
 REPORT = 10
@@ -40,6 +42,40 @@ class BatchLoss:
     total: int
     loss: float
     lr: float
+
+
+@dataclass
+class Progress:
+    """How far an epoch is; of an accumulated step all batches or none.
+
+    Args:
+        batch: How many of its batches are done.
+        images: Their images.
+        loss: float32 (), the sum of the losses of these in nats.
+        correct: float32 (), how many of them were classified rightly.
+        said: Sum of losses and number of images at the last line of ``--log-every``.
+    """
+
+    batch: int
+    images: int
+    loss: Tensor
+    correct: Tensor
+    said: tuple[float, int] = (0.0, 0)
+
+    @classmethod
+    def begun(cls, device: torch.device) -> Progress:
+        """Of an epoch that begins."""
+        return cls(0, 0, torch.zeros((), device=device), torch.zeros((), device=device))
+
+    def part(self) -> Part:
+        """For the state of the run."""
+        return dict(vars(self))
+
+    @classmethod
+    def restored(cls, part: Part, device: torch.device) -> Progress:
+        """What :meth:`part` gave."""
+        values: Any = {name: v.to(device) if isinstance(v, Tensor) else v for name, v in part.items()}
+        return cls(**{**values, "said": tuple(values["said"])})
 
 
 class Steps:
@@ -87,6 +123,20 @@ class Steps:
         own = {prefix + name: tensor for name, tensor in self.judged.state_dict().items()}
         return {**self._classifier.state_dict(), **own}
 
+    def parts(self) -> dict[str, Part]:
+        """What the next step depends on, for the state of the run."""
+        return {
+            "model": dict(self._classifier.state_dict()),
+            "optimizer": optimizer_part(self.optimizer, self.schedule),
+            "average": self._average.part() if self._average else {},
+        }
+
+    def restore(self, parts: Mapping[str, Part]) -> None:
+        """Go on from what :meth:`parts` gave; the classifier has its weights already."""
+        restore_optimizer(self.optimizer, self.schedule, parts["optimizer"])
+        if self._average:
+            self._average.restore(parts["average"])
+
     def example(self, device: torch.device) -> Tensor:
         """Two empty inputs, as the network takes them."""
         if self._features:
@@ -113,6 +163,10 @@ class Steps:
         heard: Callable[[int, float], None],
         out_of_time: Callable[[], bool],
         logged: Callable[[BatchLoss], None] | None = None,
+        *,
+        progress: Progress | None = None,
+        begun: Callable[[], None] = lambda: None,
+        done: Callable[[], None] = lambda: None,
     ) -> tuple[float, float]:
         """One pass over the training batches.
 
@@ -123,38 +177,48 @@ class Steps:
             heard: Called now and then with the epoch and its mean loss so far.
             out_of_time: Whether to stop after this batch.
             logged: Called every ``log_every`` batches.
+            progress: How far the epoch is, and how far it has come; None for its beginning.
+            begun, done: Called before and after each step, which is one batch or some that are accumulated: between
+                two steps weights, optimizer, schedule, average and ``progress`` fit together.
 
         Returns:
             Mean loss in nats, and top-1 accuracy as a fraction, of images as they were trained on.
         """
         self.training_mode()
-        total, count, waiting, together = len(batches), 0, 0, self._config.accumulate
-        loss_sum, correct = torch.zeros((), device=batches.device), torch.zeros((), device=batches.device)
-        said = (0.0, 0)  # sum of losses and number of images at the line before
-        for position, (inputs, labels) in enumerate(batches.epoch(number), start=1):
+        far = progress or Progress.begun(batches.device)
+        total, waiting, together = len(batches), 0, self._config.accumulate
+        for position, inputs, labels in batches.numbered(number, far.batch):
+            if not waiting:
+                begun()
             loss, logits = self.loss(inputs, labels)
             group = min(together, total - (position - 1) // together * together)
             (loss / group).backward()  # type: ignore[no-untyped-call]
             with torch.no_grad():
-                loss_sum += loss * len(labels)
-                correct += (logits.argmax(1) == labels).sum()
-            count, waiting = count + len(labels), waiting + 1
-            if waiting == together:
-                self._step(number - 1 + position / total)
+                far.loss += loss * len(labels)
+                far.correct += (logits.argmax(1) == labels).sum()
+            far.batch, far.images, waiting = position, far.images + len(labels), waiting + 1
+            ends = out_of_time()
+            if waiting == together or position == total or ends:
+                self._step(number if waiting < together else number - 1 + position / total)
                 waiting = 0
+                done()
             advance(1)
             if position % REPORT == 0 or position == total:
-                heard(number, float(loss_sum) / count)
+                heard(number, float(far.loss) / far.images)
             if logged and self._config.log_every and position % self._config.log_every == 0:
-                now = float(loss_sum), count
-                mean = (now[0] - said[0]) / (now[1] - said[1])
-                logged(BatchLoss(number, position, total, mean, float(self.optimizer.param_groups[-1]["lr"])))
-                said = now
-            if out_of_time():
+                logged(self._line(number, total, far))
+            if ends:
                 break
-        if waiting:
+        if waiting:  # no image of the last batch could be read
             self._step(number)
-        return float(loss_sum) / count, float(correct) / count
+            done()
+        return float(far.loss) / far.images, float(far.correct) / far.images
+
+    def _line(self, number: int, total: int, far: Progress) -> BatchLoss:
+        now = float(far.loss), far.images
+        mean = (now[0] - far.said[0]) / (now[1] - far.said[1])
+        far.said = now
+        return BatchLoss(number, far.batch, total, mean, float(self.optimizer.param_groups[-1]["lr"]))
 
     def clip(self) -> None:
         """Limit the norm of the gradient, where the configuration says so."""
