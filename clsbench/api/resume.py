@@ -14,7 +14,7 @@ from clsbench.api.outputs import Outputs
 from clsbench.api.repeat import Recorded
 from clsbench.api.training_inputs import open_inputs
 from clsbench.errors import ClsbenchError, DataError, ModelError, OptionError
-from clsbench.output_lock import HeldError, exclusive
+from clsbench.output_lock import HeldError, exclusive, remove_leftovers
 from clsbench.run_record import RunRecord
 from clsbench.runs import Run
 from clsbench.text import command, some
@@ -41,6 +41,8 @@ def resume_training(name: str | Path | None, observer: Observer) -> TrainingResu
     outputs = Outputs(observer)
     outputs.refuse(*run.files)
     with _alone(run):
+        for file in run.files:
+            remove_leftovers(file)
         record = run.read_record()
         _refuse_ended(run, record)
         resumed = _resumed(run, record, observer)
