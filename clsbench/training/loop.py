@@ -26,6 +26,7 @@ from clsbench.training.epochs import Epoch, write_log
 from clsbench.training.hardware import fitting_threads
 from clsbench.training.interrupts import Interrupts
 from clsbench.training.plan import Plan
+from clsbench.training.processes import Processes
 from clsbench.training.random_state import random_state, restore_random_state
 from clsbench.training.recipes import Stage
 from clsbench.training.run_state import Part
@@ -80,6 +81,7 @@ class Trainer:
         saved: Called after the best weights so far were written.
         interrupts: Is told when a step is under way.
         facts: What the state of the run is to hold beside what this object knows.
+        processes: That train together; this one alone if left out.
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class Trainer:
         saved: Callable[[Trainer], None] = lambda trainer: None,
         interrupts: Interrupts | None = None,
         facts: Mapping[str, object] | None = None,
+        processes: Processes | None = None,
     ) -> None:
         self.classifier, self.config, self.run, self.observer = classifier, config, run, observer
         self.history: list[Epoch] = []
@@ -117,6 +120,7 @@ class Trainer:
         self._epoch_began, self._since = 0.0, 0
         #: What the stage under way goes on from, if the run was resumed within it.
         self._resumed: Mapping[str, Part] | None = None
+        self.processes = processes or Processes()
 
     @property
     def best(self) -> Epoch | None:
@@ -139,6 +143,7 @@ class Trainer:
         steps = Steps(
             self.classifier, stage, self.config, len(train),
             features=features, class_weights=self._weights, mix=self._mix,
+            processes=self.processes,
         )  # fmt: skip
         self._steps, self._progress = steps, Progress.begun(train.device)
         self._epoch_began = time.perf_counter()
@@ -221,7 +226,9 @@ class Trainer:
 
     def out_of_time(self) -> bool:
         """Whether ``max_time`` is over."""
-        return 0 < self.config.max_time <= time.perf_counter() - self._started
+        if not self.config.max_time:
+            return False
+        return self.processes.from_main(self.config.max_time <= time.perf_counter() - self._started)
 
     def over(self) -> bool:
         """Whether no further stage makes sense: the loss diverged, or the time is over."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -37,6 +37,7 @@ from clsbench.training.recipes import stages
 from clsbench.training.resume import Resumed, fingerprint_of, reading
 from clsbench.training.run_state import RunState
 from clsbench.training.setup import Setup, build_classifier, set_up
+from clsbench.training.tracking import Tracking
 
 if TYPE_CHECKING:
     import pyarrow
@@ -121,10 +122,13 @@ def run_training(
         DataError: if a split is missing or none of its images can be read, or for the check; if the images are not
             those that a resumed run began with.
         OptionError: if the run's name is taken, or options contradict the model.
+        ClsbenchError: if a tracker is not installed, or cannot record.
         ModelError: if the model does not keep its contract, or training diverges at once.
         KeyboardInterrupt, SystemExit: after Ctrl-C or SIGTERM; the run keeps its best weights so far.
     """
     started = time.perf_counter()
+    tracking = Tracking(config.track, observer)
+    observer = cast(Observer, tracking)
     keep_freed_memory()
     dataset.samples("train"), dataset.samples("val")
     classifier = build_classifier(build_model, dataset, config, observer, name=model.name)
@@ -158,9 +162,10 @@ def run_training(
     # Of a resumed run the lock is held already.
     alone = nullcontext() if resumed else exclusive(run.state, "the state of the run")
     journal = Journal(run, record, setup, observer, started)
-    with alone, closing(setup), journal.interruptions():
+    with alone, closing(setup), tracking.recorded(journal), journal.interruptions():
         if auto_lr:
             journal.set_rate(range_test(setup).valley)
+        tracking.begin(run, journal.record)
         trainer = _train(setup, journal, started, resumed.state if resumed else None)
         best = trainer.finish()
         val, test = outcomes_of(setup, "val", dataset.classes), outcomes_of(setup, "test", dataset.classes)
@@ -193,6 +198,7 @@ def _train(setup: Setup, journal: Journal, started: float, state: RunState | Non
         started=started,
         saved=journal.saved,
         interrupts=journal.interrupts,
+        processes=setup.processes,
     )
     journal.trainer = trainer
     if state:
