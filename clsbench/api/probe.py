@@ -19,7 +19,6 @@ from clsbench.picture_shape import GivenSize, PictureShape
 from clsbench.text import counted, file_size, some
 
 if TYPE_CHECKING:
-    from clsbench.datasets.dataset import Dataset
     from clsbench.probing.pool import Pool
     from clsbench.probing.result import ProbeResult
 
@@ -80,6 +79,7 @@ def probe(
     )  # fmt: skip
     check_training_packages()
     from clsbench.probing.pool import pool as pooled
+    from clsbench.probing.probe import Settings, probe_all
     from clsbench.training.hardware import choose_device
 
     chosen_device = choose_device(device)
@@ -97,43 +97,30 @@ def probe(
     place = f" {redacted(str(data))}" if data else ""
     _tell(pool, f"{source.resolved.component.name}{place}", folds, spec.seed, observer)
     warn_of_runs(runs, root.resolve() if isinstance(root, Path) else root, source.name, observer)
-    result = _run(candidates, pool, images, device=chosen_device, views=views, seed=spec.seed, folds=folds, keep=keep, observer=observer)
+    settings = Settings(device=chosen_device, views=views, seed=spec.seed, folds=folds, keep=keep)
+    result = probe_all(candidates, pool, settings, observer)
+    _tell_result(result, observer)
     if chart:
         _draw(result, chart, observer)
     return result
 
 
-def _run(candidates, pool: Pool, images: Dataset, *, device: str, views: int, seed: int, folds: int, keep: bool, observer: Observer) -> ProbeResult:
-    import dataclasses
-
-    import torch
-
-    from clsbench.probing.feature_store import features_folder, stored
-    from clsbench.probing.probe import digest_images, probe_all
-    from clsbench.probing.result import ranked
-
-    digests, there, unreadable = digest_images(pool, observer)
-    judged = pool if there.all() else dataclasses.replace(
-        pool, samples=tuple(s for s, ok in zip(pool.samples, there, strict=True) if ok), folds=pool.folds[there]
-    )
-    found, failures = probe_all(
-        candidates, judged, digests[there], device=torch.device(device), views=views, seed=seed, keep=keep, hearing=observer
-    )
-    result = ranked(
-        found, failures, judged, unreadable=unreadable, folds=folds, views=views, seed=seed, device=device,
-        cache=features_folder() if keep else None,
-    )  # fmt: skip
-    for name, error in failures.items():
+def _tell_result(result: ProbeResult, observer: Observer) -> None:
+    """What did not work, and what was kept."""
+    for name, error in result.failures.items():
         observer.warn(f"{name} is not ranked: {error.one_line()}")
+    if result.failures:
+        observer.note("NAME:weights=FILE takes weights from a local file, NAME:pretrained=false random ones")
     if result.unreadable:
-        observer.warn(f"left out, as unreadable: {counted(len(result.unreadable), 'image')}: {some(list(result.unreadable), 3)}")
-    reused = [row.name for row in result.rows if row.probed.kept]
-    if reused:
-        observer.note(f"features were kept from an earlier call: {some(reused, 10)}")
-    if keep:
-        size = sum(status.st_size for _, status in stored())
-        observer.note(f"features are kept in {features_folder()}: {file_size(size)}; delete the folder to free them")
-    return result
+        count = counted(len(result.unreadable), "image")
+        observer.warn(f"left out, as unreadable: {count}: {some(list(result.unreadable), 3)}")
+    if reused := [row.name for row in result.rows if row.probed.kept]:
+        observer.note(f"not evaluated, since features were kept from an earlier call: {some(reused, 10)}")
+    if result.cache:
+        from clsbench.probing.feature_store import stored
+
+        size = file_size(sum(status.st_size for _, status in stored(result.cache)))
+        observer.note(f"features are kept in {result.cache}, {size}; the folder may be deleted")
 
 
 def _tell(pool: Pool, name: str, folds: int, seed: int, observer: Observer) -> None:

@@ -114,9 +114,7 @@ def make_candidate(
     )
 
 
-def warn_of_runs(
-    runs: dict[str, StartingWeights], root: object, dataset: str, observer: Observer
-) -> None:
+def warn_of_runs(runs: dict[str, StartingWeights], root: object, dataset: str, observer: Observer) -> None:
     """Say which runs were trained on images of this very data, and so know what is held out here."""
     for text, start in runs.items():
         data = start.record.data if start.record else None
@@ -137,9 +135,10 @@ def _build(network: Chosen, shape: PictureShape, num_classes: int) -> Classifier
 
 def _words(network: Chosen, start: StartingWeights | None, shape: PictureShape, text: str) -> tuple[str, ...]:
     """Options of ``train`` for the same network."""
-    words = ["--model", network.name.removeprefix("clsbench/")]
+    named = text.split(":")[0]
+    words = ["--model", network.name.removeprefix("clsbench/") if start else named]
     if start:
-        words += ["--weights", text.split(":")[0]]
+        words += ["--weights", named]
     elif network.options.get("weights"):
         words += ["--weights", str(network.options["weights"])]
     elif network.options.get("pretrained"):

@@ -12,8 +12,7 @@ from clsbench.cli.split_parameters import TestFraction
 from clsbench.cli.training_parameters import Data, DatasetName, Size
 
 if TYPE_CHECKING:
-    from clsbench.cli.terminal import Terminal
-    from clsbench.probing.result import ProbeResult
+    pass
 
 
 def probe(
@@ -37,9 +36,7 @@ def probe(
     ] = 5,
     seed: Annotated[
         int,
-        typer.Option(
-            min=0, metavar="N", help="Random seed for folds, views and random weights.", rich_help_panel=DATA
-        ),
+        typer.Option(min=0, metavar="N", help="Random seed for folds, views and random weights.", rich_help_panel=DATA),
     ] = 0,
     models: Annotated[
         str,

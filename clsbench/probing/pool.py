@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,6 +40,11 @@ class Pool:
     def labels(self) -> NDArray[np.int64]:
         """int64 (N,)."""
         return labels_of(self.samples)
+
+    def only(self, chosen: NDArray[np.bool_]) -> Pool:
+        """The same with some of its images, bool (N,), in the folds that they are in."""
+        samples = tuple(sample for sample, kept in zip(self.samples, chosen, strict=True) if kept)
+        return dataclasses.replace(self, samples=samples, folds=self.folds[chosen])
 
 
 def pool(dataset: Dataset, spec: SplitSpec, folds: int) -> Pool:
@@ -89,7 +95,9 @@ def deal(labels: NDArray[np.int64], folds: int, seed: int, *, where: object = No
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a class with fewer images than folds is told by the caller
-            for fold, (_, chosen) in enumerate(StratifiedKFold(folds, shuffle=True, random_state=seed).split(labels, labels)):
+            for fold, (_, chosen) in enumerate(
+                StratifiedKFold(folds, shuffle=True, random_state=seed).split(labels, labels)
+            ):
                 dealt[chosen] = fold
     except ValueError:
         most = int(np.bincount(labels).max())
