@@ -11,8 +11,7 @@ from clsbench.api.components import Options
 from clsbench.api.data import build_dataset, choose_dataset, data_location, refuse_dataset
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
-from clsbench.api.probe_models import component_name, make_candidate, runs_among, split_models, warn_of_runs
-from clsbench.errors import OptionError
+from clsbench.api.probe_models import component_name, make_candidates, runs_among, split_models, warn_of_runs
 from clsbench.images.sources.urls import redacted
 from clsbench.machine import wait_passively
 from clsbench.picture_shape import GivenSize, PictureShape
@@ -33,6 +32,7 @@ def probe(
     size: GivenSize | None = None,
     test_fraction: float | None = None,
     data_fraction: float | None = None,
+    group: str | None = None,
     seed: int = 0,
     device: str = "auto",
     keep: bool = True,
@@ -54,6 +54,7 @@ def probe(
         dataset, size, options: As in :func:`train`.
         test_fraction: Part of each class to set aside, as ``train`` does with the same seed.
         data_fraction: Use this part of each class only.
+        group: As in :func:`train`: what stays in one fold.
         seed: Of folds, views and random weights.
         device: ``auto``, ``cpu`` or ``cuda``.
         keep: Take features from the cache folder, and keep new ones there.
@@ -75,24 +76,18 @@ def probe(
     runs = runs_among(texts)
     source, spec, picked = choose_dataset(
         dataset, root, options, {"model": [component_name(text, runs) for text in texts]},
-        test_fraction=test_fraction, data_fraction=data_fraction, seed=seed,
+        test_fraction=test_fraction, data_fraction=data_fraction, group=group, seed=seed,
     )  # fmt: skip
+    candidates = make_candidates(texts, picked["model"], runs, shape)
+    spec.check_given(source.resolved.component.gives, where=data or source.name)
     check_training_packages()
     from clsbench.probing.pool import pool as pooled
     from clsbench.probing.probe import Settings, probe_all
     from clsbench.training.hardware import choose_device
 
     chosen_device = choose_device(device)
-    spec.check_given(source.resolved.component.gives, where=data or source.name)
     images = build_dataset(source.resolved, root, source.options)
     refuse_dataset(outputs, images, data)
-    candidates = [
-        make_candidate(text, chosen, runs.get(text), shape, len(images.classes))
-        for text, chosen in zip(texts, picked["model"], strict=True)
-    ]
-    names = [candidate.name for candidate in candidates]
-    if twice := next((name for k, name in enumerate(names) if name in names[:k]), None):
-        raise OptionError("a model is named twice", where="--models", got=twice)
     pool = pooled(images, spec, folds)
     place = f" {redacted(str(data))}" if data else ""
     _tell(pool, f"{source.resolved.component.name}{place}", folds, spec.seed, observer)

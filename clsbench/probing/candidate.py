@@ -23,7 +23,7 @@ class Candidate:
 
     Args:
         name: As tables call it, unlike any other's.
-        build: Builds the network.
+        build: Builds the network for so many classes.
         identity: Name, version and options of what builds it; plain values.
         pretrained: Whether it has weights from training.
         words: Options of ``train`` that take the same network: ``("--model", "resnet18", "--pretrained")``.
@@ -31,7 +31,7 @@ class Candidate:
     """
 
     name: str
-    build: Callable[[], Classifier]
+    build: Callable[[int], Classifier]
     identity: Mapping[str, Any]
     pretrained: bool
     words: tuple[str, ...]

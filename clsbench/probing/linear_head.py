@@ -54,6 +54,7 @@ def linear_answers(
     labels: NDArray[np.int64],
     folds: NDArray[np.int64],
     *,
+    groups: NDArray[np.int64] | None = None,
     views: NDArray[np.float32] | None = None,
     seed: int = 0,
     heard: Callable[[int], None] = lambda count: None,
@@ -64,6 +65,7 @@ def linear_answers(
         features: float32 (N, D), of the images without randomness; these are judged.
         labels: int64 (N,).
         folds: int64 (N,).
+        groups: int64 (N,), kept whole by the inner folds; None where there are none.
         views: float32 (V, N, D) of augmented views to fit to instead; None to fit to ``features``.
         seed: Of the inner folds.
         heard: Called with 1 after each fold.
@@ -74,7 +76,7 @@ def linear_answers(
     fitted = features[None] if views is None else views
     predicted = np.full(len(labels), -1, np.int64)
     parts = [
-        (_choice(labels, np.flatnonzero(folds != fold), seed), np.flatnonzero(folds == fold))
+        (_choice(labels, np.flatnonzero(folds != fold), groups, seed), np.flatnonzero(folds == fold))
         for fold in np.unique(folds)
     ]
 
@@ -170,11 +172,13 @@ class _Choice:
         return STRENGTHS[int(np.argmin(losses))]
 
 
-def _choice(labels: NDArray[np.int64], train: NDArray[np.int64], seed: int) -> _Choice:
+def _choice(
+    labels: NDArray[np.int64], train: NDArray[np.int64], groups: NDArray[np.int64] | None, seed: int
+) -> _Choice:
     chosen = train
     if len(train) > CHOOSING:
         chosen = np.sort(np.random.default_rng(seed).choice(train, CHOOSING, replace=False))
-    counts = np.bincount(labels[chosen])
-    inner = min(INNER, int(counts.max()))
+    counts, theirs = np.bincount(labels[chosen]), None if groups is None else groups[chosen]
+    inner = min(INNER, int(counts.max()) if theirs is None else len(np.unique(theirs)))
     enough = inner > 1 and np.count_nonzero(counts) > 1
-    return _Choice(train, chosen, deal(labels[chosen], inner, seed) if enough else np.zeros(0, np.int64))
+    return _Choice(train, chosen, deal(labels[chosen], inner, seed, groups=theirs) if enough else np.zeros(0, np.int64))

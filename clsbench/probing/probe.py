@@ -24,7 +24,6 @@ from clsbench.probing.neighbours import neighbour_answers
 from clsbench.probing.pool import Pool
 from clsbench.probing.result import ProbeResult, ranked
 from clsbench.probing.speed import measure_speed
-from clsbench.text import some
 from clsbench.training.augmentation import Augmentation
 from clsbench.training.hardware import put_on
 from clsbench.training.stored_images import StoredImages
@@ -76,8 +75,11 @@ def probe_all(candidates: Sequence[Candidate], pool: Pool, settings: Settings, h
         if settings.device == "cuda":
             torch.cuda.empty_cache()
     if not found:
-        reasons = [f"{name}: {error.one_line()}" for name, error in failures.items()]
-        raise ModelError("none of the models can be probed", got=some(reasons))
+        reasons = [f"{name}: {error.what}" for name, error in failures.items()]
+        raise ModelError(
+            "none of the models can be probed", got="; ".join(reasons),
+            hint="NAME:weights=FILE takes weights from a local file, NAME:pretrained=false random ones",
+        )  # fmt: skip
     return ranked(
         found, failures, judged, unreadable=unreadable, folds=settings.folds, views=settings.views,
         seed=settings.seed, device=settings.device, cache=features_folder() if settings.keep else None,
@@ -139,9 +141,12 @@ def probe_one(
         speed = measure_speed(classifier, backbone, device, facts, again=not settings.keep)
     started, rows = time.perf_counter(), np.flatnonzero(found.readable)
     hearing.stage(f"heads of {candidate.name}", len(np.unique(pool.folds)))
-    labels, folds, features = pool.labels[rows], pool.folds[rows], found.plain[rows]
-    augmented = None if found.views is None else found.views[:, rows]
-    heads = linear_answers(features, labels, folds, views=augmented, seed=seed, heard=hearing.advance)
+    read, features = pool.only(found.readable), found.plain[rows]
+    labels, folds = read.labels, read.folds
+    heads = linear_answers(
+        features, labels, folds, groups=read.groups, seed=seed, heard=hearing.advance,
+        views=None if found.views is None else found.views[:, rows],
+    )  # fmt: skip
     linear, neighbours = (np.full(len(pool.samples), -1, np.int64) for _ in range(2))
     linear[rows], neighbours[rows] = heads.predicted, neighbour_answers(features, labels, folds)
     return Probed(
@@ -163,7 +168,7 @@ def probe_one(
 def _built(candidate: Candidate, num_classes: int, seed: int, hearing: Hearing) -> Classifier:
     """The network on the CPU; the same weights each time, where they are drawn."""
     torch.manual_seed(seed)
-    classifier = candidate.build()
+    classifier = candidate.build(num_classes)
     if not isinstance(classifier, Classifier):
         raise ModelError(f"{candidate.name} did not build a Classifier", got=type(classifier).__name__)
     check_outputs(classifier, num_classes, name=candidate.name)
