@@ -18,6 +18,7 @@ from clsbench.picture_shape import GivenSize, PictureShape
 from clsbench.text import counted, file_size, some
 
 if TYPE_CHECKING:
+    from clsbench.probing.candidate import Candidate
     from clsbench.probing.pool import Pool
     from clsbench.probing.result import ProbeResult
 
@@ -94,18 +95,20 @@ def probe(
     warn_of_runs(runs, root.resolve() if isinstance(root, Path) else root, source.name, observer)
     settings = Settings(device=chosen_device, views=views, seed=spec.seed, folds=folds, keep=keep)
     result = probe_all(candidates, pool, settings, observer)
-    _tell_result(result, observer)
+    _tell_result(result, candidates, observer)
     if chart:
         _draw(result, chart, observer)
     return result
 
 
-def _tell_result(result: ProbeResult, observer: Observer) -> None:
+def _tell_result(result: ProbeResult, candidates: Sequence[Candidate], observer: Observer) -> None:
     """What did not work, and what was kept."""
+    from clsbench.probing.candidate import WEIGHTS
+
     for name, error in result.failures.items():
         observer.warn(f"{name} is not ranked: {error.one_line()}")
-    if result.failures:
-        observer.note("NAME:weights=FILE takes weights from a local file, NAME:pretrained=false random ones")
+    if any(candidate.pretrained for candidate in candidates if candidate.name in result.failures):
+        observer.note(WEIGHTS)
     if result.unreadable:
         count = counted(len(result.unreadable), "image")
         observer.warn(f"left out, as unreadable: {count}: {some(list(result.unreadable), 3)}")

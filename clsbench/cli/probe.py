@@ -90,11 +90,11 @@ def probe(
     with terminal.observer() as observer:
         result = run_probe(
             data, models=models, views=views, folds=folds, dataset=dataset, size=size, test_fraction=test_fraction,
-            data_fraction=data_fraction, group=group, seed=seed, device=device, keep=keep, plot=plot, options=options or (),
-            observer=observer,
+            data_fraction=data_fraction, group=group, seed=seed, device=device, keep=keep, plot=plot,
+            options=options or (), observer=observer,
         )  # fmt: skip
     print_probe(terminal, result)
-    given = [("--dataset", dataset), ("--test-fraction", test_fraction), ("--group", group),
+    given = [("--dataset", dataset), ("--test-fraction", test_fraction), ("--group", group), ("--seed", seed or None),
              *(("--with", option) for option in options or () if option.startswith(("data.", "dataset.")))]  # fmt: skip
     words = [word for flag, value in given if value is not None for word in (flag, value)]
     terminal.write_json(result.to_json())

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from clsbench.models.classifier import Classifier
     from clsbench.probing.speed import Speed
 
+#: What to do where published weights cannot be had.
+WEIGHTS = "NAME:weights=FILE takes weights from a local file, NAME:pretrained=false random ones"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:

@@ -16,7 +16,7 @@ from clsbench.images.loader import ImageLoader
 from clsbench.images.sources.source import reading_threads
 from clsbench.machine import available_cores
 from clsbench.models.classifier import Classifier, check_outputs
-from clsbench.probing.candidate import Candidate, Probed
+from clsbench.probing.candidate import WEIGHTS, Candidate, Probed
 from clsbench.probing.extraction import Hearing, backbone_facts, extract, frozen
 from clsbench.probing.feature_store import DIGEST, FeatureStore, features_folder
 from clsbench.probing.linear_head import linear_answers
@@ -78,7 +78,7 @@ def probe_all(candidates: Sequence[Candidate], pool: Pool, settings: Settings, h
         reasons = [f"{name}: {error.what}" for name, error in failures.items()]
         raise ModelError(
             "none of the models can be probed", got="; ".join(reasons),
-            hint="NAME:weights=FILE takes weights from a local file, NAME:pretrained=false random ones",
+            hint=WEIGHTS if any(candidate.pretrained for candidate in candidates) else None,
         )  # fmt: skip
     return ranked(
         found, failures, judged, unreadable=unreadable, folds=settings.folds, views=settings.views,
