@@ -119,6 +119,7 @@ def _images(config: TrainConfig) -> str:
         *([f"cutmix {config.cutmix:g}"] if config.cutmix else []),
         *([f"label smoothing {config.label_smoothing:g}"] if config.label_smoothing else []),
         f"class weights {config.class_weights}",
+        *(["all classes drawn as often"] if config.sampler == "balanced" else []),
         f"cache {config.cache}",
     ])  # fmt: skip
 
