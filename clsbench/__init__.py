@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from clsbench.api.model import Model, Prediction, load
     from clsbench.api.models import describe_model
     from clsbench.api.observer import Observer
+    from clsbench.api.probe import probe
     from clsbench.api.rank_transforms import rank_transforms
     from clsbench.api.report import report
     from clsbench.api.run_differences import diff_runs
@@ -90,6 +91,7 @@ _HOMES = {
     "clsbench.api.model": ("Model", "Prediction", "load"),
     "clsbench.api.models": ("describe_model",),
     "clsbench.api.observer": ("Observer",),
+    "clsbench.api.probe": ("probe",),
     "clsbench.api.rank_transforms": ("rank_transforms",),
     "clsbench.api.report": ("report",),
     "clsbench.api.run_differences": ("diff_runs",),
@@ -192,6 +194,7 @@ __all__ = [
     "load_classifier",
     "load_state",
     "merge",
+    "probe",
     "rank_transforms",
     "read_card",
     "read_state",

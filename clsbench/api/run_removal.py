@@ -27,11 +27,14 @@ from clsbench.text import counted, some
 #: Seconds since its last sign of life in which a run that says it trains is believed: another machine may hold it.
 RECENT = 3600.0
 
+#: The file whose lock a training holds.
+STATE = "state.safetensors"
+
 #: Names in a run directory that are clsbench's, beside :attr:`clsbench.runs.Run.files`: models, predictions of
 #: ``evaluate`` with what belongs to them, records of trackers, locks and unfinished files.
 OURS = re.compile(
     r"model(\.\w+)?\.onnx|(test|val)\.(csv|jsonl|parquet)(\.json|\.ledger)?|report\.html|.*\.safetensors|state.*\.json"
-    r"|tensorboard|mlflow\.db(-\w+)?|mlruns|wandb|lr-finder\.png|\..*\.lock|.*\.partial"
+    r"|tensorboard|tracking\.json|mlflow\.db(-\w+)?|mlruns|wandb|lr-finder\.png|\..*\.lock|.*\.partial"
 )
 
 
@@ -162,7 +165,7 @@ def _idle(run: Run, *, force: bool) -> ExitStack:
     """The locks of a run, held; one that trains is refused."""
     stack = ExitStack()
     try:
-        for file in (run.path, run.record):
+        for file in (run.path / STATE, run.record):
             stack.enter_context(exclusive(file, "the run"))
     except DataError as error:
         stack.close()

@@ -25,6 +25,7 @@ from clsbench.training.checkpoints import Checkpoints
 from clsbench.training.config import TrainConfig
 from clsbench.training.hardware import fitting_threads
 from clsbench.training.plan import Plan
+from clsbench.training.processes import Processes
 from clsbench.training.recipes import Stage
 from clsbench.training.steps import BatchLoss, Steps, validate
 
@@ -101,6 +102,7 @@ class Trainer:
         mix: Mixup or CutMix, or None.
         started: ``time.perf_counter()`` at the start of the run.
         saved: Called after the best weights so far were written.
+        processes: That train together; this one alone if left out.
     """
 
     def __init__(
@@ -114,6 +116,7 @@ class Trainer:
         mix: Mix | None = None,
         started: float | None = None,
         saved: Callable[[Trainer], None] = lambda trainer: None,
+        processes: Processes | None = None,
     ) -> None:
         self.classifier, self.config, self.run, self.observer = classifier, config, run, observer
         self.history: list[Epoch] = []
@@ -128,6 +131,7 @@ class Trainer:
         self._weights, self._mix = class_weights, mix
         self._started = time.perf_counter() if started is None else started
         self._checkpoints, self._saved = Checkpoints(run), saved
+        self.processes = processes or Processes()
 
     @property
     def best(self) -> Epoch | None:
@@ -149,6 +153,7 @@ class Trainer:
         steps = Steps(
             self.classifier, stage, self.config, len(train),
             features=features, class_weights=self._weights, mix=self._mix,
+            processes=self.processes,
         )  # fmt: skip
         self.observer.stage(stage.name, stage.epochs * len(train))
         try:
@@ -176,7 +181,9 @@ class Trainer:
 
     def out_of_time(self) -> bool:
         """Whether ``max_time`` is over."""
-        return 0 < self.config.max_time <= time.perf_counter() - self._started
+        if not self.config.max_time:
+            return False
+        return self.processes.from_main(self.config.max_time <= time.perf_counter() - self._started)
 
     def over(self) -> bool:
         """Whether no further stage makes sense: the loss diverged, or the time is over."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,6 +20,7 @@ from clsbench.training.batches import Batches
 from clsbench.training.config import TrainConfig
 from clsbench.training.freezing import freeze, learning_groups, training_mode
 from clsbench.training.optimisation import build_optimizer, build_schedule
+from clsbench.training.processes import Processes
 from clsbench.training.recipes import Stage
 
 #: Batches between two reports: reading a loss makes a GPU wait.
@@ -53,6 +56,7 @@ class Steps:
         features: Whether inputs are features, so that the head alone is run.
         class_weights: float32 (K,) of the loss, or None.
         mix: Mixup or CutMix, or None.
+        processes: That train together; this one alone if left out.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class Steps:
         features: bool,
         class_weights: Tensor | None,
         mix: Mix | None,
+        processes: Processes | None = None,
     ) -> None:
         freeze(classifier, stage.first)
         self.network: nn.Module = classifier.head if features else classifier
@@ -75,6 +80,10 @@ class Steps:
         self._classifier, self._config, self._features = classifier, config, features
         self._weights, self._mix = class_weights, mix
         self._average = Average(self.network, config.ema) if config.ema else None
+        self.processes = processes or Processes()
+        # A head on its own takes a moment, and is as exact as the features are.
+        self._forward = self.processes.prepare(self.network, exact=features)
+        self.stepper = self.processes.prepare_optimizer(self.optimizer)
 
     @property
     def judged(self) -> nn.Module:
@@ -97,13 +106,25 @@ class Steps:
         """Put what learns into training mode, and all else into evaluation mode."""
         training_mode(self._classifier, keep_statistics=self._config.recipe == "fine-tune")
 
-    def loss(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """The loss of a batch in nats, and its logits (n, K)."""
-        inputs, targets = self._mix(inputs, labels) if self._mix else (inputs, labels)
-        logits = self.network(inputs)
-        smoothing = self._config.label_smoothing
-        loss = nn.functional.cross_entropy(logits, targets, weight=self._weights, label_smoothing=smoothing)
-        return loss, logits
+    def loss(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, float | Tensor]:
+        """The mean loss of a batch in nats, its logits (n, K), and how many images that mean is of.
+
+        Of several processes each gets what it adds to the mean of the whole batch, times their count, and an
+        equal part of the number of images; its logits are of its own images.
+        """
+        inputs, targets = self._mix(inputs, labels) if self._mix and len(labels) else (inputs, labels)
+        logits = self._forward(inputs if len(labels) else self.example(labels.device))[: len(labels)]
+        entropy = partial(
+            nn.functional.cross_entropy, weight=self._weights, label_smoothing=self._config.label_smoothing
+        )
+        if not self.processes.several:
+            return entropy(logits, targets), logits, len(labels)
+        images = logits.new_tensor(float(len(labels)), dtype=torch.float32)
+        # What torch divides the sum by where it takes the mean.
+        size = self._weights[labels].sum() if self._weights is not None and targets is labels else images
+        size, images = self.processes.sum(torch.stack([size, images]))
+        count = self.processes.count
+        return entropy(logits, targets, reduction="sum") * count / size.clamp(min=1e-12), logits, images / count
 
     def train(
         self,
@@ -128,44 +149,60 @@ class Steps:
             Mean loss in nats, and top-1 accuracy as a fraction, of images as they were trained on.
         """
         self.training_mode()
-        total, count, waiting, together = len(batches), 0, 0, self._config.accumulate
+        total, waiting, together = len(batches), 0, self._config.accumulate
+        count: float | Tensor = 0
         loss_sum, correct = torch.zeros((), device=batches.device), torch.zeros((), device=batches.device)
-        said = (0.0, 0)  # sum of losses and number of images at the line before
+        said = (0.0, 0.0)  # sum of losses and number of images at the line before
         for position, (inputs, labels) in enumerate(batches.epoch(number), start=1):
-            loss, logits = self.loss(inputs, labels)
             group = min(together, total - (position - 1) // together * together)
-            (loss / group).backward()  # type: ignore[no-untyped-call]
+            last = waiting + 1 == group
+            with nullcontext() if last else self.processes.apart(self._forward):
+                loss, logits, images = self.loss(inputs, labels)
+                self.processes.backward(loss / group)
             with torch.no_grad():
-                loss_sum += loss * len(labels)
+                loss_sum += loss * images
                 correct += (logits.argmax(1) == labels).sum()
-            count, waiting = count + len(labels), waiting + 1
+            count, waiting = count + images, waiting + 1
             if waiting == together:
                 self._step(number - 1 + position / total)
                 waiting = 0
             advance(1)
             if position % REPORT == 0 or position == total:
-                heard(number, float(loss_sum) / count)
+                heard(number, self._mean(loss_sum, count))
             if logged and self._config.log_every and position % self._config.log_every == 0:
-                now = float(loss_sum), count
+                now = self._totals(loss_sum, count)
                 mean = (now[0] - said[0]) / (now[1] - said[1])
                 logged(BatchLoss(number, position, total, mean, float(self.optimizer.param_groups[-1]["lr"])))
                 said = now
             if out_of_time():
                 break
-        if waiting:
+        if waiting and not self.processes.several:  # theirs have not been averaged
             self._step(number)
-        return float(loss_sum) / count, float(correct) / count
+        self.optimizer.zero_grad(set_to_none=True)
+        self.processes.average_buffers(self.network)
+        return self._mean(loss_sum, count), self._mean(correct, count)
+
+    def _totals(self, value: Tensor, count: float | Tensor) -> tuple[float, float]:
+        """A sum over this process's images and their number, of all processes."""
+        if not self.processes.several:
+            return float(value), float(count)
+        total, images = self.processes.sum(torch.stack([value, torch.as_tensor(count, device=value.device)])).tolist()
+        return total, images
+
+    def _mean(self, value: Tensor, count: float | Tensor) -> float:
+        total, images = self._totals(value, count)
+        return total / images
 
     def clip(self) -> None:
         """Limit the norm of the gradient, where the configuration says so."""
         if self._config.clip_grad:
             parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-            nn.utils.clip_grad_norm_(parameters, self._config.clip_grad)
+            self.processes.clip(parameters, self._config.clip_grad)
 
     def _step(self, position: float) -> None:
         self.clip()
         self.rates.append((position, float(self.optimizer.param_groups[-1]["lr"])))
-        self.optimizer.step()
+        self.stepper.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.schedule.step()
         if self._average:
@@ -173,14 +210,21 @@ class Steps:
 
 
 def predict(network: nn.Module, batches: Batches) -> NDArray[np.float32]:
-    """Logits (N, K) of every readable input in order, in evaluation mode."""
+    """Logits (N, K) of every readable input in order, in evaluation mode; each process evaluates its part."""
     network.eval()
     with torch.inference_mode():
-        # Copied all at once: a GPU is waited for at each copy.
-        logits: NDArray[np.float32] = (
-            torch.cat([network(inputs).float() for inputs, _ in batches.epoch(0)]).cpu().numpy()
-        )
-    return logits
+        found = [(network(inputs).float(), indices) for inputs, indices in batches.indexed(0) if len(indices)]
+    # Copied all at once: a GPU is waited for at each copy.
+    logits = torch.cat([part for part, _ in found]).cpu().numpy() if found else np.empty((0, 0), np.float32)
+    processes = batches.processes
+    if not processes.several:
+        return logits
+    classes = max(processes.union({str(processes.rank): logits.shape[1]}).values())
+    rows = np.zeros((len(batches.source.labels), classes), np.float32)
+    if found:
+        rows[np.concatenate([indices for _, indices in found])] = logits
+    processes.fill(rows)
+    return rows[batches.source.indices]
 
 
 def validate(network: nn.Module, batches: Batches) -> tuple[float, float]:
@@ -190,8 +234,14 @@ def validate(network: nn.Module, batches: Batches) -> tuple[float, float]:
     network.eval()
     with torch.inference_mode():
         for inputs, labels in batches.epoch(0):
+            if not len(labels):  # this process's part of a small batch
+                continue
             logits = network(inputs)
             loss += nn.functional.cross_entropy(logits, labels, reduction="sum")
             correct += (logits.argmax(1) == labels).sum()
             count += len(labels)
-    return float(loss) / count, int(correct) / count
+    if not batches.processes.several:
+        return float(loss) / count, int(correct) / count
+    images = torch.tensor(float(count), dtype=torch.float64, device=batches.device)
+    loss_sum, right, total = batches.processes.sum(torch.stack([loss, correct.double(), images])).tolist()
+    return loss_sum / total, right / total

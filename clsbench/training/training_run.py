@@ -183,6 +183,7 @@ def _train(setup: Setup, journal: Journal, started: float) -> Trainer:
         mix=mixing(config.mixup, config.cutmix, setup.num_classes),
         started=started,
         saved=journal.saved,
+        processes=setup.processes,
     )
     journal.trainer = trainer
     for stage in stages(setup.classifier, config):
