@@ -151,7 +151,8 @@ def run_training(
     with closing(setup), tracking.recorded(journal), journal.interruptions():
         if auto_lr:
             journal.set_rate(range_test(setup).valley)
-        tracking.begin(run, journal.record)
+        if setup.processes.is_main:
+            tracking.begin(run, journal.record)
         trainer = _train(setup, journal, started)
         best = trainer.finish()
         val, test = outcomes_of(setup, "val", dataset.classes), outcomes_of(setup, "test", dataset.classes)
