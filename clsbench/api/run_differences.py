@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -122,7 +123,7 @@ def _settings(record: RunRecord, images: Mapping[str, str]) -> dict[str, object]
     """What was decided, flat."""
     values = {name: value for name, value in record.to_json().items() if name not in LEFT_OUT}
     flat = flattened({**values, "images": images, "classes": list(record.classes)})
-    return {name.replace(".options.", "."): value for name, value in flat.items()}
+    return {re.sub(r"^(data|model)\.(options|defaults)\.", r"\1.", name): value for name, value in flat.items()}
 
 
 def _splits(record: RunRecord, where: Path) -> dict[str, Any]:

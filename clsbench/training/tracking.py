@@ -122,8 +122,8 @@ class Tracking:
 def hyperparameters(record: RunRecord) -> dict[str, Scalar]:
     """What a training was asked to do and on what, flat: options of training by their names, the rest with a prefix."""
     parts: dict[str, Mapping[str, Scalar]] = {
-        "data": {"root": record.data.root, **record.data.options},
-        "model": {"version": record.model.version, **record.model.options},
+        "data": {"root": record.data.root, **record.data.options, **record.data.defaults},
+        "model": {"version": record.model.version, **record.model.options, **record.model.defaults},
         "split": record.split,
         "images": record.counts,
     }

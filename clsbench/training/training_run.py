@@ -125,7 +125,9 @@ def run_training(
     keep_freed_memory()
     dataset.samples("train"), dataset.samples("val")
     classifier = build_classifier(build_model, dataset, config, observer, name=model.name)
-    planned = plan(classifier, config, model, auto_lr=auto_lr)  # refuses what the model does not have
+    planned = plan(
+        classifier, config, model, data=data, split=split, auto_lr=auto_lr
+    )  # refuses what the model does not have
     check_name(run_name)
     observer.planned(planned)
     setup, check = set_up(classifier, dataset, config, observer, Path(), strict=strict)
