@@ -132,7 +132,9 @@ def run_training(
     keep_freed_memory()
     dataset.samples("train"), dataset.samples("val")
     classifier = build_classifier(build_model, dataset, config, observer, name=model.name)
-    planned = plan(classifier, config, model, auto_lr=auto_lr)  # refuses what the model does not have
+    planned = plan(
+        classifier, config, model, data=data, split=split, auto_lr=auto_lr
+    )  # refuses what the model does not have
     check_name(run_name)
     observer.planned(planned)
     setup, check = set_up(classifier, dataset, config, observer, Path(), strict=strict)
@@ -165,7 +167,8 @@ def run_training(
     with alone, closing(setup), tracking.recorded(journal), journal.interruptions():
         if auto_lr:
             journal.set_rate(range_test(setup).valley)
-        tracking.begin(run, journal.record)
+        if setup.processes.is_main:
+            tracking.begin(run, journal.record)
         trainer = _train(setup, journal, started, resumed.state if resumed else None)
         best = trainer.finish()
         val, test = outcomes_of(setup, "val", dataset.classes), outcomes_of(setup, "test", dataset.classes)
