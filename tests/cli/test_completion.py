@@ -88,7 +88,9 @@ def test_names_are_completed_without_loading_anything_heavy(complete, line, want
     assert sorted(complete(line)) == sorted(wanted)
 
 
-@pytest.mark.parametrize("line", ["export ", "show --run ", "datasets --run ", "train --weights ", "runs diff a ", "runs rm "])
+@pytest.mark.parametrize(
+    "line", ["export ", "show --run ", "datasets --run ", "train --weights ", "runs diff a ", "runs rm "]
+)
 def test_runs_are_completed(complete, tmp_path, line):
     for name in ("first", "second", "no-run", "steers\x1bthe-terminal"):
         (tmp_path / "runs" / name).mkdir(parents=True)
