@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from clsbench.models.classifier import Classifier
     from clsbench.probing.speed import Speed
 
+#: What to do where published weights cannot be had.
+WEIGHTS = "NAME:weights=FILE takes weights from a local file, NAME:pretrained=false random ones"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
@@ -23,7 +26,7 @@ class Candidate:
 
     Args:
         name: As tables call it, unlike any other's.
-        build: Builds the network.
+        build: Builds the network for so many classes.
         identity: Name, version and options of what builds it; plain values.
         pretrained: Whether it has weights from training.
         words: Options of ``train`` that take the same network: ``("--model", "resnet18", "--pretrained")``.
@@ -31,7 +34,7 @@ class Candidate:
     """
 
     name: str
-    build: Callable[[], Classifier]
+    build: Callable[[int], Classifier]
     identity: Mapping[str, Any]
     pretrained: bool
     words: tuple[str, ...]

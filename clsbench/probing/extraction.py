@@ -22,12 +22,13 @@ from clsbench.models.classifier import Classifier
 from clsbench.probing.feature_store import FeatureStore, try_to_save
 from clsbench.training.augmentation import Augmentation
 from clsbench.training.batches import Batches
+from clsbench.training.config import Policy
 from clsbench.training.features import FrozenBackbone
 from clsbench.training.hardware import fitting_threads, operations
 from clsbench.training.stored_images import StoredImages
 
 #: The augmentation of views, as ``train`` does it by default.
-POLICY = "basic"
+POLICY: Policy = "basic"
 
 
 class Hearing(Protocol):

@@ -120,7 +120,9 @@ class FeatureStore:
         file, values = self._file(view, digests), np.ascontiguousarray(features)
         facts = {"facts": self._facts, "seconds": seconds, "checksum": _checksum(digests, values)}
         with whole_file(file, "the features", synced=False) as path:
-            save_file({"digests": np.ascontiguousarray(digests), "features": values}, path, {"clsbench": json.dumps(facts)})
+            save_file(
+                {"digests": np.ascontiguousarray(digests), "features": values}, path, {"clsbench": json.dumps(facts)}
+            )
         _make_room(self._root, file)
 
     def _file(self, view: str, digests: NDArray[np.uint8]) -> Path:

@@ -99,11 +99,25 @@ class Batches:
         Raises:
             DataError: if no image can be read.
         """
-        for inputs, indices in self.indexed(number):
-            yield inputs, to_tensor(self.source.labels[indices], self.device)
+        for _, inputs, labels in self.numbered(number):
+            yield inputs, labels
+
+    def numbered(self, number: int, done: int = 0) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """The same without the first batches, each with how many of the epoch's are done after it.
+
+        Args:
+            number: As for :meth:`epoch`.
+            done: How many batches to leave out, from the beginning of the epoch.
+        """
+        for position, inputs, indices in self._positioned(number, done):
+            yield position, inputs, to_tensor(self.source.labels[indices], self.device)
 
     def indexed(self, number: int) -> Iterator[tuple[Tensor, NDArray[np.int64]]]:
-        """The same batches, with the indices (n,) of the inputs instead of their labels."""
+        """Batches of :meth:`epoch`, with the indices (n,) of the inputs instead of their labels."""
+        for _, inputs, indices in self._positioned(number):
+            yield inputs, indices
+
+    def _positioned(self, number: int, done: int = 0) -> Iterator[tuple[int, Tensor, NDArray[np.int64]]]:
         order = self._order(number)
         places = np.arange(len(order))
         parts = [self.processes.share(places[start : start + self.batch_size]) for start in self._starts(len(order))]
@@ -117,9 +131,11 @@ class Batches:
             draws = part[np.isin(order[part], indices)][: len(indices)] if self.balanced else None
             return (source.finish(inputs, indices, view, draws) if len(indices) else inputs), indices
 
-        for inputs, indices in _ahead(begin, parts, source.ahead):
+        fetched = _ahead(begin, parts[done:], source.ahead)
+        for position, (inputs, indices) in enumerate(fetched, start=done + 1):
+            # A batch of which no image can be read is passed over, and counts as done.
             if len(indices) or self.processes.several:
-                yield inputs, indices
+                yield position, inputs, indices
 
 
 def _ahead(
