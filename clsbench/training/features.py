@@ -72,7 +72,9 @@ class Features:
             return self._values[max(0, view - 1)].index_select(0, to_tensor(indices, self._values.device)), indices
         return self._values[max(0, view - 1), indices], indices
 
-    def finish(self, stored: Tensor, indices: NDArray[np.int64], view: int) -> Tensor:
+    def finish(
+        self, stored: Tensor, indices: NDArray[np.int64], view: int, draws: NDArray[np.int64] | None = None
+    ) -> Tensor:
         """The features as they are."""
         return stored
 
