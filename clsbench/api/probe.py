@@ -137,5 +137,5 @@ def _draw(result: ProbeResult, file: Path, observer: Observer) -> None:
         (row.name, row.linear.value, row.linear.low, row.linear.high, row.probed.speed.images_per_second)
         for row in result.rows
     ]
-    save_accuracy_throughput(points, file, axis="images/s of the network alone", title="linear head on frozen features")
+    save_accuracy_throughput(points, file, rate="images/s of the network alone")
     observer.note(f"drawn: {file}")

@@ -19,6 +19,7 @@ from clsbench.errors import OptionError, PluginError
 from clsbench.guard import calling
 from clsbench.options import option_types
 from clsbench.picture_shape import PictureShape
+from clsbench.run_record import RunModel
 from clsbench.runs import is_run, plain
 
 if TYPE_CHECKING:
@@ -112,12 +113,12 @@ def make_candidate(text: str, chosen: Chosen, start: StartingWeights | None, sha
     return Candidate(
         name=":".join(typed) + ("" if pretrained else " (random)"),
         build=partial(_build, network, shape),
-        identity={
-            "model": network.name,
-            "distribution": plugin.distribution,
-            "version": plugin.version,
-            "options": plain({name: value for name, value in network.options.items() if name not in SOURCES}),
-        },
+        model=RunModel(
+            name=network.name,
+            distribution=plugin.distribution,
+            version=plugin.version,
+            options=plain({name: value for name, value in network.options.items() if name not in SOURCES}),
+        ),
         pretrained=pretrained,
         words=_words(network, start, shape, text),
         guard=partial(calling, network.name, network.resolved.owner),

@@ -17,7 +17,7 @@ from clsbench.images.sources.source import reading_threads
 from clsbench.machine import available_cores
 from clsbench.models.classifier import Classifier, check_outputs
 from clsbench.probing.candidate import WEIGHTS, Candidate, Probed
-from clsbench.probing.extraction import Hearing, backbone_facts, extract, frozen
+from clsbench.probing.extraction import Hearing, extract, frozen, key_of
 from clsbench.probing.feature_store import DIGEST, FeatureStore, features_folder
 from clsbench.probing.linear_head import linear_answers
 from clsbench.probing.neighbours import neighbour_answers
@@ -126,8 +126,8 @@ def probe_one(
     classifier = _built(candidate, len(pool.classes), seed, hearing)
     put_on(device, classifier)
     classifier.eval()
-    facts = backbone_facts(classifier, dict(candidate.identity), device)
-    store = FeatureStore(facts, classifier.feature_dim) if settings.keep else None
+    key = key_of(classifier, candidate.model, device)
+    store = FeatureStore(key, classifier.feature_dim) if settings.keep else None
     total = len(pool.samples) * (1 if views == 1 else 1 + views)
     backbone, threads = frozen(classifier, device, total)
     with threads:
@@ -138,7 +138,7 @@ def probe_one(
         if not found.readable.any():
             raise DataError("none of the images can be read", got=next(iter(found.unreadable.values()), None))
         hearing.stage(f"speed of {candidate.name}")
-        speed = measure_speed(classifier, backbone, device, facts, again=not settings.keep)
+        speed = measure_speed(classifier, backbone, device, key, again=not settings.keep)
     started, rows = time.perf_counter(), np.flatnonzero(found.readable)
     hearing.stage(f"heads of {candidate.name}", len(np.unique(pool.folds)))
     read, features = pool.only(found.readable), found.plain[rows]

@@ -23,7 +23,7 @@ from clsbench.datasets.near_duplicates import SMALLEST
 from clsbench.errors import ClsbenchError, DataError, PluginError
 from clsbench.images.entries import in_memory
 from clsbench.images.loader import ImageLoader
-from clsbench.images.perceptual_hash import WORDS, perceptual_hash
+from clsbench.images.perceptual_hash import THUMBNAIL, WORDS, perceptual_hashes, thumbnail
 from clsbench.images.shapes import shorter_side
 from clsbench.training.augmentation import SHAPE_COLUMNS, Augmentation
 from clsbench.training.storage import allocate
@@ -106,6 +106,8 @@ class StoredImages:
             shape = (len(self.samples), *self.augmentation.stored_size, 3)
             kept = allocate(shape, np.uint8, storage, folder).view(np.uint8)
 
+        thumbnails = np.empty((CHUNK, THUMBNAIL, THUMBNAIL, 3), np.uint8)
+
         def one(index: int) -> None:
             sample = self.samples[index]
             try:
@@ -118,7 +120,7 @@ class StoredImages:
                     if kept is not None:
                         kept[index] = stored
                     if shorter_side(content) >= SMALLEST:
-                        self.hashes[index] = perceptual_hash(stored, tuple(self._shapes[index, :4].tolist()))
+                        thumbnails[index % CHUNK] = thumbnail(stored, tuple(self._shapes[index, :4].tolist()))
                         self.hashed[index] = True
             except PluginError:
                 raise
@@ -130,6 +132,9 @@ class StoredImages:
                 part = range(start, min(start + CHUNK, len(self.samples)))
                 for _ in pool.map(one, part, chunksize=8):
                     pass
+                known = start + np.flatnonzero(self.hashed[start : part.stop])
+                if len(known):
+                    self.hashes[known] = perceptual_hashes(thumbnails[known % CHUNK])
                 heard(len(part))
         self._stored = kept
         self._none_readable()

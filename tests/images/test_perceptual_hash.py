@@ -2,10 +2,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clsbench.images.perceptual_hash import perceptual_hash
+from clsbench.images.perceptual_hash import perceptual_hashes, thumbnail
 from clsbench.images.shapes import shorter_side
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)
+
+
+def perceptual_hash(pixels, box):
+    return perceptual_hashes(thumbnail(pixels, box)[None])[0]
 
 
 def picture(seed, height=90, width=120):
@@ -22,13 +26,17 @@ def distance(a, b):
     return int(np.bitwise_count(a ^ b).sum())
 
 
-def test_the_hash_is_imagehashs_with_the_low_frequencies_first():
+def test_the_hashes_are_imagehashs_with_the_low_frequencies_first():
     imagehash = pytest.importorskip("imagehash")
-    pixels = picture(0, 32, 32)
-    bits = imagehash.phash(Image.fromarray(pixels), hash_size=16, highfreq_factor=2).hash
-    found = np.unpackbits(perceptual_hash(pixels, WHOLE).view(np.uint8)).astype(bool)
-    assert (found[:64] == bits[:8, :8].ravel()).all()
-    assert found.sum() == bits.sum()
+    random = np.random.default_rng(0)
+    pictures = np.stack([picture(seed, 32, 32) * random.uniform(0.5, 1, 3) for seed in range(5)]).astype(np.uint8)
+    for pixels, found in zip(pictures, perceptual_hashes(pictures), strict=True):
+        bits = imagehash.phash(Image.fromarray(pixels), hash_size=16, highfreq_factor=2).hash
+        low = np.zeros((16, 16), bool)
+        low[:8, :8] = True
+        want = np.concatenate([bits[low], bits[~low]])
+        # A few bits are of frequencies right at the median, where grey levels are rounded differently.
+        assert (np.unpackbits(found.view(np.uint8)).astype(bool) != want).sum() <= 4
 
 
 def test_a_picture_made_smaller_stays_near_and_another_does_not():

@@ -16,6 +16,7 @@ from clsbench.probing import probe, speed
 from clsbench.probing.candidate import Candidate
 from clsbench.probing.pool import pool
 from clsbench.probing.probe import Settings, probe_all
+from clsbench.run_record import RunModel
 
 
 class Hearing:
@@ -76,7 +77,7 @@ def candidate():
         options = {"size": 8, "channels": 2, "width": 8, **options}
         return Candidate(
             name=name, build=build or (lambda classes: simple_cnn.build(classes, **options)),
-            identity={"model": name, "options": options}, pretrained=False, words=("--model", name), guard=nullcontext,
+            model=RunModel(name=name, options=options), pretrained=False, words=("--model", name), guard=nullcontext,
         )  # fmt: skip
 
     return candidate

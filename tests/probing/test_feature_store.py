@@ -4,12 +4,19 @@ import numpy as np
 import pytest
 
 from clsbench.probing import feature_store
-from clsbench.probing.feature_store import FeatureStore, stored, try_to_save
+from clsbench.probing.feature_store import BackboneKey, FeatureStore, stored, try_to_save
+from clsbench.run_record import RunModel
+from clsbench.transform import ImageTransform
+
+
+def key(**changed):
+    facts = {"weights": "a", "transform": ImageTransform(size=(8, 8)), "device": "cpu", "versions": ("clsbench 1",)}
+    return BackboneKey(model=RunModel(name="a", distribution="", version="", options={"width": 2}), **facts | changed)
 
 
 @pytest.fixture
 def store(tmp_path):
-    return FeatureStore({"model": "a", "transform": {"size": [8, 8]}}, 3, tmp_path)
+    return FeatureStore(key(), 3, tmp_path)
 
 
 def digests(*numbers):
@@ -52,7 +59,7 @@ def test_an_augmented_view_is_only_that_of_the_same_images(store):
 
 def test_another_fact_is_another_backbone(store, tmp_path):
     store.save("plain", digests(1), features(1), 0)
-    other = FeatureStore({"model": "a", "transform": {"size": [9, 9]}}, 3, tmp_path)
+    other = FeatureStore(key(transform=ImageTransform(size=(9, 9))), 3, tmp_path)
     assert not other.load("plain", digests(1)).found.any()
 
 
@@ -76,7 +83,7 @@ def test_a_damaged_file_is_not_used_and_is_removed(harm, store):
 
 def test_a_file_of_another_width_is_not_used(store, tmp_path):
     store.save("plain", digests(1), features(1), 0)
-    wider = FeatureStore({"model": "a", "transform": {"size": [8, 8]}}, 4, tmp_path)
+    wider = FeatureStore(key(), 4, tmp_path)
     assert not wider.load("plain", digests(1)).found.any()
     assert "expected float32 (1, 4)" in wider.damaged[0]
 
@@ -84,7 +91,7 @@ def test_a_file_of_another_width_is_not_used(store, tmp_path):
 def test_what_was_not_used_for_longest_makes_room(store, tmp_path, monkeypatch):
     store.save("plain", digests(1), features(1), 0)
     size = only_file(store).stat().st_size
-    other = FeatureStore({"model": "b"}, 3, tmp_path)
+    other = FeatureStore(key(weights="b"), 3, tmp_path)
     other.save("plain", digests(2), features(2), 0)
     for age, (file, _) in enumerate(stored(tmp_path)):
         os.utime(file, ns=(age, age))
@@ -97,5 +104,5 @@ def test_what_was_not_used_for_longest_makes_room(store, tmp_path, monkeypatch):
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "file").write_text("")
-    store = FeatureStore({}, 3, tmp_path / "file")
+    store = FeatureStore(key(), 3, tmp_path / "file")
     assert "cannot be written" in try_to_save(store, "plain", digests(1), features(1), 0)
