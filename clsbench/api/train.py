@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clsbench.api.components import Options
 from clsbench.api.data import refuse_dataset
-from clsbench.api.observer import Observer
+from clsbench.api.observer import Observer, SilentObserver
 from clsbench.api.outputs import Outputs
 from clsbench.api.training_inputs import open_inputs
 from clsbench.machine import wait_passively
@@ -17,9 +18,12 @@ from clsbench.output_files import check_folder
 from clsbench.picture_shape import GivenSize, PictureShape
 from clsbench.runs import ROOT, Run, check_name
 from clsbench.training.config import AUTO, read_options
+from clsbench.training.launching import beside, join, launched, secondary
 from clsbench.transform import Interpolation, Resize
 
 if TYPE_CHECKING:
+    from clsbench.training.config import TrainConfig
+    from clsbench.training.processes import Processes
     from clsbench.training.training_run import TrainingResult
 
 
@@ -78,7 +82,8 @@ def train(
     says otherwise), which keeps training fast beside other programs. A program that imported torch
     before has to set the variable itself, before that import.
     """
-    observer = observer or Observer()
+    arguments = locals()
+    observer = SilentObserver() if secondary() else observer or Observer()
     wait_passively()
     # Wrong usage is refused before images are looked for, or downloaded.
     read_options(training)
@@ -97,7 +102,7 @@ def train(
     from clsbench.training.training_run import run_training
 
     config, auto = inputs.configure(training), training.get("lr") == AUTO
-    with inputs.staying():
+    with inputs.staying(), together(config, arguments) as processes, processes.telling():
         return run_training(
             inputs.build_model,
             inputs.images,
@@ -109,4 +114,25 @@ def train(
             run_name=run,
             auto_lr=auto,
             strict=strict_data,
+            processes=processes,
         )
+
+
+@contextmanager
+def together(config: TrainConfig, arguments: Mapping[str, Any]) -> Iterator[Processes]:
+    """The processes that train: those that were launched with this one, or as many as are asked for.
+
+    Args:
+        config: How to train.
+        arguments: Of :func:`train`, for the further processes.
+    """
+    if config.devices == 1 or launched() > 1:
+        yield join(config.device)
+        return
+    with beside(config.devices, _train_too, {**arguments, "observer": None}) as others:
+        yield join(config.device, others.who_ended)
+
+
+def _train_too(training: dict[str, Any], **arguments: Any) -> None:
+    """What the further processes do; the first has opened the data before, and downloaded what was missing."""
+    train(**arguments, **training)

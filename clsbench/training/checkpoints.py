@@ -28,10 +28,11 @@ class Checkpoints:
 
     Args:
         run: Where to write.
+        writes: Whether to write at all: of several processes the first does.
     """
 
-    def __init__(self, run: Run) -> None:
-        self._run, self._written = run, float("-inf")
+    def __init__(self, run: Run, *, writes: bool = True) -> None:
+        self._run, self._written, self._writes = run, float("-inf"), writes
         # One value, so that no interrupt comes between an epoch and its weights.
         self._best: tuple[Epoch, dict[str, Tensor]] | None = None
         self._best_written: Epoch | None = None
@@ -47,7 +48,8 @@ class Checkpoints:
 
     def write(self, state: Mapping[str, Tensor]) -> None:
         """Write the last weights, and the best where they are new."""
-        _save(state, self._run.last)
+        if self._writes:
+            _save(state, self._run.last)
         self.write_best()
         self._written = time.monotonic()
 
@@ -55,7 +57,8 @@ class Checkpoints:
         """Write the best weights where they are new."""
         if self._best and self._best[0] is not self._best_written:
             epoch, state = self._best
-            _save(state, self._run.best)
+            if self._writes:
+                _save(state, self._run.best)
             self._best_written = epoch
 
     @property

@@ -130,8 +130,8 @@ class Trainer:
         self.status: Literal["finished", "stopped"] = "finished"
         self._weights, self._mix = class_weights, mix
         self._started = time.perf_counter() if started is None else started
-        self._checkpoints, self._saved = Checkpoints(run), saved
         self.processes = processes or Processes()
+        self._checkpoints, self._saved = Checkpoints(run, writes=self.processes.is_main), saved
 
     @property
     def best(self) -> Epoch | None:
@@ -201,6 +201,8 @@ class Trainer:
         for left in reversed(range(stage.epochs)):
             started = time.perf_counter()
             number = len(self.history) + 1
+            for batches in (train, val):
+                batches.source.agree(self.processes)
             loss, accuracy = steps.train(
                 train, number, self.observer.advance, self.observer.loss, self.out_of_time, self.observer.batch
             )
@@ -225,15 +227,19 @@ class Trainer:
         self.history.append(result)
         if result.best:
             self._checkpoints.keep(result, state)
+        if self.processes.is_main:
+            self._log(result)
+        if self._checkpoints.due:
+            self._checkpoints.write(state)
+            self._saved(self)
+        self.observer.epoch(result)
+
+    def _log(self, result: Epoch) -> None:
         with self.run.log.open("a", newline="", encoding="utf-8") as file:
             log = csv.DictWriter(file, [field.name for field in fields(Epoch)])
             if len(self.history) == 1:
                 log.writeheader()
             log.writerow(asdict(result))
-        if self._checkpoints.due:
-            self._checkpoints.write(state)
-            self._saved(self)
-        self.observer.epoch(result)
 
     def _diverged(self, number: int, lr: float, loss: str) -> str:
         if self.best is None:

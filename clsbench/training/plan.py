@@ -12,10 +12,8 @@ from clsbench.run_record import RunModel, RunStage
 from clsbench.text import counted
 from clsbench.training.config import TrainConfig
 from clsbench.training.freezing import freeze, learning_groups
+from clsbench.training.precision import DESCRIBED
 from clsbench.training.recipes import stages
-
-#: torch computes in this; nothing is autocast.
-PRECISION = "float32"
 
 #: Layer groups whose rates are shown; of more, the first and the last few.
 SHOWN = 6
@@ -62,8 +60,9 @@ def plan(classifier: Classifier, config: TrainConfig, model: RunModel, *, auto_l
     )
     lines = [(stage.name, _stage(stage, auto=auto_lr)) for stage in planned]
     facts = [("network", network), *lines, ("optimizer", _optimizer(config)), ("images", _images(config))]
+    facts += [("devices", _devices(config)), ("run", _run(config))]
     title = f"Training {model.name} on {config.device}, recipe {config.recipe}"
-    return Plan(title, planned, (*facts, ("run", _run(config))))
+    return Plan(title, planned, tuple(facts))
 
 
 def plan_stages(classifier: Classifier, config: TrainConfig) -> tuple[RunStage, ...]:
@@ -123,9 +122,19 @@ def _images(config: TrainConfig) -> str:
     ])  # fmt: skip
 
 
+def _devices(config: TrainConfig) -> str:
+    threads = counted(available_cores(), "thread")
+    return ", ".join([
+        f"{config.devices} processes on {config.device} with {threads} each" if config.devices > 1
+        else f"{config.device}, {threads}",
+        DESCRIBED[config.precision],
+        *(["compiled"] if config.compile else []),
+    ])  # fmt: skip
+
+
 def _run(config: TrainConfig) -> str:
     return ", ".join([
-        f"seed {config.seed}, {PRECISION}, {counted(available_cores(), 'thread')}",
+        f"seed {config.seed}",
         f"patience {counted(config.patience, 'epoch')}" if config.patience else "no early stopping",
         f"time limit {config.max_time:g} s" if config.max_time else "no time limit",
     ])  # fmt: skip

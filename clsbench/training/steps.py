@@ -179,7 +179,8 @@ class Steps:
         if waiting and not self.processes.several:  # theirs have not been averaged
             self._step(number)
         self.optimizer.zero_grad(set_to_none=True)
-        self.processes.average_buffers(self.network)
+        for network in {self.network, self.judged}:
+            self.processes.average_buffers(network)
         return self._mean(loss_sum, count), self._mean(correct, count)
 
     def _totals(self, value: Tensor, count: float | Tensor) -> tuple[float, float]:
@@ -224,6 +225,7 @@ def predict(network: nn.Module, batches: Batches) -> NDArray[np.float32]:
     if found:
         rows[np.concatenate([indices for _, indices in found])] = logits
     processes.fill(rows)
+    batches.source.agree(processes)
     return rows[batches.source.indices]
 
 

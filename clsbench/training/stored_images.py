@@ -23,6 +23,7 @@ from clsbench.errors import ClsbenchError, DataError, PluginError
 from clsbench.images.entries import in_memory
 from clsbench.images.loader import ImageLoader
 from clsbench.training.augmentation import SHAPE_COLUMNS, Augmentation
+from clsbench.training.processes import Processes
 from clsbench.training.storage import allocate
 from clsbench.training.transfer import to_tensor
 
@@ -83,7 +84,13 @@ class StoredImages:
         return 2 if not in_memory or self.augmentation.whole else 0
 
     def prepare(
-        self, storage: Literal["ram", "disk", "off"], folder: Path, heard: Callable[[int], None], *, decode: bool
+        self,
+        storage: Literal["ram", "disk", "off"],
+        folder: Path,
+        heard: Callable[[int], None],
+        *,
+        decode: bool,
+        processes: Processes | None = None,
     ) -> None:
         """Read every image once: keep it, digest it, and find the unreadable ones.
 
@@ -92,14 +99,17 @@ class StoredImages:
             folder: For ``disk``.
             heard: Called with the number of images just read.
             decode: Without storage, whether to decode as well, or only to digest.
+            processes: Each reads its part, and has all of them in the end.
 
         Raises:
             DataError: if none of them can be read.
         """
-        kept = None
+        processes, kept = processes or Processes(), None
         if storage != "off":
             shape = (len(self.samples), *self.augmentation.stored_size, 3)
             kept = allocate(shape, np.uint8, storage, folder).view(np.uint8)
+            if processes.several:
+                kept[:] = 0
 
         def one(index: int) -> None:
             sample = self.samples[index]
@@ -119,12 +129,30 @@ class StoredImages:
 
         with ThreadPoolExecutor(self._threads, thread_name_prefix="decode") as pool:
             for start in range(0, len(self.samples), CHUNK):
-                part = range(start, min(start + CHUNK, len(self.samples)))
-                for _ in pool.map(one, part, chunksize=8):
+                part = np.arange(start, min(start + CHUNK, len(self.samples)))
+                for _ in pool.map(one, processes.share(part).tolist(), chunksize=8):
                     pass
                 heard(len(part))
         self._stored = kept
+        self._gather(processes)
         self._none_readable()
+
+    def _gather(self, processes: Processes) -> None:
+        """Take what the other processes have read of it as well."""
+        if processes.several:
+            if self._stored is not None:
+                processes.fill(self._stored)
+            processes.fill(self._shapes)
+            digests = processes.union(self.digests)
+            self.digests = {s.name: digests[s.name] for s in self.samples if s.name in digests}
+            self.agree(processes)
+
+    def agree(self, processes: Processes) -> None:
+        """Leave out what any of the processes could not read."""
+        if processes.several:
+            lost = processes.sum(torch.from_numpy(~self._kept).to(processes.device, torch.int32)).cpu().numpy() > 0
+            self._kept &= ~lost
+            self.unreadable = processes.union(self.unreadable)
 
     def move_to(self, device: torch.device) -> None:
         """Keep stored images on a device from now on."""
