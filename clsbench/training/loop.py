@@ -153,7 +153,7 @@ class Trainer:
         steps = Steps(
             self.classifier, stage, self.config, len(train),
             features=features, class_weights=self._weights, mix=self._mix,
-            processes=self.processes,
+            processes=self.processes, warn=self.observer.warn,
         )  # fmt: skip
         self.observer.stage(stage.name, stage.epochs * len(train))
         try:

@@ -94,19 +94,24 @@ class Processes:
         """The part of a batch (n,) that is this process's: all of it for one process."""
         return np.array_split(indices, self.count)[self.rank] if self.several else indices
 
-    def prepare(self, network: nn.Module, *, exact: bool = False) -> nn.Module:
+    def prepare(
+        self, network: nn.Module, *, exact: bool = False, compiled: Callable[[str], None] | None = None
+    ) -> nn.Module:
         """What to call for the forward pass of a training step; the network itself is left as it is.
 
         Args:
             network: On the device; what of it learns must be settled.
             exact: Compute in float32 whatever the precision.
+            compiled: Compile it; called with the reason where that fails.
         """
         if self._accelerator is None:
-            return network
+            return Forward(network, self.device, exact=exact, compiled=compiled) if compiled else network
         with warnings.catch_warnings():
             # torch 2.14 calls broadcast_buffers by another name, which older ones and Accelerate do not know.
             warnings.simplefilter("ignore", FutureWarning)
-            prepared: nn.Module = self._accelerator.prepare_model(Forward(network, self.device, exact=exact))
+            prepared: nn.Module = self._accelerator.prepare_model(
+                Forward(network, self.device, exact=exact, compiled=compiled)
+            )
         return prepared
 
     def release(self) -> None:
@@ -234,14 +239,37 @@ class Forward(nn.Module):
         network: That learns.
         device: Of the network.
         exact: Compute in float32 whatever the precision.
+        compiled: Compile it; called with the reason where that fails.
     """
 
-    def __init__(self, network: nn.Module, device: torch.device, *, exact: bool) -> None:
+    def __init__(
+        self, network: nn.Module, device: torch.device, *, exact: bool, compiled: Callable[[str], None] | None
+    ) -> None:
         super().__init__()
         self.network, self._device, self._exact = network, device.type, exact
+        # In a tuple, so that it is no module of this one: its parameters are the network's.
+        self._compiled = (torch.compile(network),) if compiled else ()
+        self._failed = compiled
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Inputs (n, …) -> outputs (n, …)."""
         with torch.autocast(self._device, enabled=False) if self._exact else nullcontext():
+            if self._compiled:
+                return self._call_compiled(inputs)
             outputs: Tensor = self.network(inputs)
+        return outputs
+
+    def _call_compiled(self, inputs: Tensor) -> Tensor:
+        """Through the compiled network, which is compiled by its first call, or as it is where that fails."""
+        outputs: Tensor
+        try:
+            outputs = self._compiled[0](inputs)
+        except Exception as error:  # the compiler's own, or any tool's that it calls
+            if self._failed is None:
+                raise
+            reason = str(error).strip().partition("\n")[0]
+            self._failed(f"the network is not compiled, and trains without: {type(error).__name__}: {reason}")
+            self._compiled = ()
+            outputs = self.network(inputs)
+        self._failed = None
         return outputs
