@@ -73,7 +73,9 @@ class Features:
             return self._values[max(0, view - 1)].index_select(0, to_tensor(indices, self._values.device)), indices
         return self._values[max(0, view - 1), indices], indices
 
-    def finish(self, stored: Tensor, indices: NDArray[np.int64], view: int) -> Tensor:
+    def finish(
+        self, stored: Tensor, indices: NDArray[np.int64], view: int, draws: NDArray[np.int64] | None = None
+    ) -> Tensor:
         """The features as they are."""
         return stored
 
@@ -94,9 +96,11 @@ class FrozenBackbone:
     """
 
     def __init__(self, classifier: Classifier, device: torch.device, total: int, operations: int) -> None:
-        self._classifier, self._run, self._streams = classifier, _in_torch(classifier), 1
+        self._classifier, self._run, self._streams = classifier, in_torch(classifier), 1
         self._worth_exporting = device.type == "cpu" and total * operations > WORTH
         self.batch_size = CPU_BATCH if device.type == "cpu" else GPU_BATCH
+        #: The backbone in ONNX Runtime, one thread a call, once it was exported.
+        self.exported: Run | None = None
 
     def __call__(self, batches: Iterable[tuple[Tensor, T]]) -> Iterator[tuple[NDArray[np.float32] | Tensor, T]]:
         """Features float32 (n, D) of each batch (n, h, w, 3) in levels 0 to 255, with what came along."""
@@ -113,7 +117,8 @@ class FrozenBackbone:
         if self._worth_exporting and len(images) > 1:
             self._worth_exporting = False
             if faster := onnx_backbone(self._classifier, images):
-                self._run, self._streams = faster, available_cores()
+                self._run = self.exported = faster
+                self._streams = available_cores()
 
 
 def cache_features(
@@ -178,7 +183,7 @@ def _room(
     return room
 
 
-def _in_torch(classifier: Classifier) -> Run:
+def in_torch(classifier: Classifier) -> Run:
     """The backbone in torch: (n, h, w, 3) in levels 0 to 255 -> features float32 (n, D)."""
 
     def run(images: Tensor) -> NDArray[np.float32] | Tensor:
@@ -225,5 +230,5 @@ def onnx_backbone(classifier: Classifier, images: Tensor) -> Run | None:
         features: NDArray[np.float32] = session.run(["features"], {"images": images.float().numpy()})[0]
         return features
 
-    expected, got = np.asarray(_in_torch(classifier)(images)), run(images)
+    expected, got = np.asarray(in_torch(classifier)(images)), run(images)
     return run if np.abs(got - expected).max() <= TOLERANCE * max(float(expected.std()), 1e-6) else None

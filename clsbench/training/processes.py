@@ -247,8 +247,8 @@ class Forward(nn.Module):
     ) -> None:
         super().__init__()
         self.network, self._device, self._exact = network, device.type, exact
-        # In a tuple, so that it is no module of this one: its parameters are the network's.
-        self._compiled = (torch.compile(network),) if compiled else ()
+        # A list, so that it is no module of this one: its parameters are the network's.
+        self._compiled = [torch.compile(network)] if compiled else []
         self._failed = compiled
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -269,7 +269,7 @@ class Forward(nn.Module):
                 raise
             reason = str(error).strip().partition("\n")[0]
             self._failed(f"the network is not compiled, and trains without: {type(error).__name__}: {reason}")
-            self._compiled = ()
+            self._compiled.clear()
             outputs = self.network(inputs)
         self._failed = None
         return outputs
