@@ -23,6 +23,7 @@ from clsbench.training.augmentation import Mix
 from clsbench.training.batches import Batches
 from clsbench.training.checkpoints import Checkpoints
 from clsbench.training.config import TrainConfig
+from clsbench.training.divergence import HOPELESS, Diverged, check_epoch
 from clsbench.training.hardware import fitting_threads
 from clsbench.training.plan import Plan
 from clsbench.training.recipes import Stage
@@ -121,7 +122,7 @@ class Trainer:
         self.rates: list[tuple[float, float]] = []
         #: Why the last stage ended before its last epoch, if it did.
         self.stopped: str | None = None
-        #: Whether the loss became NaN or infinite, so that no further stage makes sense.
+        #: Whether loss or weights became NaN or infinite, so that no further stage makes sense.
         self.diverged = False
         #: ``stopped`` where the time limit or a diverging loss ended the training.
         self.status: Literal["finished", "stopped"] = "finished"
@@ -144,7 +145,7 @@ class Trainer:
             features: Whether the batches hold features, so that the head alone is run.
 
         Raises:
-            ModelError: if the loss is NaN or infinite in the first epoch.
+            Diverged: if loss or weights become NaN or infinite before there is an epoch worth keeping.
         """
         steps = Steps(
             self.classifier, stage, self.config, len(train),
@@ -154,6 +155,10 @@ class Trainer:
         try:
             with fitting_threads(steps.network, steps.example(train.device), train.batch_size):
                 self.stopped = self._epochs(stage, steps, train, val)
+        except Diverged as error:
+            if self.best is None or self.best.val_loss > HOPELESS:
+                raise
+            self.diverged, self.status, self.stopped = True, "stopped", error.reason
         finally:
             self.rates += steps.rates
         self._checkpoints.write(self._checkpoints.best if self.diverged else steps.state())
@@ -198,9 +203,8 @@ class Trainer:
                 train, number, self.observer.advance, self.observer.loss, self.out_of_time, self.observer.batch
             )
             cut = self.out_of_time()
-            if not math.isfinite(loss):
-                return self._diverged(number, stage.lr, "NaN" if math.isnan(loss) else "infinite")
             val_loss, val_accuracy = validate(steps.judged, val)
+            check_epoch(steps.judged.state_dict(), steps.finite, val_loss, number, self.config)
             now, rate = time.perf_counter(), float(steps.optimizer.param_groups[-1]["lr"])
             result = Epoch(
                 number, stage.name, loss, accuracy, val_loss, val_accuracy, rate, now - started, now - self._started
@@ -227,14 +231,3 @@ class Trainer:
             self._checkpoints.write(state)
             self._saved(self)
         self.observer.epoch(result)
-
-    def _diverged(self, number: int, lr: float, loss: str) -> str:
-        if self.best is None:
-            raise ModelError(
-                f"training diverged: the loss is {loss}",
-                where=f"epoch {number}",
-                got=f"--lr {lr:g}",
-                hint="use a lower --lr, or limit the gradient with --clip-grad 1",
-            )
-        self.diverged, self.status = True, "stopped"
-        return f"the loss is {loss} in epoch {number}; use a lower --lr, or --clip-grad 1"

@@ -16,6 +16,7 @@ from clsbench.training.augmentation import Mix
 from clsbench.training.averaging import Average
 from clsbench.training.batches import Batches
 from clsbench.training.config import TrainConfig
+from clsbench.training.divergence import Diverged, finite_names, first_bad
 from clsbench.training.freezing import freeze, learning_groups, training_mode
 from clsbench.training.optimisation import build_optimizer, build_schedule
 from clsbench.training.recipes import Stage
@@ -75,6 +76,8 @@ class Steps:
         self._classifier, self._config, self._features = classifier, config, features
         self._weights, self._mix = class_weights, mix
         self._average = Average(self.network, config.ema) if config.ema else None
+        #: The tensors of :attr:`judged` that are finite, as they all have to stay.
+        self.finite = finite_names(self.network.state_dict())
 
     @property
     def judged(self) -> nn.Module:
@@ -126,16 +129,21 @@ class Steps:
 
         Returns:
             Mean loss in nats, and top-1 accuracy as a fraction, of images as they were trained on.
+
+        Raises:
+            Diverged: if the loss of a batch is NaN or infinite, at most :data:`REPORT` batches later.
         """
         self.training_mode()
         total, count, waiting, together = len(batches), 0, 0, self._config.accumulate
         loss_sum, correct = torch.zeros((), device=batches.device), torch.zeros((), device=batches.device)
+        recent: list[Tensor] = []  # losses that have not been read yet
         said = (0.0, 0)  # sum of losses and number of images at the line before
         for position, (inputs, labels) in enumerate(batches.epoch(number), start=1):
             loss, logits = self.loss(inputs, labels)
             group = min(together, total - (position - 1) // together * together)
             (loss / group).backward()  # type: ignore[no-untyped-call]
             with torch.no_grad():
+                recent.append(loss.detach())
                 loss_sum += loss * len(labels)
                 correct += (logits.argmax(1) == labels).sum()
             count, waiting = count + len(labels), waiting + 1
@@ -143,14 +151,19 @@ class Steps:
                 self._step(number - 1 + position / total)
                 waiting = 0
             advance(1)
-            if position % REPORT == 0 or position == total:
-                heard(number, float(loss_sum) / count)
+            over = out_of_time()
+            if position % REPORT == 0 or position == total or over:
+                mean = float(loss_sum) / count
+                if not math.isfinite(mean):
+                    raise self._diverged(recent, number, position, total)
+                heard(number, mean)
+                recent.clear()
             if logged and self._config.log_every and position % self._config.log_every == 0:
                 now = float(loss_sum), count
                 mean = (now[0] - said[0]) / (now[1] - said[1])
                 logged(BatchLoss(number, position, total, mean, float(self.optimizer.param_groups[-1]["lr"])))
                 said = now
-            if out_of_time():
+            if over:
                 break
         if waiting:
             self._step(number)
@@ -161,6 +174,12 @@ class Steps:
         if self._config.clip_grad:
             parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
             nn.utils.clip_grad_norm_(parameters, self._config.clip_grad)
+
+    def _diverged(self, recent: list[Tensor], number: int, position: int, total: int) -> Diverged:
+        """The error of an epoch whose mean loss is not finite; ``recent`` holds the losses up to ``position``."""
+        before, found = first_bad(recent) or (len(recent) - 1, "infinite in sum")
+        at = f"epoch {number}, batch {position - len(recent) + before + 1} of {total}"
+        return Diverged(f"the loss is {found}", at, self._config)
 
     def _step(self, position: float) -> None:
         self.clip()
