@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
@@ -23,7 +23,11 @@ class BatchSource(Protocol):
 
     @property
     def indices(self) -> NDArray[np.int64]:
-        """Of the inputs that can be used, int64."""
+        """Of the inputs that can be used, int64; the same in every epoch."""
+
+    @property
+    def failing(self) -> Mapping[int, str]:
+        """Those of :attr:`indices` that could not be read when they were last wanted, with the reason."""
 
     @property
     def ahead(self) -> int:
@@ -31,6 +35,12 @@ class BatchSource(Protocol):
 
     def fetch(self, indices: NDArray[np.int64], view: int) -> tuple[NDArray[np.generic] | Tensor, NDArray[np.int64]]:
         """Inputs (n, …) as they are stored, a tensor if on the device, and the indices of those that could be read."""
+
+    def name(self, index: int) -> str:
+        """Of an input, for messages."""
+
+    def refuse(self) -> None:
+        """No input of an epoch could be read; raises DataError."""
 
     def finish(self, stored: Tensor, indices: NDArray[np.int64], view: int) -> Tensor:
         """The network's inputs (n, …) in a view, from 1; 0 is without randomness.
@@ -93,9 +103,14 @@ class Batches:
             inputs = stored if isinstance(stored, Tensor) else to_tensor(stored, self.device)
             return (source.finish(inputs, indices, view) if len(indices) else inputs), indices
 
-        for inputs, indices in _ahead(begin, parts, source.ahead):
-            if len(indices):
+        some = False
+        for part, (inputs, indices) in zip(parts, _ahead(begin, parts, source.ahead), strict=True):
+            alone = self.shuffle and len(indices) == 1 < len(part)  # one image has no batch statistics
+            if len(indices) and not alone:
+                some = True
                 yield inputs, indices
+        if not some:
+            source.refuse()
 
 
 def _ahead(

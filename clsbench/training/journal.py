@@ -117,6 +117,7 @@ class Journal:
             stopped=stopped,
             head_loaded=self._setup.classifier.head_loaded,
             unreadable=self._setup.unreadable(),
+            val_images=best.val_images,
         )
 
     def _write(self, record: RunRecord) -> None:

@@ -10,7 +10,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from typing import Literal, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from clsbench.datasets.data_check import DataCheck
@@ -23,8 +25,9 @@ from clsbench.training.augmentation import Mix
 from clsbench.training.batches import Batches
 from clsbench.training.checkpoints import Checkpoints
 from clsbench.training.config import TrainConfig
-from clsbench.training.divergence import HOPELESS, Diverged, check_epoch
+from clsbench.training.divergence import HOPELESS, Diverged, check_epoch, finite_names
 from clsbench.training.hardware import fitting_threads
+from clsbench.training.missing import MissingImages, lost_classes, readable
 from clsbench.training.plan import Plan
 from clsbench.training.recipes import Stage
 from clsbench.training.steps import BatchLoss, Steps, validate
@@ -36,7 +39,7 @@ class Epoch:
 
     ``train_*`` are of augmented images under changing weights; ``lr`` is the head's at the
     epoch's end; ``elapsed`` counts from the start of the run; ``best`` says whether its weights
-    are the best so far.
+    are the best so far; ``val_images`` were there to be judged on.
     """
 
     epoch: int
@@ -49,6 +52,7 @@ class Epoch:
     seconds: float
     elapsed: float
     best: bool = False
+    val_images: int = 0
 
     @property
     def quality(self) -> tuple[float, float]:
@@ -129,6 +133,9 @@ class Trainer:
         self._weights, self._mix = class_weights, mix
         self._started = time.perf_counter() if started is None else started
         self._checkpoints, self._saved = Checkpoints(run), saved
+        self._missing = MissingImages(observer)
+        # What an epoch has to beat, and the validation images that it was reached on.
+        self._bar: tuple[tuple[float, float], NDArray[np.int64]] | None = None
 
     @property
     def best(self) -> Epoch | None:
@@ -172,6 +179,7 @@ class Trainer:
         """Leave the classifier on the CPU with its best weights; returns their epoch."""
         if self.best is None:
             raise ModelError("no epoch was completed")
+        self._missing.summarise()
         if any(parameter.is_cuda for parameter in self.classifier.parameters()):  # see put_on
             self.classifier.to(memory_format=torch.contiguous_format)
         self.classifier.to("cpu").load_state_dict(self._checkpoints.best)
@@ -196,6 +204,7 @@ class Trainer:
     def _epochs(self, stage: Stage, steps: Steps, train: Batches, val: Batches) -> str | None:
         """All epochs of a stage, or the reason why it ended early."""
         best: Epoch | None = None
+        finite = finite_names(steps.judged.state_dict())
         for left in reversed(range(stage.epochs)):
             started = time.perf_counter()
             number = len(self.history) + 1
@@ -203,13 +212,20 @@ class Trainer:
                 train, number, self.observer.advance, self.observer.loss, self.out_of_time, self.observer.batch
             )
             cut = self.out_of_time()
+            self._missing.look(train, "training", number)
             val_loss, val_accuracy = validate(steps.judged, val)
-            check_epoch(steps.judged.state_dict(), steps.finite, val_loss, number, self.config)
+            self._missing.look(val, "validation", number)
+            images = readable(val.source)
+            check_epoch(steps.judged.state_dict(), finite, val_loss, number, self.config)
             now, rate = time.perf_counter(), float(steps.optimizer.param_groups[-1]["lr"])
             result = Epoch(
-                number, stage.name, loss, accuracy, val_loss, val_accuracy, rate, now - started, now - self._started
-            )
-            result = dataclasses.replace(result, best=self.best is None or result.quality > self.best.quality)
+                number, stage.name, loss, accuracy, val_loss, val_accuracy, rate, now - started, now - self._started,
+                val_images=len(images),
+            )  # fmt: skip
+            if self._judge_best_again(steps, val, images):
+                best = None  # those of this stage cannot be compared any more: patience begins anew
+            if self._bar is None or (result.quality > self._bar[0] and not lost_classes(val.source)):
+                result, self._bar = dataclasses.replace(result, best=True), (result.quality, images)
             self._end_epoch(result, steps.state())
             best = max(best or result, result, key=lambda e: e.quality)
             if cut or (left and self.out_of_time()):
@@ -217,6 +233,29 @@ class Trainer:
             if left and self.config.patience and number - best.epoch >= self.config.patience:
                 return f"no better validation in {counted(self.config.patience, 'epoch')} (--patience)"
         return None
+
+    def _judge_best_again(self, steps: Steps, val: Batches, images: NDArray[np.int64]) -> bool:
+        """Judge the best epoch on the validation images that are there now, if they are not those it was judged on.
+
+        Args:
+            steps: Of the stage.
+            val: In order.
+            images: Those that could be read just now.
+        """
+        best = self.best
+        if best is None or (self._bar is None and best.val_images == len(images)):
+            self._bar = (best.quality, images) if best else None
+            return False
+        if self._bar is not None and np.array_equal(self._bar[1], images):
+            return False
+        loss, accuracy = steps.judge(self._checkpoints.best, val)
+        images = readable(val.source)
+        self._bar = (accuracy, -loss), images
+        self.observer.note(
+            f"the best epoch so far, {best.epoch}, is judged again on the {counted(len(images), 'validation image')} "
+            f"that can be read now: {accuracy:.2%} instead of {best.val_accuracy:.2%} of {best.val_images:,}"
+        )
+        return True
 
     def _end_epoch(self, result: Epoch, state: dict[str, Tensor]) -> None:
         self.history.append(result)

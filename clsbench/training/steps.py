@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ from clsbench.training.augmentation import Mix
 from clsbench.training.averaging import Average
 from clsbench.training.batches import Batches
 from clsbench.training.config import TrainConfig
-from clsbench.training.divergence import Diverged, finite_names, first_bad
+from clsbench.training.divergence import Diverged, first_bad
 from clsbench.training.freezing import freeze, learning_groups, training_mode
 from clsbench.training.optimisation import build_optimizer, build_schedule
 from clsbench.training.recipes import Stage
@@ -76,8 +77,6 @@ class Steps:
         self._classifier, self._config, self._features = classifier, config, features
         self._weights, self._mix = class_weights, mix
         self._average = Average(self.network, config.ema) if config.ema else None
-        #: The tensors of :attr:`judged` that are finite, as they all have to stay.
-        self.finite = finite_names(self.network.state_dict())
 
     @property
     def judged(self) -> nn.Module:
@@ -89,6 +88,13 @@ class Steps:
         prefix = "head." if self._features else ""
         own = {prefix + name: tensor for name, tensor in self.judged.state_dict().items()}
         return {**self._classifier.state_dict(), **own}
+
+    def judge(self, state: Mapping[str, Tensor], batches: Batches) -> tuple[float, float]:
+        """How other weights do, those of an earlier :meth:`state`; see :func:`validate`."""
+        prefix = "head." if self._features else ""
+        network = copy.deepcopy(self.judged)
+        network.load_state_dict({name: state[prefix + name] for name in network.state_dict()})
+        return validate(network, batches)
 
     def example(self, device: torch.device) -> Tensor:
         """Two empty inputs, as the network takes them."""
@@ -191,15 +197,16 @@ class Steps:
             self._average.update(self.network)
 
 
-def predict(network: nn.Module, batches: Batches) -> NDArray[np.float32]:
-    """Logits (N, K) of every readable input in order, in evaluation mode."""
+def predict(network: nn.Module, batches: Batches) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Logits (N, K) of every readable input in order, in evaluation mode; and the indices (N,) of these inputs."""
     network.eval()
+    logits, indices = [], []
     with torch.inference_mode():
+        for inputs, rows in batches.indexed(0):
+            logits.append(network(inputs).float())
+            indices.append(rows)
         # Copied all at once: a GPU is waited for at each copy.
-        logits: NDArray[np.float32] = (
-            torch.cat([network(inputs).float() for inputs, _ in batches.epoch(0)]).cpu().numpy()
-        )
-    return logits
+        return torch.cat(logits).cpu().numpy(), np.concatenate(indices)
 
 
 def validate(network: nn.Module, batches: Batches) -> tuple[float, float]:
