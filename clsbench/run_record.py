@@ -72,7 +72,8 @@ class RunResult:
         test_accuracy: None without a test split, or before the run has ended.
         stopped: Why training ended early, if it did.
         head_loaded: Whether the head's weights came from a file; None where no file was loaded.
-        unreadable: Names of images that were left out, with the reason.
+        unreadable: Names of images that were left out, of all epochs or of some, with the reason.
+        val_images: How many validation images ``val_accuracy`` and ``val_loss`` are of; None in older runs.
     """
 
     epochs: int
@@ -84,6 +85,7 @@ class RunResult:
     stopped: str | None = None
     head_loaded: bool | None = None
     unreadable: Mapping[str, str] = field(default_factory=dict)
+    val_images: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
