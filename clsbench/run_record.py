@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from clsbench.environment import Environment
 from clsbench.errors import ModelError
 from clsbench.json_fields import Scalar, read_fields
 from clsbench.text import counted
@@ -27,11 +28,20 @@ Status = Literal["running", "finished", "stopped", "interrupted"]
 
 @dataclass(frozen=True, kw_only=True)
 class RunData:
-    """What a run was trained on: the qualified dataset component, its absolute root, its options but for the split."""
+    """What a run was trained on.
+
+    Args:
+        dataset: The dataset component, qualified.
+        root: Where its images are: an absolute path, or a URL.
+        options: Those of the component, but for the split.
+        distribution, version: Its origin.
+    """
 
     dataset: str
     root: str | None = None
     options: Mapping[str, Scalar] = field(default_factory=dict)
+    distribution: str | None = None
+    version: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +114,7 @@ class RunRecord:
         splits: The names in each split, as ``datasets.recorded`` writes them.
         check: The JSON of a ``DataCheck``.
         weights: The JSON of a ``LoadReport``; empty where no weights file was loaded.
+        environment: Versions, hardware and git state; empty up to schema 3.
         lr_test: Whether the learning rate is to be found by a range test, or was.
         fingerprint: What the images of each split are, so that a change is found: the JSON of ``SplitFingerprint``.
         status: How the run stands.
@@ -125,6 +136,7 @@ class RunRecord:
     splits: Mapping[str, object] = field(default_factory=dict)
     check: Mapping[str, object] = field(default_factory=dict)
     weights: Mapping[str, object] = field(default_factory=dict)
+    environment: Environment = field(default_factory=Environment)
     lr_test: Literal["none", "due", "done"] = "none"
     fingerprint: Mapping[str, object] = field(default_factory=dict)
     status: Status = "running"
@@ -135,6 +147,7 @@ class RunRecord:
         values = {
             "schema": SCHEMA,
             **asdict(self),
+            "data": {name: v for name, v in asdict(self.data).items() if name not in ("distribution", "version") or v},
             "model": {name: value for name, value in asdict(self.model).items() if name != "shape" or value},
             "transform": self.transform.to_json(),
             "classes": list(self.classes),

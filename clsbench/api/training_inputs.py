@@ -97,7 +97,13 @@ def open_inputs(
     plugin = network.resolved.plugin
     return TrainingInputs(
         images,
-        RunData(dataset=source.name, root=_recorded(root), options=plain(source.options)),
+        RunData(
+            dataset=source.name,
+            root=_recorded(root),
+            options=plain(source.options),
+            distribution=source.resolved.plugin.distribution,
+            version=source.resolved.plugin.version,
+        ),
         RunModel(
             name=network.name,
             distribution=plugin.distribution,

@@ -31,7 +31,7 @@ from clsbench.training.processes import Processes
 from clsbench.training.progress import Progress
 from clsbench.training.random_state import random_state, restore_random_state
 from clsbench.training.recipes import Stage
-from clsbench.training.run_state import Part
+from clsbench.training.run_state import Part, reading
 from clsbench.training.steps import Steps, validate
 
 
@@ -67,8 +67,7 @@ class Trainer:
     ) -> None:
         self.classifier, self.config, self.run, self.observer = classifier, config, run, observer
         self.history: list[Epoch] = []
-        #: (epochs done, learning rate of the head) at each step of the optimizer.
-        self.rates: list[tuple[float, float]] = []
+        self.rates: list[tuple[float, float]] = []  # see Steps.rates
         #: Why the last stage ended before its last epoch, if it did.
         self.stopped: str | None = None
         #: Whether loss or weights became NaN or infinite, so that no further stage makes sense.
@@ -79,8 +78,7 @@ class Trainer:
         self._started = time.perf_counter() if started is None else started
         self._checkpoints, self._saved = Checkpoints(run), saved
         self.interrupts = interrupts or Interrupts()
-        #: How many stages have ended.
-        self.stages_done = 0
+        self.stages_done = 0  # how many of them have ended
         self._steps: Steps | None = None
         self._progress: Progress | None = None
         self._epoch_began, self._since = 0.0, 0
@@ -118,9 +116,10 @@ class Trainer:
         self._steps, self._progress = steps, Progress.begun(train.device)
         self._epoch_began = time.perf_counter()
         if resumed:
-            steps.restore(resumed)
-            self._progress = Progress.restored(resumed["epoch"], train.device)
-            self._epoch_began -= float(resumed["run"]["epoch_seconds"])  # type: ignore[arg-type]
+            with reading(self.run.state):
+                steps.restore(resumed)
+                self._progress = Progress.restored(resumed["epoch"], train.device)
+                self._epoch_began -= float(resumed["run"]["epoch_seconds"])  # type: ignore[arg-type]
         self.observer.stage(stage.name, stage.epochs * len(train))
         self.observer.advance(len(self._epochs_of(stage)) * len(train) + self._progress.batch)
         try:

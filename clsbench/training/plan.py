@@ -125,7 +125,8 @@ def _images(config: TrainConfig) -> str:
 
 def _run(config: TrainConfig) -> str:
     return ", ".join([
-        f"seed {config.seed}, {PRECISION}, {counted(available_cores(), 'thread')}",
+        f"seed {config.seed}{', deterministic' * config.deterministic}, {PRECISION}, {counted(available_cores(), 'thread')}",
         f"patience {counted(config.patience, 'epoch')}" if config.patience else "no early stopping",
         f"time limit {config.max_time:g} s" if config.max_time else "no time limit",
+        *([f"its state every {counted(config.checkpoint_every, 'batch', 'batches')}"] if config.checkpoint_every else []),
     ])  # fmt: skip
