@@ -38,7 +38,7 @@ def trainings(options: argparse.Namespace) -> dict[str, list[str]]:
     if options.data:
         net = ["--model", options.model, "--pretrained"]
         found[f"ants and bees, fine-tune {options.model}"] = [
-            str(options.data), *net, "--epochs", "2", "--freeze-epochs", "2",
+            str(options.data), *net, "--epochs", "1", "--freeze-epochs", "2", "--batch-size", "16",
         ]  # fmt: skip
     if options.cifar:
         share = ["--data-fraction", str(options.share), "--epochs", "3"]
@@ -59,7 +59,7 @@ def killed(arguments: list[str], run: Path, points: list[int], chance: random.Ra
     for point in points:
         begun = (run / "run.json").exists()
         process = subprocess.Popen(
-            [*COMMAND, *(resumed if begun else [*arguments, "--checkpoint-every", "7", "--run", run.name]), "-q"],
+            [*COMMAND, *(resumed if begun else [*arguments, "--checkpoint-every", "3", "--run", run.name]), "-q"],
             stdout=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         while position(run)[1] < point:
@@ -164,7 +164,7 @@ def main() -> None:
                 seconds = uninterrupted(arguments, whole.name)
                 record, chance = Run(whole).read_record(), random.Random(options.seed)
                 steps = record.counts["train"] // int(record.training["batch_size"] or 1) * (record.epochs_asked or 0)
-                points = sorted(chance.sample(range(max(1, steps - 14)), options.kills))
+                points = sorted(chance.sample(range(max(1, steps - 8)), options.kills))
                 places = killed(arguments, again, points, chance)
                 found = same(whole, again)
                 rows.append({"training": name, "seconds": seconds, "resumed_at": places, "same": found})

@@ -35,6 +35,14 @@ def nothing_is_drawn(tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def ctrl_c():
+    """Ctrl-C is heard, which a shell turns off for what runs in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
 def train_run(pictures, observer, monkeypatch):
     """train_run(config, "name", at=5, error=Killed): one training, ended after so many batches and images."""
 
@@ -106,7 +114,7 @@ def test_a_run_that_is_cut_off_again_and_again_ends_as_if_nothing_had_happened(n
     check_same(whole, Run(whole.path.parent / "cut"))
 
 
-def test_ctrl_c_saves_the_batch_that_is_done_and_says_how_to_go_on(train_run, observer, configured):
+def test_ctrl_c_saves_the_batch_that_is_done_and_says_how_to_go_on(train_run, observer, configured, ctrl_c):
     with pytest.raises(KeyboardInterrupt):
         train_run(configured(), "cut", at=33 + 3, signalled=True)
     state = read_state(find("cut").state)
@@ -115,7 +123,7 @@ def test_ctrl_c_saves_the_batch_that_is_done_and_says_how_to_go_on(train_run, ob
     assert "next: clsbench train --resume runs/cut" in warning
 
 
-def test_a_signal_within_a_step_waits_for_its_end_and_a_second_does_not(monkeypatch):
+def test_a_signal_within_a_step_waits_for_its_end_and_a_second_does_not(ctrl_c):
     from clsbench.training.interrupts import Interrupts
 
     interrupts = Interrupts()
