@@ -31,15 +31,17 @@ class RunData:
     """What a run was trained on.
 
     Args:
-        dataset: The dataset component, qualified.
-        root: Where its images are: an absolute path, or a URL.
-        options: Those of the component, but for the split.
-        distribution, version: Its origin.
+        dataset: The component, qualified.
+        root: Absolute, or a URL.
+        options: Those that were given, but for the split.
+        defaults: The component's other options, with the values that they took.
+        distribution, version: The component's origin.
     """
 
     dataset: str
     root: str | None = None
     options: Mapping[str, Scalar] = field(default_factory=dict)
+    defaults: Mapping[str, Scalar] = field(default_factory=dict)
     distribution: str | None = None
     version: str | None = None
 
@@ -52,7 +54,8 @@ class RunModel:
         name: Of the model component, qualified.
         distribution, version: Its origin.
         pretrained: Whether from published weights.
-        options: Those of the component.
+        options: Those of the component that were given.
+        defaults: Its other options, with the values that they took.
         shape: What was asked of the pictures' shape beside them: the JSON of a ``PictureShape``.
     """
 
@@ -61,6 +64,7 @@ class RunModel:
     version: str | None = None
     pretrained: bool = False
     options: Mapping[str, Scalar] = field(default_factory=dict)
+    defaults: Mapping[str, Scalar] = field(default_factory=dict)
     shape: Mapping[str, str] = field(default_factory=dict)
 
 

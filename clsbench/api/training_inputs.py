@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from clsbench.training.config import TrainConfig
 
 
+#: Options of a model that say where its weights come from.
+WEIGHTS = ("pretrained", "weights")
+
+
 @dataclass(frozen=True)
 class TrainingInputs:
     """What a training begins with.
@@ -101,6 +105,7 @@ def open_inputs(
             dataset=source.name,
             root=_recorded(root),
             options=plain(source.options),
+            defaults=plain(source.defaults),
             distribution=source.resolved.plugin.distribution,
             version=source.resolved.plugin.version,
         ),
@@ -110,6 +115,7 @@ def open_inputs(
             version=plugin.version,
             pretrained=bool(network.options.get("pretrained")),
             options=plain(network.options),
+            defaults=plain({k: v for k, v in network.defaults.items() if k not in WEIGHTS}),
             shape=shape.to_json(),
         ),
         network,

@@ -26,8 +26,8 @@ from clsbench.runs import Run, check_name, create
 from clsbench.tabular import Tabular
 from clsbench.training.augmentation import mixing
 from clsbench.training.config import TrainConfig
-from clsbench.training.epochs import Epoch
 from clsbench.training.determinism import deterministic
+from clsbench.training.epochs import Epoch
 from clsbench.training.hardware import gpu_names, keep_freed_memory
 from clsbench.training.held_out import HeldOut, held_out, outcomes_of
 from clsbench.training.journal import Journal
@@ -135,7 +135,9 @@ def run_training(
     keep_freed_memory()
     dataset.samples("train"), dataset.samples("val")
     classifier = build_classifier(build_model, dataset, config, observer, name=model.name)
-    planned = plan(classifier, config, model, auto_lr=auto_lr)  # refuses what the model does not have
+    planned = plan(
+        classifier, config, model, data=data, split=split, auto_lr=auto_lr
+    )  # refuses what the model does not have
     check_name(run_name)
     observer.planned(planned)
     setup, check = set_up(classifier, dataset, config, observer, Path(), strict=strict)
@@ -170,7 +172,8 @@ def run_training(
     with alone, closing(setup), tracking.recorded(journal), journal.interruptions(), same_bits:
         if auto_lr:
             journal.set_rate(range_test(setup).valley)
-        tracking.begin(run, journal.record)
+        if setup.processes.is_main:
+            tracking.begin(run, journal.record)
         trainer = _train(setup, journal, started, resumed.state if resumed else None)
         best = trainer.finish()
         val, test = outcomes_of(setup, "val", dataset.classes), outcomes_of(setup, "test", dataset.classes)

@@ -55,8 +55,8 @@ def interrupted(photos, cli):
 def test_a_run_that_is_killed_again_and_again_ends_as_if_nothing_had_happened(photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     random.seed("killed")
-    jobs = []
-    for name, options in {
+    jobs: list[dict[str, object]] = []
+    trainings: dict[str, dict[str, object]] = {
         "scratch": {"epochs": 4, "augment": "trivial", "head": "mlp:8,dropout=0.3", "ema": 0.9},
         "fine-tune": {
             "recipe": "fine-tune",
@@ -65,7 +65,8 @@ def test_a_run_that_is_killed_again_and_again_ends_as_if_nothing_had_happened(ph
             "freeze_epochs": 2,
             "cache": "off",
         },
-    }.items():
+    }
+    for name, options in trainings.items():
         given = {**TINY, **options, "data": str(photos), "checkpoint_every": 1}
         points = sorted(random.sample(range(10, 24 + 18), 4))
         endings = [{random.choice(["kill_at", "kill_at", "interrupt_at"]): point} for point in points]
