@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -24,7 +24,11 @@ class BatchSource(Protocol):
 
     @property
     def indices(self) -> NDArray[np.int64]:
-        """Of the inputs that can be used, int64."""
+        """Of the inputs that can be used, int64; the same in every epoch."""
+
+    @property
+    def failing(self) -> Mapping[int, str]:
+        """Those of :attr:`indices` that could not be read when they were last wanted, with the reason."""
 
     @property
     def ahead(self) -> int:
@@ -32,6 +36,12 @@ class BatchSource(Protocol):
 
     def fetch(self, indices: NDArray[np.int64], view: int) -> tuple[NDArray[np.generic] | Tensor, NDArray[np.int64]]:
         """Inputs (n, …) as they are stored, a tensor if on the device, and the indices of those that could be read."""
+
+    def name(self, index: int) -> str:
+        """Of an input, for messages."""
+
+    def refuse(self) -> None:
+        """No input of an epoch could be read; raises DataError."""
 
     def finish(
         self, stored: Tensor, indices: NDArray[np.int64], view: int, draws: NDArray[np.int64] | None = None
@@ -134,11 +144,17 @@ class Batches:
             draws = part[np.isin(order[part], indices)][: len(indices)] if self.balanced else None
             return (source.finish(inputs, indices, view, draws) if len(indices) else inputs), indices
 
-        fetched = _ahead(begin, parts[done:], source.ahead)
-        for position, (inputs, indices) in enumerate(fetched, start=done + 1):
-            # A batch of which no image can be read is passed over, and counts as done.
-            if len(indices) or self.processes.several:
+        some, fetched = done > 0, _ahead(begin, parts[done:], source.ahead)
+        for position, (part, (inputs, indices)) in enumerate(zip(parts[done:], fetched, strict=True), start=done + 1):
+            # A batch of which no image can be read is passed over, and counts as done; of several processes
+            # all take every step.
+            alone = self.shuffle and len(indices) == 1 < len(part)  # one image has no batch statistics
+            if (len(indices) and not alone) or self.processes.several:
+                some = True
                 yield position, inputs, indices
+        source.agree(self.processes)
+        if not some or len(source.failing) == len(source.indices):
+            source.refuse()
 
 
 def _ahead(

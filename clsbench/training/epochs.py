@@ -15,7 +15,7 @@ class Epoch:
 
     ``train_*`` are of augmented images under changing weights; ``lr`` is the head's at the
     epoch's end; ``elapsed`` counts from the start of the run; ``best`` says whether its weights
-    are the best so far.
+    are the best so far; ``val_images`` were there to be judged on.
     """
 
     epoch: int
@@ -28,6 +28,7 @@ class Epoch:
     seconds: float
     elapsed: float
     best: bool = False
+    val_images: int = 0
 
     @property
     def quality(self) -> tuple[float, float]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,66 +18,16 @@ from clsbench.training.augmentation import Mix
 from clsbench.training.averaging import Average
 from clsbench.training.batches import Batches
 from clsbench.training.config import TrainConfig
+from clsbench.training.divergence import Diverged, first_bad
 from clsbench.training.freezing import freeze, learning_groups, training_mode
 from clsbench.training.optimisation import build_optimizer, build_schedule, optimizer_part, restore_optimizer
 from clsbench.training.processes import Processes
+from clsbench.training.progress import BatchLoss, Progress
 from clsbench.training.recipes import Stage
 from clsbench.training.run_state import Part
 
 #: Batches between two reports: reading a loss makes a GPU wait.
 REPORT = 10
-
-
-@dataclass(frozen=True)
-class BatchLoss:
-    """A line of ``--log-every``: the mean loss in nats of the images since the line before it.
-
-    Args:
-        epoch: From 1.
-        batch: How many of the epoch's ``total`` batches are done.
-        loss: Of augmented images under changing weights.
-        lr: The head's.
-    """
-
-    epoch: int
-    batch: int
-    total: int
-    loss: float
-    lr: float
-
-
-@dataclass
-class Progress:
-    """How far an epoch is; of an accumulated step all batches or none.
-
-    Args:
-        batch: How many of its batches are done.
-        images: Their images.
-        loss: float32 (), the sum of the losses of these in nats.
-        correct: float32 (), how many of them were classified rightly.
-        said: Sum of losses and number of images at the last line of ``--log-every``.
-    """
-
-    batch: int
-    images: float | Tensor
-    loss: Tensor
-    correct: Tensor
-    said: tuple[float, float] = (0.0, 0.0)
-
-    @classmethod
-    def begun(cls, device: torch.device) -> Progress:
-        """Of an epoch that begins."""
-        return cls(0, 0, torch.zeros((), device=device), torch.zeros((), device=device))
-
-    def part(self) -> Part:
-        """For the state of the run."""
-        return dict(vars(self))
-
-    @classmethod
-    def restored(cls, part: Part, device: torch.device) -> Progress:
-        """What :meth:`part` gave."""
-        values: Any = {name: v.to(device) if isinstance(v, Tensor) else v for name, v in part.items()}
-        return cls(**{**values, "said": tuple(values["said"])})
 
 
 class Steps:
@@ -135,6 +84,13 @@ class Steps:
         prefix = "head." if self._features else ""
         own = {prefix + name: tensor for name, tensor in self.judged.state_dict().items()}
         return {**self._classifier.state_dict(), **own}
+
+    def judge(self, state: Mapping[str, Tensor], batches: Batches) -> tuple[float, float]:
+        """How other weights do, those of an earlier :meth:`state`; see :func:`validate`."""
+        prefix = "head." if self._features else ""
+        network = copy.deepcopy(self.judged)
+        network.load_state_dict({name: state[prefix + name] for name in network.state_dict()})
+        return validate(network, batches)
 
     def parts(self) -> dict[str, Part]:
         """What the next step depends on, for the state of the run."""
@@ -210,9 +166,12 @@ class Steps:
 
         Returns:
             Mean loss in nats, and top-1 accuracy as a fraction, of images as they were trained on.
+
+        Raises:
+            Diverged: if the loss of a batch is NaN or infinite, at most :data:`REPORT` batches later.
         """
         self.training_mode()
-        far = progress or Progress.begun(batches.device)
+        far, recent = progress or Progress.begun(batches.device), list[Tensor]()  # losses that have not been read yet
         total, waiting, together = len(batches), 0, self._config.accumulate
         for position, inputs, labels in batches.numbered(number, far.batch):
             if not waiting:
@@ -223,20 +182,25 @@ class Steps:
                 loss, logits, images = self.loss(inputs, labels)
                 self.processes.backward(loss / group)
             with torch.no_grad():
+                recent.append(loss.detach())
                 far.loss += loss * images
                 far.correct += (logits.argmax(1) == labels).sum()
             far.batch, far.images, waiting = position, far.images + images, waiting + 1
-            ends = out_of_time()
-            if waiting == group or (ends and not self.processes.several):  # theirs have not been averaged
+            over = out_of_time()
+            if waiting == group or (over and not self.processes.several):  # theirs have not been averaged
                 self._step(number - 1 + position / total if waiting == group else number)
                 waiting = 0
                 done()
             advance(1)
-            if position % REPORT == 0 or position == total:
-                heard(number, self._mean(far.loss, far.images))
+            if position % REPORT == 0 or position == total or over:
+                mean = self._mean(far.loss, far.images)
+                if not math.isfinite(mean):
+                    raise self._diverged(recent, number, position, total)
+                heard(number, mean)
+                recent.clear()
             if logged and self._config.log_every and position % self._config.log_every == 0:
                 logged(self._line(number, total, far))
-            if ends:
+            if over:
                 break
         if waiting:  # no image of the last batch could be read
             if not self.processes.several:
@@ -270,6 +234,12 @@ class Steps:
             parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
             self.processes.clip(parameters, self._config.clip_grad)
 
+    def _diverged(self, recent: list[Tensor], number: int, position: int, total: int) -> Diverged:
+        """The error of an epoch whose mean loss is not finite; ``recent`` holds the losses up to ``position``."""
+        before, found = first_bad(recent) or (len(recent) - 1, "infinite in sum")
+        at = f"epoch {number}, batch {position - len(recent) + before + 1} of {total}"
+        return Diverged(f"the loss is {found}", at, self._config)
+
     def _step(self, position: float) -> None:
         self.clip()
         self.rates.append((position, float(self.optimizer.param_groups[-1]["lr"])))
@@ -280,23 +250,29 @@ class Steps:
             self._average.update(self.network)
 
 
-def predict(network: nn.Module, batches: Batches) -> NDArray[np.float32]:
-    """Logits (N, K) of every readable input in order, in evaluation mode; each process evaluates its part."""
+def predict(network: nn.Module, batches: Batches) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Logits (N, K) of every readable input in order, in evaluation mode; and the indices (N,) of these inputs.
+
+    Each process evaluates its part.
+    """
     network.eval()
     with torch.inference_mode():
-        found = [(network(inputs).float(), indices) for inputs, indices in batches.indexed(0) if len(indices)]
+        found = [(network(inputs).float(), rows) for inputs, rows in batches.indexed(0) if len(rows)]
     # Copied all at once: a GPU is waited for at each copy.
     logits = torch.cat([part for part, _ in found]).cpu().numpy() if found else np.empty((0, 0), np.float32)
+    indices = np.concatenate([rows for _, rows in found]) if found else np.empty(0, np.int64)
     processes = batches.processes
     if not processes.several:
-        return logits
+        return logits, indices
     classes = max(processes.union({str(processes.rank): logits.shape[1]}).values())
-    rows = np.zeros((len(batches.source.labels), classes), np.float32)
+    count = len(batches.source.labels)
+    rows, read = np.zeros((count, classes), np.float32), np.zeros(count, np.float32)
     if found:
-        rows[np.concatenate([indices for _, indices in found])] = logits
+        rows[indices], read[indices] = logits, 1
     processes.fill(rows)
-    batches.source.agree(processes)
-    return rows[batches.source.indices]
+    processes.fill(read)
+    everyone = np.flatnonzero(read)
+    return rows[everyone], everyone
 
 
 def validate(network: nn.Module, batches: Batches) -> tuple[float, float]:
