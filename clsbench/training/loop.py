@@ -111,7 +111,6 @@ class Trainer:
         self.status: Literal["finished", "stopped"] = "finished"
         self._weights, self._mix = class_weights, mix
         self._started = time.perf_counter() if started is None else started
-        self._checkpoints, self._saved = Checkpoints(run), saved
         self.interrupts, self._facts = interrupts or Interrupts(), dict(facts or {})
         #: How many stages have ended.
         self.stages_done = 0
@@ -121,6 +120,7 @@ class Trainer:
         #: What the stage under way goes on from, if the run was resumed within it.
         self._resumed: Mapping[str, Part] | None = None
         self.processes = processes or Processes()
+        self._checkpoints, self._saved = Checkpoints(run, writes=self.processes.is_main), saved
 
     @property
     def best(self) -> Epoch | None:
@@ -143,7 +143,7 @@ class Trainer:
         steps = Steps(
             self.classifier, stage, self.config, len(train),
             features=features, class_weights=self._weights, mix=self._mix,
-            processes=self.processes,
+            processes=self.processes, warn=self.observer.warn,
         )  # fmt: skip
         self._steps, self._progress = steps, Progress.begun(train.device)
         self._epoch_began = time.perf_counter()
@@ -207,7 +207,8 @@ class Trainer:
         self.rates = [(position, rate) for position, rate in rates.tolist()]
         self.classifier.load_state_dict(parts["model"])
         self._checkpoints.restore(self.history, parts)
-        write_log(self.run.log, self.history)
+        if self.processes.is_main:
+            write_log(self.run.log, self.history)
         if "epoch" in parts:
             self._resumed = parts
         else:
@@ -252,6 +253,8 @@ class Trainer:
             patience, number = self.config.patience, len(self.history) + 1
             if done and patience and number - 1 - max(done, key=lambda e: e.quality).epoch >= patience:
                 return f"no better validation in {counted(patience, 'epoch')} (--patience)"
+            for batches in (train, val):
+                batches.source.agree(self.processes)
             loss, accuracy = steps.train(
                 train, number, self.observer.advance, self.observer.loss, self.out_of_time, self.observer.batch,
                 progress=self._progress, begun=self.interrupts.hold, done=self._step_done,
@@ -284,7 +287,8 @@ class Trainer:
         self._progress, self._epoch_began = Progress.begun(device), time.perf_counter()
         if result.best:
             self._checkpoints.keep(result, state)
-        write_log(self.run.log, self.history[-1:])
+        if self.processes.is_main:
+            write_log(self.run.log, self.history[-1:])
         if self._checkpoints.due:
             self._checkpoints.write(state, self.parts())
             self._saved(self)
