@@ -49,7 +49,7 @@ def probe(
     Args:
         data: As in :func:`train`; train and val are pooled, a test split is not used.
         models: ``"resnet18,efficientnet-lite0"`` or a sequence: names of models or runs, each with options after
-            colons. Published weights are taken where a model has any; ``resnet18:pretrained=false`` draws random ones.
+            colons. Published weights are taken; ``resnet18:pretrained=false`` draws random ones.
         views: Fit the linear head to so many augmented views of each image; 1 for the images as they are.
         folds: Parts that are held out in turn.
         dataset, size, options: As in :func:`train`.

@@ -1,6 +1,6 @@
 """The backbones that ``probe --models`` names.
 
-resnet18,efficientnet-lite0      published weights, where the model has any
+resnet18,efficientnet-lite0      published weights
 resnet18:pretrained=false        weights drawn at random; more options follow after another colon
 runs/first                       a run's network with its best weights
 """

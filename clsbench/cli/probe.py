@@ -44,7 +44,7 @@ def probe(
         typer.Option(
             metavar="NAME,…",
             help="Models or runs to compare, with options after colons: resnet18,resnet18:pretrained=false,runs/x. "
-            "Published weights are taken where a model has any.",
+            "Published weights are taken unless an option says otherwise.",
             rich_help_panel=MODEL,
         ),
     ] = ...,  # type: ignore[assignment]
