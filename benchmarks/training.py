@@ -292,7 +292,8 @@ def main() -> None:
     if "cifar" in figures:
         print_cifar(figures["cifar"], given.rounds)
     print_goals([*goals(figures), *(training_folds.goals(figures["folds"]) if "folds" in figures else [])])
-    options = {"rounds": given.rounds, "seeds": given.seeds, "epochs": given.epochs, "target": TARGET}
+    names = ("rounds", "seeds", "epochs", "folds", "margin")
+    options = {**{name: getattr(given, name) for name in names}, "target": TARGET}
     write_json(given.json, {"options": options, **figures, "runs": runs})
 
 
