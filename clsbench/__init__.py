@@ -37,8 +37,11 @@ if TYPE_CHECKING:
     from clsbench.api.model import Model, Prediction, load
     from clsbench.api.models import describe_model
     from clsbench.api.observer import Observer
+    from clsbench.api.probe import probe
     from clsbench.api.rank_transforms import rank_transforms
     from clsbench.api.report import report
+    from clsbench.api.run_differences import diff_runs
+    from clsbench.api.run_removal import remove_runs
     from clsbench.api.runs import list_runs
     from clsbench.api.show import show
     from clsbench.api.show_images import show_images
@@ -88,8 +91,11 @@ _HOMES = {
     "clsbench.api.model": ("Model", "Prediction", "load"),
     "clsbench.api.models": ("describe_model",),
     "clsbench.api.observer": ("Observer",),
+    "clsbench.api.probe": ("probe",),
     "clsbench.api.rank_transforms": ("rank_transforms",),
     "clsbench.api.report": ("report",),
+    "clsbench.api.run_differences": ("diff_runs",),
+    "clsbench.api.run_removal": ("remove_runs",),
     "clsbench.api.runs": ("list_runs",),
     "clsbench.api.show": ("show",),
     "clsbench.api.show_images": ("show_images",),
@@ -172,6 +178,7 @@ __all__ = [
     "compare",
     "describe_dataset",
     "describe_model",
+    "diff_runs",
     "doctor",
     "evaluate",
     "export",
@@ -187,9 +194,11 @@ __all__ = [
     "load_classifier",
     "load_state",
     "merge",
+    "probe",
     "rank_transforms",
     "read_card",
     "read_state",
+    "remove_runs",
     "report",
     "show",
     "show_images",

@@ -15,8 +15,9 @@ from clsbench.json_fields import Scalar, read_fields
 from clsbench.text import counted
 from clsbench.transform import ImageTransform
 
-#: The version of run.json. Up to schema 2 ``data.options`` held the options of the split as well.
-SCHEMA = 3
+#: The version of run.json. Up to schema 2 ``data.options`` held the options of the split as well; before schema 4
+#: there were no ``lr_test``, ``fingerprint`` and ``environment``.
+SCHEMA = 4
 SPLIT_OPTIONS = ("val_fraction", "test_fraction", "folds", "fold", "seed")
 
 #: How a run stands: ``finished`` as it was configured; ``stopped`` early, by a time limit or because the
@@ -26,11 +27,19 @@ Status = Literal["running", "finished", "stopped", "interrupted"]
 
 @dataclass(frozen=True, kw_only=True)
 class RunData:
-    """What a run was trained on: the qualified dataset component, its absolute root, its options but for the split."""
+    """What a run was trained on.
+
+    Args:
+        dataset: The component, qualified.
+        root: Absolute, or a URL.
+        options: Those that were given, but for the split.
+        defaults: The component's other options, with the values that they took.
+    """
 
     dataset: str
     root: str | None = None
     options: Mapping[str, Scalar] = field(default_factory=dict)
+    defaults: Mapping[str, Scalar] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +50,8 @@ class RunModel:
         name: Of the model component, qualified.
         distribution, version: Its origin.
         pretrained: Whether from published weights.
-        options: Those of the component.
+        options: Those of the component that were given.
+        defaults: Its other options, with the values that they took.
         shape: What was asked of the pictures' shape beside them: the JSON of a ``PictureShape``.
     """
 
@@ -50,6 +60,7 @@ class RunModel:
     version: str | None = None
     pretrained: bool = False
     options: Mapping[str, Scalar] = field(default_factory=dict)
+    defaults: Mapping[str, Scalar] = field(default_factory=dict)
     shape: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -101,6 +112,8 @@ class RunRecord:
         splits: The names in each split, as ``datasets.recorded`` writes them.
         check: The JSON of a ``DataCheck``.
         weights: The JSON of a ``LoadReport``; empty where no weights file was loaded.
+        lr_test: Whether the learning rate is to be found by a range test, or was.
+        fingerprint: What the images of each split are, so that a change is found: the JSON of ``SplitFingerprint``.
         status: How the run stands.
         result: What is on disk: None until the first epoch has ended.
     """
@@ -120,6 +133,8 @@ class RunRecord:
     splits: Mapping[str, object] = field(default_factory=dict)
     check: Mapping[str, object] = field(default_factory=dict)
     weights: Mapping[str, object] = field(default_factory=dict)
+    lr_test: Literal["none", "due", "done"] = "none"
+    fingerprint: Mapping[str, object] = field(default_factory=dict)
     status: Status = "running"
     result: RunResult | None = None
 

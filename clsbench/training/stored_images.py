@@ -19,10 +19,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from clsbench.datasets.dataset import Sample
+from clsbench.datasets.near_duplicates import SMALLEST
 from clsbench.errors import ClsbenchError, DataError, PluginError
 from clsbench.images.entries import in_memory
 from clsbench.images.loader import ImageLoader
+from clsbench.images.perceptual_hash import THUMBNAIL, WORDS, perceptual_hashes, thumbnail
+from clsbench.images.shapes import shorter_side
 from clsbench.training.augmentation import SHAPE_COLUMNS, Augmentation
+from clsbench.training.processes import Processes
 from clsbench.training.storage import allocate
 from clsbench.training.transfer import to_tensor
 
@@ -57,6 +61,8 @@ class StoredImages:
         self.unreadable: dict[str, str] = {}
         #: Names of images read by :meth:`prepare`, with a digest of their encoded bytes.
         self.digests: dict[str, bytes] = {}
+        #: Perceptual hashes, uint64 (N, 4), of what validation sees of the images, and which of them have one.
+        self.hashes, self.hashed = np.zeros((len(self.samples), WORDS), np.uint64), np.zeros(len(self.samples), bool)
         self._loader, self._threads, self._split = loader, threads, split
         self._stored: NDArray[np.uint8] | None = None
         self._on_device: Tensor | None = None
@@ -83,23 +89,34 @@ class StoredImages:
         return 2 if not in_memory or self.augmentation.whole else 0
 
     def prepare(
-        self, storage: Literal["ram", "disk", "off"], folder: Path, heard: Callable[[int], None], *, decode: bool
+        self,
+        storage: Literal["ram", "disk", "off"],
+        folder: Path,
+        heard: Callable[[int], None],
+        *,
+        decode: bool,
+        processes: Processes | None = None,
     ) -> None:
-        """Read every image once: keep it, digest it, and find the unreadable ones.
+        """Read every image once: keep it, digest it, hash what it shows, and find the unreadable ones.
 
         Args:
             storage: Where to keep them.
             folder: For ``disk``.
             heard: Called with the number of images just read.
-            decode: Without storage, whether to decode as well, or only to digest.
+            decode: Without storage, whether to decode and hash as well, or only to digest.
+            processes: Each reads its part, and has all of them in the end.
 
         Raises:
             DataError: if none of them can be read.
         """
-        kept = None
+        processes, kept = processes or Processes(), None
         if storage != "off":
             shape = (len(self.samples), *self.augmentation.stored_size, 3)
             kept = allocate(shape, np.uint8, storage, folder).view(np.uint8)
+            if processes.several:
+                kept[:] = 0
+
+        thumbnails = np.empty((CHUNK, THUMBNAIL, THUMBNAIL, 3), np.uint8)
 
         def one(index: int) -> None:
             sample = self.samples[index]
@@ -112,6 +129,9 @@ class StoredImages:
                     stored, self._shapes[index] = self.augmentation.load(self._loader, held)
                     if kept is not None:
                         kept[index] = stored
+                    if shorter_side(content) >= SMALLEST:
+                        thumbnails[index % CHUNK] = thumbnail(stored, tuple(self._shapes[index, :4].tolist()))
+                        self.hashed[index] = True
             except PluginError:
                 raise
             except ClsbenchError as error:
@@ -119,12 +139,34 @@ class StoredImages:
 
         with ThreadPoolExecutor(self._threads, thread_name_prefix="decode") as pool:
             for start in range(0, len(self.samples), CHUNK):
-                part = range(start, min(start + CHUNK, len(self.samples)))
-                for _ in pool.map(one, part, chunksize=8):
+                part = np.arange(start, min(start + CHUNK, len(self.samples)))
+                for _ in pool.map(one, processes.share(part).tolist(), chunksize=8):
                     pass
+                known = start + np.flatnonzero(self.hashed[start : start + CHUNK])
+                if len(known):
+                    self.hashes[known] = perceptual_hashes(thumbnails[known % CHUNK])
                 heard(len(part))
         self._stored = kept
+        self._gather(processes)
         self._none_readable()
+
+    def _gather(self, processes: Processes) -> None:
+        """Take what the other processes have read of it as well."""
+        if processes.several:
+            if self._stored is not None:
+                processes.fill(self._stored)
+            for values in (self._shapes, self.hashes.view(np.int64), self.hashed.view(np.uint8)):
+                processes.fill(values)
+            digests = processes.union(self.digests)
+            self.digests = {s.name: digests[s.name] for s in self.samples if s.name in digests}
+            self.agree(processes)
+
+    def agree(self, processes: Processes) -> None:
+        """Leave out what any of the processes could not read."""
+        if processes.several:
+            lost = processes.sum(torch.from_numpy(~self._kept).to(processes.device, torch.int32)).cpu().numpy() > 0
+            self._kept &= ~lost
+            self.unreadable = processes.union(self.unreadable)
 
     def move_to(self, device: torch.device) -> None:
         """Keep stored images on a device from now on."""
@@ -145,9 +187,11 @@ class StoredImages:
             self._none_readable()
         return np.stack(read) if read else np.empty((0, 0, 0, 3), np.uint8), indices[[p is not None for p in pixels]]
 
-    def finish(self, stored: Tensor, indices: NDArray[np.int64], view: int) -> Tensor:
+    def finish(
+        self, stored: Tensor, indices: NDArray[np.int64], view: int, draws: NDArray[np.int64] | None = None
+    ) -> Tensor:
         """Augment fetched images on their device: see :meth:`Augmentation.apply`."""
-        return self.augmentation.apply(stored, self._shapes[indices], indices, view)
+        return self.augmentation.apply(stored, self._shapes[indices], indices if draws is None else draws, view)
 
     def close(self) -> None:
         """Let go of memory and threads."""
