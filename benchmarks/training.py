@@ -31,8 +31,7 @@ checkpoints are in it, imports are not. fastai's and the loop's start at the cal
 can be hidden from it.
 
 On two slow cores a round takes about ten minutes, nearly all of it the peers' (fastai 2 to 5
-minutes, the loop 2 to 4), and all of it an hour or more, half of it the folds; clsbench takes
-seconds for a frozen head.
+minutes, the loop 2 to 4), and all of it an hour or more, half of it the folds.
 """
 
 from __future__ import annotations
