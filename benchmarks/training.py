@@ -31,8 +31,7 @@ checkpoints are in it, imports are not. fastai's and the loop's start at the cal
 can be hidden from it.
 
 On two slow cores a round takes about ten minutes, nearly all of it the peers' (fastai 2 to 5
-minutes, the loop 2 to 4), and all of it an hour or more, half of it the folds; clsbench takes
-seconds for a frozen head.
+minutes, the loop 2 to 4), and all of it an hour or more, half of it the folds.
 """
 
 from __future__ import annotations
@@ -292,7 +291,8 @@ def main() -> None:
     if "cifar" in figures:
         print_cifar(figures["cifar"], given.rounds)
     print_goals([*goals(figures), *(training_folds.goals(figures["folds"]) if "folds" in figures else [])])
-    options = {"rounds": given.rounds, "seeds": given.seeds, "epochs": given.epochs, "target": TARGET}
+    names = ("rounds", "seeds", "epochs", "folds", "margin")
+    options = {**{name: getattr(given, name) for name in names}, "target": TARGET}
     write_json(given.json, {"options": options, **figures, "runs": runs})
 
 
