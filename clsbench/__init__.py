@@ -22,6 +22,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 if TYPE_CHECKING:
     from clsbench.api.adopt import adopt
     from clsbench.api.bench import bench
+    from clsbench.api.check_plugin import check_plugin
     from clsbench.api.compare import compare
     from clsbench.api.datasets import describe_dataset
     from clsbench.api.doctor import doctor
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "clsbench.api.adopt": ("adopt",),
     "clsbench.api.bench": ("bench",),
+    "clsbench.api.check_plugin": ("check_plugin",),
     "clsbench.api.compare": ("compare",),
     "clsbench.api.datasets": ("describe_dataset",),
     "clsbench.api.doctor": ("doctor",),
@@ -169,6 +171,7 @@ __all__ = [
     "available_cores",
     "bench",
     "check_contract",
+    "check_plugin",
     "compare",
     "describe_dataset",
     "describe_model",
