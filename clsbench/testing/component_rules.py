@@ -32,8 +32,9 @@ SENT = ("backend", "decoder")
 def takes_its_arguments(subject: Subject) -> None:
     """``build`` takes the positional arguments of its kind; what is keyword-only are its options."""
     arguments, build = ARGUMENTS[subject.kind], _component(subject).build
+    bare = [p.name for p in inspect.signature(build).parameters.values() if p.kind is p.KEYWORD_ONLY]
     try:
-        inspect.signature(build).bind(*arguments)
+        inspect.signature(build).bind(*arguments, **dict.fromkeys(bare))
     except TypeError as error:
         raise AssertionError(f"build{inspect.signature(build)} cannot be called with {arguments}: {error}") from None
 

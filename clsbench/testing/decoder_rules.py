@@ -108,7 +108,7 @@ def errors_are_explained(subject: Subject) -> None:
         raise AssertionError(f"{what} were decoded without an error")
 
 
-@rule("builds", "pixels-are-pixels")
+@rule("builds", "pixels-are-pixels", "pixels-stay")
 def threads_share_it(subject: Subject) -> None:
     """Four threads that use one decoder get the right pixels each: that is how it is used."""
     images = [data for data, _ in _plain(subject)] * 4

@@ -139,7 +139,7 @@ def a_failing_backend_ends_the_job(subject: Subject) -> None:
     raise AssertionError(f"it ended without an error, with {rows} rows")
 
 
-@rule("builds", "rows-in-order")
+@rule("builds", "rows-in-order", "runs-again")
 def can_be_cancelled(subject: Subject) -> None:
     """Closed after the first block, the iterator stops reading soon, and the executor can run the next job."""
     with _job(subject) as spec, TemporaryDirectory() as folder:
@@ -153,7 +153,7 @@ def can_be_cancelled(subject: Subject) -> None:
     require(names == [entry.name for entry in _images(subject)], "after a cancelled job the next one has other rows")
 
 
-@rule("builds", "rows-in-order")
+@rule("builds", "rows-in-order", "can-be-cancelled")
 def memory_is_bounded(subject: Subject) -> None:
     """Work waits until blocks are taken: of many images, far from all are read while the first block is looked at."""
     with _job(subject) as spec, TemporaryDirectory() as folder:

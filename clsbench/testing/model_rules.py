@@ -139,7 +139,7 @@ def gradients_reach_everything(subject: Subject) -> None:
     """In training mode the loss has a gradient for every parameter: one without never learns."""
     import torch
 
-    network, images = _fresh(subject).train(), _images(subject)
+    network, images = _fresh(subject, seed=1).train(), _images(subject)
     frozen = [name for name, parameter in network.named_parameters() if not parameter.requires_grad]
     require(not frozen, f"frozen as built: {some(frozen)}; recipes freeze what they want frozen")
     missed: list[str] = []
@@ -157,7 +157,7 @@ def weights_are_everything(subject: Subject) -> None:
     """Its state dict, loaded strictly into a second build, gives the same logits: a checkpoint loses nothing."""
     import torch
 
-    second = _fresh(subject)
+    second = _fresh(subject, seed=2)
     second.load_state_dict(_network(subject).state_dict())  # strict: raises where names differ
     with torch.inference_mode():
         _same(second.eval()(_images(subject)), _outputs(subject)[1], "the state dict does not hold the whole network")
@@ -203,15 +203,16 @@ def _classes(subject: Subject) -> int:
 
 
 def _network(subject: Subject) -> Classifier:
-    network: Classifier = subject.fact("network", lambda: _fresh(subject))
+    network: Classifier = subject.fact("network", lambda: _fresh(subject, seed=0))
     return network
 
 
-def _fresh(subject: Subject) -> Any:
-    """Another build, whose random numbers are nobody's."""
+def _fresh(subject: Subject, *, seed: int) -> Any:
+    """A build with random numbers of its own, of which nobody else hears."""
     import torch
 
     with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
         return subject.build(_classes(subject))
 
 
