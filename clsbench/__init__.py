@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from clsbench.api.merge import merge
     from clsbench.api.model import Model, Prediction, load
     from clsbench.api.models import describe_model
+    from clsbench.api.new_plugin import new_plugin
     from clsbench.api.observer import Observer
     from clsbench.api.rank_transforms import rank_transforms
     from clsbench.api.report import report
@@ -89,6 +90,7 @@ _HOMES = {
     "clsbench.api.merge": ("merge",),
     "clsbench.api.model": ("Model", "Prediction", "load"),
     "clsbench.api.models": ("describe_model",),
+    "clsbench.api.new_plugin": ("new_plugin",),
     "clsbench.api.observer": ("Observer",),
     "clsbench.api.rank_transforms": ("rank_transforms",),
     "clsbench.api.report": ("report",),
@@ -190,6 +192,7 @@ __all__ = [
     "load_classifier",
     "load_state",
     "merge",
+    "new_plugin",
     "rank_transforms",
     "read_card",
     "read_state",

@@ -184,7 +184,7 @@ def mistyped(*, digits: int = "three"):
     return metric(mean).build()
 
 
-def for_type_checkers(*, digits: "NotThere" = 3):  # noqa: F821
+def for_type_checkers(*, digits: "NotThere" = 3):  # noqa: F821  # type: ignore[name-defined]
     return metric(mean).build()
 
 
