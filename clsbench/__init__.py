@@ -22,6 +22,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 if TYPE_CHECKING:
     from clsbench.api.adopt import adopt
     from clsbench.api.bench import bench
+    from clsbench.api.check_plugin import check_plugin
     from clsbench.api.compare import compare
     from clsbench.api.datasets import describe_dataset
     from clsbench.api.doctor import doctor
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from clsbench.api.merge import merge
     from clsbench.api.model import Model, Prediction, load
     from clsbench.api.models import describe_model
+    from clsbench.api.new_plugin import new_plugin
     from clsbench.api.observer import Observer
     from clsbench.api.probe import probe
     from clsbench.api.rank_transforms import rank_transforms
@@ -77,6 +79,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "clsbench.api.adopt": ("adopt",),
     "clsbench.api.bench": ("bench",),
+    "clsbench.api.check_plugin": ("check_plugin",),
     "clsbench.api.compare": ("compare",),
     "clsbench.api.datasets": ("describe_dataset",),
     "clsbench.api.doctor": ("doctor",),
@@ -90,6 +93,7 @@ _HOMES = {
     "clsbench.api.merge": ("merge",),
     "clsbench.api.model": ("Model", "Prediction", "load"),
     "clsbench.api.models": ("describe_model",),
+    "clsbench.api.new_plugin": ("new_plugin",),
     "clsbench.api.observer": ("Observer",),
     "clsbench.api.probe": ("probe",),
     "clsbench.api.rank_transforms": ("rank_transforms",),
@@ -175,6 +179,7 @@ __all__ = [
     "available_cores",
     "bench",
     "check_contract",
+    "check_plugin",
     "compare",
     "describe_dataset",
     "describe_model",
@@ -194,6 +199,7 @@ __all__ = [
     "load_classifier",
     "load_state",
     "merge",
+    "new_plugin",
     "probe",
     "rank_transforms",
     "read_card",

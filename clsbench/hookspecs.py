@@ -95,15 +95,18 @@ def register_decoders() -> Iterable[Component]:
 
     A decoder is callable, bytes -> uint8 (H, W, 3), and has ``formats``, the set of
     format names it reads (as :func:`clsbench.images.formats.sniff` gives them). It
-    raises an exception for what it cannot read; anything but uint8 pixels of that shape ends
-    the job. :class:`clsbench.images.decoders.Decoder` says what else it may declare. One that takes
+    raises a DataError for what it cannot read, whose text becomes the reason of the row;
+    anything but uint8 pixels of that shape ends the job.
+    :class:`clsbench.images.decoders.Decoder` says what else it may declare. One that takes
     several images at a time, as on a GPU, also has ``decode_batch`` of :class:`clsbench.BatchDecoder`.
 
     >>> import numpy as np
-    >>> from clsbench import Component, hookimpl
+    >>> from clsbench import Component, DataError, hookimpl
     >>> class Grey:
     ...     formats = frozenset({"grey"})
     ...     def __call__(self, data):
+    ...         if len(data) != 1:
+    ...             raise DataError("a grey image has one byte")
     ...         return np.full((1, 1, 3), data[0], np.uint8)
     ...     def decode_batch(self, data, geometries, out, *, interpolation): return [self(one) for one in data]
     >>> @hookimpl
@@ -125,7 +128,8 @@ def register_backends() -> Iterable[Component]:
     ``batch_size`` the N it prefers. :class:`clsbench.Backend` has defaults for the rest. One that
     can also give the features of the images, for ``infer --features``, has the method
     ``with_features`` of :class:`clsbench.FeatureBackend`; of one without it they cannot be asked.
-    ``Component.variants`` says with which options ``--backend auto`` tries it.
+    ``Component.variants`` says with which options ``--backend auto`` tries it. Backends and decoders are
+    built in other processes too: ``build`` is a function or a class of a module, no lambda.
 
     >>> import numpy as np
     >>> from clsbench import Backend, Component, DeviceInfo, hookimpl
@@ -135,9 +139,11 @@ def register_backends() -> Iterable[Component]:
     ...         mean = images.reshape(len(images), -1).mean(axis=1, dtype=np.float32)
     ...         return np.stack([mean, 255 - mean], axis=1)
     ...     def close(self): ...
+    >>> def build(model_path, device):
+    ...     return Brightness()
     >>> @hookimpl
     ... def register_backends():
-    ...     yield Component("brightness", lambda model_path, device: Brightness(), "light or dark")
+    ...     yield Component("brightness", build, "light or dark")
     >>> backend = next(register_backends()).build("model.onnx", "cpu")
     >>> backend(np.zeros((2, 4, 4, 3), np.uint8)).shape
     (2, 2)

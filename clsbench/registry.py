@@ -3,13 +3,14 @@
 Rules. A bare name means a built-in first, and then no third-party code is loaded; else
 the one plugin that offers it. Two plugins offering it is an error that lists the
 qualified names, raised only when the name is used. ``acme/tiny`` loads only ``acme``.
-A broken plugin is skipped, remembered, and quoted when a name cannot be found. What a plugin
-prints while it is loaded goes to stderr.
+A broken plugin is skipped, remembered, and quoted when a name cannot be found; with
+``CLSBENCH_STRICT=1`` it is an error at once. What a plugin prints while it is loaded goes to stderr.
 """
 
 from __future__ import annotations
 
 import difflib
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -126,6 +127,7 @@ class Registry:
         if claimants[0] is not self._builtin:
             claimants[0].error = plugin.error
         known[f"{plugin.name} ({plugin.distribution})"] = plugin
+        _refuse_if_strict(plugin, None)
 
     def _load(self, plugin: Plugin) -> bool:
         """Import and register a plugin once; remember what went wrong."""
@@ -140,6 +142,7 @@ class Registry:
                 raise
             except BaseException as error:  # noqa: BLE001  a plugin may even call sys.exit
                 plugin.error = reason(error)
+                _refuse_if_strict(plugin, error)
         return plugin.error is None
 
     def _check_hooks(self, plugin: Plugin) -> None:
@@ -151,25 +154,29 @@ class Registry:
         if not callers:
             raise PluginError("it implements no hook; mark functions with clsbench.hookimpl")
 
-    def plugins(self) -> list[Plugin]:
-        """Every plugin, loaded, with its component names by kind and its error if any."""
-        plugins = [self._builtin, *self._external().values()]
+    def names(self) -> list[str]:
+        """The names of all plugins; loads none of them."""
+        return [BUILTIN, *self._external()]
+
+    def plugins(self, name: str | None = None) -> list[Plugin]:
+        """Every plugin, or the one of a name, loaded, with its component names by kind and its error if any."""
+        plugins = [p for p in (self._builtin, *self._external().values()) if name in (None, p.name)]
         for plugin in plugins:
-            if self._load(plugin):
-                for kind in HOOKS:
-                    names = [component.name for component in self._offers(plugin, kind)]
-                    if names:
-                        plugin.components[kind] = names
+            offers = {kind: [found.component.name for found in self.components_of(plugin, kind)] for kind in HOOKS}
+            plugin.components |= {kind: names for kind, names in offers.items() if names}
         return plugins
+
+    def components_of(self, plugin: Plugin, kind: str) -> list[Resolved]:
+        """What one plugin offers of a kind; nothing of a broken one."""
+        return [Resolved(c, plugin, kind) for c in self._offers(plugin, kind)] if self._load(plugin) else []
 
     def components(self, kind: str) -> list[Resolved]:
         """Every component of a kind, built-ins first."""
-        plugins = [self._builtin, *self._external().values()]
-        return [Resolved(c, p, kind) for p in plugins if self._load(p) for c in self._offers(p, kind)]
+        return [c for plugin in (self._builtin, *self._external().values()) for c in self.components_of(plugin, kind)]
 
     def builtin(self, kind: str) -> list[Resolved]:
         """The built-in components of a kind; loads no plugin."""
-        return [Resolved(c, self._builtin, kind) for c in self._offers(self._builtin, kind)]
+        return self.components_of(self._builtin, kind)
 
     def broken(self) -> list[Plugin]:
         """Plugins found so far that cannot be used, or not in full."""
@@ -192,13 +199,8 @@ class Registry:
         for component in self._offers(self._builtin, kind):
             if component.name == name:
                 return Resolved(component, self._builtin, kind)
-        matches = [
-            Resolved(component, plugin, kind)
-            for plugin in self._external().values()
-            if self._load(plugin)
-            for component in self._offers(plugin, kind)
-            if component.name == name
-        ]
+        offers = (found for plugin in self._external().values() for found in self.components_of(plugin, kind))
+        matches = [found for found in offers if found.component.name == name]
         if len(matches) > 1:
             raise PluginError(
                 f"several plugins offer the {kind} '{name}'",
@@ -249,6 +251,7 @@ class Registry:
                     raise
                 except BaseException as error:  # noqa: BLE001  the plugin's fault must not be everyone's
                     plugin.hook_errors[kind] = f"{HOOKS[kind]} failed: {reason(error)}"
+                    _refuse_if_strict(plugin, error)
                     break
                 yield component
 
@@ -267,10 +270,7 @@ class Registry:
         )
 
     def imports_torch(self, plugin: Plugin) -> bool | None:
-        """Whether importing a plugin imports torch, asked in a fresh interpreter.
-
-        Returns None where the plugin cannot be imported.
-        """
+        """Whether importing a plugin imports torch, in a fresh interpreter; None where it cannot be imported."""
         if plugin.entry_point is None:
             return False
         code = (
@@ -283,6 +283,13 @@ class Registry:
         # A plugin that ends the interpreter, with whatever code, leaves no answer.
         answers = [line for line in done.stdout.splitlines() if line in ("with torch", "without torch")]
         return answers[-1] == "with torch" if answers else None
+
+
+def _refuse_if_strict(plugin: Plugin, error: BaseException | None) -> None:
+    """With ``CLSBENCH_STRICT=1``, a broken plugin is an error at once, rather than one that is remembered."""
+    if os.environ.get("CLSBENCH_STRICT") == "1":
+        hint = "CLSBENCH_DEBUG=1 shows the traceback; without CLSBENCH_STRICT=1 the plugin is skipped"
+        raise PluginError(f"plugin {plugin} is broken", got=plugin.trouble, hint=hint) from error
 
 
 def _distribution(point: EntryPoint) -> str:

@@ -190,6 +190,20 @@ def test_a_failing_hook_of_one_kind_leaves_the_other_kinds_usable(fake_distribut
     assert registry.resolve("model", "half/tiny").build(3) == "1"
 
 
+@pytest.mark.parametrize("failure", ["1 / 0\n", "@hookimpl\ndef register_metrics():\n    1 / 0\n"])
+def test_where_plugins_are_strict_a_broken_one_is_an_error_at_once(
+    fake_distribution, install, registry, monkeypatch, failure
+):
+    fake_distribution("clsbench-broken", "from clsbench import hookimpl\n" + failure)
+    install("clsbench-acme")
+    monkeypatch.setenv("CLSBENCH_STRICT", "1")
+    with pytest.raises(PluginError, match=r"plugin broken \(clsbench-broken 1.0\) is broken") as caught:
+        registry.components("metric")
+    assert "ZeroDivisionError" in caught.value.facts["got"]
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+    assert registry.resolve("model", "acme/tiny").build(3) == "clsbench-acme"
+
+
 def test_two_distributions_with_one_plugin_name_are_both_refused(install, registry):
     install("clsbench-left", "a", plugin="acme")
     install("clsbench-right", "b", plugin="acme")

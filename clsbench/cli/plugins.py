@@ -1,4 +1,4 @@
-"""``clsbench plugins``: what is installed and whether it works."""
+"""``clsbench plugins``: what is installed, whether it works, and whether it keeps the rules."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ from collections.abc import Mapping, Sequence
 
 import typer
 
+from clsbench.cli import check_plugin, new_plugin
 from clsbench.cli.parameters import Json, Quiet
+from clsbench.cli.usage import PlainCommand
 
-app = typer.Typer(name="plugins", help="Look at the installed plugins.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(name="plugins", help="List, check and write plugins.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.callback()
 def plugins() -> None:
-    """Look at the installed plugins."""
+    """List, check and write plugins."""
 
 
-@app.command(name="list")
+@app.command(name="list", cls=PlainCommand)
 def list_plugins(json: Json = None, quiet: Quiet = False) -> None:
     """List every plugin with its version, components, error, and whether it imports torch."""
     from clsbench.api import listings
@@ -38,6 +40,10 @@ def list_plugins(json: Json = None, quiet: Quiet = False) -> None:
     columns = ("plugin", "distribution", "components", "imports torch", "error")
     terminal.print(table("Plugins", columns, rows, left=5))
     terminal.write_json(listing.to_json())
+
+
+app.command(name="check", cls=PlainCommand)(check_plugin.check)
+app.command(name="new", cls=PlainCommand)(new_plugin.new)
 
 
 def _components(by_kind: Mapping[str, Sequence[str]]) -> str:

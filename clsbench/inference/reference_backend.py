@@ -27,6 +27,7 @@ class ReferenceBackend(FeatureBackend):
         check_contract(_describe(model.graph.input), _describe(model.graph.output), card, file)
         self.device = DeviceInfo(requested="cpu", device="cpu", provider="onnx.reference")
         self._evaluator = ReferenceEvaluator(model)
+        self._widths = {OUTPUT_NAME: len(card.classes), FEATURES_NAME: card.feature_dim or 0}
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """uint8 (N, h, w, 3) -> logits float32 (N, K)."""
@@ -38,6 +39,8 @@ class ReferenceBackend(FeatureBackend):
         return logits, features
 
     def _run(self, images: NDArray[np.uint8], *outputs: str) -> list[NDArray[np.float32]]:
+        if not len(images):  # of which the evaluator cannot work out shapes
+            return [np.zeros((0, self._widths[name]), np.float32) for name in outputs]
         results: Any = self._evaluator.run(list(outputs), {INPUT_NAME: images})
         return [np.asarray(result, np.float32) for result in results]
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from clsbench.component import Component
-from clsbench.errors import ImageError, PluginError
+from clsbench.errors import DataError, ImageError, PluginError
 from clsbench.guard import Guarded
 from clsbench.images.batch_decoders import CALL_PIXELS
 from clsbench.images.clock import NO_CLOCK
@@ -40,12 +40,15 @@ class Device:
 
     formats = frozenset({"jpeg"})
 
-    def __init__(self, *, resizes=True, bad=(), lost=False):
+    def __init__(self, *, resizes: bool = True, bad: tuple[bytes, ...] = (), lost: bool = False):
         self.resizes, self.bad, self.lost = resizes, set(bad), lost
         self.calls, self._lock = [], threading.Lock()
 
     def __call__(self, data):
-        return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+        try:
+            return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+        except OSError as error:
+            raise DataError(str(error)) from error
 
     def decode_batch(self, data, geometries, out, *, interpolation):
         with self._lock:

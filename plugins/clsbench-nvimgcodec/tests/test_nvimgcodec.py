@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from clsbench import BytesEntry, Component, DeviceError, Geometry, ImageTransform
-from clsbench.testing import check_decoder, installed
+from clsbench.testing import check_decoder, installed, plugin_checks
 
 pytest.importorskip("nvidia.nvimgcodec")
 
@@ -36,9 +36,11 @@ def several(decoder, contents, **options):
     return decoder.decode_batch(contents, nothing, nothing, interpolation="bilinear", **options)
 
 
-def test_it_is_a_decoder(decoder):
-    jpeg = encoded(0)
-    check_decoder(Component("nvimgcodec", lambda: decoder), jpeg, pillows(jpeg))
+@pytest.mark.parametrize(
+    "check", plugin_checks("nvimgcodec", options={"decoder/nvimgcodec": {"device": "cpu"}}), ids=str
+)
+def test_plugin(check):
+    check()
 
 
 def test_with_torch_it_resizes_and_is_a_decoder_too():

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from clsbench import DeviceError, ImageTransform, ModelCard, ModelError, OptionError, available_cores
 from clsbench.card import METADATA_KEY
-from clsbench.testing import check_backend, images_for, installed
+from clsbench.testing import images_for, installed, plugin_checks
 
 NAME = "openvino/openvino"
 CARD = ModelCard(classes=("cat", "dog", "owl"), transform=ImageTransform(size=(10, 8)), feature_dim=4)
@@ -72,8 +72,9 @@ def can(capability):
     return capability in runtime.core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-def test_it_is_a_backend_with_features(model, reference):
-    check_backend(installed("backend", NAME), model, *reference)
+@pytest.mark.parametrize("check", plugin_checks("openvino"), ids=str)
+def test_plugin(check):
+    check()
 
 
 def test_every_batch_size_gives_the_same(model, reference):

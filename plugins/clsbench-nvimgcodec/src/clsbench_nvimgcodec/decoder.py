@@ -127,7 +127,9 @@ class NvimgcodecDecoder:
         """
         (answer,) = self.decode_batch([data], [None], [None], interpolation="bilinear", admit=admit)
         if not isinstance(answer, np.ndarray):
-            raise answer or DataError("nvImageCodec did not give the pixels")
+            if isinstance(answer, DataError):
+                raise answer
+            raise DataError(f"nvImageCodec did not give the pixels: {answer}") from answer
         return answer
 
     def decode_batch(

@@ -53,15 +53,16 @@ class TorchBackend(FeatureBackend):
 
     def with_features(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The same, and features float32 (N, D)."""
-        step = self.batch_size if self._compiled else len(images)
+        count = max(len(images), 1)  # of no images there is one part too: no logits
+        step = self.batch_size if self._compiled else count
         with self._lock, torch.inference_mode():
-            parts = [self._called(images[k : k + step], step) for k in range(0, len(images), step)]
+            parts = [self._called(images[k : k + step], step) for k in range(0, count, step)]
         logits, features = (np.concatenate(part) for part in zip(*parts, strict=True))
         return logits, features
 
     def _called(self, images: NDArray[np.uint8], size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         count = len(images)
-        if count < size:
+        if self._compiled and count < size:
             images = np.concatenate([images, np.zeros((size - count, *images.shape[1:]), np.uint8)])
         features = self._features(torch.from_numpy(images).to(self._where))
         logits = self._head(features)

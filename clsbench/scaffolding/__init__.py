@@ -1,0 +1,1 @@
+"""Writes the distribution of a new plugin from templates: see :mod:`clsbench.scaffolding.distribution`."""
