@@ -12,6 +12,7 @@ from clsbench.api.data import refuse_dataset
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
 from clsbench.api.repeat import Recorded
+from clsbench.api.together import together
 from clsbench.api.training_inputs import open_inputs
 from clsbench.errors import ClsbenchError, DataError, ModelError, OptionError
 from clsbench.output_lock import HeldError, exclusive, remove_leftovers
@@ -19,6 +20,7 @@ from clsbench.run_record import RunRecord
 from clsbench.runs import Run
 from clsbench.text import command, some
 from clsbench.training.config import AUTO, TrainConfig
+from clsbench.training.launching import secondary
 from clsbench.training.option_specs import flag
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ def resume_training(name: str | Path | None, observer: Observer) -> TrainingResu
     outputs = Outputs(observer)
     outputs.refuse(*run.files)
     with _alone(run):
-        for file in run.files:
+        for file in [] if secondary() else run.files:
             remove_leftovers(file)
         record = run.read_record()
         _refuse_ended(run, record)
@@ -50,21 +52,24 @@ def resume_training(name: str | Path | None, observer: Observer) -> TrainingResu
         inputs = open_inputs(**recorded.inputs(), observer=observer)
         outputs.refuse(inputs.start.file if inputs.start else None)
         refuse_dataset(outputs, inputs.images, record.data.root)
-        from clsbench.training.hardware import choose_device
+        from clsbench.training.hardware import check_count, choose_device
         from clsbench.training.training_run import run_training
 
-        choose_device(str(record.training["device"]))
-        with inputs.staying():
+        check_count(int(record.training.get("devices") or 1), choose_device(str(record.training["device"])))
+        config = TrainConfig(**record.training)  # type: ignore[arg-type]
+        arguments = {"resume": str(run.path), "training": {}}
+        with inputs.staying(), together(config, arguments) as processes, processes.telling():
             return run_training(
                 inputs.build_model,
                 inputs.images,
-                TrainConfig(**record.training),  # type: ignore[arg-type]
+                config,
                 observer,
                 data=inputs.data,
                 model=inputs.model,
                 split=inputs.spec.to_json(),
                 auto_lr=recorded.training["lr"] == AUTO,
                 resumed=resumed,
+                processes=processes,
             )
 
 
@@ -98,6 +103,9 @@ def _alone(run: Run) -> Iterator[None]:
         DataError: if another process trains it.
     """
     with ExitStack() as held:
+        if secondary():  # the first of several processes holds it
+            yield
+            return
         try:
             held.enter_context(exclusive(run.state, "the state of the run"))
         except HeldError as error:

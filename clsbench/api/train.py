@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from clsbench.api.components import Options, option_texts
 from clsbench.api.data import refuse_dataset
-from clsbench.api.observer import Observer
+from clsbench.api.observer import Observer, SilentObserver
 from clsbench.api.outputs import Outputs
 from clsbench.api.repeat import Recorded, repeated
 from clsbench.api.resume import refuse_beside_resume, resume_training
+from clsbench.api.together import together
 from clsbench.api.training_inputs import open_inputs
 from clsbench.machine import wait_passively
 from clsbench.models.heads import parse_head
@@ -19,6 +20,7 @@ from clsbench.output_files import check_folder
 from clsbench.picture_shape import GivenSize, PictureShape
 from clsbench.runs import ROOT, Run, check_name
 from clsbench.training.config import AUTO, read_options
+from clsbench.training.launching import secondary
 from clsbench.training.tracker_names import check_trackers, parse_trackers
 from clsbench.transform import Interpolation, Resize
 
@@ -90,7 +92,8 @@ def train(
     says otherwise), which keeps training fast beside other programs. A program that imported torch
     before has to set the variable itself, before that import.
     """
-    observer = observer or Observer()
+    arguments = locals()
+    observer = SilentObserver() if secondary() else observer or Observer()
     wait_passively()
     # Wrong usage is refused before images are looked for, or downloaded.
     check_trackers(parse_trackers(str(read_options(training).get("track", ""))))
@@ -123,7 +126,8 @@ def train(
     from clsbench.training.training_run import run_training
 
     training = dict(asked.training)
-    with inputs.staying():
+    settled = inputs.configure(training)
+    with inputs.staying(), together(settled, arguments) as processes, processes.telling():
         return run_training(
             inputs.build_model,
             inputs.images,
@@ -135,4 +139,5 @@ def train(
             run_name=run,
             auto_lr=training.get("lr") == AUTO,
             strict=strict_data,
+            processes=processes,
         )

@@ -87,7 +87,10 @@ def train(
     from clsbench.api.train import train as run_training
     from clsbench.cli.terminal import Terminal
     from clsbench.cli.training_report import report_training
+    from clsbench.training.launching import secondary
 
+    if secondary():  # of several processes the first prints, and writes
+        json, quiet = None, True
     terminal = Terminal(json=json, quiet=quiet)
     with terminal.observer() as observer:
         result = run_training(
@@ -98,5 +101,7 @@ def train(
             data_fraction=data_fraction, group=group, strict_data=strict_data, options=options or (),
             observer=observer, **(training or {}),
         )  # fmt: skip
+    if secondary():
+        return
     report_training(terminal, result)
     terminal.write_json(result.to_json())

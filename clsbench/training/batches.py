@@ -54,6 +54,9 @@ class BatchSource(Protocol):
         It runs in another thread where batches are fetched ahead, and must not draw torch's random numbers.
         """
 
+    def agree(self, processes: Processes) -> None:
+        """Leave out inputs that any of the processes could not read."""
+
 
 @dataclass(frozen=True)
 class Batches:

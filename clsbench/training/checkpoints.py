@@ -37,10 +37,11 @@ class Checkpoints:
 
     Args:
         run: Where to write.
+        writes: Whether to write at all: of several processes the first does.
     """
 
-    def __init__(self, run: Run) -> None:
-        self._run, self._pause = run, INTERVAL
+    def __init__(self, run: Run, *, writes: bool = True) -> None:
+        self._run, self._writes, self._pause = run, writes, INTERVAL
         self._written, self._state_written = float("-inf"), time.monotonic()
         # One value, so that no interrupt comes between an epoch and its weights.
         self._best: tuple[Epoch, dict[str, Tensor]] | None = None
@@ -64,7 +65,8 @@ class Checkpoints:
         """Write the state of the run, the last weights, and the best where they are new."""
         started = time.monotonic()
         self.write_state(parts)
-        save_tensors(state, self._run.last, "the weights", {})
+        if self._writes:
+            save_tensors(state, self._run.last, "the weights", {})
         self.write_best()
         self._written = time.monotonic()
         self._pause = max(INTERVAL, SHARE * (self._written - started))
@@ -72,7 +74,8 @@ class Checkpoints:
     def write_state(self, parts: Mapping[str, Part]) -> None:
         """Write the state of the run alone, with the best weights."""
         started = time.monotonic()
-        write_state(self._run.state, {**parts, "best": self._best_part(parts["model"])})
+        if self._writes:
+            write_state(self._run.state, {**parts, "best": self._best_part(parts["model"])})
         self._state_written = time.monotonic()
         self._pause = max(self._pause, SHARE * (self._state_written - started))
 
@@ -81,7 +84,8 @@ class Checkpoints:
         if self._best and self._best[0] is not self._best_written:
             epoch, state = self._best
             said = {BEST_EPOCH: json.dumps(dataclasses.asdict(epoch))}
-            save_tensors(state, self._run.best, "the weights", said)
+            if self._writes:
+                save_tensors(state, self._run.best, "the weights", said)
             self._best_written = epoch
 
     def restore(self, history: list[Epoch], parts: Mapping[str, Part]) -> None:

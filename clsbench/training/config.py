@@ -30,6 +30,7 @@ ClassWeights = Literal["none", "balanced"]
 Sampler = Literal["shuffle", "balanced"]
 Policy = Literal["none", "basic", "rand", "trivial"]
 Cache = Literal["auto", "ram", "disk", "off"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 #: The learning rate that stands for the result of a range test.
 AUTO = "auto"
@@ -124,6 +125,14 @@ class TrainConfig:
         RUN))  # fmt: skip
     device: str = field(default="cpu", metadata=option_spec(
         "Device to train on.", RUN, given=Literal["auto", "cpu", "cuda"], given_default="auto"))  # fmt: skip
+    devices: int = field(default=1, metadata=option_spec(
+        "Number of processes on this machine that share each batch: of GPUs, or on the CPU parts of its cores.",
+        RUN, least=1, metavar="N"))  # fmt: skip
+    precision: Precision = field(default="auto", metadata=option_spec(
+        "Precision of the forward and backward passes; weights, validation and export stay float32. auto: bf16 "
+        "where it makes this network faster on this device, else fp32. fp16 is for GPUs.", RUN))  # fmt: skip
+    compile: bool = field(default=False, metadata=option_spec(
+        "Compile the network with torch.compile, which takes a minute or more at the beginning.", RUN))  # fmt: skip
 
     def __post_init__(self) -> None:
         for name, (kind, spec) in _specs().items():
@@ -212,6 +221,8 @@ def _value(name: str, value: object, kind: object) -> Scalar:
     try:
         if isinstance(value, str):
             return value if typing.get_origin(kind) is Literal else typing.cast(Scalar, convert(value, kind))
+        if kind is bool and isinstance(value, bool):
+            return value
         if kind is int and not isinstance(value, bool):
             return operator.index(typing.cast(typing.SupportsIndex, value))
         if kind is bool and isinstance(value, bool):

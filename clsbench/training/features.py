@@ -26,6 +26,7 @@ from clsbench.machine import available_cores
 from clsbench.models.classifier import Classifier
 from clsbench.training.batches import Batches
 from clsbench.training.config import Cache
+from clsbench.training.processes import Processes
 from clsbench.training.storage import allocate, choose_storage
 from clsbench.training.stored_images import StoredImages
 from clsbench.training.transfer import fits_on_device, to_tensor
@@ -84,6 +85,10 @@ class Features:
         """The features as they are."""
         return stored
 
+    def agree(self, processes: Processes) -> None:
+        """Leave out images that any of the processes could not read."""
+        self._images.agree(processes)
+
 
 class FrozenBackbone:
     """A backbone that does not change: torch's, or an exported one where the work pays for the export.
@@ -132,6 +137,7 @@ def cache_features(
     cache: Cache,
     folder: Path,
     heard: Callable[[int], None],
+    processes: Processes | None = None,
 ) -> Features | None:
     """Evaluate a frozen backbone once on each view of each image.
 
@@ -144,37 +150,46 @@ def cache_features(
         cache: Where to keep the features.
         folder: For features on disk.
         heard: Called with the number of images just done.
+        processes: Each evaluates its part, and has all features in the end.
 
     Returns:
         The features; None where they fit nowhere, and the backbone has to stay in the loop.
     """
+    processes = processes or Processes()
     shape = (views, len(images.labels), feature_dim)
-    values = _room(shape, device, cache, folder)
+    values = _room(shape, device, cache, folder, processes)
     if values is None:
         return None
-    batches = Batches(images, backbone.batch_size, device)
+    batches = Batches(images, backbone.batch_size * processes.count, device, processes=processes)
     numbers = range(1, views + 1) if views > 1 else range(1)
-    read = np.zeros(shape[:2], bool)
-    jobs = ((inputs, (k, at)) for k, number in enumerate(numbers) for inputs, at in batches.indexed(number))
+    read = np.zeros(shape[:2], np.uint8)
+    jobs = ((inputs, (k, at)) for k, number in enumerate(numbers) for inputs, at in batches.indexed(number) if len(at))
     for features, (view, indices) in backbone(jobs):
         if isinstance(values, Tensor):
             values[view].index_copy_(0, to_tensor(indices, device), torch.as_tensor(features))
         else:
             values[view, indices] = features.cpu().numpy() if isinstance(features, Tensor) else features
-        read[view, indices] = True
-        heard(len(indices))
+        read[view, indices] = 1
+        heard(processes.count * len(indices))
+    processes.fill(values)
+    processes.fill(read)
     return Features(values, images, np.flatnonzero(read.all(0)))
 
 
 def _room(
-    shape: tuple[int, ...], device: torch.device, cache: Cache, folder: Path
+    shape: tuple[int, ...], device: torch.device, cache: Cache, folder: Path, processes: Processes
 ) -> NDArray[np.float32] | Tensor | None:
     """Where float32 features of this shape are kept: on the GPU if they fit there; None if they fit nowhere."""
     size = 4 * math.prod(shape)
-    if fits_on_device(size, device):
-        return torch.empty(shape, device=device)
-    place = choose_storage(size, "auto" if cache == "off" else cache, folder)
-    return None if place == "off" else allocate(shape, np.float32, place, folder).view(np.float32)
+    if processes.from_main(fits_on_device(size, device)):
+        return torch.zeros(shape, device=device)
+    place = choose_storage(size * processes.local_count, "auto" if cache == "off" else cache, folder)
+    if (place := processes.from_main(place)) == "off":
+        return None
+    room = allocate(shape, np.float32, place, folder).view(np.float32)
+    if processes.several:
+        room[:] = 0
+    return room
 
 
 def in_torch(classifier: Classifier) -> Run:

@@ -42,7 +42,7 @@ class Journal:
         #: The one that trains, from when there is one.
         self.trainer: Trainer | None = None
         self._setup, self._observer, self._started = setup, observer, started
-        run.write_record(record)
+        self._write(record)
 
     def set_rate(self, lr: float) -> None:
         """Train at a learning rate that was just found."""
@@ -70,7 +70,7 @@ class Journal:
             try:
                 yield
             except BaseException as error:
-                if self.record.status == "running":
+                if self.record.status == "running" and self._setup.processes.is_main:
                     with self.interrupts.saving():
                         self._interrupted(error)
                 raise
@@ -129,7 +129,8 @@ class Journal:
         )
 
     def _write(self, record: RunRecord) -> None:
-        self.run.write_record(record)
+        if self._setup.processes.is_main:
+            self.run.write_record(record)
         self.record = record
 
 

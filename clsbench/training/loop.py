@@ -68,24 +68,21 @@ class Trainer:
         self.classifier, self.config, self.run, self.observer = classifier, config, run, observer
         self.history: list[Epoch] = []
         self.rates: list[tuple[float, float]] = []  # see Steps.rates
-        #: Why the last stage ended before its last epoch, if it did.
-        self.stopped: str | None = None
-        #: Whether loss or weights became NaN or infinite, so that no further stage makes sense.
-        self.diverged = False
+        self.stopped: str | None = None  # why the last stage ended before its last epoch, if it did
+        self.diverged = False  # loss or weights became NaN or infinite, so that no further stage makes sense
         #: ``stopped`` where the time limit or a diverging loss ended the training.
         self.status: Literal["finished", "stopped"] = "finished"
         self._weights, self._mix = class_weights, mix
         self._started = time.perf_counter() if started is None else started
-        self._checkpoints, self._saved = Checkpoints(run), saved
         self.interrupts = interrupts or Interrupts()
         self.stages_done = 0  # how many of them have ended
         self._steps: Steps | None = None
         self._progress: Progress | None = None
         self._epoch_began, self._since = 0.0, 0
-        #: The first epoch whose validation can be compared with that of the last.
-        self._alike_from = 1
+        self._alike_from = 1  # the first epoch whose validation can be compared with that of the last
         self._resumed: Mapping[str, Part] | None = None  # within a stage
         self.processes = processes or Processes()
+        self._checkpoints, self._saved = Checkpoints(run, writes=self.processes.is_main), saved
         self._missing = MissingImages(observer)
         # What an epoch has to beat, and the validation images that it was reached on.
         self._bar: tuple[tuple[float, float], NDArray[np.int64]] | None = None
@@ -111,7 +108,7 @@ class Trainer:
         steps = Steps(
             self.classifier, stage, self.config, len(train),
             features=features, class_weights=self._weights, mix=self._mix,
-            processes=self.processes,
+            processes=self.processes, warn=self.observer.warn,
         )  # fmt: skip
         self._steps, self._progress = steps, Progress.begun(train.device)
         self._epoch_began = time.perf_counter()
@@ -124,8 +121,8 @@ class Trainer:
         self.observer.advance(len(self._epochs_of(stage)) * len(train) + self._progress.batch)
         try:
             with fitting_threads(steps.network, steps.example(train.device), train.batch_size):
-                if resumed:  # last, as what was done to come here may have drawn some
-                    restore_random_state(resumed["random"], train.device)
+                if resumed:  # last: what was done to come here may have drawn some
+                    restore_random_state(resumed["random"], train.device, self.processes.rank)
                 self.stopped = self._epochs(stage, steps, train, val)
         except Diverged as error:
             if self.best is None or self.best.val_loss > HOPELESS:
@@ -181,11 +178,13 @@ class Trainer:
         self.rates = [(position, rate) for position, rate in rates.tolist()]
         self.classifier.load_state_dict(parts["model"])
         self._checkpoints.restore(self.history, parts)
-        write_log(self.run.log, self.history)
+        if self.processes.is_main:
+            write_log(self.run.log, self.history)
         if "epoch" in parts:
             self._resumed = parts
         else:
-            restore_random_state(parts["random"], next(self.classifier.parameters()).device)
+            device = next(self.classifier.parameters()).device
+            restore_random_state(parts["random"], device, self.processes.rank)
 
     def finish(self) -> Epoch:
         """Leave the classifier on the CPU with its best weights; returns their epoch."""
@@ -229,6 +228,8 @@ class Trainer:
             alike = [epoch for epoch in done if epoch.epoch >= self._alike_from]
             if alike and patience and number - 1 - max(alike, key=lambda e: e.quality).epoch >= patience:
                 return f"no better validation in {counted(patience, 'epoch')} (--patience)"
+            for batches in (train, val):
+                batches.source.agree(self.processes)
             loss, accuracy = steps.train(
                 train, number, self.observer.advance, self.observer.loss, self.out_of_time, self.observer.batch,
                 progress=self._progress, begun=self.interrupts.hold, done=self._step_done,
@@ -292,7 +293,8 @@ class Trainer:
         self._progress, self._epoch_began = Progress.begun(device), time.perf_counter()
         if result.best:
             self._checkpoints.keep(result, state)
-        write_log(self.run.log, self.history[-1:])
+        if self.processes.is_main:
+            write_log(self.run.log, self.history[-1:])
         if self._checkpoints.due:
             self._checkpoints.write(state, self.parts())
             self._saved(self)

@@ -16,18 +16,17 @@ from clsbench.run_record import RunData, RunModel, RunStage
 from clsbench.text import counted
 from clsbench.training.config import TrainConfig
 from clsbench.training.freezing import freeze, learning_groups
+from clsbench.training.precision import DESCRIBED
 from clsbench.training.recipes import stages
-
-#: torch computes in this; nothing is autocast.
-PRECISION = "float32"
 
 #: Options of training that the facts always tell in words of their own, and those that they tell where they are on;
 #: all others stand in a list.
 TOLD = (
     "recipe", "epochs", "freeze_epochs", "lr", "lr_mult", "unfreeze_mult", "schedule", "optimizer", "weight_decay",
-    "batch_size", "class_weights", "augment", "head", "patience", "max_time", "cache", "seed", "device",
+    "batch_size", "class_weights", "augment", "head", "patience", "max_time", "cache", "seed", "device", "devices",
+    "precision",
 )  # fmt: skip
-TOLD_IF_ON = ("clip_grad", "ema", "mixup", "cutmix", "label_smoothing")
+TOLD_IF_ON = ("compile", "clip_grad", "ema", "mixup", "cutmix", "label_smoothing")
 TOLD_IF_SEVERAL = ("accumulate", "views")
 
 #: Layer groups whose rates are shown; of more, the first and the last few.
@@ -88,8 +87,8 @@ def plan(
         network += f", {built}"
     facts = [
         *([("data", _data(data, split or {}))] if data else []), ("network", network), *lines,
-        ("optimizer", _optimizer(config)), ("images", _images(config)), ("run", _run(config)),
-        ("other", _others(config)), ("versions", _versions(model)),
+        ("optimizer", _optimizer(config)), ("images", _images(config)), ("devices", _devices(config)),
+        ("run", _run(config)), ("other", _others(config)), ("versions", _versions(model)),
     ]  # fmt: skip
     title = f"Training {model.name} on {config.device}, recipe {config.recipe}"
     return Plan(title, planned, tuple(facts))
@@ -187,9 +186,19 @@ def _images(config: TrainConfig) -> str:
     ])  # fmt: skip
 
 
+def _devices(config: TrainConfig) -> str:
+    threads = counted(available_cores(), "thread")
+    return ", ".join([
+        f"{config.devices} processes on {config.device} with {threads} each" if config.devices > 1
+        else f"{config.device}, {threads}",
+        DESCRIBED[config.precision],
+        *(["compiled"] if config.compile else []),
+    ])  # fmt: skip
+
+
 def _run(config: TrainConfig) -> str:
     return ", ".join([
-        f"seed {config.seed}, {PRECISION}, {counted(available_cores(), 'thread')}",
+        f"seed {config.seed}",
         *(["deterministic"] if config.deterministic else []),
         f"patience {counted(config.patience, 'epoch')}" if config.patience else "no early stopping",
         f"time limit {config.max_time:g} s" if config.max_time else "no time limit",

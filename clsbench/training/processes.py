@@ -8,7 +8,9 @@ summed over processes (DistributedDataParallel).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,7 +18,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.distributed import DistError
 from torch.optim import Optimizer
+
+from clsbench.errors import DeviceError
+from clsbench.training.config import Precision
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -34,17 +40,45 @@ class Processes:
     all of them, in the same order.
 
     Args:
-        device: Of this process; ignored where an accelerator has one.
-        accelerator: Accelerate's; None for one process in float32.
+        device: Of this process.
+        rank: The position of this process, from 0.
+        count: How many there are, on all machines.
+        local_count: How many there are on this machine.
+        who_ended: Which of the others has ended, if that is known.
     """
 
-    def __init__(self, device: str | torch.device = "cpu", accelerator: Accelerator | None = None) -> None:
-        self._accelerator = accelerator
-        #: The position of this process, from 0, and how many there are.
-        self.rank: int = accelerator.process_index if accelerator else 0
-        self.count: int = accelerator.num_processes if accelerator else 1
-        #: Where this process computes.
-        self.device: torch.device = accelerator.device if accelerator else torch.device(device)
+    def __init__(
+        self,
+        device: str | torch.device = "cpu",
+        *,
+        rank: int = 0,
+        count: int = 1,
+        local_count: int = 1,
+        who_ended: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        self.device, self.rank, self.count, self.local_count = torch.device(device), rank, count, local_count
+        self._who_ended = who_ended
+        self._accelerator: Accelerator | None = None
+
+    def compute_in(self, precision: Precision) -> None:
+        """Decide how forward passes of training compute; weights, and all else, are float32 in any case.
+
+        Args:
+            precision: ``fp32``, or one that autocast takes on this device.
+        """
+        self._accelerator = None
+        if not self.several and precision == "fp32":
+            return
+        from accelerate import Accelerator, DistributedDataParallelKwargs
+        from accelerate.state import AcceleratorState
+
+        # Accelerate keeps its state for the whole program, which may have trained in another precision before.
+        AcceleratorState._reset_state(reset_partial_state=not self.several)
+        self._accelerator = Accelerator(
+            cpu=self.device.type == "cpu",
+            mixed_precision="no" if precision == "fp32" else precision,
+            kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
+        )
 
     @property
     def is_main(self) -> bool:
@@ -60,16 +94,24 @@ class Processes:
         """The part of a batch (n,) that is this process's: all of it for one process."""
         return np.array_split(indices, self.count)[self.rank] if self.several else indices
 
-    def prepare(self, network: nn.Module, *, exact: bool = False) -> nn.Module:
+    def prepare(
+        self, network: nn.Module, *, exact: bool = False, compiled: Callable[[str], None] | None = None
+    ) -> nn.Module:
         """What to call for the forward pass of a training step; the network itself is left as it is.
 
         Args:
             network: On the device; what of it learns must be settled.
             exact: Compute in float32 whatever the precision.
+            compiled: Compile it; called with the reason where that fails.
         """
         if self._accelerator is None:
-            return network
-        prepared: nn.Module = self._accelerator.prepare_model(Forward(network, self.device, exact=exact))
+            return Forward(network, self.device, exact=exact, compiled=compiled) if compiled else network
+        with warnings.catch_warnings():
+            # torch 2.14 calls broadcast_buffers by another name, which older ones and Accelerate do not know.
+            warnings.simplefilter("ignore", FutureWarning)
+            prepared: nn.Module = self._accelerator.prepare_model(
+                Forward(network, self.device, exact=exact, compiled=compiled)
+            )
         return prepared
 
     def release(self) -> None:
@@ -104,9 +146,11 @@ class Processes:
 
     def sum(self, values: Tensor) -> Tensor:
         """Values summed over the processes, elementwise: as they are for one process."""
-        if not self.several or self._accelerator is None:
+        if not self.several:
             return values
-        total: Tensor = self._accelerator.reduce(values.clone(), "sum")
+        from accelerate.utils import reduce
+
+        total: Tensor = reduce(values.clone(), "sum")
         return total
 
     def fill(self, values: NDArray[np.generic] | Tensor) -> None:
@@ -145,8 +189,24 @@ class Processes:
 
     def wait(self) -> None:
         """Wait for the others to come to this point."""
-        if self._accelerator is not None:
-            self._accelerator.wait_for_everyone()
+        if self.several:
+            from accelerate.utils import wait_for_everyone
+
+            wait_for_everyone()
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Within, an error of the connection to another process says which process has ended, where that is known."""
+        try:
+            yield
+        except RuntimeError as error:
+            if not self.several or not (isinstance(error, DistError) or re.search("gloo|nccl|TCPStore", str(error))):
+                raise
+            raise LostProcess(
+                self._who_ended() or "another process of this training has ended",
+                where=f"process {self.rank} of {self.count}",
+                hint="what it printed says why; killed by SIGKILL it may have used up the memory",
+            ) from error
 
     @contextmanager
     def main_first(self) -> Iterator[None]:
@@ -168,6 +228,10 @@ class Processes:
             self._accelerator.scaler.load_state_dict(dict(state))
 
 
+class LostProcess(DeviceError):
+    """A process that trains with this one has ended."""
+
+
 class Forward(nn.Module):
     """A network's forward pass: Accelerate changes the module that it prepares, and this one may be changed.
 
@@ -175,14 +239,37 @@ class Forward(nn.Module):
         network: That learns.
         device: Of the network.
         exact: Compute in float32 whatever the precision.
+        compiled: Compile it; called with the reason where that fails.
     """
 
-    def __init__(self, network: nn.Module, device: torch.device, *, exact: bool) -> None:
+    def __init__(
+        self, network: nn.Module, device: torch.device, *, exact: bool, compiled: Callable[[str], None] | None
+    ) -> None:
         super().__init__()
         self.network, self._device, self._exact = network, device.type, exact
+        # A list, so that it is no module of this one: its parameters are the network's.
+        self._compiled = [torch.compile(network)] if compiled else []
+        self._failed = compiled
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Inputs (n, …) -> outputs (n, …)."""
         with torch.autocast(self._device, enabled=False) if self._exact else nullcontext():
+            if self._compiled:
+                return self._call_compiled(inputs)
             outputs: Tensor = self.network(inputs)
+        return outputs
+
+    def _call_compiled(self, inputs: Tensor) -> Tensor:
+        """Through the compiled network, which is compiled by its first call, or as it is where that fails."""
+        outputs: Tensor
+        try:
+            outputs = self._compiled[0](inputs)
+        except Exception as error:  # the compiler's own, or any tool's that it calls
+            if self._failed is None:
+                raise
+            reason = str(error).strip().partition("\n")[0]
+            self._failed(f"the network is not compiled, and trains without: {type(error).__name__}: {reason}")
+            self._compiled.clear()
+            outputs = self.network(inputs)
+        self._failed = None
         return outputs

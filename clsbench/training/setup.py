@@ -127,6 +127,7 @@ class Setup:
                     cache_features(
                         backbone, images, self.classifier.feature_dim, views=count, device=self.device,
                         cache=self.config.cache, folder=self.folder, heard=self.observer.advance,
+                        processes=self.processes,
                     )
                     for images, count in ((self.train, views), (self.val, 1))
                 )  # fmt: skip
@@ -201,11 +202,12 @@ def set_up(
     val = images_of(dataset, "val", classifier, config)
     test = images_of(dataset, "test", classifier, config) if dataset.splits.get("test") else None
     setup = Setup(classifier, config, len(dataset.classes), train, val, test, folder, observer, processes)
-    place = choose_storage(sum(images.stored_bytes for images in setup.everything), config.cache, folder)
+    size = sum(images.stored_bytes for images in setup.everything)
+    place = processes.from_main(choose_storage(size * processes.local_count, config.cache, folder))
     observer.stage("reading", sum(len(images.samples) for images in setup.everything))
     # The small splits first: that one of them cannot be read is known before the large one is.
     for images in sorted(setup.everything, key=lambda images: len(images.samples)):
-        images.prepare(place, folder, observer.advance, decode=strict)
+        images.prepare(place, folder, observer.advance, decode=strict, processes=processes)
     digests = {name: digest for images in setup.everything for name, digest in images.digests.items()}
     names = ["train", "val", *(["test"] if test else [])]
     hashed = {
@@ -215,9 +217,11 @@ def set_up(
     check = check_dataset(dataset, unreadable=setup.unreadable(), digests=digests, hashed=hashed)
     if strict:
         check.refuse(dataset.root)
+    elif place == "off":
+        observer.note("images are not kept, so near-duplicates are not looked for (--strict-data does)")
     observer.checked(check)
     put_on(setup.device, classifier)
-    if fits_on_device(sum(images.stored_bytes for images in setup.everything), setup.device):
+    if fits_on_device(size, setup.device):
         for images in setup.everything:
             images.move_to(setup.device)
     return setup, check

@@ -42,6 +42,7 @@ class Steps:
         class_weights: float32 (K,) of the loss, or None.
         mix: Mixup or CutMix, or None.
         processes: That train together; this one alone if left out.
+        warn: Called where the network cannot be compiled.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Steps:
         class_weights: Tensor | None,
         mix: Mix | None,
         processes: Processes | None = None,
+        warn: Callable[[str], None] = lambda text: None,
     ) -> None:
         freeze(classifier, stage.first)
         self.network: nn.Module = classifier.head if features else classifier
@@ -67,7 +69,9 @@ class Steps:
         self._average = Average(self.network, config.ema) if config.ema else None
         self.processes = processes or Processes()
         # A head on its own takes a moment, and is as exact as the features are.
-        self._forward = self.processes.prepare(self.network, exact=features)
+        self._forward = self.processes.prepare(
+            self.network, exact=features, compiled=warn if config.compile and not features else None
+        )
         self.stepper = self.processes.prepare_optimizer(self.optimizer)
 
     @property
@@ -203,7 +207,8 @@ class Steps:
                 self._step(number)
             done()
         self.optimizer.zero_grad(set_to_none=True)
-        self.processes.average_buffers(self.network)
+        for network in {self.network, self.judged}:
+            self.processes.average_buffers(network)
         return self._mean(far.loss, far.images), self._mean(far.correct, far.images)
 
     def _line(self, number: int, total: int, far: Progress) -> BatchLoss:

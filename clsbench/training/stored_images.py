@@ -26,6 +26,7 @@ from clsbench.images.loader import ImageLoader
 from clsbench.images.perceptual_hash import THUMBNAIL, WORDS, perceptual_hashes, thumbnail
 from clsbench.images.shapes import shorter_side
 from clsbench.training.augmentation import SHAPE_COLUMNS, Augmentation
+from clsbench.training.processes import Processes
 from clsbench.training.storage import allocate
 from clsbench.training.transfer import to_tensor
 
@@ -102,7 +103,13 @@ class StoredImages:
         return 2 if not in_memory or self.augmentation.whole else 0
 
     def prepare(
-        self, storage: Literal["ram", "disk", "off"], folder: Path, heard: Callable[[int], None], *, decode: bool
+        self,
+        storage: Literal["ram", "disk", "off"],
+        folder: Path,
+        heard: Callable[[int], None],
+        *,
+        decode: bool,
+        processes: Processes | None = None,
     ) -> None:
         """Read every image once: keep it, digest it, hash what it shows, and find the unreadable ones.
 
@@ -111,14 +118,17 @@ class StoredImages:
             folder: For ``disk``.
             heard: Called with the number of images just read.
             decode: Without storage, whether to decode and hash as well, or only to digest.
+            processes: Each reads its part, and has all of them in the end.
 
         Raises:
             DataError: if none of them can be read.
         """
-        kept = None
+        processes, kept = processes or Processes(), None
         if storage != "off":
             shape = (len(self.samples), *self.augmentation.stored_size, 3)
             kept = allocate(shape, np.uint8, storage, folder).view(np.uint8)
+            if processes.several:
+                kept[:] = 0
 
         thumbnails = np.empty((CHUNK, THUMBNAIL, THUMBNAIL, 3), np.uint8)
 
@@ -143,16 +153,36 @@ class StoredImages:
 
         with ThreadPoolExecutor(self._threads, thread_name_prefix="decode") as pool:
             for start in range(0, len(self.samples), CHUNK):
-                part = range(start, min(start + CHUNK, len(self.samples)))
-                for _ in pool.map(one, part, chunksize=8):
+                part = np.arange(start, min(start + CHUNK, len(self.samples)))
+                for _ in pool.map(one, processes.share(part).tolist(), chunksize=8):
                     pass
-                known = start + np.flatnonzero(self.hashed[start : part.stop])
+                known = start + np.flatnonzero(self.hashed[start : start + CHUNK])
                 if len(known):
                     self.hashes[known] = perceptual_hashes(thumbnails[known % CHUNK])
                 heard(len(part))
         self._stored = kept
+        self._gather(processes)
         if not self._kept.any():
             self.refuse()
+
+    def _gather(self, processes: Processes) -> None:
+        """Take what the other processes have read of it as well."""
+        if processes.several:
+            if self._stored is not None:
+                processes.fill(self._stored)
+            for values in (self._shapes, self.hashes.view(np.int64), self.hashed.view(np.uint8)):
+                processes.fill(values)
+            digests = processes.union(self.digests)
+            self.digests = {s.name: digests[s.name] for s in self.samples if s.name in digests}
+            self.agree(processes)
+
+    def agree(self, processes: Processes) -> None:
+        """Leave out what any of the processes could not read."""
+        if processes.several:
+            lost = processes.sum(torch.from_numpy(~self._kept).to(processes.device, torch.int32)).cpu().numpy() > 0
+            self._kept &= ~lost
+            found = processes.union({str(index): reason for index, reason in self._unreadable.items()})
+            self._unreadable = {int(index): reason for index, reason in found.items()}
 
     def move_to(self, device: torch.device) -> None:
         """Keep stored images on a device from now on."""

@@ -34,8 +34,10 @@ from clsbench.training.journal import Journal
 from clsbench.training.loop import Trainer
 from clsbench.training.lr_finder import range_test
 from clsbench.training.observer import Observer
-from clsbench.training.plan import PRECISION, plan
+from clsbench.training.plan import plan
 from clsbench.training.plots import save_plots
+from clsbench.training.precision import NAMES, settle
+from clsbench.training.processes import Processes
 from clsbench.training.recipes import stages
 from clsbench.training.resume import Resumed, fingerprint_of
 from clsbench.training.run_state import RunState, reading
@@ -104,6 +106,7 @@ def run_training(
     run_name: str | None = None,
     auto_lr: bool = False,
     strict: bool = False,
+    processes: Processes | None = None,
     resumed: Resumed | None = None,
 ) -> TrainingResult:
     """Train a model on a dataset and fill a run directory.
@@ -119,6 +122,7 @@ def run_training(
         run_name: The directory's name, or None for a generated one.
         auto_lr: Replace the learning rate by what a range test suggests.
         strict: Whether anything the data check finds is an error.
+        processes: That train together; this one alone if left out. The first writes the run, and is heard.
         resumed: A run to go on with; ``config`` and all else have to be what it began with.
 
     Raises:
@@ -127,20 +131,24 @@ def run_training(
         OptionError: if the run's name is taken, or options contradict the model.
         ClsbenchError: if a tracker is not installed, or cannot record.
         ModelError: if the model does not keep its contract, or training diverges at once.
+        LostProcess: if another process has ended.
         KeyboardInterrupt, SystemExit: after Ctrl-C or SIGTERM; the run keeps its best weights so far.
     """
+    processes = processes or Processes(config.device)
     started = time.perf_counter()
     tracking = Tracking(config.track, observer)
     observer = cast(Observer, tracking)
     keep_freed_memory()
     dataset.samples("train"), dataset.samples("val")
-    classifier = build_classifier(build_model, dataset, config, observer, name=model.name)
+    with processes.main_first():  # its weights may have to be downloaded
+        classifier = build_classifier(build_model, dataset, config, observer, name=model.name)
+    config = settle(config, classifier, processes, observer)
     planned = plan(
         classifier, config, model, data=data, split=split, auto_lr=auto_lr
     )  # refuses what the model does not have
     check_name(run_name)
     observer.planned(planned)
-    setup, check = set_up(classifier, dataset, config, observer, Path(), strict=strict)
+    setup, check = set_up(classifier, dataset, config, observer, Path(), strict=strict, processes=processes)
     record = RunRecord(
         clsbench=__version__,
         torch=str(torch.__version__),
@@ -149,7 +157,7 @@ def run_training(
         model=model,
         training=asdict(config),
         stages=planned.stages,
-        precision=PRECISION,
+        precision=NAMES[config.precision],
         threads=available_cores(),
         classes=dataset.classes,
         transform=classifier.transform,
@@ -164,12 +172,15 @@ def run_training(
     if resumed:
         run, record = resumed.run, resumed.go_on(record, observer)
     else:
-        run = create(run_name, default=f"{data.dataset}-{model.name}".replace("clsbench/", ""))
-    # Of a resumed run the lock is held already.
-    alone = nullcontext() if resumed else exclusive(run.state, "the state of the run")
+        default = f"{data.dataset}-{model.name}".replace("clsbench/", "")
+        run = cast(Run, processes.from_main(create(run_name, default=default) if processes.is_main else None))
+    # Of a resumed run the lock is held already; of several processes the first holds it.
+    alone = nullcontext() if resumed or not processes.is_main else exclusive(run.state, "the state of the run")
     journal = Journal(run, record, setup, observer, started)
     same_bits = deterministic(config.deterministic, config.device)
-    with alone, closing(setup), tracking.recorded(journal), journal.interruptions(), same_bits:
+    with (
+        alone, closing(setup), tracking.recorded(journal), journal.interruptions(), processes.telling(), same_bits
+    ):  # fmt: skip
         if auto_lr:
             journal.set_rate(range_test(setup).valley)
         if setup.processes.is_main:
@@ -179,7 +190,8 @@ def run_training(
         val, test = outcomes_of(setup, "val", dataset.classes), outcomes_of(setup, "test", dataset.classes)
         test_accuracy = float(np.mean(test.predicted == test.labels)) if test else None
         journal.finish(trainer, test_accuracy)
-        save_plots(trainer, val)
+        if processes.is_main:
+            save_plots(trainer, val)
     return TrainingResult(
         run=run,
         record=journal.record,

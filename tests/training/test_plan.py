@@ -39,7 +39,7 @@ def test_everything_that_was_decided_is_told(normed):
         "lr": 0.01, "weight_decay": 0.05, "batch_size": 7, "accumulate": 3, "clip_grad": 1.5, "ema": 0.99,
         "optimizer": "sgd", "schedule": "cosine", "augment": "trivial", "mixup": 0.3, "cutmix": 0.4,
         "label_smoothing": 0.2, "class_weights": "balanced", "cache": "ram", "seed": 11, "patience": 4,
-        "max_time": "2m", "device": "cpu", "head": "mlp:6",
+        "max_time": "2m", "device": "cpu", "head": "mlp:6", "precision": "bf16", "compile": True,
     }  # fmt: skip
     made = plan(normed(), configure("scratch", pretrained=False, **asked), MODEL)
     text = "\n".join([made.title, *(f"{name}: {fact}" for name, fact in made.facts)])
@@ -47,7 +47,7 @@ def test_everything_that_was_decided_is_told(normed):
         "acme/tiny on cpu, recipe scratch", "weights of best.safetensors", "8×8 RGB", "head mlp:6", "30 epochs",
         "rate 0.01", "sgd", "weight decay 0.05", "schedule cosine", "batches of 7", "3 of them a step", "at most 1.5",
         "decay 0.99", "trivial", "mixup 0.3", "cutmix 0.4", "smoothing 0.2", "balanced", "cache ram", "seed 11",
-        "float32", "patience 4 epochs", "limit 120 s",
+        "bfloat16 with float32 weights", "compiled", "patience 4 epochs", "limit 120 s",
     ):  # fmt: skip
         assert words in text
     assert "/secret" not in text
