@@ -52,13 +52,16 @@ def outcomes_of(setup: Setup, split: Literal["test", "val"], classes: tuple[str,
     else:
         batches, features = Batches(images, setup.config.batch_size, setup.device), False
     classifier.to(setup.device)
+    collector, finite = OutcomeCollector(classes), True
     with fitting_threads(classifier, setup.example, batches.batch_size):
-        logits, rows = predict(classifier.head if features else classifier, batches)
+        for logits, rows in predict(classifier.head if features else classifier, batches):
+            if not np.isfinite(logits).all():
+                finite = False
+                break
+            names = [images.samples[row].name for row in rows]
+            collector.add(Predictions(names, logits, [None] * len(rows), images.labels[rows]))
     classifier.to("cpu")
-    collector = OutcomeCollector(classes)
-    names = [images.samples[row].name for row in rows]
-    collector.add(Predictions(names, logits, [None] * len(rows), images.labels[rows]))
-    return collector.outcomes() if np.isfinite(logits).all() else None
+    return collector.outcomes() if finite else None
 
 
 def held_out(val: Outcomes | None, test: Outcomes | None) -> HeldOut | None:

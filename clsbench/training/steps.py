@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,9 @@ from clsbench.training.recipes import Stage
 
 #: Batches between two reports: reading a loss makes a GPU wait.
 REPORT = 10
+
+#: Logits that are copied from a device, and judged, at a time.
+PART = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -197,16 +200,24 @@ class Steps:
             self._average.update(self.network)
 
 
-def predict(network: nn.Module, batches: Batches) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Logits (N, K) of every readable input in order, in evaluation mode; and the indices (N,) of these inputs."""
+def predict(network: nn.Module, batches: Batches) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+    """Logits (n, K) of all readable inputs in order, in evaluation mode, with the indices (n,) of these inputs.
+
+    They come in parts of some :data:`PART` numbers: all of 10,000 images and as many classes, and what is made of them,
+    would take gigabytes.
+    """
     network.eval()
-    logits, indices = [], []
+    logits: list[Tensor] = []
+    indices: list[NDArray[np.int64]] = []
     with torch.inference_mode():
         for inputs, rows in batches.indexed(0):
             logits.append(network(inputs).float())
             indices.append(rows)
-        # Copied all at once: a GPU is waited for at each copy.
-        return torch.cat(logits).cpu().numpy(), np.concatenate(indices)
+            if sum(part.numel() for part in logits) >= PART:
+                yield torch.cat(logits).cpu().numpy(), np.concatenate(indices)
+                logits, indices = [], []
+        if logits:  # copied together: a GPU is waited for at each copy
+            yield torch.cat(logits).cpu().numpy(), np.concatenate(indices)
 
 
 def validate(network: nn.Module, batches: Batches) -> tuple[float, float]:
