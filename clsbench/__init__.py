@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from clsbench.api.model import Model, Prediction, load
     from clsbench.api.models import describe_model
     from clsbench.api.observer import Observer
+    from clsbench.api.probe import probe
     from clsbench.api.rank_transforms import rank_transforms
     from clsbench.api.report import report
     from clsbench.api.runs import list_runs
@@ -88,6 +89,7 @@ _HOMES = {
     "clsbench.api.model": ("Model", "Prediction", "load"),
     "clsbench.api.models": ("describe_model",),
     "clsbench.api.observer": ("Observer",),
+    "clsbench.api.probe": ("probe",),
     "clsbench.api.rank_transforms": ("rank_transforms",),
     "clsbench.api.report": ("report",),
     "clsbench.api.runs": ("list_runs",),
@@ -187,6 +189,7 @@ __all__ = [
     "load_classifier",
     "load_state",
     "merge",
+    "probe",
     "rank_transforms",
     "read_card",
     "read_state",

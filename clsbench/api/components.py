@@ -89,6 +89,27 @@ def choose(
     return chosen
 
 
+def colon_options(resolved: Resolved, texts: Sequence[str], *, where: str, example: str) -> dict[str, OptionValue]:
+    """Options of a component from what stands between colons after its name: texts such as ``precision=bf16``.
+
+    Args:
+        resolved: The component.
+        texts: One an option.
+        where: The option of the command line that has them, and how one is written, for messages.
+        example: See ``where``.
+
+    Raises:
+        OptionError: for a text that is none, or an option that the component does not have.
+    """
+    for text in texts:
+        if not (text.partition("=")[0].strip() and "=" in text):
+            raise OptionError(
+                f"cannot read an option of {resolved.component.name}", where=where, got=text or "nothing",
+                expected=f"KEY=VALUE after each colon: {example}",
+            )  # fmt: skip
+    return assign([f"{resolved.qualified}.{text}" for text in texts], [Use(resolved.kind, resolved)])[0]
+
+
 def with_size(network: Chosen, shape: PictureShape) -> Chosen:
     """A model with the size that was asked for, if one was.
 

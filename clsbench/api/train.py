@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clsbench.api.components import Options
 from clsbench.api.data import refuse_dataset
@@ -17,6 +17,7 @@ from clsbench.output_files import check_folder
 from clsbench.picture_shape import GivenSize, PictureShape
 from clsbench.runs import ROOT, Run, check_name
 from clsbench.training.config import AUTO, read_options
+from clsbench.training.tracker_names import check_trackers, parse_trackers
 from clsbench.transform import Interpolation, Resize
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def train(
     folds: int | None = None,
     fold: int | None = None,
     data_fraction: float | None = None,
+    group: str | None = None,
     strict_data: bool = False,
     options: Options = (),
     observer: Observer | None = None,
@@ -61,6 +63,8 @@ def train(
         run: Name of the run directory.
         val_fraction, test_fraction, folds, fold: How to make the splits that the data does not give.
         data_fraction: Train on this part of each class of the train split; on all of it if left out.
+        group: What belongs together and stays on one side of every split: a column of a CSV dataset, or a regular
+            expression that is searched in names, whose first group tells what an image belongs to.
         strict_data: Refuse to train if the data check finds anything.
         options: Options of model and dataset, such as ``{"model.width": 64}``.
         observer: Hears notes, warnings and progress.
@@ -81,13 +85,13 @@ def train(
     observer = observer or Observer()
     wait_passively()
     # Wrong usage is refused before images are looked for, or downloaded.
-    read_options(training)
+    check_trackers(parse_trackers(str(read_options(training).get("track", ""))))
     parse_head(str(training.get("head") or "linear"))
     shape = PictureShape.asked(size, resize, pad, interpolation)
     check_name(run)
     check_folder(ROOT.absolute(), "the run")
-    splits = {"val_fraction": val_fraction, "test_fraction": test_fraction, "folds": folds, "fold": fold}
-    splits["data_fraction"] = data_fraction
+    splits: dict[str, Any] = {"val_fraction": val_fraction, "test_fraction": test_fraction, "group": group}
+    splits |= {"folds": folds, "fold": fold, "data_fraction": data_fraction}
     outputs = Outputs(observer)
     if run:
         outputs.refuse(*Run(ROOT / run).files)  # none of them is there yet

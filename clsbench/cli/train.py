@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from clsbench.cli.parameters import Json, Quiet, With
-from clsbench.cli.split_parameters import DataFraction, Fold, Folds, StrictData, TestFraction, ValFraction
+from clsbench.cli.split_parameters import DataFraction, Fold, Folds, Group, StrictData, TestFraction, ValFraction
 from clsbench.cli.training_options import takes_training_options
 from clsbench.cli.training_parameters import (
     Data,
@@ -32,6 +32,7 @@ def train(
     folds: Folds = None,
     fold: Fold = None,
     data_fraction: DataFraction = None,
+    group: Group = None,
     strict_data: StrictData = False,
     model: ModelName = "simple-cnn",
     pretrained: Pretrained = False,
@@ -72,7 +73,7 @@ def train(
             data, dataset=dataset, model=model, pretrained=pretrained, weights=weights, run=run,
             size=size, resize=resize, pad=pad, interpolation=interpolation,
             val_fraction=val_fraction, test_fraction=test_fraction, folds=folds, fold=fold,
-            data_fraction=data_fraction, strict_data=strict_data, options=options or (),
+            data_fraction=data_fraction, group=group, strict_data=strict_data, options=options or (),
             observer=observer, **(training or {}),
         )  # fmt: skip
     report_training(terminal, result)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from clsbench.training.processes import Processes
 from clsbench.training.transfer import to_tensor
 
 
@@ -55,12 +56,13 @@ class Batches:
 
     Args:
         source: What to draw from.
-        batch_size: Of all batches but the last.
+        batch_size: Of all batches but the last, in all processes together.
         device: Where the batches go.
         seed: Of the order.
         shuffle: Whether each epoch has its own order; incomplete last batches are then dropped.
         views: How many augmented views there are, shown in turn; 1 means the inputs without
             randomness, 0 new ones in every epoch.
+        processes: That share each batch.
     """
 
     source: BatchSource
@@ -69,6 +71,7 @@ class Batches:
     seed: int = 0
     shuffle: bool = False
     views: int = 0
+    processes: Processes = field(default_factory=Processes)
 
     def __len__(self) -> int:
         return len(self._starts(len(self.source.indices)))
@@ -79,6 +82,8 @@ class Batches:
 
     def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches of one epoch: inputs (n, …), labels int64 (n,). Unreadable images are missing.
+
+        Of several processes each gets its part of every batch, which may be empty.
 
         Args:
             number: From 1; 0 for the inputs without randomness.
@@ -94,7 +99,7 @@ class Batches:
         order = self.source.indices
         if self.shuffle:
             order = np.random.default_rng((self.seed, number)).permutation(order)
-        parts = [order[start : start + self.batch_size] for start in self._starts(len(order))]
+        parts = [self.processes.share(order[start : start + self.batch_size]) for start in self._starts(len(order))]
         view = 0 if self.views == 1 else (number - 1) % self.views + 1 if self.views else number
         source = self.source
 
@@ -103,13 +108,13 @@ class Batches:
             inputs = stored if isinstance(stored, Tensor) else to_tensor(stored, self.device)
             return (source.finish(inputs, indices, view) if len(indices) else inputs), indices
 
-        some = False
+        several, count = self.processes.several, 0
         for part, (inputs, indices) in zip(parts, _ahead(begin, parts, source.ahead), strict=True):
             alone = self.shuffle and len(indices) == 1 < len(part)  # one image has no batch statistics
-            if len(indices) and not alone:
-                some = True
+            count += len(indices)
+            if several or (len(indices) and not alone):
                 yield inputs, indices
-        if not some:
+        if not int(self.processes.sum(torch.tensor(count, device=self.device)) if several else count):
             source.refuse()
 
 

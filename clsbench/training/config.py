@@ -21,6 +21,7 @@ from clsbench.json_fields import Scalar
 from clsbench.options import convert, describe
 from clsbench.training.option_specs import LOSS, MODEL, RATE, RUN, OptionSpec, TrainOption, flag, option_spec
 from clsbench.training.quantities import RATES, is_slice, read_slice, seconds
+from clsbench.training.tracker_names import parse_trackers
 
 Recipe = Literal["fine-tune", "frozen", "scratch"]
 Schedule = Literal["one-cycle", "cosine", "step", "constant"]
@@ -104,6 +105,10 @@ class TrainConfig:
         "Number of batches after which their mean loss is printed; 0 for never.", RUN, least=0,
         metavar="N"))  # fmt: skip
     cache: Cache = field(default="auto", metadata=option_spec("Where to keep decoded images between epochs.", RUN))
+    track: str = field(default="", metadata=option_spec(
+        "Where to record the training as well: tensorboard, mlflow, wandb, or several with commas. They write into the "
+        "run directory, unless the environment names a server.",
+        RUN, metavar="NAME[,NAME]", given=str | None))  # fmt: skip
     seed: int = field(default=0, metadata=option_spec(
         "Random seed for splits, weights, the order of images and augmentation.", RUN, least=0,
         most=MAX_SEED))  # fmt: skip
@@ -162,6 +167,8 @@ def read_options(given: Mapping[str, object]) -> dict[str, Scalar]:
                 hint="leave it out",
             )  # fmt: skip
         given = {**given, "lr": last, "lr_mult": first / last}
+    if isinstance(given.get("track"), list | tuple):
+        given = {**given, "track": ",".join(parse_trackers(typing.cast(list[str], given["track"])))}
     for name, value in given.items():
         if name not in _specs():
             near = difflib.get_close_matches(name, _specs(), n=1)

@@ -95,9 +95,11 @@ class FrozenBackbone:
     """
 
     def __init__(self, classifier: Classifier, device: torch.device, total: int, operations: int) -> None:
-        self._classifier, self._run, self._streams = classifier, _in_torch(classifier), 1
+        self._classifier, self._run, self._streams = classifier, in_torch(classifier), 1
         self._worth_exporting = device.type == "cpu" and total * operations > WORTH
         self.batch_size = CPU_BATCH if device.type == "cpu" else GPU_BATCH
+        #: The backbone in ONNX Runtime, one thread a call, once it was exported.
+        self.exported: Run | None = None
 
     def __call__(self, batches: Iterable[tuple[Tensor, T]]) -> Iterator[tuple[NDArray[np.float32] | Tensor, T]]:
         """Features float32 (n, D) of each batch (n, h, w, 3) in levels 0 to 255, with what came along."""
@@ -114,7 +116,8 @@ class FrozenBackbone:
         if self._worth_exporting and len(images) > 1:
             self._worth_exporting = False
             if faster := onnx_backbone(self._classifier, images):
-                self._run, self._streams = faster, available_cores()
+                self._run = self.exported = faster
+                self._streams = available_cores()
 
 
 def cache_features(
@@ -172,7 +175,7 @@ def _room(
     return None if place == "off" else allocate(shape, np.float32, place, folder).view(np.float32)
 
 
-def _in_torch(classifier: Classifier) -> Run:
+def in_torch(classifier: Classifier) -> Run:
     """The backbone in torch: (n, h, w, 3) in levels 0 to 255 -> features float32 (n, D)."""
 
     def run(images: Tensor) -> NDArray[np.float32] | Tensor:
@@ -219,5 +222,5 @@ def onnx_backbone(classifier: Classifier, images: Tensor) -> Run | None:
         features: NDArray[np.float32] = session.run(["features"], {"images": images.float().numpy()})[0]
         return features
 
-    expected, got = np.asarray(_in_torch(classifier)(images)), run(images)
+    expected, got = np.asarray(in_torch(classifier)(images)), run(images)
     return run if np.abs(got - expected).max() <= TOLERANCE * max(float(expected.std()), 1e-6) else None

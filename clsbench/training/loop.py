@@ -27,8 +27,9 @@ from clsbench.training.checkpoints import Checkpoints
 from clsbench.training.config import TrainConfig
 from clsbench.training.divergence import HOPELESS, Diverged, check_epoch, finite_names
 from clsbench.training.hardware import fitting_threads
-from clsbench.training.missing import MissingImages, lost_classes, readable
+from clsbench.training.missing import MissingImages, failing_of, readable
 from clsbench.training.plan import Plan
+from clsbench.training.processes import Processes
 from clsbench.training.recipes import Stage
 from clsbench.training.steps import BatchLoss, Steps, validate
 
@@ -106,6 +107,7 @@ class Trainer:
         mix: Mixup or CutMix, or None.
         started: ``time.perf_counter()`` at the start of the run.
         saved: Called after the best weights so far were written.
+        processes: That train together; this one alone if left out.
     """
 
     def __init__(
@@ -119,6 +121,7 @@ class Trainer:
         mix: Mix | None = None,
         started: float | None = None,
         saved: Callable[[Trainer], None] = lambda trainer: None,
+        processes: Processes | None = None,
     ) -> None:
         self.classifier, self.config, self.run, self.observer = classifier, config, run, observer
         self.history: list[Epoch] = []
@@ -136,6 +139,7 @@ class Trainer:
         self._missing = MissingImages(observer)
         # What an epoch has to beat, and the validation images that it was reached on.
         self._bar: tuple[tuple[float, float], NDArray[np.int64]] | None = None
+        self.processes = processes or Processes()
 
     @property
     def best(self) -> Epoch | None:
@@ -157,6 +161,7 @@ class Trainer:
         steps = Steps(
             self.classifier, stage, self.config, len(train),
             features=features, class_weights=self._weights, mix=self._mix,
+            processes=self.processes,
         )  # fmt: skip
         self.observer.stage(stage.name, stage.epochs * len(train))
         try:
@@ -189,7 +194,9 @@ class Trainer:
 
     def out_of_time(self) -> bool:
         """Whether ``max_time`` is over."""
-        return 0 < self.config.max_time <= time.perf_counter() - self._started
+        if not self.config.max_time:
+            return False
+        return self.processes.from_main(self.config.max_time <= time.perf_counter() - self._started)
 
     def over(self) -> bool:
         """Whether no further stage makes sense: the loss diverged, or the time is over."""
@@ -214,8 +221,7 @@ class Trainer:
             cut = self.out_of_time()
             self._missing.look(train, "training", number)
             val_loss, val_accuracy = validate(steps.judged, val)
-            self._missing.look(val, "validation", number)
-            images = readable(val.source)
+            images = self._missing.look(val, "validation", number)
             check_epoch(steps.judged.state_dict(), finite, val_loss, number, self.config)
             now, rate = time.perf_counter(), float(steps.optimizer.param_groups[-1]["lr"])
             result = Epoch(
@@ -224,7 +230,7 @@ class Trainer:
             )  # fmt: skip
             if self._judge_best_again(steps, val, images):
                 best = None  # those of this stage cannot be compared any more: patience begins anew
-            if self._bar is None or (result.quality > self._bar[0] and not lost_classes(val.source)):
+            if self._bar is None or (result.quality > self._bar[0] and not self._missing.lost_classes(val)):
                 result, self._bar = dataclasses.replace(result, best=True), (result.quality, images)
             self._end_epoch(result, steps.state())
             best = max(best or result, result, key=lambda e: e.quality)
@@ -249,7 +255,7 @@ class Trainer:
         if self._bar is not None and np.array_equal(self._bar[1], images):
             return False
         loss, accuracy = steps.judge(self._checkpoints.best, val)
-        images = readable(val.source)
+        images = readable(val.source, failing_of(val))
         self._bar = (accuracy, -loss), images
         self.observer.note(
             f"the best epoch so far, {best.epoch}, is judged again on the {counted(len(images), 'validation image')} "

@@ -23,6 +23,7 @@ from clsbench.training.config import Policy, TrainConfig
 from clsbench.training.features import Features, FrozenBackbone, cache_features
 from clsbench.training.hardware import fitting_threads, operations, put_on
 from clsbench.training.loop import Observer
+from clsbench.training.processes import Processes
 from clsbench.training.recipes import Stage
 from clsbench.training.storage import choose_storage
 from clsbench.training.stored_images import StoredImages
@@ -67,6 +68,7 @@ class Setup:
         test: The same, where the dataset has a test split.
         folder: Where things too large for memory may lie.
         observer: Hears how it goes.
+        processes: That train together.
     """
 
     classifier: Classifier
@@ -77,12 +79,13 @@ class Setup:
     test: StoredImages | None
     folder: Path
     observer: Observer
+    processes: Processes
     _cached: dict[int, tuple[Features, Features] | None] = field(default_factory=dict)
 
     @property
     def device(self) -> torch.device:
         """Of network and batches."""
-        return torch.device(self.config.device)
+        return self.processes.device
 
     def batches(self, stage: Stage) -> tuple[Batches, Batches, bool]:
         """Training and validation batches of a stage, and whether they hold features.
@@ -96,8 +99,8 @@ class Setup:
         train, val = cached or (self.train, self.val)
         size, seed = self.config.batch_size, self.config.seed
         return (
-            Batches(train, size, self.device, seed, shuffle=True, views=views),
-            Batches(val, size, self.device),
+            Batches(train, size, self.device, seed, shuffle=True, views=views, processes=self.processes),
+            Batches(val, size, self.device, processes=self.processes),
             cached is not None,
         )
 
@@ -167,6 +170,7 @@ def set_up(
     folder: Path,
     *,
     strict: bool = False,
+    processes: Processes | None = None,
 ) -> tuple[Setup, DataCheck]:
     """Read all images once, check the data, and put the network on its device.
 
@@ -177,14 +181,16 @@ def set_up(
         observer: Hears how it goes.
         folder: Where things too large for memory may lie.
         strict: Whether anything the data check finds is an error.
+        processes: That train together; this one alone if left out.
 
     Raises:
         DataError: if a split is missing or unreadable, or the check found something in strict mode.
     """
+    processes = processes or Processes(config.device)
     train = images_of(dataset, "train", classifier, config, policy=config.augment)
     val = images_of(dataset, "val", classifier, config)
     test = images_of(dataset, "test", classifier, config) if dataset.splits.get("test") else None
-    setup = Setup(classifier, config, len(dataset.classes), train, val, test, folder, observer)
+    setup = Setup(classifier, config, len(dataset.classes), train, val, test, folder, observer, processes)
     place = choose_storage(sum(images.stored_bytes for images in setup.everything), config.cache, folder)
     observer.stage("reading", sum(len(images.samples) for images in setup.everything))
     # The small splits first: that one of them cannot be read is known before the large one is.

@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -20,6 +22,7 @@ from clsbench.training.config import TrainConfig
 from clsbench.training.divergence import Diverged, first_bad
 from clsbench.training.freezing import freeze, learning_groups, training_mode
 from clsbench.training.optimisation import build_optimizer, build_schedule
+from clsbench.training.processes import Processes
 from clsbench.training.recipes import Stage
 
 #: Batches between two reports: reading a loss makes a GPU wait.
@@ -58,6 +61,7 @@ class Steps:
         features: Whether inputs are features, so that the head alone is run.
         class_weights: float32 (K,) of the loss, or None.
         mix: Mixup or CutMix, or None.
+        processes: That train together; this one alone if left out.
     """
 
     def __init__(
@@ -70,6 +74,7 @@ class Steps:
         features: bool,
         class_weights: Tensor | None,
         mix: Mix | None,
+        processes: Processes | None = None,
     ) -> None:
         freeze(classifier, stage.first)
         self.network: nn.Module = classifier.head if features else classifier
@@ -80,6 +85,10 @@ class Steps:
         self._classifier, self._config, self._features = classifier, config, features
         self._weights, self._mix = class_weights, mix
         self._average = Average(self.network, config.ema) if config.ema else None
+        self.processes = processes or Processes()
+        # A head on its own takes a moment, and is as exact as the features are.
+        self._forward = self.processes.prepare(self.network, exact=features)
+        self.stepper = self.processes.prepare_optimizer(self.optimizer)
 
     @property
     def judged(self) -> nn.Module:
@@ -109,13 +118,25 @@ class Steps:
         """Put what learns into training mode, and all else into evaluation mode."""
         training_mode(self._classifier, keep_statistics=self._config.recipe == "fine-tune")
 
-    def loss(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """The loss of a batch in nats, and its logits (n, K)."""
-        inputs, targets = self._mix(inputs, labels) if self._mix else (inputs, labels)
-        logits = self.network(inputs)
-        smoothing = self._config.label_smoothing
-        loss = nn.functional.cross_entropy(logits, targets, weight=self._weights, label_smoothing=smoothing)
-        return loss, logits
+    def loss(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, float | Tensor]:
+        """The mean loss of a batch in nats, its logits (n, K), and how many images that mean is of.
+
+        Of several processes each gets what it adds to the mean of the whole batch, times their count, and an
+        equal part of the number of images; its logits are of its own images.
+        """
+        inputs, targets = self._mix(inputs, labels) if self._mix and len(labels) else (inputs, labels)
+        logits = self._forward(inputs if len(labels) else self.example(labels.device))[: len(labels)]
+        entropy = partial(
+            nn.functional.cross_entropy, weight=self._weights, label_smoothing=self._config.label_smoothing
+        )
+        if not self.processes.several:
+            return entropy(logits, targets), logits, len(labels)
+        images = logits.new_tensor(float(len(labels)), dtype=torch.float32)
+        # What torch divides the sum by where it takes the mean.
+        size = self._weights[labels].sum() if self._weights is not None and targets is labels else images
+        size, images = self.processes.sum(torch.stack([size, images]))
+        count = self.processes.count
+        return entropy(logits, targets, reduction="sum") * count / size.clamp(min=1e-12), logits, images / count
 
     def train(
         self,
@@ -143,46 +164,62 @@ class Steps:
             Diverged: if the loss of a batch is NaN or infinite, at most :data:`REPORT` batches later.
         """
         self.training_mode()
-        total, count, waiting, together = len(batches), 0, 0, self._config.accumulate
+        total, waiting, together = len(batches), 0, self._config.accumulate
+        count: float | Tensor = 0
         loss_sum, correct = torch.zeros((), device=batches.device), torch.zeros((), device=batches.device)
         recent: list[Tensor] = []  # losses that have not been read yet
-        said = (0.0, 0)  # sum of losses and number of images at the line before
+        said = (0.0, 0.0)  # sum of losses and number of images at the line before
         for position, (inputs, labels) in enumerate(batches.epoch(number), start=1):
-            loss, logits = self.loss(inputs, labels)
             group = min(together, total - (position - 1) // together * together)
-            (loss / group).backward()  # type: ignore[no-untyped-call]
+            last = waiting + 1 == group
+            with nullcontext() if last else self.processes.apart(self._forward):
+                loss, logits, images = self.loss(inputs, labels)
+                self.processes.backward(loss / group)
             with torch.no_grad():
                 recent.append(loss.detach())
-                loss_sum += loss * len(labels)
+                loss_sum += loss * images
                 correct += (logits.argmax(1) == labels).sum()
-            count, waiting = count + len(labels), waiting + 1
+            count, waiting = count + images, waiting + 1
             if waiting == together:
                 self._step(number - 1 + position / total)
                 waiting = 0
             advance(1)
             over = out_of_time()
             if position % REPORT == 0 or position == total or over:
-                mean = float(loss_sum) / count
+                mean = self._mean(loss_sum, count)
                 if not math.isfinite(mean):
                     raise self._diverged(recent, number, position, total)
                 heard(number, mean)
                 recent.clear()
             if logged and self._config.log_every and position % self._config.log_every == 0:
-                now = float(loss_sum), count
+                now = self._totals(loss_sum, count)
                 mean = (now[0] - said[0]) / (now[1] - said[1])
                 logged(BatchLoss(number, position, total, mean, float(self.optimizer.param_groups[-1]["lr"])))
                 said = now
             if over:
                 break
-        if waiting:
+        if waiting and not self.processes.several:  # theirs have not been averaged
             self._step(number)
-        return float(loss_sum) / count, float(correct) / count
+        self.optimizer.zero_grad(set_to_none=True)
+        self.processes.average_buffers(self.network)
+        return self._mean(loss_sum, count), self._mean(correct, count)
+
+    def _totals(self, value: Tensor, count: float | Tensor) -> tuple[float, float]:
+        """A sum over this process's images and their number, of all processes."""
+        if not self.processes.several:
+            return float(value), float(count)
+        total, images = self.processes.sum(torch.stack([value, torch.as_tensor(count, device=value.device)])).tolist()
+        return total, images
+
+    def _mean(self, value: Tensor, count: float | Tensor) -> float:
+        total, images = self._totals(value, count)
+        return total / images
 
     def clip(self) -> None:
         """Limit the norm of the gradient, where the configuration says so."""
         if self._config.clip_grad:
             parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-            nn.utils.clip_grad_norm_(parameters, self._config.clip_grad)
+            self.processes.clip(parameters, self._config.clip_grad)
 
     def _diverged(self, recent: list[Tensor], number: int, position: int, total: int) -> Diverged:
         """The error of an epoch whose mean loss is not finite; ``recent`` holds the losses up to ``position``."""
@@ -193,7 +230,7 @@ class Steps:
     def _step(self, position: float) -> None:
         self.clip()
         self.rates.append((position, float(self.optimizer.param_groups[-1]["lr"])))
-        self.optimizer.step()
+        self.stepper.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.schedule.step()
         if self._average:
@@ -204,13 +241,15 @@ def predict(network: nn.Module, batches: Batches) -> Iterator[tuple[NDArray[np.f
     """Logits (n, K) of all readable inputs in order, in evaluation mode, with the indices (n,) of these inputs.
 
     They come in parts of some :data:`PART` numbers: all of 10,000 images and as many classes, and what is made of them,
-    would take gigabytes.
+    would take gigabytes. Of several processes each gets those of its own images.
     """
     network.eval()
     logits: list[Tensor] = []
     indices: list[NDArray[np.int64]] = []
     with torch.inference_mode():
         for inputs, rows in batches.indexed(0):
+            if not len(rows):  # this process's part of a small batch
+                continue
             logits.append(network(inputs).float())
             indices.append(rows)
             if sum(part.numel() for part in logits) >= PART:
@@ -227,8 +266,14 @@ def validate(network: nn.Module, batches: Batches) -> tuple[float, float]:
     network.eval()
     with torch.inference_mode():
         for inputs, labels in batches.epoch(0):
+            if not len(labels):  # this process's part of a small batch
+                continue
             logits = network(inputs)
             loss += nn.functional.cross_entropy(logits, labels, reduction="sum")
             correct += (logits.argmax(1) == labels).sum()
             count += len(labels)
-    return float(loss) / count, int(correct) / count
+    if not batches.processes.several:
+        return float(loss) / count, int(correct) / count
+    images = torch.tensor(float(count), dtype=torch.float64, device=batches.device)
+    loss_sum, right, total = batches.processes.sum(torch.stack([loss, correct.double(), images])).tolist()
+    return loss_sum / total, right / total

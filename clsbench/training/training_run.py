@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -33,6 +33,7 @@ from clsbench.training.plan import PRECISION, plan
 from clsbench.training.plots import save_plots
 from clsbench.training.recipes import stages
 from clsbench.training.setup import Setup, build_classifier, set_up
+from clsbench.training.tracking import Tracking
 
 if TYPE_CHECKING:
     import pyarrow
@@ -114,10 +115,13 @@ def run_training(
     Raises:
         DataError: if a split is missing or none of its images can be read, or for the check.
         OptionError: if the run's name is taken, or options contradict the model.
+        ClsbenchError: if a tracker is not installed, or cannot record.
         ModelError: if the model does not keep its contract, or training diverges at once.
         KeyboardInterrupt, SystemExit: after Ctrl-C or SIGTERM; the run keeps its best weights so far.
     """
     started = time.perf_counter()
+    tracking = Tracking(config.track, observer)
+    observer = cast(Observer, tracking)
     keep_freed_memory()
     dataset.samples("train"), dataset.samples("val")
     classifier = build_classifier(build_model, dataset, config, observer, name=model.name)
@@ -144,9 +148,10 @@ def run_training(
         weights=classifier.loaded.to_json() if classifier.loaded else {},
     )
     journal = Journal(run, record, setup, observer, started)
-    with closing(setup), journal.interruptions():
+    with closing(setup), tracking.recorded(journal), journal.interruptions():
         if auto_lr:
             journal.set_rate(range_test(setup).valley)
+        tracking.begin(run, journal.record)
         trainer = _train(setup, journal, started)
         best = trainer.finish()
         val, test = outcomes_of(setup, "val", dataset.classes), outcomes_of(setup, "test", dataset.classes)
@@ -178,6 +183,7 @@ def _train(setup: Setup, journal: Journal, started: float) -> Trainer:
         mix=mixing(config.mixup, config.cutmix, setup.num_classes),
         started=started,
         saved=journal.saved,
+        processes=setup.processes,
     )
     journal.trainer = trainer
     for stage in stages(setup.classifier, config):

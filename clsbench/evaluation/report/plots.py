@@ -109,7 +109,12 @@ def save_reliability(reliability: Reliability, file: Path, *, kind: str = "image
 
 
 def save_accuracy_throughput(
-    points: Sequence[tuple[str, float, float, float, float]], file: Path, *, what: str = "top-1"
+    points: Sequence[tuple[str, float, float, float, float]],
+    file: Path,
+    *,
+    what: str = "top-1",
+    axis: str = "images/s of infer, end to end",
+    title: str | None = None,
 ) -> None:
     """Draw accuracy over throughput; models that no other beats in both are filled and joined.
 
@@ -117,6 +122,8 @@ def save_accuracy_throughput(
         points: Of each model the name, its accuracy and the interval (low, high), fractions, and images a second.
         file: The PNG; folders above it are made.
         what: The accuracy, on its axis.
+        axis: The throughput, on its axis.
+        title: Above the plot; one that says what is drawn if None.
 
     Raises:
         DataError: if there is no model.
@@ -147,9 +154,9 @@ def save_accuracy_throughput(
             axes.xaxis.set_major_formatter(lambda speed, _: f"{speed:,.4g}")
             axes.xaxis.set_minor_formatter(NullFormatter())
         axes.margins(x=0.25, y=0.15)
-        axes.set_xlabel("images/s of infer, end to end")
+        axes.set_xlabel(axis)
         axes.set_ylabel(f"{shown(what, 2 * NAME)} (%), with 95% interval", parse_math=False)
-        axes.set_title(f"{'accuracy' if what == 'top-1' else 'agreement'} and throughput", fontsize=11)
+        axes.set_title(title or f"{'accuracy' if what == 'top-1' else 'agreement'} and throughput", fontsize=11)
         axes.grid(alpha=0.3, which="both")
         _explain(figure, filled=bool(best), hollow=len(best) < len(points))
         _raise_labels(figure, axes, labels)

@@ -1,0 +1,96 @@
+"""How fast a backbone classifies here: alone, in ONNX Runtime on a CPU as ``infer`` runs it, or in torch on a GPU."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from clsbench.inference.tuning import throughput
+from clsbench.inference.tuning_cache import keep, machine_facts, recall
+from clsbench.machine import available_cores
+from clsbench.models.classifier import Classifier
+from clsbench.probing.feature_store import digest_of
+from clsbench.training.features import FrozenBackbone, Run, in_torch, onnx_backbone
+
+#: Seconds of a measurement, and how many are made: the median counts.
+WINDOW, ROUNDS = 0.3, 3
+
+
+@dataclass(frozen=True)
+class Speed:
+    """A measured rate.
+
+    Args:
+        images_per_second: Of the network alone, without decoding.
+        engine: ``onnxruntime`` or ``torch``.
+        device: ``cpu`` or ``cuda``.
+        streams: Concurrent calls.
+        batch_size: Images a call.
+        earlier: Whether it was measured in an earlier call on this machine.
+    """
+
+    images_per_second: float
+    engine: str
+    device: str
+    streams: int
+    batch_size: int
+    earlier: bool = False
+
+
+def measure_speed(
+    classifier: Classifier, backbone: FrozenBackbone, device: torch.device, facts: Mapping[str, Any], *, again: bool
+) -> Speed:
+    """Measure a backbone, or recall what was measured on this machine.
+
+    Args:
+        classifier: On ``device``, in evaluation mode.
+        backbone: Of it; exported already, perhaps.
+        device: ``cpu`` or ``cuda``.
+        facts: What tells this backbone from others.
+        again: Measure although there is an earlier figure.
+    """
+    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
+    key = f"probe {digest_of(facts)} on {gpu or machine_facts()}"
+    if not again and (speed := _read(recall(key))):
+        return speed
+    images = torch.from_numpy(
+        np.random.default_rng(0).integers(0, 256, (backbone.batch_size, *classifier.transform.size, 3), np.uint8)
+    ).to(device)
+    run, streams = backbone.exported, available_cores()
+    if run is None and device.type == "cpu":
+        run = onnx_backbone(classifier, images)
+    engine = "onnxruntime" if run else "torch"
+    if run is None:
+        run, streams = in_torch(classifier), 1
+    rates = [throughput(_waiting(run), images, streams, WINDOW) for _ in range(ROUNDS)]
+    speed = Speed(statistics.median(rates), engine, device.type, streams, len(images))
+    keep(key, {name: value for name, value in vars(speed).items() if name != "earlier"})
+    return speed
+
+
+def _waiting(run: Run) -> Run:
+    """The same, which returns when the features are there."""
+
+    def call(images: Tensor) -> NDArray[np.float32]:
+        features = run(images)
+        return features.cpu().numpy() if isinstance(features, Tensor) else features
+
+    return call
+
+
+def _read(kept: dict[str, Any] | None) -> Speed | None:
+    """A speed that was kept; None where it is none."""
+    try:
+        found = Speed(**{**(kept or {}), "earlier": True})
+    except TypeError:
+        return None
+    rate = found.images_per_second
+    good = isinstance(rate, float) and rate > 0 and isinstance(found.engine, str) and isinstance(found.device, str)
+    return found if good and isinstance(found.streams, int) and isinstance(found.batch_size, int) else None
