@@ -15,8 +15,9 @@ from clsbench.json_fields import Scalar, read_fields
 from clsbench.text import counted
 from clsbench.transform import ImageTransform
 
-#: The version of run.json. Up to schema 2 ``data.options`` held the options of the split as well.
-SCHEMA = 3
+#: The version of run.json. Up to schema 2 ``data.options`` held the options of the split as well; before schema 4
+#: there were no ``lr_test``, ``fingerprint`` and ``environment``.
+SCHEMA = 4
 SPLIT_OPTIONS = ("val_fraction", "test_fraction", "folds", "fold", "seed")
 
 #: How a run stands: ``finished`` as it was configured; ``stopped`` early, by a time limit or because the
@@ -103,6 +104,8 @@ class RunRecord:
         splits: The names in each split, as ``datasets.recorded`` writes them.
         check: The JSON of a ``DataCheck``.
         weights: The JSON of a ``LoadReport``; empty where no weights file was loaded.
+        lr_test: Whether the learning rate is to be found by a range test, or was.
+        fingerprint: What the images of each split are, so that a change is found: the JSON of ``SplitFingerprint``.
         status: How the run stands.
         result: What is on disk: None until the first epoch has ended.
     """
@@ -122,6 +125,8 @@ class RunRecord:
     splits: Mapping[str, object] = field(default_factory=dict)
     check: Mapping[str, object] = field(default_factory=dict)
     weights: Mapping[str, object] = field(default_factory=dict)
+    lr_test: Literal["none", "due", "done"] = "none"
+    fingerprint: Mapping[str, object] = field(default_factory=dict)
     status: Status = "running"
     result: RunResult | None = None
 

@@ -6,6 +6,7 @@ runs/<name>/
   log.csv             one line an epoch
   best.safetensors    the weights of the best epoch by validation accuracy
   last.safetensors    the weights of the last epoch
+  state.safetensors   while it trains, or after it was killed: what `clsbench train --resume` goes on from
   curves.png          losses, accuracies and the learning rate by epoch
   confusion.png, reliability.png   the best weights on the validation split
   model.onnx          written by `clsbench export`, in float32
@@ -32,6 +33,9 @@ from clsbench.text import command, some
 
 ROOT = Path("runs")
 LATEST = "latest"
+
+#: The metadata of best.safetensors that says which epoch's weights it holds: a line of the log as JSON.
+BEST_EPOCH = "epoch"
 
 #: The longest name of a directory, in bytes, on every common file system.
 LONGEST_NAME = 255
@@ -62,6 +66,11 @@ class Run:
     def last(self) -> Path:
         """Weights of the last epoch."""
         return self.path / "last.safetensors"
+
+    @property
+    def state(self) -> Path:
+        """The state of a training that has not ended."""
+        return self.path / "state.safetensors"
 
     @property
     def log(self) -> Path:
@@ -102,7 +111,7 @@ class Run:
     def files(self) -> list[Path]:
         """The files that training and export write here, whether they are there or not."""
         drawn = (self.curves, self.confusion, self.reliability)
-        return [self.record, self.best, self.last, self.log, self.onnx, *drawn]
+        return [self.record, self.best, self.last, self.state, self.log, self.onnx, *drawn]
 
     def leftovers(self) -> list[Path]:
         """Files that were being written when the run was killed; nothing reads them."""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from clsbench.adopting.decisions import Decision
     from clsbench.datasets.data_check import DataCheck
     from clsbench.models.loading import LoadReport
-    from clsbench.training.loop import Epoch
+    from clsbench.training.epochs import Epoch
     from clsbench.training.plan import Plan
     from clsbench.training.steps import BatchLoss
 

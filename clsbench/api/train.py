@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clsbench.api.components import Options
+from clsbench.api.components import Options, option_texts
 from clsbench.api.data import refuse_dataset
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
+from clsbench.api.repeat import Recorded, repeated
+from clsbench.api.resume import refuse_beside_resume, resume_training
 from clsbench.api.training_inputs import open_inputs
 from clsbench.machine import wait_passively
 from clsbench.models.heads import parse_head
@@ -27,8 +29,10 @@ if TYPE_CHECKING:
 def train(
     data: str | Path | None = None,
     *,
+    resume: str | Path | bool = False,
+    config: str | Path | None = None,
     dataset: str | None = None,
-    model: str = "simple-cnn",
+    model: str | None = None,
     pretrained: bool = False,
     weights: str | Path | None = None,
     size: GivenSize | None = None,
@@ -51,8 +55,12 @@ def train(
 
     Args:
         data: A folder of class folders, or a .csv; the digits if left out.
+        resume: Go on with this run, or with True the latest, where it was killed or interrupted; nothing else
+            is given then but ``observer``.
+        config: Train what this run trained, as its run.json says: a run, its directory or the file. What is
+            given beside it takes the place of what is recorded.
         dataset: The dataset component; chosen by ``data`` if left out.
-        model: The model component.
+        model: The model component; ``simple-cnn`` if left out.
         pretrained: Start from published weights.
         weights: Start from a local weights file, or from the best weights of a run by its name or directory.
         size: Side of the square images that the network takes, or (height, width), pixels; the model's own if left out.
@@ -87,30 +95,44 @@ def train(
     # Wrong usage is refused before images are looked for, or downloaded.
     check_trackers(parse_trackers(str(read_options(training).get("track", ""))))
     parse_head(str(training.get("head") or "linear"))
-    shape = PictureShape.asked(size, resize, pad, interpolation)
-    check_name(run)
-    check_folder(ROOT.absolute(), "the run")
     splits: dict[str, Any] = {"val_fraction": val_fraction, "test_fraction": test_fraction, "group": group}
     splits |= {"folds": folds, "fold": fold, "data_fraction": data_fraction}
+    asked = Recorded(
+        data=data,
+        dataset=dataset,
+        model=model,
+        pretrained=pretrained,
+        weights=weights,
+        shape=PictureShape.asked(size, resize, pad, interpolation),
+        splits=splits,
+        options=tuple(option_texts(options)),
+        training=training,
+    )
+    if resume is not False:
+        refuse_beside_resume(asked, config=config, run=run, strict_data=strict_data)
+        return resume_training(None if resume is True else resume, observer)
+    check_name(run)
+    check_folder(ROOT.absolute(), "the run")
     outputs = Outputs(observer)
     if run:
         outputs.refuse(*Run(ROOT / run).files)  # none of them is there yet
-    inputs = open_inputs(data, dataset, model, pretrained, weights, shape, splits, options, observer, training)
+    asked = repeated(config, asked, outputs, observer) if config else asked
+    inputs = open_inputs(**asked.inputs(), observer=observer)
     outputs.refuse(inputs.start.file if inputs.start else None)
-    refuse_dataset(outputs, inputs.images, data)
+    refuse_dataset(outputs, inputs.images, asked.data)
     from clsbench.training.training_run import run_training
 
-    config, auto = inputs.configure(training), training.get("lr") == AUTO
+    training = dict(asked.training)
     with inputs.staying():
         return run_training(
             inputs.build_model,
             inputs.images,
-            config,
+            inputs.configure(training),
             observer,
             data=inputs.data,
             model=inputs.model,
             split=inputs.spec.to_json(),
             run_name=run,
-            auto_lr=auto,
+            auto_lr=training.get("lr") == AUTO,
             strict=strict_data,
         )

@@ -83,7 +83,7 @@ def open_inputs(
 ) -> TrainingInputs:
     """Turn names into objects, and tell what was found."""
     root = data_location(data)
-    splits["seed"] = training.get("seed")
+    splits.setdefault("seed", training.get("seed"))
     source, spec, picked = choose_dataset(dataset, root, options, {"model": [model]}, **splits)
     network, start = picked["model"][0], find_weights(weights) if weights else None
     network = with_size(network, shape).asked(pretrained=pretrained, weights=start.file if start else None)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from clsbench.adopting.decisions import Decision
     from clsbench.cli.terminal import Terminal
-    from clsbench.training.loop import Epoch
+    from clsbench.training.epochs import Epoch
     from clsbench.training.plan import Plan
     from clsbench.training.steps import BatchLoss
 

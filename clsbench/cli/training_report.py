@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from clsbench.cli.terminal import Terminal
-    from clsbench.training.loop import Epoch
+    from clsbench.training.epochs import Epoch
     from clsbench.training.training_run import TrainingResult
 
 

@@ -91,11 +91,25 @@ class Batches:
         Raises:
             DataError: if no image can be read.
         """
-        for inputs, indices in self.indexed(number):
-            yield inputs, to_tensor(self.source.labels[indices], self.device)
+        for _, inputs, labels in self.numbered(number):
+            yield inputs, labels
+
+    def numbered(self, number: int, done: int = 0) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """The same without the first batches, each with how many of the epoch's are done after it.
+
+        Args:
+            number: As for :meth:`epoch`.
+            done: How many batches to leave out, from the beginning of the epoch.
+        """
+        for position, inputs, indices in self._positioned(number, done):
+            yield position, inputs, to_tensor(self.source.labels[indices], self.device)
 
     def indexed(self, number: int) -> Iterator[tuple[Tensor, NDArray[np.int64]]]:
-        """The same batches, with the indices (n,) of the inputs instead of their labels."""
+        """Batches of :meth:`epoch`, with the indices (n,) of the inputs instead of their labels."""
+        for _, inputs, indices in self._positioned(number):
+            yield inputs, indices
+
+    def _positioned(self, number: int, done: int = 0) -> Iterator[tuple[int, Tensor, NDArray[np.int64]]]:
         order = self.source.indices
         if self.shuffle:
             order = np.random.default_rng((self.seed, number)).permutation(order)
@@ -108,13 +122,16 @@ class Batches:
             inputs = stored if isinstance(stored, Tensor) else to_tensor(stored, self.device)
             return (source.finish(inputs, indices, view) if len(indices) else inputs), indices
 
-        several, count = self.processes.several, 0
-        for part, (inputs, indices) in zip(parts, _ahead(begin, parts, source.ahead), strict=True):
-            alone = self.shuffle and len(indices) == 1 < len(part)  # one image has no batch statistics
+        several, left, count = self.processes.several, parts[done:], 0
+        for position, (inputs, indices) in enumerate(_ahead(begin, left, source.ahead), start=done + 1):
             count += len(indices)
+            alone = self.shuffle and len(indices) == 1 < len(left[position - done - 1])  # no statistics of a batch
+            # A batch of which no image can be read is passed over, and counts as done.
             if several or (len(indices) and not alone):
-                yield inputs, indices
-        if not int(self.processes.sum(torch.tensor(count, device=self.device)) if several else count):
+                yield position, inputs, indices
+        if several:
+            count = int(self.processes.sum(torch.tensor(count, device=self.device)))
+        if not count and (left or not done):
             source.refuse()
 
 

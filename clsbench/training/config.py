@@ -104,6 +104,9 @@ class TrainConfig:
     log_every: int = field(default=0, metadata=option_spec(
         "Number of batches after which their mean loss is printed; 0 for never.", RUN, least=0,
         metavar="N"))  # fmt: skip
+    checkpoint_every: int = field(default=0, metadata=option_spec(
+        "Number of batches after which the state that --resume goes on from is written; 0 for every half a minute or "
+        "so, as often as it costs little.", RUN, least=0, metavar="N"))  # fmt: skip
     cache: Cache = field(default="auto", metadata=option_spec("Where to keep decoded images between epochs.", RUN))
     track: str = field(default="", metadata=option_spec(
         "Where to record the training as well: tensorboard, mlflow, wandb, or several with commas. They write into the "

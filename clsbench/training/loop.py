@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import math
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
-from typing import Literal, Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -26,39 +24,16 @@ from clsbench.training.batches import Batches
 from clsbench.training.checkpoints import Checkpoints
 from clsbench.training.config import TrainConfig
 from clsbench.training.divergence import HOPELESS, Diverged, check_epoch, finite_names
+from clsbench.training.epochs import Epoch, write_log
 from clsbench.training.hardware import fitting_threads
+from clsbench.training.interrupts import Interrupts
 from clsbench.training.missing import MissingImages, failing_of, readable
 from clsbench.training.plan import Plan
 from clsbench.training.processes import Processes
+from clsbench.training.random_state import random_state, restore_random_state
 from clsbench.training.recipes import Stage
-from clsbench.training.steps import BatchLoss, Steps, validate
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One line of the log: losses in nats, accuracies as fractions, times in seconds.
-
-    ``train_*`` are of augmented images under changing weights; ``lr`` is the head's at the
-    epoch's end; ``elapsed`` counts from the start of the run; ``best`` says whether its weights
-    are the best so far; ``val_images`` were there to be judged on.
-    """
-
-    epoch: int
-    stage: str
-    train_loss: float
-    train_accuracy: float
-    val_loss: float
-    val_accuracy: float
-    lr: float
-    seconds: float
-    elapsed: float
-    best: bool = False
-    val_images: int = 0
-
-    @property
-    def quality(self) -> tuple[float, float]:
-        """What makes an epoch the best: validation accuracy, ties broken by the loss."""
-        return self.val_accuracy, -self.val_loss if math.isfinite(self.val_loss) else -math.inf
+from clsbench.training.run_state import Part
+from clsbench.training.steps import BatchLoss, Progress, Steps, validate
 
 
 class Observer(Protocol):
@@ -107,6 +82,8 @@ class Trainer:
         mix: Mixup or CutMix, or None.
         started: ``time.perf_counter()`` at the start of the run.
         saved: Called after the best weights so far were written.
+        interrupts: Is told when a step is under way.
+        facts: What the state of the run is to hold beside what this object knows.
         processes: That train together; this one alone if left out.
     """
 
@@ -121,6 +98,8 @@ class Trainer:
         mix: Mix | None = None,
         started: float | None = None,
         saved: Callable[[Trainer], None] = lambda trainer: None,
+        interrupts: Interrupts | None = None,
+        facts: Mapping[str, object] | None = None,
         processes: Processes | None = None,
     ) -> None:
         self.classifier, self.config, self.run, self.observer = classifier, config, run, observer
@@ -139,6 +118,14 @@ class Trainer:
         self._missing = MissingImages(observer)
         # What an epoch has to beat, and the validation images that it was reached on.
         self._bar: tuple[tuple[float, float], NDArray[np.int64]] | None = None
+        self.interrupts, self._facts = interrupts or Interrupts(), dict(facts or {})
+        #: How many stages have ended.
+        self.stages_done = 0
+        self._steps: Steps | None = None
+        self._progress: Progress | None = None
+        self._epoch_began, self._since = 0.0, 0
+        #: What the stage under way goes on from, if the run was resumed within it.
+        self._resumed: Mapping[str, Part] | None = None
         self.processes = processes or Processes()
 
     @property
@@ -158,27 +145,84 @@ class Trainer:
         Raises:
             Diverged: if loss or weights become NaN or infinite before there is an epoch worth keeping.
         """
+        resumed, self._resumed = self._resumed, None
         steps = Steps(
             self.classifier, stage, self.config, len(train),
             features=features, class_weights=self._weights, mix=self._mix,
             processes=self.processes,
         )  # fmt: skip
+        self._steps, self._progress = steps, Progress.begun(train.device)
+        self._epoch_began = time.perf_counter()
+        if resumed:
+            steps.restore(resumed)
+            self._progress = Progress.restored(resumed["epoch"], train.device)
+            self._epoch_began -= float(resumed["run"]["epoch_seconds"])  # type: ignore[arg-type]
         self.observer.stage(stage.name, stage.epochs * len(train))
+        self.observer.advance(len(self._epochs_of(stage)) * len(train) + self._progress.batch)
         try:
             with fitting_threads(steps.network, steps.example(train.device), train.batch_size):
+                if resumed:  # last, as what was done to come here may have drawn some
+                    restore_random_state(resumed["random"], train.device)
                 self.stopped = self._epochs(stage, steps, train, val)
         except Diverged as error:
             if self.best is None or self.best.val_loss > HOPELESS:
                 raise
             self.diverged, self.status, self.stopped = True, "stopped", error.reason
+            self.classifier.load_state_dict(self._checkpoints.best)  # what is written from now on is finite
         finally:
             self.rates += steps.rates
-        self._checkpoints.write(self._checkpoints.best if self.diverged else steps.state())
+            steps.rates = []
+        self.interrupts.hold()
+        judged = self._checkpoints.best if self.diverged else steps.state()
+        self.stages_done, self._steps, self._progress = self.stages_done + 1, None, None
+        self._checkpoints.write(judged, self.parts())
         self._saved(self)
+        self.interrupts.release()
 
-    def interrupt(self) -> None:
-        """Write the best weights so far, after an exception has ended a stage."""
+    def interrupt(self, *, resumable: bool) -> None:
+        """Write the best weights so far, and the state to go on from, after an exception has ended a stage.
+
+        Args:
+            resumable: Whether it is worth going on from here, rather than from the last state that was written.
+        """
+        # Between two stages the file has the state already; within a step there is none.
+        if resumable and self._steps and not self.interrupts.held:
+            self._checkpoints.write_state(self.parts())
         self._checkpoints.write_best()
+
+    def parts(self) -> dict[str, Part]:
+        """All that the next step, or the next stage, depends on: see :mod:`clsbench.training.run_state`."""
+        now = time.perf_counter()
+        run: Part = {
+            "stages_done": self.stages_done, "history": [asdict(epoch) for epoch in self.history],
+            "stopped": self.stopped, "diverged": self.diverged, "status": self.status,
+            "elapsed": now - self._started, "epoch_seconds": now - self._epoch_began, **self._facts,
+        }  # fmt: skip
+        rates = self.rates + (self._steps.rates if self._steps else [])
+        return {
+            "run": run,
+            "rates": {"rates": torch.tensor(rates, dtype=torch.float64).reshape(-1, 2)},
+            "random": random_state(next(self.classifier.parameters()).device),
+            "model": dict(self.classifier.state_dict()),
+            **(self._steps.parts() if self._steps else {}),
+            **({"epoch": self._progress.part()} if self._progress else {}),
+        }
+
+    def restore(self, parts: Mapping[str, Part]) -> None:
+        """Go on from what :meth:`parts` gave; before the first stage that is still to be trained."""
+        run: Any = parts["run"]
+        self.history = [Epoch(**epoch) for epoch in run["history"]]
+        self.stages_done, self.stopped, self.diverged = run["stages_done"], run["stopped"], run["diverged"]
+        self.status, self._started = run["status"], self._started - run["elapsed"]
+        rates: Any = parts["rates"]["rates"]
+        self.rates = [(position, rate) for position, rate in rates.tolist()]
+        self.classifier.load_state_dict(parts["model"])
+        self._checkpoints.restore(self.history, parts)
+        write_log(self.run.log, self.history)
+        if "epoch" in parts:
+            self._resumed = parts
+        else:
+            restore_random_state(parts["random"], next(self.classifier.parameters()).device)
 
     def finish(self) -> Epoch:
         """Leave the classifier on the CPU with its best weights; returns their epoch."""
@@ -208,39 +252,44 @@ class Trainer:
         self.status = "stopped"
         return f"the time limit of {self.config.max_time:g} s was reached (--max-time)"
 
+    def _epochs_of(self, stage: Stage) -> list[Epoch]:
+        """Those that are done."""
+        return [epoch for epoch in self.history if epoch.stage == stage.name]
+
     def _epochs(self, stage: Stage, steps: Steps, train: Batches, val: Batches) -> str | None:
-        """All epochs of a stage, or the reason why it ended early."""
-        best: Epoch | None = None
+        """All epochs of a stage that are still to be done, or the reason why it ended early."""
         finite = finite_names(steps.judged.state_dict())
-        for left in reversed(range(stage.epochs)):
-            started = time.perf_counter()
-            number = len(self.history) + 1
+        while len(done := self._epochs_of(stage)) < stage.epochs:
+            if done and self.out_of_time():
+                return self._time_is_up()
+            patience, number = self.config.patience, len(self.history) + 1
+            alike = [epoch for epoch in done if epoch.val_images == done[-1].val_images]  # others cannot be compared
+            if done and patience and number - 1 - max(alike, key=lambda e: e.quality).epoch >= patience:
+                return f"no better validation in {counted(patience, 'epoch')} (--patience)"
             loss, accuracy = steps.train(
-                train, number, self.observer.advance, self.observer.loss, self.out_of_time, self.observer.batch
-            )
+                train, number, self.observer.advance, self.observer.loss, self.out_of_time, self.observer.batch,
+                progress=self._progress, begun=self.interrupts.hold, done=self._step_done,
+            )  # fmt: skip
             cut = self.out_of_time()
             self._missing.look(train, "training", number)
             val_loss, val_accuracy = validate(steps.judged, val)
             images = self._missing.look(val, "validation", number)
             check_epoch(steps.judged.state_dict(), finite, val_loss, number, self.config)
             now, rate = time.perf_counter(), float(steps.optimizer.param_groups[-1]["lr"])
+            seconds, elapsed = now - self._epoch_began, now - self._started
             result = Epoch(
-                number, stage.name, loss, accuracy, val_loss, val_accuracy, rate, now - started, now - self._started,
+                number, stage.name, loss, accuracy, val_loss, val_accuracy, rate, seconds, elapsed,
                 val_images=len(images),
             )  # fmt: skip
-            if self._judge_best_again(steps, val, images):
-                best = None  # those of this stage cannot be compared any more: patience begins anew
+            self._judge_best_again(steps, val, images)
             if self._bar is None or (result.quality > self._bar[0] and not self._missing.lost_classes(val)):
                 result, self._bar = dataclasses.replace(result, best=True), (result.quality, images)
-            self._end_epoch(result, steps.state())
-            best = max(best or result, result, key=lambda e: e.quality)
-            if cut or (left and self.out_of_time()):
+            self._end_epoch(result, steps.state(), train.device)
+            if cut:
                 return self._time_is_up()
-            if left and self.config.patience and number - best.epoch >= self.config.patience:
-                return f"no better validation in {counted(self.config.patience, 'epoch')} (--patience)"
         return None
 
-    def _judge_best_again(self, steps: Steps, val: Batches, images: NDArray[np.int64]) -> bool:
+    def _judge_best_again(self, steps: Steps, val: Batches, images: NDArray[np.int64]) -> None:
         """Judge the best epoch on the validation images that are there now, if they are not those it was judged on.
 
         Args:
@@ -251,9 +300,9 @@ class Trainer:
         best = self.best
         if best is None or (self._bar is None and best.val_images == len(images)):
             self._bar = (best.quality, images) if best else None
-            return False
+            return
         if self._bar is not None and np.array_equal(self._bar[1], images):
-            return False
+            return
         loss, accuracy = steps.judge(self._checkpoints.best, val)
         images = readable(val.source, failing_of(val))
         self._bar = (accuracy, -loss), images
@@ -261,18 +310,25 @@ class Trainer:
             f"the best epoch so far, {best.epoch}, is judged again on the {counted(len(images), 'validation image')} "
             f"that can be read now: {accuracy:.2%} instead of {best.val_accuracy:.2%} of {best.val_images:,}"
         )
-        return True
 
-    def _end_epoch(self, result: Epoch, state: dict[str, Tensor]) -> None:
+    def _step_done(self) -> None:
+        """Write the state now and then; a signal that came meanwhile is heard now."""
+        self._since += self.config.accumulate
+        every = self.config.checkpoint_every
+        if (self._since >= every if every else self._checkpoints.state_due) and self._progress and self._progress.sound:
+            self._since = 0
+            self._checkpoints.write_state(self.parts())
+        self.interrupts.release()
+
+    def _end_epoch(self, result: Epoch, state: dict[str, Tensor], device: torch.device) -> None:
+        self.interrupts.hold()
         self.history.append(result)
+        self._progress, self._epoch_began = Progress.begun(device), time.perf_counter()
         if result.best:
             self._checkpoints.keep(result, state)
-        with self.run.log.open("a", newline="", encoding="utf-8") as file:
-            log = csv.DictWriter(file, [field.name for field in fields(Epoch)])
-            if len(self.history) == 1:
-                log.writeheader()
-            log.writerow(asdict(result))
+        write_log(self.run.log, self.history[-1:])
         if self._checkpoints.due:
-            self._checkpoints.write(state)
+            self._checkpoints.write(state, self.parts())
             self._saved(self)
+        self.interrupts.release()
         self.observer.epoch(result)

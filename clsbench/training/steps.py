@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,9 +22,10 @@ from clsbench.training.batches import Batches
 from clsbench.training.config import TrainConfig
 from clsbench.training.divergence import Diverged, first_bad
 from clsbench.training.freezing import freeze, learning_groups, training_mode
-from clsbench.training.optimisation import build_optimizer, build_schedule
+from clsbench.training.optimisation import build_optimizer, build_schedule, optimizer_part, restore_optimizer
 from clsbench.training.processes import Processes
 from clsbench.training.recipes import Stage
+from clsbench.training.run_state import Part
 
 #: Batches between two reports: reading a loss makes a GPU wait.
 REPORT = 10
@@ -48,6 +50,45 @@ class BatchLoss:
     total: int
     loss: float
     lr: float
+
+
+@dataclass
+class Progress:
+    """How far an epoch is; of an accumulated step all batches or none.
+
+    Args:
+        batch: How many of its batches are done.
+        images: Their images.
+        loss: float32 (), the sum of the losses of these in nats.
+        correct: float32 (), how many of them were classified rightly.
+        said: Sum of losses and number of images at the last line of ``--log-every``.
+    """
+
+    batch: int
+    images: float | Tensor
+    loss: Tensor
+    correct: Tensor
+    said: tuple[float, float] = (0.0, 0.0)
+
+    @classmethod
+    def begun(cls, device: torch.device) -> Progress:
+        """Of an epoch that begins."""
+        return cls(0, 0, torch.zeros((), device=device), torch.zeros((), device=device))
+
+    @property
+    def sound(self) -> bool:
+        """Whether all losses so far are finite, so that there is something to go on from; a GPU is waited for."""
+        return math.isfinite(float(self.loss))
+
+    def part(self) -> Part:
+        """For the state of the run."""
+        return dict(vars(self))
+
+    @classmethod
+    def restored(cls, part: Part, device: torch.device) -> Progress:
+        """What :meth:`part` gave."""
+        values: Any = {name: v.to(device) if isinstance(v, Tensor) else v for name, v in part.items()}
+        return cls(**{**values, "said": tuple(values["said"])})
 
 
 class Steps:
@@ -108,6 +149,22 @@ class Steps:
         network.load_state_dict({name: state[prefix + name] for name in network.state_dict()})
         return validate(network, batches)
 
+    def parts(self) -> dict[str, Part]:
+        """What the next step depends on, for the state of the run."""
+        return {
+            "model": dict(self._classifier.state_dict()),
+            "optimizer": optimizer_part(self.optimizer, self.schedule),
+            "average": self._average.part() if self._average else {},
+            "processes": dict(self.processes.state()),
+        }
+
+    def restore(self, parts: Mapping[str, Part]) -> None:
+        """Go on from what :meth:`parts` gave; the classifier has its weights already."""
+        restore_optimizer(self.optimizer, self.schedule, parts["optimizer"])
+        if self._average:
+            self._average.restore(parts["average"])
+        self.processes.restore(parts["processes"])
+
     def example(self, device: torch.device) -> Tensor:
         """Two empty inputs, as the network takes them."""
         if self._features:
@@ -146,6 +203,10 @@ class Steps:
         heard: Callable[[int, float], None],
         out_of_time: Callable[[], bool],
         logged: Callable[[BatchLoss], None] | None = None,
+        *,
+        progress: Progress | None = None,
+        begun: Callable[[], None] = lambda: None,
+        done: Callable[[], None] = lambda: None,
     ) -> tuple[float, float]:
         """One pass over the training batches.
 
@@ -156,6 +217,9 @@ class Steps:
             heard: Called now and then with the epoch and its mean loss so far.
             out_of_time: Whether to stop after this batch.
             logged: Called every ``log_every`` batches.
+            progress: How far the epoch is, and how far it has come; None for its beginning.
+            begun, done: Called before and after each step, which is one batch or some that are accumulated: between
+                two steps weights, optimizer, schedule, average and ``progress`` fit together.
 
         Returns:
             Mean loss in nats, and top-1 accuracy as a fraction, of images as they were trained on.
@@ -164,12 +228,12 @@ class Steps:
             Diverged: if the loss of a batch is NaN or infinite, at most :data:`REPORT` batches later.
         """
         self.training_mode()
+        far = progress or Progress.begun(batches.device)
         total, waiting, together = len(batches), 0, self._config.accumulate
-        count: float | Tensor = 0
-        loss_sum, correct = torch.zeros((), device=batches.device), torch.zeros((), device=batches.device)
         recent: list[Tensor] = []  # losses that have not been read yet
-        said = (0.0, 0.0)  # sum of losses and number of images at the line before
-        for position, (inputs, labels) in enumerate(batches.epoch(number), start=1):
+        for position, inputs, labels in batches.numbered(number, far.batch):
+            if not waiting:
+                begun()
             group = min(together, total - (position - 1) // together * together)
             last = waiting + 1 == group
             with nullcontext() if last else self.processes.apart(self._forward):
@@ -177,32 +241,34 @@ class Steps:
                 self.processes.backward(loss / group)
             with torch.no_grad():
                 recent.append(loss.detach())
-                loss_sum += loss * images
-                correct += (logits.argmax(1) == labels).sum()
-            count, waiting = count + images, waiting + 1
-            if waiting == together:
-                self._step(number - 1 + position / total)
+                far.loss += loss * images
+                far.correct += (logits.argmax(1) == labels).sum()
+            far.batch, far.images, waiting = position, far.images + images, waiting + 1
+            ends = out_of_time()
+            if waiting == group or (ends and not self.processes.several):  # theirs have not been averaged
+                self._step(number - 1 + position / total if waiting == group else number)
                 waiting = 0
+                done()
             advance(1)
-            over = out_of_time()
-            if position % REPORT == 0 or position == total or over:
-                mean = self._mean(loss_sum, count)
-                if not math.isfinite(mean):
-                    raise self._diverged(recent, number, position, total)
-                heard(number, mean)
-                recent.clear()
+            if position % REPORT == 0 or position == total or ends:
+                heard(number, self._checked(far, recent, number, total))
             if logged and self._config.log_every and position % self._config.log_every == 0:
-                now = self._totals(loss_sum, count)
-                mean = (now[0] - said[0]) / (now[1] - said[1])
-                logged(BatchLoss(number, position, total, mean, float(self.optimizer.param_groups[-1]["lr"])))
-                said = now
-            if over:
+                logged(self._line(number, total, far))
+            if ends:
                 break
-        if waiting and not self.processes.several:  # theirs have not been averaged
-            self._step(number)
+        if waiting:  # no image of the last batch could be read
+            if not self.processes.several:
+                self._step(number)
+            done()
         self.optimizer.zero_grad(set_to_none=True)
         self.processes.average_buffers(self.network)
-        return self._mean(loss_sum, count), self._mean(correct, count)
+        return self._checked(far, recent, number, total), self._mean(far.correct, far.images)
+
+    def _line(self, number: int, total: int, far: Progress) -> BatchLoss:
+        now = self._totals(far.loss, far.images)
+        mean = (now[0] - far.said[0]) / (now[1] - far.said[1])
+        far.said = now
+        return BatchLoss(number, far.batch, total, mean, float(self.optimizer.param_groups[-1]["lr"]))
 
     def _totals(self, value: Tensor, count: float | Tensor) -> tuple[float, float]:
         """A sum over this process's images and their number, of all processes."""
@@ -221,11 +287,19 @@ class Steps:
             parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
             self.processes.clip(parameters, self._config.clip_grad)
 
-    def _diverged(self, recent: list[Tensor], number: int, position: int, total: int) -> Diverged:
-        """The error of an epoch whose mean loss is not finite; ``recent`` holds the losses up to ``position``."""
-        before, found = first_bad(recent) or (len(recent) - 1, "infinite in sum")
-        at = f"epoch {number}, batch {position - len(recent) + before + 1} of {total}"
-        return Diverged(f"the loss is {found}", at, self._config)
+    def _checked(self, far: Progress, recent: list[Tensor], number: int, total: int) -> float:
+        """The mean loss so far; ``recent`` holds the losses of the last batches, and is emptied.
+
+        Raises:
+            Diverged: if it is not finite, naming the first batch whose loss is not.
+        """
+        mean = self._mean(far.loss, far.images)
+        if not math.isfinite(mean):
+            before, found = (first_bad(recent) if recent else None) or (len(recent) - 1, "not finite in sum")
+            at = f"epoch {number}, batch {max(1, far.batch - len(recent) + before + 1)} of {total}"
+            raise Diverged(f"the loss is {found}", at, self._config)
+        recent.clear()
+        return mean
 
     def _step(self, position: float) -> None:
         self.clip()

@@ -14,8 +14,9 @@ from clsbench.json_fields import Scalar
 from clsbench.run_record import RunRecord
 from clsbench.runs import Run
 from clsbench.text import on_one_line
+from clsbench.training.epochs import Epoch
 from clsbench.training.journal import Journal
-from clsbench.training.loop import Epoch, Observer
+from clsbench.training.loop import Observer
 from clsbench.training.steps import BatchLoss
 from clsbench.training.tracker_names import check_trackers, parse_trackers
 from clsbench.training.trackers import Ending, RunTracker, open_tracker

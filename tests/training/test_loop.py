@@ -8,9 +8,10 @@ from torch import nn
 
 from clsbench.errors import ModelError
 from clsbench.runs import Run, create
-from clsbench.training import checkpoints, loop
+from clsbench.training import checkpoints, loop, run_state
 from clsbench.training.config import TrainConfig
-from clsbench.training.loop import Epoch, Trainer
+from clsbench.training.epochs import Epoch
+from clsbench.training.loop import Trainer
 from clsbench.training.plots import save_curves
 
 
@@ -258,12 +259,12 @@ def test_an_epoch_says_whether_it_is_the_best_so_far(judged, tiny, pictures, con
 
 
 def test_weights_that_cannot_be_written_leave_no_part_of_them(tmp_path, monkeypatch):
-    def failing(state, file):
+    def failing(state, file, metadata):
         file.write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(checkpoints, "save_file", failing)
+    monkeypatch.setattr(run_state, "save_file", failing)
     kept = checkpoints.Checkpoints(create("a", default="x", root=tmp_path))
     with pytest.raises(KeyboardInterrupt):
-        kept.write({"w": torch.zeros(1)})
+        kept.write({"w": torch.zeros(1)}, {"model": {}})
     assert list((tmp_path / "a").iterdir()) == []

@@ -17,7 +17,7 @@ from clsbench.models.simple_cnn import build
 from clsbench.run_record import RunData, RunModel
 from clsbench.training import lr_finder, plots, training_run
 from clsbench.training.config import TrainConfig
-from clsbench.training.loop import Epoch
+from clsbench.training.epochs import Epoch
 from clsbench.training.recipes import configure
 from clsbench.training.training_run import run_training
 
