@@ -41,7 +41,9 @@ class Plan:
         return sum(stage.epochs for stage in self.stages)
 
 
-def plan(classifier: Classifier, config: TrainConfig, model: RunModel, *, auto_lr: bool = False) -> Plan:
+def plan(
+    classifier: Classifier, config: TrainConfig, model: RunModel, *, auto_lr: bool = False, auto_batch: bool = False
+) -> Plan:
     """What a configured training of a network will do.
 
     Args:
@@ -49,6 +51,7 @@ def plan(classifier: Classifier, config: TrainConfig, model: RunModel, *, auto_l
         config: How to train.
         model: Where the network came from.
         auto_lr: Whether the learning rate is still to be found.
+        auto_batch: Whether the batch size is still to be found.
 
     Raises:
         OptionError: if options contradict the recipe, or name no layer group.
@@ -61,7 +64,12 @@ def plan(classifier: Classifier, config: TrainConfig, model: RunModel, *, auto_l
         f"{counted(parameters, 'parameter')}"
     )
     lines = [(stage.name, _stage(stage, auto=auto_lr)) for stage in planned]
-    facts = [("network", network), *lines, ("optimizer", _optimizer(config)), ("images", _images(config))]
+    facts = [
+        ("network", network),
+        *lines,
+        ("optimizer", _optimizer(config, auto=auto_batch)),
+        ("images", _images(config)),
+    ]
     title = f"Training {model.name} on {config.device}, recipe {config.recipe}"
     return Plan(title, planned, (*facts, ("run", _run(config))))
 
@@ -102,10 +110,10 @@ def _stage(stage: RunStage, *, auto: bool) -> str:
     return f"{counted(stage.epochs, 'epoch')}, peak learning {rates}"
 
 
-def _optimizer(config: TrainConfig) -> str:
+def _optimizer(config: TrainConfig, *, auto: bool) -> str:
     return ", ".join([
         f"{config.optimizer}, weight decay {config.weight_decay:g}, schedule {config.schedule}",
-        f"batches of {config.batch_size}",
+        "batches as large as memory allows" if auto else f"batches of {config.batch_size}",
         *([f"{config.accumulate} of them a step"] if config.accumulate > 1 else []),
         *([f"gradient norm at most {config.clip_grad:g}"] if config.clip_grad else []),
         *([f"weights averaged with decay {config.ema:g}"] if config.ema else []),

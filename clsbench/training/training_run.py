@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing, nullcontext
@@ -31,6 +32,7 @@ from clsbench.training.held_out import HeldOut, held_out, outcomes_of
 from clsbench.training.journal import Journal
 from clsbench.training.loop import Observer, Trainer
 from clsbench.training.lr_finder import range_test
+from clsbench.training.memory import fitting_batch_size, memory_explained
 from clsbench.training.plan import PRECISION, plan
 from clsbench.training.plots import save_plots
 from clsbench.training.recipes import stages
@@ -100,6 +102,7 @@ def run_training(
     split: Mapping[str, Scalar] | None = None,
     run_name: str | None = None,
     auto_lr: bool = False,
+    auto_batch: bool = False,
     strict: bool = False,
     resumed: Resumed | None = None,
 ) -> TrainingResult:
@@ -115,6 +118,7 @@ def run_training(
         split: How the dataset was asked to be split, for run.json.
         run_name: The directory's name, or None for a generated one.
         auto_lr: Replace the learning rate by what a range test suggests.
+        auto_batch: Replace the batch size by what memory allows.
         strict: Whether anything the data check finds is an error.
         resumed: A run to go on with; ``config`` and all else have to be what it began with.
 
@@ -132,10 +136,14 @@ def run_training(
     keep_freed_memory()
     dataset.samples("train"), dataset.samples("val")
     classifier = build_classifier(build_model, dataset, config, observer, name=model.name)
-    planned = plan(classifier, config, model, auto_lr=auto_lr)  # refuses what the model does not have
+    planned = plan(
+        classifier, config, model, auto_lr=auto_lr, auto_batch=auto_batch
+    )  # refuses what the model does not have
     check_name(run_name)
     observer.planned(planned)
     setup, check = set_up(classifier, dataset, config, observer, Path(), strict=strict)
+    if auto_batch:  # before there is a record: a run that is resumed has the same
+        setup.config = config = dataclasses.replace(config, batch_size=fitting_batch_size(setup))
     record = RunRecord(
         clsbench=__version__,
         torch=str(torch.__version__),
@@ -162,7 +170,7 @@ def run_training(
     # Of a resumed run the lock is held already.
     alone = nullcontext() if resumed else exclusive(run.state, "the state of the run")
     journal = Journal(run, record, setup, observer, started)
-    with alone, closing(setup), tracking.recorded(journal), journal.interruptions():
+    with alone, closing(setup), tracking.recorded(journal), journal.interruptions(), memory_explained(config):
         if auto_lr:
             journal.set_rate(range_test(setup).valley)
         tracking.begin(run, journal.record)
