@@ -6,17 +6,16 @@ import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Any, Literal, Protocol
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from clsbench.datasets.data_check import DataCheck
 from clsbench.errors import ModelError
 from clsbench.models.classifier import Classifier
-from clsbench.models.loading import LoadReport
 from clsbench.runs import Run
 from clsbench.text import counted
 from clsbench.training.augmentation import Mix
@@ -28,46 +27,13 @@ from clsbench.training.epochs import Epoch, write_log
 from clsbench.training.hardware import fitting_threads
 from clsbench.training.interrupts import Interrupts
 from clsbench.training.missing import MissingImages, failing_of, readable
-from clsbench.training.plan import Plan
+from clsbench.training.observing import Observer
 from clsbench.training.processes import Processes
 from clsbench.training.random_state import random_state, restore_random_state
-from clsbench.training.recipes import Stage
+from clsbench.training.recipes import Stage, stages
 from clsbench.training.run_state import Part
-from clsbench.training.steps import BatchLoss, Progress, Steps, validate
-
-
-class Observer(Protocol):
-    """Hears how training goes."""
-
-    def note(self, text: str) -> None:
-        """Something was assumed or found out."""
-
-    def warn(self, text: str) -> None:
-        """Something that must not be missed."""
-
-    def planned(self, plan: Plan) -> None:
-        """The network is built, and everything about the training is decided."""
-
-    def loaded(self, report: LoadReport, recipe: str) -> None:
-        """The network has weights from a file, and goes on by this recipe."""
-
-    def checked(self, check: DataCheck) -> None:
-        """The images have been read, and what is wrong with them is known."""
-
-    def stage(self, name: str, total: int) -> None:
-        """Something long begins: reading images, a stage; ``total`` images or batches."""
-
-    def advance(self, count: int) -> None:
-        """So many of them are done."""
-
-    def loss(self, epoch: int, loss: float) -> None:
-        """Now and then: the epoch from 1, the running mean loss."""
-
-    def batch(self, result: BatchLoss) -> None:
-        """Every ``log_every`` batches."""
-
-    def epoch(self, result: Epoch) -> None:
-        """After each epoch."""
+from clsbench.training.steps import Progress, Steps, validate
+from clsbench.training.stopwatch import EVERY, pace
 
 
 class Trainer:
@@ -124,6 +90,8 @@ class Trainer:
         self._steps: Steps | None = None
         self._progress: Progress | None = None
         self._epoch_began, self._since = 0.0, 0
+        self._val_seconds: float | None = None
+        self._paced, self._plan = 0.0, stages(classifier, config)
         #: What the stage under way goes on from, if the run was resumed within it.
         self._resumed: Mapping[str, Part] | None = None
         self.processes = processes or Processes()
@@ -152,6 +120,7 @@ class Trainer:
             processes=self.processes,
         )  # fmt: skip
         self._steps, self._progress = steps, Progress.begun(train.device)
+        self._val_seconds, self._paced = None, time.perf_counter()
         self._epoch_began = time.perf_counter()
         if resumed:
             steps.restore(resumed)
@@ -267,19 +236,22 @@ class Trainer:
             if done and patience and number - 1 - max(alike, key=lambda e: e.quality).epoch >= patience:
                 return f"no better validation in {counted(patience, 'epoch')} (--patience)"
             loss, accuracy = steps.train(
-                train, number, self.observer.advance, self.observer.loss, self.out_of_time, self.observer.batch,
+                train, number, partial(self._advance, stage, steps, len(train), len(val)), self.observer.loss,
+                self.out_of_time, self.observer.batch,
                 progress=self._progress, begun=self.interrupts.hold, done=self._step_done,
             )  # fmt: skip
             cut = self.out_of_time()
             self._missing.look(train, "training", number)
+            trained = time.perf_counter()
             val_loss, val_accuracy = validate(steps.judged, val)
+            self._val_seconds = time.perf_counter() - trained
             images = self._missing.look(val, "validation", number)
             check_epoch(steps.judged.state_dict(), finite, val_loss, number, self.config)
             now, rate = time.perf_counter(), float(steps.optimizer.param_groups[-1]["lr"])
             seconds, elapsed = now - self._epoch_began, now - self._started
             result = Epoch(
                 number, stage.name, loss, accuracy, val_loss, val_accuracy, rate, seconds, elapsed,
-                val_images=len(images),
+                val_images=len(images), images_per_second=steps.watch.images_per_second, waited=steps.watch.waited,
             )  # fmt: skip
             self._judge_best_again(steps, val, images)
             if self._bar is None or (result.quality > self._bar[0] and not self._missing.lost_classes(val)):
@@ -288,6 +260,20 @@ class Trainer:
             if cut:
                 return self._time_is_up()
         return None
+
+    def _advance(self, stage: Stage, steps: Steps, total: int, val_batches: int, count: int) -> None:
+        """Tell of a batch and, now and then, of the pace."""
+        self.observer.advance(count)
+        now = time.perf_counter()
+        if now - self._paced < EVERY or not self._progress or not steps.watch.batches:
+            return
+        self._paced, done = now, len(self._epochs_of(stage))
+        self.observer.pace(
+            pace(
+                steps.watch, len(self.history) + 1, self._progress.batch, total, val=(val_batches, self._val_seconds),
+                epochs=stage.epochs - done - 1, more=len(self._plan) > self.stages_done + 1,
+            )
+        )  # fmt: skip
 
     def _judge_best_again(self, steps: Steps, val: Batches, images: NDArray[np.int64]) -> None:
         """Judge the best epoch on the validation images that are there now, if they are not those it was judged on.

@@ -14,7 +14,7 @@ from clsbench.errors import ClsbenchError, DataError
 from clsbench.json_fields import read_fields
 from clsbench.run_record import RunRecord
 from clsbench.runs import Run
-from clsbench.training.loop import Observer
+from clsbench.training.observing import Observer
 from clsbench.training.run_state import RunState, damaged
 from clsbench.training.setup import Setup
 

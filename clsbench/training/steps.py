@@ -26,6 +26,7 @@ from clsbench.training.optimisation import build_optimizer, build_schedule, opti
 from clsbench.training.processes import Processes
 from clsbench.training.recipes import Stage
 from clsbench.training.run_state import Part
+from clsbench.training.stopwatch import Stopwatch
 
 #: Batches between two reports: reading a loss makes a GPU wait.
 REPORT = 10
@@ -129,6 +130,8 @@ class Steps:
         self.processes = processes or Processes()
         # A head on its own takes a moment, and is as exact as the features are.
         self._forward = self.processes.prepare(self.network, exact=features)
+        #: Of the epoch under way, or of the last one.
+        self.watch = Stopwatch(self.processes.device)
         self.stepper = self.processes.prepare_optimizer(self.optimizer)
 
     @property
@@ -231,7 +234,8 @@ class Steps:
         far = progress or Progress.begun(batches.device)
         total, waiting, together = len(batches), 0, self._config.accumulate
         recent: list[Tensor] = []  # losses that have not been read yet
-        for position, inputs, labels in batches.numbered(number, far.batch):
+        self.watch = Stopwatch(batches.device, self.processes.count)
+        for position, inputs, labels in self.watch.timed(batches.numbered(number, far.batch)):
             if not waiting:
                 begun()
             group = min(together, total - (position - 1) // together * together)

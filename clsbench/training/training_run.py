@@ -30,9 +30,10 @@ from clsbench.training.epochs import Epoch
 from clsbench.training.hardware import keep_freed_memory
 from clsbench.training.held_out import HeldOut, held_out, outcomes_of
 from clsbench.training.journal import Journal
-from clsbench.training.loop import Observer, Trainer
+from clsbench.training.loop import Trainer
 from clsbench.training.lr_finder import range_test
 from clsbench.training.memory import fitting_batch_size, memory_explained
+from clsbench.training.observing import Observer
 from clsbench.training.plan import PRECISION, plan
 from clsbench.training.plots import save_plots
 from clsbench.training.recipes import stages

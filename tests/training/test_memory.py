@@ -31,9 +31,9 @@ GPU = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacit
 )
 def test_it_is_one_message_that_names_the_batch_size_to_try(error, message, configured):
     config = configured(batch_size=48, accumulate=2)
-    with pytest.raises(DeviceMemoryError, match="not enough memory for batches of 48") as caught:
-        with memory.memory_explained(config):
-            raise error
+    words = "not enough memory for batches of 48"
+    with pytest.raises(DeviceMemoryError, match=words) as caught, memory.memory_explained(config):
+        raise error
     assert "--batch-size 32 --accumulate 4" in caught.value.facts["to do"]
     assert caught.value.facts["got"].startswith(message)
 
