@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from clsbench.api.probe import probe
     from clsbench.api.rank_transforms import rank_transforms
     from clsbench.api.report import report
+    from clsbench.api.run_differences import diff_runs
+    from clsbench.api.run_removal import remove_runs
     from clsbench.api.runs import list_runs
     from clsbench.api.show import show
     from clsbench.api.show_images import show_images
@@ -92,6 +94,8 @@ _HOMES = {
     "clsbench.api.probe": ("probe",),
     "clsbench.api.rank_transforms": ("rank_transforms",),
     "clsbench.api.report": ("report",),
+    "clsbench.api.run_differences": ("diff_runs",),
+    "clsbench.api.run_removal": ("remove_runs",),
     "clsbench.api.runs": ("list_runs",),
     "clsbench.api.show": ("show",),
     "clsbench.api.show_images": ("show_images",),
@@ -174,6 +178,7 @@ __all__ = [
     "compare",
     "describe_dataset",
     "describe_model",
+    "diff_runs",
     "doctor",
     "evaluate",
     "export",
@@ -193,6 +198,7 @@ __all__ = [
     "rank_transforms",
     "read_card",
     "read_state",
+    "remove_runs",
     "report",
     "show",
     "show_images",

@@ -27,11 +27,19 @@ Status = Literal["running", "finished", "stopped", "interrupted"]
 
 @dataclass(frozen=True, kw_only=True)
 class RunData:
-    """What a run was trained on: the qualified dataset component, its absolute root, its options but for the split."""
+    """What a run was trained on.
+
+    Args:
+        dataset: The component, qualified.
+        root: Absolute, or a URL.
+        options: Those that were given, but for the split.
+        defaults: The component's other options, with the values that they took.
+    """
 
     dataset: str
     root: str | None = None
     options: Mapping[str, Scalar] = field(default_factory=dict)
+    defaults: Mapping[str, Scalar] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +50,8 @@ class RunModel:
         name: Of the model component, qualified.
         distribution, version: Its origin.
         pretrained: Whether from published weights.
-        options: Those of the component.
+        options: Those of the component that were given.
+        defaults: Its other options, with the values that they took.
         shape: What was asked of the pictures' shape beside them: the JSON of a ``PictureShape``.
     """
 
@@ -51,6 +60,7 @@ class RunModel:
     version: str | None = None
     pretrained: bool = False
     options: Mapping[str, Scalar] = field(default_factory=dict)
+    defaults: Mapping[str, Scalar] = field(default_factory=dict)
     shape: Mapping[str, str] = field(default_factory=dict)
 
 

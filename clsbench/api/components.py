@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from inspect import Parameter
 from types import MappingProxyType
 from typing import Any, get_args
 
@@ -38,6 +39,16 @@ class Chosen:
     def name(self) -> str:
         """Qualified: ``plugin/name``."""
         return self.resolved.qualified
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The component's options that were not given, with the values that they take."""
+        known = option_types(self.resolved.component.build)
+        return {
+            name: default
+            for name, (_, default) in known.items()
+            if name not in self.options and default is not Parameter.empty
+        }
 
     def asked(self, **flags: OptionValue) -> Chosen:
         """With the flags a user set, all of which the component has to take.

@@ -11,15 +11,14 @@ from clsbench.api.components import Options
 from clsbench.api.data import build_dataset, choose_dataset, data_location, refuse_dataset
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
-from clsbench.api.probe_models import component_name, make_candidate, runs_among, split_models, warn_of_runs
-from clsbench.errors import OptionError
+from clsbench.api.probe_models import component_name, make_candidates, runs_among, split_models, warn_of_runs
 from clsbench.images.sources.urls import redacted
 from clsbench.machine import wait_passively
 from clsbench.picture_shape import GivenSize, PictureShape
 from clsbench.text import counted, file_size, some
 
 if TYPE_CHECKING:
-    from clsbench.datasets.dataset import Dataset
+    from clsbench.probing.candidate import Candidate
     from clsbench.probing.pool import Pool
     from clsbench.probing.result import ProbeResult
 
@@ -34,6 +33,7 @@ def probe(
     size: GivenSize | None = None,
     test_fraction: float | None = None,
     data_fraction: float | None = None,
+    group: str | None = None,
     seed: int = 0,
     device: str = "auto",
     keep: bool = True,
@@ -55,6 +55,7 @@ def probe(
         dataset, size, options: As in :func:`train`.
         test_fraction: Part of each class to set aside, as ``train`` does with the same seed.
         data_fraction: Use this part of each class only.
+        group: As in :func:`train`: what stays in one fold.
         seed: Of folds, views and random weights.
         device: ``auto``, ``cpu`` or ``cuda``.
         keep: Take features from the cache folder, and keep new ones there.
@@ -76,98 +77,48 @@ def probe(
     runs = runs_among(texts)
     source, spec, picked = choose_dataset(
         dataset, root, options, {"model": [component_name(text, runs) for text in texts]},
-        test_fraction=test_fraction, data_fraction=data_fraction, seed=seed,
+        test_fraction=test_fraction, data_fraction=data_fraction, group=group, seed=seed,
     )  # fmt: skip
+    candidates = make_candidates(texts, picked["model"], runs, shape)
+    spec.check_given(source.resolved.component.gives, where=data or source.name)
     check_training_packages()
     from clsbench.probing.pool import pool as pooled
+    from clsbench.probing.probe import Settings, probe_all
     from clsbench.training.hardware import choose_device
 
     chosen_device = choose_device(device)
-    spec.check_given(source.resolved.component.gives, where=data or source.name)
     images = build_dataset(source.resolved, root, source.options)
     refuse_dataset(outputs, images, data)
-    candidates = [
-        make_candidate(text, chosen, runs.get(text), shape, len(images.classes))
-        for text, chosen in zip(texts, picked["model"], strict=True)
-    ]
-    names = [candidate.name for candidate in candidates]
-    if twice := next((name for k, name in enumerate(names) if name in names[:k]), None):
-        raise OptionError("a model is named twice", where="--models", got=twice)
     pool = pooled(images, spec, folds)
     place = f" {redacted(str(data))}" if data else ""
     _tell(pool, f"{source.resolved.component.name}{place}", folds, spec.seed, observer)
     warn_of_runs(runs, root.resolve() if isinstance(root, Path) else root, source.name, observer)
-    result = _run(
-        candidates,
-        pool,
-        images,
-        device=chosen_device,
-        views=views,
-        seed=spec.seed,
-        folds=folds,
-        keep=keep,
-        observer=observer,
-    )
+    settings = Settings(device=chosen_device, views=views, seed=spec.seed, folds=folds, keep=keep)
+    result = probe_all(candidates, pool, settings, observer)
+    _tell_result(result, candidates, observer)
     if chart:
         _draw(result, chart, observer)
     return result
 
 
-def _run(
-    candidates,
-    pool: Pool,
-    images: Dataset,
-    *,
-    device: str,
-    views: int,
-    seed: int,
-    folds: int,
-    keep: bool,
-    observer: Observer,
-) -> ProbeResult:
-    import dataclasses
+def _tell_result(result: ProbeResult, candidates: Sequence[Candidate], observer: Observer) -> None:
+    """What did not work, and what was kept."""
+    from clsbench.probing.candidate import WEIGHTS
 
-    import torch
-
-    from clsbench.probing.feature_store import features_folder, stored
-    from clsbench.probing.probe import digest_images, probe_all
-    from clsbench.probing.result import ranked
-
-    digests, there, unreadable = digest_images(pool, observer)
-    judged = (
-        pool
-        if there.all()
-        else dataclasses.replace(
-            pool, samples=tuple(s for s, ok in zip(pool.samples, there, strict=True) if ok), folds=pool.folds[there]
-        )
-    )
-    found, failures = probe_all(
-        candidates,
-        judged,
-        digests[there],
-        device=torch.device(device),
-        views=views,
-        seed=seed,
-        keep=keep,
-        hearing=observer,
-    )
-    result = ranked(
-        found, failures, judged, unreadable=unreadable, folds=folds, views=views, seed=seed, device=device,
-        cache=features_folder() if keep else None,
-    )  # fmt: skip
-    for name, error in failures.items():
+    for name, error in result.failures.items():
         observer.warn(f"{name} is not ranked: {error.one_line()}")
+    if any(candidate.pretrained for candidate in candidates if candidate.name in result.failures):
+        observer.note(WEIGHTS)
     if result.unreadable:
-        observer.warn(
-            f"left out, as unreadable: {counted(len(result.unreadable), 'image')}: {some(list(result.unreadable), 3)}"
-        )
-    reused = [row.name for row in result.rows if row.probed.kept]
-    if reused:
-        observer.note(f"features were kept from an earlier call: {some(reused, 10)}")
-    if keep:
-        size = sum(status.st_size for _, status in stored())
-        observer.note(f"features are kept in {features_folder()}: {file_size(size)}; delete the folder to free them")
-    return result
+        count = counted(len(result.unreadable), "image")
+        observer.warn(f"left out, as unreadable: {count}: {some(list(result.unreadable), 3)}")
+    if reused := [row.name for row in result.rows if row.probed.kept]:
+        observer.note(f"not evaluated, since features were kept from an earlier call: {some(reused, 10)}")
+    if result.cache:
+        from clsbench.probing.feature_store import stored
+
+        size = file_size(sum(status.st_size for _, status in stored(result.cache)))
+        observer.note(f"features are kept in {result.cache}, {size}; the folder may be deleted")
 
 
 def _tell(pool: Pool, name: str, folds: int, seed: int, observer: Observer) -> None:
@@ -186,5 +137,5 @@ def _draw(result: ProbeResult, file: Path, observer: Observer) -> None:
         (row.name, row.linear.value, row.linear.low, row.linear.high, row.probed.speed.images_per_second)
         for row in result.rows
     ]
-    save_accuracy_throughput(points, file, axis="images/s of the network alone", title="linear head on frozen features")
+    save_accuracy_throughput(points, file, rate="images/s of the network alone")
     observer.note(f"drawn: {file}")

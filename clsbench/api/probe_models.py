@@ -19,6 +19,7 @@ from clsbench.errors import OptionError, PluginError
 from clsbench.guard import calling
 from clsbench.options import option_types
 from clsbench.picture_shape import PictureShape
+from clsbench.run_record import RunModel
 from clsbench.runs import is_run, plain
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def split_models(models: str | Sequence[str]) -> list[str]:
     """The texts between commas, or those given.
 
     Raises:
-        OptionError: if there is none, or one is empty or given twice.
+        OptionError: if there is none, or one is empty.
     """
     texts = [text.strip() for text in (models.split(",") if isinstance(models, str) else models)]
     if not texts or not all(texts):
@@ -38,8 +39,6 @@ def split_models(models: str | Sequence[str]) -> list[str]:
             "cannot read the models", where="--models", got=",".join(texts) or "nothing",
             expected="for example resnet18,efficientnet-lite0,resnet18:pretrained=false",
         )  # fmt: skip
-    if twice := next((text for k, text in enumerate(texts) if text in texts[:k]), None):
-        raise OptionError("a model is named twice", where="--models", got=twice)
     return texts
 
 
@@ -69,9 +68,22 @@ def component_name(text: str, runs: dict[str, StartingWeights]) -> str:
     return record.model.name if record else text.split(":")[0]
 
 
-def make_candidate(
-    text: str, chosen: Chosen, start: StartingWeights | None, shape: PictureShape, num_classes: int
-) -> Candidate:
+def make_candidates(
+    texts: Sequence[str], chosen: Sequence[Chosen], runs: dict[str, StartingWeights], shape: PictureShape
+) -> list[Candidate]:
+    """What texts mean, in their order; arguments as of :func:`make_candidate`.
+
+    Raises:
+        OptionError: for an option that a model does not have, or two texts that mean the same.
+    """
+    made = [make_candidate(text, one, runs.get(text), shape) for text, one in zip(texts, chosen, strict=True)]
+    names = [candidate.name for candidate in made]
+    if twice := next((name for k, name in enumerate(names) if name in names[:k]), None):
+        raise OptionError("a model is named twice", where="--models", got=twice)
+    return made
+
+
+def make_candidate(text: str, chosen: Chosen, start: StartingWeights | None, shape: PictureShape) -> Candidate:
     """What a text means, as something to probe.
 
     Args:
@@ -79,7 +91,6 @@ def make_candidate(
         chosen: Its component, with the options given by ``--with``.
         start: The run it names, if it names one.
         shape: The size that was asked for.
-        num_classes: K.
 
     Raises:
         OptionError: for an option that the model does not have.
@@ -101,13 +112,13 @@ def make_candidate(
     plugin = network.resolved.plugin
     return Candidate(
         name=":".join(typed) + ("" if pretrained else " (random)"),
-        build=partial(_build, network, shape, num_classes),
-        identity={
-            "model": network.name,
-            "distribution": plugin.distribution,
-            "version": plugin.version,
-            "options": plain({name: value for name, value in network.options.items() if name not in SOURCES}),
-        },
+        build=partial(_build, network, shape),
+        model=RunModel(
+            name=network.name,
+            distribution=plugin.distribution,
+            version=plugin.version,
+            options=plain({name: value for name, value in network.options.items() if name not in SOURCES}),
+        ),
         pretrained=pretrained,
         words=_words(network, start, shape, text),
         guard=partial(calling, network.name, network.resolved.owner),
@@ -135,9 +146,10 @@ def _build(network: Chosen, shape: PictureShape, num_classes: int) -> Classifier
 
 def _words(network: Chosen, start: StartingWeights | None, shape: PictureShape, text: str) -> tuple[str, ...]:
     """Options of ``train`` for the same network."""
-    words = ["--model", network.name.removeprefix("clsbench/")]
+    named = text.split(":")[0]
+    words = ["--model", network.name.removeprefix("clsbench/") if start else named]
     if start:
-        words += ["--weights", text.split(":")[0]]
+        words += ["--weights", named]
     elif network.options.get("weights"):
         words += ["--weights", str(network.options["weights"])]
     elif network.options.get("pretrained"):

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from clsbench.training.config import TrainConfig
 
 
+#: Options of a model that say where its weights come from.
+WEIGHTS = ("pretrained", "weights")
+
+
 @dataclass(frozen=True)
 class TrainingInputs:
     """What a training begins with.
@@ -97,13 +101,16 @@ def open_inputs(
     plugin = network.resolved.plugin
     return TrainingInputs(
         images,
-        RunData(dataset=source.name, root=_recorded(root), options=plain(source.options)),
+        RunData(
+            dataset=source.name, root=_recorded(root), options=plain(source.options), defaults=plain(source.defaults)
+        ),
         RunModel(
             name=network.name,
             distribution=plugin.distribution,
             version=plugin.version,
             pretrained=bool(network.options.get("pretrained")),
             options=plain(network.options),
+            defaults=plain({k: v for k, v in network.defaults.items() if k not in WEIGHTS}),
             shape=shape.to_json(),
         ),
         network,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clsbench.cli.parameters import DATA, MODEL, OUTPUT, Json, Quiet, With
-from clsbench.cli.split_parameters import TestFraction
+from clsbench.cli.split_parameters import Group, TestFraction
 from clsbench.cli.training_parameters import Data, DatasetName, Size
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def probe(
             metavar="FRACTION", help="Part of each class to use, for a quick look. Default: 1.", rich_help_panel=DATA
         ),
     ] = None,
+    group: Group = None,
     folds: Annotated[
         int,
         typer.Option(
@@ -89,11 +90,11 @@ def probe(
     with terminal.observer() as observer:
         result = run_probe(
             data, models=models, views=views, folds=folds, dataset=dataset, size=size, test_fraction=test_fraction,
-            data_fraction=data_fraction, seed=seed, device=device, keep=keep, plot=plot, options=options or (),
-            observer=observer,
+            data_fraction=data_fraction, group=group, seed=seed, device=device, keep=keep, plot=plot,
+            options=options or (), observer=observer,
         )  # fmt: skip
     print_probe(terminal, result)
-    given = [("--dataset", dataset), ("--test-fraction", test_fraction),
+    given = [("--dataset", dataset), ("--test-fraction", test_fraction), ("--group", group), ("--seed", seed or None),
              *(("--with", option) for option in options or () if option.startswith(("data.", "dataset.")))]  # fmt: skip
     words = [word for flag, value in given if value is not None for word in (flag, value)]
     terminal.write_json(result.to_json())

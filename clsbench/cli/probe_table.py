@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clsbench.cli.tables import millions, percent, table
+from clsbench.cli.tables import table
 from clsbench.text import counted, on_one_line
 
 if TYPE_CHECKING:
@@ -18,17 +18,17 @@ def print_probe(terminal: Terminal, result: ProbeResult) -> None:
     from clsbench.evaluation.comparison.ranking import verdict
 
     rows = [
-        (str(row.rank), on_one_line(row.name), percent(row.linear.value), _interval(row),
-         percent(row.neighbours.value), millions(row.probed.parameters),
-         _rate(row.probed.speed.images_per_second), _seconds(row))
+        (str(row.rank), on_one_line(row.name), _accuracy(row), f"{100 * row.neighbours.value:.1f}",
+         _short(row.probed.parameters / 1e6, "M"), _rate(row.probed.speed.images_per_second),
+         _short(_seconds(row), "s"))
         for row in result.rows
     ]  # fmt: skip
-    title = f"{counted(result.images, 'image')}, each held out once in {result.folds} folds"
-    columns = ("rank", "model", "linear", "95% interval", "k-NN", "params", "images/s", "seconds")
+    title = f"Accuracy in % on {counted(result.images, 'image')}, each held out once in {result.folds} folds"
+    columns = ("rank", "model", "linear head,\n95% interval", "k-NN", "params", "images\n/s", "time")
     terminal.print(table(title, columns, rows, left=2))
     if len(result.rows) > 1:
         terminal.print(f"By linear head (McNemar, Holm-corrected): {verdict(result.ranking)}")
-    terminal.print(_measured(result))
+    terminal.print(_measured(result), "time: features, unless they were kept, and heads.")
     if faster := result.faster:
         times = faster.probed.speed.images_per_second / result.best.probed.speed.images_per_second
         terminal.print(f"{on_one_line(faster.name)} is {times:.1f} × as fast as {on_one_line(result.best.name)}, "
@@ -38,18 +38,22 @@ def print_probe(terminal: Terminal, result: ProbeResult) -> None:
             terminal.note(f"{row.name}: the linear head did not converge in {counted(row.probed.unconverged, 'fold')}")
 
 
-def _interval(row: Row) -> str:
-    return f"{100 * row.linear.low:.1f} – {100 * row.linear.high:.1f}"
+def _accuracy(row: Row) -> str:
+    linear = row.linear
+    return f"{100 * linear.value:.1f} ({100 * linear.low:.1f}–{100 * linear.high:.1f})"
 
 
 def _rate(rate: float) -> str:
     return f"{rate:.1f}" if rate < 100 else f"{rate:,.0f}"
 
 
-def _seconds(row: Row) -> str:
+def _short(value: float, unit: str) -> str:
+    return f"{value:.1f} {unit}" if value < 9.95 else f"{value:,.0f} {unit}"
+
+
+def _seconds(row: Row) -> float:
     """Of this call: evaluating the backbone, and fitting the heads."""
-    spent = row.probed.head_seconds + (0 if row.probed.kept else row.probed.feature_seconds)
-    return f"{spent:.1f}{' *' if row.probed.kept else ''}"
+    return row.probed.head_seconds + (0 if row.probed.kept else row.probed.feature_seconds)
 
 
 def _measured(result: ProbeResult) -> str:
@@ -58,5 +62,4 @@ def _measured(result: ProbeResult) -> str:
         + (f", {speed.streams} × {speed.batch_size}" if speed.streams > 1 else f", batches of {speed.batch_size}"): None
         for speed in (row.probed.speed for row in result.rows)
     }
-    text = f"images/s: the network alone, in {' or '.join(kinds)}. seconds: features and heads"
-    return text + (" (*: features kept from an earlier call)." if any(row.probed.kept for row in result.rows) else ".")
+    return f"images/s: the network alone, in {' or '.join(kinds)}."

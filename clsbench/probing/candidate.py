@@ -11,10 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clsbench.predictions.values import Proportion
+from clsbench.run_record import RunModel
 
 if TYPE_CHECKING:
     from clsbench.models.classifier import Classifier
     from clsbench.probing.speed import Speed
+
+#: What to do where published weights cannot be had.
+WEIGHTS = "NAME:weights=FILE takes weights from a local file, NAME:pretrained=false random ones"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,16 +27,16 @@ class Candidate:
 
     Args:
         name: As tables call it, unlike any other's.
-        build: Builds the network.
-        identity: Name, version and options of what builds it; plain values.
+        build: Builds the network for so many classes.
+        model: What builds it: name, distribution, version and options, without where weights come from.
         pretrained: Whether it has weights from training.
         words: Options of ``train`` that take the same network: ``("--model", "resnet18", "--pretrained")``.
         guard: Within, the errors of a plugin's network are its plugin's.
     """
 
     name: str
-    build: Callable[[], Classifier]
-    identity: Mapping[str, Any]
+    build: Callable[[int], Classifier]
+    model: RunModel
     pretrained: bool
     words: tuple[str, ...]
     guard: Callable[[], AbstractContextManager[None]]
@@ -102,7 +106,10 @@ class Row:
         return {
             "rank": self.rank,
             "name": self.name,
-            **dict(candidate.identity),
+            "model": candidate.model.name,
+            "distribution": candidate.model.distribution,
+            "version": candidate.model.version,
+            "options": dict(candidate.model.options),
             "pretrained": candidate.pretrained,
             "linear": self.linear.to_json(),
             "knn": self.neighbours.to_json(),

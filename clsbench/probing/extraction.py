@@ -19,15 +19,17 @@ from clsbench.images.loader import ImageLoader
 from clsbench.images.sources.source import reading_threads
 from clsbench.machine import available_cores
 from clsbench.models.classifier import Classifier
-from clsbench.probing.feature_store import FeatureStore, try_to_save
+from clsbench.probing.feature_store import BackboneKey, FeatureStore, try_to_save
+from clsbench.run_record import RunModel
 from clsbench.training.augmentation import Augmentation
 from clsbench.training.batches import Batches
+from clsbench.training.config import Policy
 from clsbench.training.features import FrozenBackbone
 from clsbench.training.hardware import fitting_threads, operations
 from clsbench.training.stored_images import StoredImages
 
 #: The augmentation of views, as ``train`` does it by default.
-POLICY = "basic"
+POLICY: Policy = "basic"
 
 
 class Hearing(Protocol):
@@ -74,26 +76,21 @@ def weights_digest(classifier: Classifier) -> str:
     return made.hexdigest()
 
 
-def backbone_facts(classifier: Classifier, identity: dict[str, Any], device: torch.device) -> dict[str, Any]:
-    """All that the features of an image depend on, beside it.
+def key_of(classifier: Classifier, model: RunModel, device: torch.device) -> BackboneKey:
+    """What the features of a network are kept under.
 
     Args:
         classifier: On any device.
-        identity: Name, version and options of what built it.
+        model: What built it.
         device: That evaluates it.
     """
     import onnxruntime
 
-    return {
-        **identity,
-        "weights": weights_digest(classifier),
-        "transform": classifier.transform.to_json(),
-        "device": device.type,
-        "precision": "float32",
-        "clsbench": __version__,
-        "torch": str(torch.__version__),
-        "onnxruntime": onnxruntime.__version__,
-    }
+    versions = (f"clsbench {__version__}", f"torch {torch.__version__}", f"onnxruntime {onnxruntime.__version__}")
+    return BackboneKey(
+        model=model, weights=weights_digest(classifier), transform=classifier.transform, device=device.type,
+        versions=versions,
+    )  # fmt: skip
 
 
 def extract(

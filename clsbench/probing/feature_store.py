@@ -12,9 +12,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,8 @@ from numpy.typing import NDArray
 from clsbench.errors import DataError
 from clsbench.machine import cache_folder
 from clsbench.output_files import whole_file
+from clsbench.run_record import RunModel
+from clsbench.transform import ImageTransform
 
 #: Bytes of all files together; beyond it those that were not used for longest are removed.
 LIMIT = 4_000_000_000
@@ -37,10 +38,33 @@ def features_folder() -> Path:
     return cache_folder() / "features"
 
 
-def digest_of(facts: Mapping[str, Any]) -> str:
-    """A short name for facts, the same on every machine."""
-    text = json.dumps(facts, sort_keys=True, separators=(",", ":"))
-    return hashlib.blake2b(text.encode(), digest_size=DIGEST).hexdigest()
+@dataclass(frozen=True, kw_only=True)
+class BackboneKey:
+    """All that the features of an image depend on, beside it.
+
+    Args:
+        model: What builds the network: name, distribution, version and options.
+        weights: A digest of the backbone's tensors.
+        transform: The preprocessing.
+        device: That evaluates it: ``cpu`` or ``cuda``.
+        versions: Of clsbench, torch and ONNX Runtime.
+    """
+
+    model: RunModel
+    weights: str
+    transform: ImageTransform
+    device: str
+    versions: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {**asdict(self), "transform": self.transform.to_json(), "precision": "float32"}
+
+    @property
+    def digest(self) -> str:
+        """A short name, the same on every machine."""
+        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
+        return hashlib.blake2b(text.encode(), digest_size=DIGEST).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -62,15 +86,15 @@ class FeatureStore:
     """The features of one backbone.
 
     Args:
-        facts: All that the features depend on beside the images; plain values.
+        key: What tells it from others.
         width: D.
         folder: Of all features; the cache folder's if None.
     """
 
-    def __init__(self, facts: Mapping[str, Any], width: int, folder: Path | None = None) -> None:
-        self._facts, self._width = dict(facts), width
+    def __init__(self, key: BackboneKey, width: int, folder: Path | None = None) -> None:
+        self._key, self._width = key, width
         self._root = folder or features_folder()
-        self.folder = self._root / digest_of(facts)
+        self.folder = self._root / key.digest
         #: What was wrong with files that were not used.
         self.damaged: list[str] = []
 
@@ -118,7 +142,7 @@ class FeatureStore:
         from safetensors.numpy import save_file
 
         file, values = self._file(view, digests), np.ascontiguousarray(features)
-        facts = {"facts": self._facts, "seconds": seconds, "checksum": _checksum(digests, values)}
+        facts = {"backbone": self._key.to_json(), "seconds": seconds, "checksum": _checksum(digests, values)}
         with whole_file(file, "the features", synced=False) as path:
             save_file(
                 {"digests": np.ascontiguousarray(digests), "features": values}, path, {"clsbench": json.dumps(facts)}

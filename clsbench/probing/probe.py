@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,18 +16,74 @@ from clsbench.images.loader import ImageLoader
 from clsbench.images.sources.source import reading_threads
 from clsbench.machine import available_cores
 from clsbench.models.classifier import Classifier, check_outputs
-from clsbench.probing.candidate import Candidate, Probed
-from clsbench.probing.extraction import Hearing, backbone_facts, extract, frozen
-from clsbench.probing.feature_store import DIGEST, FeatureStore
+from clsbench.probing.candidate import WEIGHTS, Candidate, Probed
+from clsbench.probing.extraction import Hearing, extract, frozen, key_of
+from clsbench.probing.feature_store import DIGEST, FeatureStore, features_folder
 from clsbench.probing.linear_head import linear_answers
 from clsbench.probing.neighbours import neighbour_answers
 from clsbench.probing.pool import Pool
+from clsbench.probing.result import ProbeResult, ranked
 from clsbench.probing.speed import measure_speed
-from clsbench.text import some
 from clsbench.training.augmentation import Augmentation
 from clsbench.training.hardware import put_on
 from clsbench.training.stored_images import StoredImages
 from clsbench.transform import ImageTransform
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How to probe.
+
+    Args:
+        device: ``cpu`` or ``cuda``.
+        views: 1 to fit the linear head to the images as they are; more to fit it to so many augmented views of each.
+        seed: Of weights that are drawn, and of everything else random.
+        folds: Of the pool.
+        keep: Whether to use and to keep features in the cache folder.
+    """
+
+    device: str = "cpu"
+    views: int = 1
+    seed: int = 0
+    folds: int = 5
+    keep: bool = True
+
+
+def probe_all(candidates: Sequence[Candidate], pool: Pool, settings: Settings, hearing: Hearing) -> ProbeResult:
+    """Probe each candidate on the same images and folds; one that fails costs its own row only.
+
+    Args:
+        candidates: With different names.
+        pool: Labelled images in folds.
+        settings: How.
+        hearing: Hears how it goes.
+
+    Raises:
+        ModelError: if every candidate failed.
+        DataError: if no image can be read.
+    """
+    digests, there, unreadable = digest_images(pool, hearing)
+    judged, failures, found = pool.only(there), dict[str, ClsbenchError](), []
+    for candidate in candidates:
+        try:
+            with candidate.guard():
+                found.append(probe_one(candidate, judged, digests[there], settings, hearing))
+        except ClsbenchError as error:
+            failures[candidate.name] = error
+        except (MemoryError, RuntimeError) as error:  # RuntimeError is also torch's, such as of a GPU without memory
+            failures[candidate.name] = ModelError("it cannot be evaluated", got=f"{type(error).__name__}: {error}")
+        if settings.device == "cuda":
+            torch.cuda.empty_cache()
+    if not found:
+        reasons = [f"{name}: {error.what}" for name, error in failures.items()]
+        raise ModelError(
+            "none of the models can be probed", got="; ".join(reasons),
+            hint=WEIGHTS if any(candidate.pretrained for candidate in candidates) else None,
+        )  # fmt: skip
+    return ranked(
+        found, failures, judged, unreadable=unreadable, folds=settings.folds, views=settings.views,
+        seed=settings.seed, device=settings.device, cache=features_folder() if settings.keep else None,
+    )  # fmt: skip
 
 
 def digest_images(pool: Pool, hearing: Hearing) -> tuple[NDArray[np.uint8], NDArray[np.bool_], dict[str, str]]:
@@ -51,15 +108,7 @@ def digest_images(pool: Pool, hearing: Hearing) -> tuple[NDArray[np.uint8], NDAr
 
 
 def probe_one(
-    candidate: Candidate,
-    pool: Pool,
-    digests: NDArray[np.uint8],
-    *,
-    device: torch.device,
-    views: int,
-    seed: int,
-    keep: bool,
-    hearing: Hearing,
+    candidate: Candidate, pool: Pool, digests: NDArray[np.uint8], settings: Settings, hearing: Hearing
 ) -> Probed:
     """Evaluate a backbone as far as its features are not kept, and judge both heads on them.
 
@@ -67,20 +116,18 @@ def probe_one(
         candidate: The backbone.
         pool: N images in folds.
         digests: uint8 (N, 16), of their content.
-        device: To evaluate on.
-        views: 1 to fit the linear head to the images as they are; more to fit it to so many augmented views of each.
-        seed: Of weights that are drawn, and of everything else random.
-        keep: Whether to use and to keep features in the cache folder.
+        settings: How.
         hearing: Hears how it goes.
 
     Raises:
         ClsbenchError: if the network cannot be built or evaluated.
     """
+    device, seed, views = torch.device(settings.device), settings.seed, settings.views
     classifier = _built(candidate, len(pool.classes), seed, hearing)
     put_on(device, classifier)
     classifier.eval()
-    facts = backbone_facts(classifier, dict(candidate.identity), device)
-    store = FeatureStore(facts, classifier.feature_dim) if keep else None
+    key = key_of(classifier, candidate.model, device)
+    store = FeatureStore(key, classifier.feature_dim) if settings.keep else None
     total = len(pool.samples) * (1 if views == 1 else 1 + views)
     backbone, threads = frozen(classifier, device, total)
     with threads:
@@ -91,12 +138,15 @@ def probe_one(
         if not found.readable.any():
             raise DataError("none of the images can be read", got=next(iter(found.unreadable.values()), None))
         hearing.stage(f"speed of {candidate.name}")
-        speed = measure_speed(classifier, backbone, device, facts, again=not keep)
+        speed = measure_speed(classifier, backbone, device, key, again=not settings.keep)
     started, rows = time.perf_counter(), np.flatnonzero(found.readable)
     hearing.stage(f"heads of {candidate.name}", len(np.unique(pool.folds)))
-    labels, folds, features = pool.labels[rows], pool.folds[rows], found.plain[rows]
-    augmented = None if found.views is None else found.views[:, rows]
-    heads = linear_answers(features, labels, folds, views=augmented, seed=seed, heard=hearing.advance)
+    read, features = pool.only(found.readable), found.plain[rows]
+    labels, folds = read.labels, read.folds
+    heads = linear_answers(
+        features, labels, folds, groups=read.groups, seed=seed, heard=hearing.advance,
+        views=None if found.views is None else found.views[:, rows],
+    )  # fmt: skip
     linear, neighbours = (np.full(len(pool.samples), -1, np.int64) for _ in range(2))
     linear[rows], neighbours[rows] = heads.predicted, neighbour_answers(features, labels, folds)
     return Probed(
@@ -115,47 +165,10 @@ def probe_one(
     )
 
 
-def probe_all(
-    candidates: Sequence[Candidate],
-    pool: Pool,
-    digests: NDArray[np.uint8],
-    *,
-    device: torch.device,
-    views: int,
-    seed: int,
-    keep: bool,
-    hearing: Hearing,
-) -> tuple[list[Probed], dict[str, ClsbenchError]]:
-    """Each candidate in turn; what went wrong with one, by its name, does not end the others.
-
-    Raises:
-        ModelError: if every one of them failed.
-    """
-    found, failures = [], {}
-    for candidate in candidates:
-        try:
-            with candidate.guard():
-                probed = probe_one(
-                    candidate, pool, digests, device=device, views=views, seed=seed, keep=keep, hearing=hearing
-                )
-        except ClsbenchError as error:
-            failures[candidate.name] = error
-        except (MemoryError, RuntimeError) as error:  # RuntimeError is also torch's, and its of a GPU without memory
-            failures[candidate.name] = ModelError("it cannot be evaluated", got=f"{type(error).__name__}: {error}")
-        else:
-            found.append(probed)
-        if device.type == "cuda":
-            torch.cuda.empty_cache()
-    if not found:
-        reasons = [f"{name}: {error.one_line()}" for name, error in failures.items()]
-        raise ModelError("none of the models can be probed", got=some(reasons))
-    return found, failures
-
-
 def _built(candidate: Candidate, num_classes: int, seed: int, hearing: Hearing) -> Classifier:
     """The network on the CPU; the same weights each time, where they are drawn."""
     torch.manual_seed(seed)
-    classifier = candidate.build()
+    classifier = candidate.build(num_classes)
     if not isinstance(classifier, Classifier):
         raise ModelError(f"{candidate.name} did not build a Classifier", got=type(classifier).__name__)
     check_outputs(classifier, num_classes, name=candidate.name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,10 +15,10 @@ from clsbench.inference.tuning import throughput
 from clsbench.inference.tuning_cache import keep, machine_facts, recall
 from clsbench.machine import available_cores
 from clsbench.models.classifier import Classifier
-from clsbench.probing.feature_store import digest_of
+from clsbench.probing.feature_store import BackboneKey
 from clsbench.training.features import FrozenBackbone, Run, in_torch, onnx_backbone
 
-#: Seconds of a measurement, and how many are made: the median counts.
+#: Seconds of a measurement, and how many are made. The fastest counts: what else runs here only slows it.
 WINDOW, ROUNDS = 0.3, 3
 
 
@@ -45,7 +44,7 @@ class Speed:
 
 
 def measure_speed(
-    classifier: Classifier, backbone: FrozenBackbone, device: torch.device, facts: Mapping[str, Any], *, again: bool
+    classifier: Classifier, backbone: FrozenBackbone, device: torch.device, key: BackboneKey, *, again: bool
 ) -> Speed:
     """Measure a backbone, or recall what was measured on this machine.
 
@@ -53,12 +52,12 @@ def measure_speed(
         classifier: On ``device``, in evaluation mode.
         backbone: Of it; exported already, perhaps.
         device: ``cpu`` or ``cuda``.
-        facts: What tells this backbone from others.
+        key: What tells this backbone from others.
         again: Measure although there is an earlier figure.
     """
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
-    key = f"probe {digest_of(facts)} on {gpu or machine_facts()}"
-    if not again and (speed := _read(recall(key))):
+    question = f"probe {key.digest} on {gpu or machine_facts()}"
+    if not again and (speed := _read(recall(question))):
         return speed
     images = torch.from_numpy(
         np.random.default_rng(0).integers(0, 256, (backbone.batch_size, *classifier.transform.size, 3), np.uint8)
@@ -70,8 +69,8 @@ def measure_speed(
     if run is None:
         run, streams = in_torch(classifier), 1
     rates = [throughput(_waiting(run), images, streams, WINDOW) for _ in range(ROUNDS)]
-    speed = Speed(statistics.median(rates), engine, device.type, streams, len(images))
-    keep(key, {name: value for name, value in vars(speed).items() if name != "earlier"})
+    speed = Speed(max(rates), engine, device.type, streams, len(images))
+    keep(question, {name: value for name, value in vars(speed).items() if name != "earlier"})
     return speed
 
 
@@ -85,7 +84,7 @@ def _waiting(run: Run) -> Run:
     return call
 
 
-def _read(kept: dict[str, Any] | None) -> Speed | None:
+def _read(kept: Mapping[str, Any] | None) -> Speed | None:
     """A speed that was kept; None where it is none."""
     try:
         found = Speed(**{**(kept or {}), "earlier": True})

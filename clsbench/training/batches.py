@@ -43,8 +43,13 @@ class BatchSource(Protocol):
     def refuse(self) -> None:
         """No input of an epoch could be read; raises DataError."""
 
-    def finish(self, stored: Tensor, indices: NDArray[np.int64], view: int) -> Tensor:
+    def finish(
+        self, stored: Tensor, indices: NDArray[np.int64], view: int, draws: NDArray[np.int64] | None = None
+    ) -> Tensor:
         """The network's inputs (n, …) in a view, from 1; 0 is without randomness.
+
+        ``draws`` int64 (n,), below the number of inputs, tells apart several draws of one input in a view; None where
+        there is but one of each.
 
         It runs in another thread where batches are fetched ahead, and must not draw torch's random numbers.
         """
@@ -60,6 +65,7 @@ class Batches:
         device: Where the batches go.
         seed: Of the order.
         shuffle: Whether each epoch has its own order; incomplete last batches are then dropped.
+        balanced: Whether an epoch draws as many inputs with replacement, every class as likely as the others.
         views: How many augmented views there are, shown in turn; 1 means the inputs without
             randomness, 0 new ones in every epoch.
         processes: That share each batch.
@@ -70,6 +76,7 @@ class Batches:
     device: torch.device
     seed: int = 0
     shuffle: bool = False
+    balanced: bool = False
     views: int = 0
     processes: Processes = field(default_factory=Processes)
 
@@ -79,6 +86,17 @@ class Batches:
     def _starts(self, count: int) -> range:
         whole = count - count % self.batch_size
         return range(0, whole if self.shuffle and whole else count, self.batch_size)
+
+    def _order(self, number: int) -> NDArray[np.int64]:
+        """Indices of the inputs in the order of an epoch, a function of the seed and its number."""
+        indices = self.source.indices
+        if not self.shuffle:
+            return indices
+        random = np.random.default_rng((self.seed, number))
+        if not self.balanced:
+            return random.permutation(indices)
+        _, places, counts = np.unique(self.source.labels[indices], return_inverse=True, return_counts=True)
+        return random.choice(indices, size=len(indices), p=1 / (len(counts) * counts[places]))
 
     def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches of one epoch: inputs (n, …), labels int64 (n,). Unreadable images are missing.
@@ -110,17 +128,18 @@ class Batches:
             yield inputs, indices
 
     def _positioned(self, number: int, done: int = 0) -> Iterator[tuple[int, Tensor, NDArray[np.int64]]]:
-        order = self.source.indices
-        if self.shuffle:
-            order = np.random.default_rng((self.seed, number)).permutation(order)
-        parts = [self.processes.share(order[start : start + self.batch_size]) for start in self._starts(len(order))]
+        order = self._order(number)
+        places = np.arange(len(order))
+        parts = [self.processes.share(places[start : start + self.batch_size]) for start in self._starts(len(order))]
         view = 0 if self.views == 1 else (number - 1) % self.views + 1 if self.views else number
         source = self.source
 
         def begin(part: NDArray[np.int64]) -> tuple[Tensor, NDArray[np.int64]]:
-            stored, indices = source.fetch(part, view)
+            stored, indices = source.fetch(order[part], view)
             inputs = stored if isinstance(stored, Tensor) else to_tensor(stored, self.device)
-            return (source.finish(inputs, indices, view) if len(indices) else inputs), indices
+            # The place in the order, so that copies of one image in an epoch are augmented differently.
+            draws = part[np.isin(order[part], indices)][: len(indices)] if self.balanced else None
+            return (source.finish(inputs, indices, view, draws) if len(indices) else inputs), indices
 
         several, left, count = self.processes.several, parts[done:], 0
         for position, (inputs, indices) in enumerate(_ahead(begin, left, source.ahead), start=done + 1):

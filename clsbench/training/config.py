@@ -27,6 +27,7 @@ Recipe = Literal["fine-tune", "frozen", "scratch"]
 Schedule = Literal["one-cycle", "cosine", "step", "constant"]
 Optimizer = Literal["adamw", "adam", "sgd"]
 ClassWeights = Literal["none", "balanced"]
+Sampler = Literal["shuffle", "balanced"]
 Policy = Literal["none", "basic", "rand", "trivial"]
 Cache = Literal["auto", "ram", "disk", "off"]
 
@@ -82,6 +83,9 @@ class TrainConfig:
         "Share of each target that is spread evenly over all classes.", LOSS, least=0, below=1))  # fmt: skip
     class_weights: ClassWeights = field(default="none", metadata=option_spec(
         "Weights of classes in the loss; balanced: rare ones count as much as common ones.", LOSS))  # fmt: skip
+    sampler: Sampler = field(default="shuffle", metadata=option_spec(
+        "Images of an epoch: each of them once (shuffle), or as many drawn with replacement, so that every class is "
+        "as likely as the others (balanced; instead of --class-weights).", LOSS))  # fmt: skip
     mixup: float = field(default=0.0, metadata=option_spec("Beta parameter of Mixup; 0 turns it off.", LOSS, least=0))
     cutmix: float = field(default=0.0, metadata=option_spec("Beta parameter of CutMix; 0 turns it off.", LOSS, least=0))
     augment: Policy = field(default="basic", metadata=option_spec(
@@ -126,6 +130,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for name, (kind, spec) in _specs().items():
             spec.check(name, getattr(self, name), kind)
+        _refuse_twice(self.class_weights, self.sampler)
 
 
 @cache
@@ -190,7 +195,17 @@ def read_options(given: Mapping[str, object]) -> dict[str, Scalar]:
             kind = spec.given if name == "device" else kind
             read[name] = seconds(value) if name == "max_time" and isinstance(value, str) else _value(name, value, kind)
             spec.check(name, read[name], kind)
+    _refuse_twice(read.get("class_weights"), read.get("sampler"))
     return read
+
+
+def _refuse_twice(class_weights: Scalar, sampler: Scalar) -> None:
+    """Refuse to correct the frequencies of classes twice, which would favour the rare ones."""
+    if class_weights == sampler == "balanced":
+        raise OptionError(
+            "class weights and the sampler would both even out the classes, and so favour rare ones",
+            where="--sampler balanced", got="--class-weights balanced", hint="leave one of them out",
+        )  # fmt: skip
 
 
 def _value(name: str, value: object, kind: object) -> Scalar:

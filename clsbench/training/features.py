@@ -78,7 +78,9 @@ class Features:
         """There are no features; raises DataError."""
         self._images.refuse()
 
-    def finish(self, stored: Tensor, indices: NDArray[np.int64], view: int) -> Tensor:
+    def finish(
+        self, stored: Tensor, indices: NDArray[np.int64], view: int, draws: NDArray[np.int64] | None = None
+    ) -> Tensor:
         """The features as they are."""
         return stored
 

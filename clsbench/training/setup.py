@@ -11,6 +11,7 @@ from torch import Tensor
 
 from clsbench.datasets.data_check import DataCheck, check_dataset
 from clsbench.datasets.dataset import Dataset
+from clsbench.datasets.near_duplicates import Hashed
 from clsbench.errors import ModelError
 from clsbench.images.loader import ImageLoader
 from clsbench.images.sources.source import reading_threads
@@ -99,7 +100,16 @@ class Setup:
         train, val = cached or (self.train, self.val)
         size, seed = self.config.batch_size, self.config.seed
         return (
-            Batches(train, size, self.device, seed, shuffle=True, views=views, processes=self.processes),
+            Batches(
+                train,
+                size,
+                self.device,
+                seed,
+                shuffle=True,
+                balanced=self.config.sampler == "balanced",
+                views=views,
+                processes=self.processes,
+            ),
             Batches(val, size, self.device, processes=self.processes),
             cached is not None,
         )
@@ -197,7 +207,12 @@ def set_up(
     for images in sorted(setup.everything, key=lambda images: len(images.samples)):
         images.prepare(place, folder, observer.advance, decode=strict)
     digests = {name: digest for images in setup.everything for name, digest in images.digests.items()}
-    check = check_dataset(dataset, unreadable=setup.unreadable(), digests=digests)
+    names = ["train", "val", *(["test"] if test else [])]
+    hashed = {
+        name: Hashed(images.samples, images.hashes, images.hashed)
+        for name, images in zip(names, setup.everything, strict=True)
+    }
+    check = check_dataset(dataset, unreadable=setup.unreadable(), digests=digests, hashed=hashed)
     if strict:
         check.refuse(dataset.root)
     observer.checked(check)

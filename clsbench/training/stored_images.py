@@ -19,9 +19,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from clsbench.datasets.dataset import Sample
+from clsbench.datasets.near_duplicates import SMALLEST
 from clsbench.errors import ClsbenchError, DataError, PluginError
 from clsbench.images.entries import in_memory
 from clsbench.images.loader import ImageLoader
+from clsbench.images.perceptual_hash import THUMBNAIL, WORDS, perceptual_hashes, thumbnail
+from clsbench.images.shapes import shorter_side
 from clsbench.training.augmentation import SHAPE_COLUMNS, Augmentation
 from clsbench.training.storage import allocate
 from clsbench.training.transfer import to_tensor
@@ -55,6 +58,8 @@ class StoredImages:
         self.augmentation = augmentation
         #: Names of images read by :meth:`prepare`, with a digest of their encoded bytes.
         self.digests: dict[str, bytes] = {}
+        #: Perceptual hashes, uint64 (N, 4), of what validation sees of the images, and which of them have one.
+        self.hashes, self.hashed = np.zeros((len(self.samples), WORDS), np.uint64), np.zeros(len(self.samples), bool)
         self._loader, self._threads, self._split = loader, threads, split
         self._stored: NDArray[np.uint8] | None = None
         self._on_device: Tensor | None = None
@@ -99,13 +104,13 @@ class StoredImages:
     def prepare(
         self, storage: Literal["ram", "disk", "off"], folder: Path, heard: Callable[[int], None], *, decode: bool
     ) -> None:
-        """Read every image once: keep it, digest it, and find the unreadable ones.
+        """Read every image once: keep it, digest it, hash what it shows, and find the unreadable ones.
 
         Args:
             storage: Where to keep them.
             folder: For ``disk``.
             heard: Called with the number of images just read.
-            decode: Without storage, whether to decode as well, or only to digest.
+            decode: Without storage, whether to decode and hash as well, or only to digest.
 
         Raises:
             DataError: if none of them can be read.
@@ -114,6 +119,8 @@ class StoredImages:
         if storage != "off":
             shape = (len(self.samples), *self.augmentation.stored_size, 3)
             kept = allocate(shape, np.uint8, storage, folder).view(np.uint8)
+
+        thumbnails = np.empty((CHUNK, THUMBNAIL, THUMBNAIL, 3), np.uint8)
 
         def one(index: int) -> None:
             sample = self.samples[index]
@@ -126,6 +133,9 @@ class StoredImages:
                     stored, self._shapes[index] = self.augmentation.load(self._loader, held)
                     if kept is not None:
                         kept[index] = stored
+                    if shorter_side(content) >= SMALLEST:
+                        thumbnails[index % CHUNK] = thumbnail(stored, tuple(self._shapes[index, :4].tolist()))
+                        self.hashed[index] = True
             except PluginError:
                 raise
             except ClsbenchError as error:
@@ -136,6 +146,9 @@ class StoredImages:
                 part = range(start, min(start + CHUNK, len(self.samples)))
                 for _ in pool.map(one, part, chunksize=8):
                     pass
+                known = start + np.flatnonzero(self.hashed[start : part.stop])
+                if len(known):
+                    self.hashes[known] = perceptual_hashes(thumbnails[known % CHUNK])
                 heard(len(part))
         self._stored = kept
         if not self._kept.any():
@@ -158,9 +171,11 @@ class StoredImages:
         read = [p for p in pixels if p is not None]
         return np.stack(read) if read else np.empty((0, 0, 0, 3), np.uint8), indices[[p is not None for p in pixels]]
 
-    def finish(self, stored: Tensor, indices: NDArray[np.int64], view: int) -> Tensor:
+    def finish(
+        self, stored: Tensor, indices: NDArray[np.int64], view: int, draws: NDArray[np.int64] | None = None
+    ) -> Tensor:
         """Augment fetched images on their device: see :meth:`Augmentation.apply`."""
-        return self.augmentation.apply(stored, self._shapes[indices], indices, view)
+        return self.augmentation.apply(stored, self._shapes[indices], indices if draws is None else draws, view)
 
     def close(self) -> None:
         """Let go of memory and threads."""

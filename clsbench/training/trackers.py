@@ -45,19 +45,25 @@ class RunTracker(ABC):
 
     Args:
         run: What is recorded.
+        identity: Of the record that a resumed run goes on with; None for a new one.
 
     Any method may raise whatever its package does.
     """
 
     name: str
 
-    def __init__(self, run: Run) -> None:
-        self.run, self.tracker = run, self._tracker(run)
+    def __init__(self, run: Run, identity: str | None = None) -> None:
+        self.run, self.tracker = run, self._tracker(run, identity)
         self.tracker.start()
 
     @abstractmethod
-    def _tracker(self, run: Run) -> Any:
+    def _tracker(self, run: Run, identity: str | None) -> Any:
         """Accelerate's tracker, not started."""
+
+    @property
+    @abstractmethod
+    def identity(self) -> str:
+        """What the package calls this record."""
 
     @property
     @abstractmethod
@@ -65,9 +71,10 @@ class RunTracker(ABC):
         """Where the records are and what shows them, for people."""
 
     def options(self, values: Mapping[str, Scalar]) -> None:
-        """Record hyperparameters."""
+        """Record hyperparameters; none where that has been done."""
         shown = {name: value[:LONGEST] if isinstance(value, str) else value for name, value in values.items()}
-        self.tracker.store_init_configuration(shown)
+        if shown:
+            self.tracker.store_init_configuration(shown)
 
     def epoch(self, values: Mapping[str, float], epoch: int) -> None:
         """Record metrics after an epoch, from 1."""
@@ -93,10 +100,15 @@ class TensorBoard(RunTracker):
 
     name = "tensorboard"
 
-    def _tracker(self, run: Run) -> Any:
+    def _tracker(self, run: Run, identity: str | None) -> Any:
         from accelerate.tracking import TensorBoardTracker
 
         return TensorBoardTracker(self.name, run.path.absolute())
+
+    @property
+    def identity(self) -> str:
+        """The folder, in which all event files are one record."""
+        return self.name
 
     @property
     def where(self) -> str:
@@ -113,16 +125,16 @@ class MLflow(RunTracker):
 
     name = "mlflow"
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, identity: str | None = None) -> None:
         self._own = False
         with _quiet():
             try:
-                super().__init__(run)
+                super().__init__(run, identity)
             except BaseException:
                 self._leave()
                 raise
 
-    def _tracker(self, run: Run) -> Any:
+    def _tracker(self, run: Run, identity: str | None) -> Any:
         import mlflow
         from accelerate.tracking import MLflowTracker
 
@@ -136,7 +148,13 @@ class MLflow(RunTracker):
             logging_dir=(folder / "mlruns").as_uri() if self._own else None,
             nested_run=mlflow.active_run() is not None,
             run_name=run.name,
+            run_id=identity,
         )
+
+    @property
+    def identity(self) -> str:
+        """MLflow's id of the run."""
+        return str(self.tracker.tracker.info.run_id)
 
     @property
     def where(self) -> str:
@@ -168,14 +186,20 @@ class WandB(RunTracker):
 
     name = "wandb"
 
-    def _tracker(self, run: Run) -> Any:
+    def _tracker(self, run: Run, identity: str | None) -> Any:
         from accelerate.tracking import WandBTracker
 
         self._online = any(os.environ.get(f"WANDB_{name}") for name in ("MODE", "API_KEY", "BASE_URL"))
         given = {"dir": str(run.path.absolute()), "name": run.name}
         chosen = {key: value for key, value in given.items() if f"WANDB_{key.upper()}" not in os.environ}
         mode = {} if self._online else {"mode": "offline"}
-        return WandBTracker(os.environ.get("WANDB_PROJECT", PROJECT), **chosen, **mode)
+        again = {"id": identity, "resume": "allow"} if identity else {}
+        return WandBTracker(os.environ.get("WANDB_PROJECT", PROJECT), **chosen, **mode, **again)
+
+    @property
+    def identity(self) -> str:
+        """Its id of the run."""
+        return str(self.tracker.tracker.id)
 
     @property
     def where(self) -> str:
@@ -203,17 +227,18 @@ class WandB(RunTracker):
         self.tracker.tracker.finish(exit_code=int(ending != "FINISHED"))
 
 
-def open_tracker(name: str, run: Run) -> RunTracker:
+def open_tracker(name: str, run: Run, identity: str | None = None) -> RunTracker:
     """Open a tracker on a run.
 
     Args:
         name: One of :data:`~clsbench.training.tracker_names.TRACKERS`.
         run: Its directory is there.
+        identity: Of the record to go on with.
     """
     for variable, value in ENVIRONMENT.get(name, {}).items():
         os.environ.setdefault(variable, value)
     kinds: tuple[type[RunTracker], ...] = (TensorBoard, MLflow, WandB)
-    return {kind.name: kind for kind in kinds}[name](run)
+    return {kind.name: kind for kind in kinds}[name](run, identity)
 
 
 @contextmanager

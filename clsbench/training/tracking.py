@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from clsbench.errors import ClsbenchError
-from clsbench.json_fields import Scalar
+from clsbench.errors import ClsbenchError, ModelError
+from clsbench.json_fields import Scalar, parse_object, write_json
 from clsbench.run_record import RunRecord
 from clsbench.runs import Run
 from clsbench.text import on_one_line
@@ -20,6 +20,9 @@ from clsbench.training.observing import Observer
 from clsbench.training.steps import BatchLoss
 from clsbench.training.tracker_names import check_trackers, parse_trackers
 from clsbench.training.trackers import Ending, RunTracker, open_tracker
+
+#: The file of a run that names its records elsewhere.
+RECORDS = "tracking.json"
 
 
 class Tracking:
@@ -43,21 +46,24 @@ class Tracking:
         return getattr(self._observer, name)
 
     def begin(self, run: Run, record: RunRecord) -> None:
-        """Open the trackers, and record the hyperparameters.
+        """Open the trackers, and record the hyperparameters; a resumed run goes on with the records it has.
 
         Raises:
             ClsbenchError: if one cannot be opened: its user is still here to mend it.
         """
+        known = _known(run)
         for name in self._names:
             try:
-                self._trackers.append(tracker := open_tracker(name, run))
-                tracker.options(hyperparameters(record))
+                self._trackers.append(tracker := open_tracker(name, run, known.get(name)))
+                tracker.options({} if name in known else hyperparameters(record))
             except Exception as error:
                 raise ClsbenchError(
                     f"{name} cannot record this training", where=f"--track {name}", got=_reason(error),
                     hint="check its settings in the environment, or leave it out",
                 ) from error  # fmt: skip
             self._observer.note(f"{name}: {tracker.where}")
+        if self._trackers:
+            write_json(run.path / RECORDS, {**known, **{each.name: each.identity for each in self._trackers}})
 
     def batch(self, result: BatchLoss) -> None:
         """Record it."""
@@ -117,8 +123,8 @@ class Tracking:
 def hyperparameters(record: RunRecord) -> dict[str, Scalar]:
     """What a training was asked to do and on what, flat: options of training by their names, the rest with a prefix."""
     parts: dict[str, Mapping[str, Scalar]] = {
-        "data": {"root": record.data.root, **record.data.options},
-        "model": {"version": record.model.version, **record.model.options},
+        "data": {"root": record.data.root, **record.data.options, **record.data.defaults},
+        "model": {"version": record.model.version, **record.model.options, **record.model.defaults},
         "split": record.split,
         "images": record.counts,
     }
@@ -131,6 +137,15 @@ def hyperparameters(record: RunRecord) -> dict[str, Scalar]:
         "clsbench": record.clsbench,
         "torch": record.torch,
     }
+
+
+def _known(run: Run) -> dict[str, str]:
+    """The records that a run has already: tracker -> what it calls its record."""
+    try:
+        found = parse_object((run.path / RECORDS).read_bytes(), what="the records of a run")
+    except (OSError, ModelError):
+        return {}
+    return {name: identity for name, identity in found.items() if isinstance(identity, str)}
 
 
 def _reason(error: Exception) -> str:

@@ -138,7 +138,7 @@ def run_training(
     dataset.samples("train"), dataset.samples("val")
     classifier = build_classifier(build_model, dataset, config, observer, name=model.name)
     planned = plan(
-        classifier, config, model, auto_lr=auto_lr, auto_batch=auto_batch
+        classifier, config, model, data=data, split=split, auto_lr=auto_lr, auto_batch=auto_batch
     )  # refuses what the model does not have
     check_name(run_name)
     observer.planned(planned)
@@ -174,7 +174,8 @@ def run_training(
     with alone, closing(setup), tracking.recorded(journal), journal.interruptions(), memory_explained(config):
         if auto_lr:
             journal.set_rate(range_test(setup).valley)
-        tracking.begin(run, journal.record)
+        if setup.processes.is_main:
+            tracking.begin(run, journal.record)
         trainer = _train(setup, journal, started, resumed.state if resumed else None)
         best = trainer.finish()
         val, test = outcomes_of(setup, "val", dataset.classes), outcomes_of(setup, "test", dataset.classes)

@@ -1,5 +1,6 @@
 """Trackers, read back by their own readers; wandb by a stand-in."""
 
+import json
 import sys
 from types import SimpleNamespace
 
@@ -10,7 +11,8 @@ from clsbench.run_record import RunData, RunModel
 from clsbench.training import training_run
 from clsbench.training.config import read_options
 from clsbench.training.tracker_names import TRACKERS
-from clsbench.training.trackers import ENVIRONMENT, TensorBoard
+from clsbench.training.trackers import ENVIRONMENT, MLflow, TensorBoard
+from clsbench.training.tracking import Tracking
 from clsbench.training.training_run import run_training
 
 
@@ -34,6 +36,10 @@ def run(pictures, configured, observer, colours, tiny):
         return run_training(lambda: tiny(), dataset, config, observer, data=data, model=model, run_name="mine")
 
     return run
+
+
+def of_file(file):
+    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def scalars(result):
@@ -87,6 +93,10 @@ def test_mlflow_has_them_too_in_a_database_of_the_run(run, observer, monkeypatch
     history = client.get_metric_history(found.info.run_id, "val/loss")
     assert [(m.step, m.value) for m in history] == [(e.epoch, e.val_loss) for e in result.history]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["runs"]
+    assert of_file(result.run.path / "tracking.json") == {"mlflow": found.info.run_id}
+    assert MLflow(result.run, found.info.run_id).identity == found.info.run_id
+    mlflow.end_run()
+    mlflow.set_tracking_uri(None)
 
 
 def test_a_server_that_is_not_there_is_an_error_before_the_first_epoch(run, observer, monkeypatch):
@@ -104,6 +114,7 @@ def wandb(monkeypatch):
     told = SimpleNamespace(init={}, metrics=[], logged=[], summary={}, config={}, ended=None, broken=False)
 
     class Run:
+        id = "abc"
         summary = told.summary
 
         def define_metric(self, name, step_metric):
@@ -146,6 +157,15 @@ def test_an_environment_that_names_a_mode_and_a_project_is_obeyed(run, wandb, mo
     run("wandb")
     assert wandb.init["project"] == "ants"
     assert "mode" not in wandb.init
+
+
+def test_a_run_that_goes_on_goes_on_with_its_record(run, wandb, observer):
+    result = run("wandb")
+    wandb.config.clear()
+    again = Tracking("wandb,tensorboard", observer)
+    again.begin(result.run, result.record)
+    assert (wandb.init["id"], wandb.init["resume"], wandb.config) == ("abc", "allow", {})
+    assert of_file(result.run.path / "tracking.json") == {"wandb": "abc", "tensorboard": "tensorboard"}
 
 
 def test_a_tracker_that_fails_on_the_way_costs_one_warning_and_nothing_else(run, wandb, observer):
