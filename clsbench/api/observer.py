@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from clsbench.models.loading import LoadReport
     from clsbench.training.epochs import Epoch
     from clsbench.training.plan import Plan
-    from clsbench.training.steps import BatchLoss
+    from clsbench.training.progress import BatchLoss
     from clsbench.training.stopwatch import TrainingPace
 
 _log = logging.getLogger("clsbench")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from clsbench.cli.terminal import Terminal
     from clsbench.training.epochs import Epoch
     from clsbench.training.plan import Plan
-    from clsbench.training.steps import BatchLoss
+    from clsbench.training.progress import BatchLoss
     from clsbench.training.stopwatch import TrainingPace
 
 

@@ -124,6 +124,9 @@ class TrainConfig:
     seed: int = field(default=0, metadata=option_spec(
         "Random seed for splits, weights, the order of images and augmentation.", RUN, least=0,
         most=MAX_SEED))  # fmt: skip
+    deterministic: bool = field(default=False, metadata=option_spec(
+        "Use only algorithms that repeat bit for bit on a GPU, which may be slower; a CPU always repeats.",
+        RUN))  # fmt: skip
     device: str = field(default="cpu", metadata=option_spec(
         "Device to train on.", RUN, given=Literal["auto", "cpu", "cuda"], given_default="auto"))  # fmt: skip
 
@@ -216,6 +219,8 @@ def _value(name: str, value: object, kind: object) -> Scalar:
             return value if typing.get_origin(kind) is Literal else typing.cast(Scalar, convert(value, kind))
         if kind is int and not isinstance(value, bool):
             return operator.index(typing.cast(typing.SupportsIndex, value))
+        if kind is bool and isinstance(value, bool):
+            return value
         if kind is float and isinstance(value, numbers.Real) and not isinstance(value, bool):
             return float(value)
         raise TypeError

@@ -51,6 +51,11 @@ def choose_device(asked: str) -> str:
     return "cuda" if usable and asked != "cpu" else "cpu"
 
 
+def gpu_names() -> list[str]:
+    """Of the GPUs that torch can use."""
+    return [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+
+
 def put_on(device: torch.device, network: nn.Module) -> None:
     """Move a network to a device; on a GPU with channels-last weights, as images are: cuDNN turns others each time."""
     if device.type == "cuda":

@@ -18,7 +18,7 @@ from clsbench.runs import Run
 from clsbench.text import command, counted, some
 from clsbench.training.interrupts import Interrupts
 from clsbench.training.loop import Trainer
-from clsbench.training.observing import Observer
+from clsbench.training.observer import Observer
 from clsbench.training.plan import describe_rates, plan_stages
 from clsbench.training.plots import save_curves
 from clsbench.training.setup import Setup

@@ -27,12 +27,13 @@ from clsbench.training.epochs import Epoch, write_log
 from clsbench.training.hardware import fitting_threads
 from clsbench.training.interrupts import Interrupts
 from clsbench.training.missing import MissingImages, failing_of, readable
-from clsbench.training.observing import Observer
+from clsbench.training.observer import Observer
 from clsbench.training.processes import Processes
+from clsbench.training.progress import Progress
 from clsbench.training.random_state import random_state, restore_random_state
 from clsbench.training.recipes import Stage, stages
-from clsbench.training.run_state import Part
-from clsbench.training.steps import Progress, Steps, validate
+from clsbench.training.run_state import Part, reading
+from clsbench.training.steps import Steps, validate
 from clsbench.training.stopwatch import EVERY, pace
 
 
@@ -49,7 +50,6 @@ class Trainer:
         started: ``time.perf_counter()`` at the start of the run.
         saved: Called after the best weights so far were written.
         interrupts: Is told when a step is under way.
-        facts: What the state of the run is to hold beside what this object knows.
         processes: That train together; this one alone if left out.
     """
 
@@ -65,13 +65,11 @@ class Trainer:
         started: float | None = None,
         saved: Callable[[Trainer], None] = lambda trainer: None,
         interrupts: Interrupts | None = None,
-        facts: Mapping[str, object] | None = None,
         processes: Processes | None = None,
     ) -> None:
         self.classifier, self.config, self.run, self.observer = classifier, config, run, observer
         self.history: list[Epoch] = []
-        #: (epochs done, learning rate of the head) at each step of the optimizer.
-        self.rates: list[tuple[float, float]] = []
+        self.rates: list[tuple[float, float]] = []  # see Steps.rates
         #: Why the last stage ended before its last epoch, if it did.
         self.stopped: str | None = None
         #: Whether loss or weights became NaN or infinite, so that no further stage makes sense.
@@ -81,20 +79,20 @@ class Trainer:
         self._weights, self._mix = class_weights, mix
         self._started = time.perf_counter() if started is None else started
         self._checkpoints, self._saved = Checkpoints(run), saved
-        self._missing = MissingImages(observer)
-        # What an epoch has to beat, and the validation images that it was reached on.
-        self._bar: tuple[tuple[float, float], NDArray[np.int64]] | None = None
-        self.interrupts, self._facts = interrupts or Interrupts(), dict(facts or {})
-        #: How many stages have ended.
-        self.stages_done = 0
+        self.interrupts = interrupts or Interrupts()
+        self.stages_done = 0  # how many of them have ended
         self._steps: Steps | None = None
         self._progress: Progress | None = None
         self._epoch_began, self._since = 0.0, 0
         self._val_seconds: float | None = None
         self._paced, self._plan = 0.0, stages(classifier, config)
-        #: What the stage under way goes on from, if the run was resumed within it.
-        self._resumed: Mapping[str, Part] | None = None
+        #: The first epoch whose validation can be compared with that of the last.
+        self._alike_from = 1
+        self._resumed: Mapping[str, Part] | None = None  # within a stage
         self.processes = processes or Processes()
+        self._missing = MissingImages(observer)
+        # What an epoch has to beat, and the validation images that it was reached on.
+        self._bar: tuple[tuple[float, float], NDArray[np.int64]] | None = None
 
     @property
     def best(self) -> Epoch | None:
@@ -123,9 +121,10 @@ class Trainer:
         self._val_seconds, self._paced = None, time.perf_counter()
         self._epoch_began = time.perf_counter()
         if resumed:
-            steps.restore(resumed)
-            self._progress = Progress.restored(resumed["epoch"], train.device)
-            self._epoch_began -= float(resumed["run"]["epoch_seconds"])  # type: ignore[arg-type]
+            with reading(self.run.state):
+                steps.restore(resumed)
+                self._progress = Progress.restored(resumed["epoch"], train.device)
+                self._epoch_began -= float(resumed["run"]["epoch_seconds"])  # type: ignore[arg-type]
         self.observer.stage(stage.name, stage.epochs * len(train))
         self.observer.advance(len(self._epochs_of(stage)) * len(train) + self._progress.batch)
         try:
@@ -155,7 +154,7 @@ class Trainer:
             resumable: Whether it is worth going on from here, rather than from the last state that was written.
         """
         # Between two stages the file has the state already; within a step there is none.
-        if resumable and self._steps and not self.interrupts.held:
+        if resumable and self._steps and not self.interrupts.held and not self.processes.several:
             self._checkpoints.write_state(self.parts())
         self._checkpoints.write_best()
 
@@ -164,8 +163,8 @@ class Trainer:
         now = time.perf_counter()
         run: Part = {
             "stages_done": self.stages_done, "history": [asdict(epoch) for epoch in self.history],
-            "stopped": self.stopped, "diverged": self.diverged, "status": self.status,
-            "elapsed": now - self._started, "epoch_seconds": now - self._epoch_began, **self._facts,
+            "alike_from": self._alike_from, "stopped": self.stopped, "diverged": self.diverged, "status": self.status,
+            "elapsed": now - self._started, "epoch_seconds": now - self._epoch_began,
         }  # fmt: skip
         rates = self.rates + (self._steps.rates if self._steps else [])
         return {
@@ -183,6 +182,7 @@ class Trainer:
         self.history = [Epoch(**epoch) for epoch in run["history"]]
         self.stages_done, self.stopped, self.diverged = run["stages_done"], run["stopped"], run["diverged"]
         self.status, self._started = run["status"], self._started - run["elapsed"]
+        self._alike_from = run["alike_from"]
         rates: Any = parts["rates"]["rates"]
         self.rates = [(position, rate) for position, rate in rates.tolist()]
         self.classifier.load_state_dict(parts["model"])
@@ -232,8 +232,8 @@ class Trainer:
             if done and self.out_of_time():
                 return self._time_is_up()
             patience, number = self.config.patience, len(self.history) + 1
-            alike = [epoch for epoch in done if epoch.val_images == done[-1].val_images]  # others cannot be compared
-            if done and patience and number - 1 - max(alike, key=lambda e: e.quality).epoch >= patience:
+            alike = [epoch for epoch in done if epoch.epoch >= self._alike_from]
+            if alike and patience and number - 1 - max(alike, key=lambda e: e.quality).epoch >= patience:
                 return f"no better validation in {counted(patience, 'epoch')} (--patience)"
             loss, accuracy = steps.train(
                 train, number, partial(self._advance, stage, steps, len(train), len(val)), self.observer.loss,
@@ -248,12 +248,13 @@ class Trainer:
             images = self._missing.look(val, "validation", number)
             check_epoch(steps.judged.state_dict(), finite, val_loss, number, self.config)
             now, rate = time.perf_counter(), float(steps.optimizer.param_groups[-1]["lr"])
-            seconds, elapsed = now - self._epoch_began, now - self._started
             result = Epoch(
-                number, stage.name, loss, accuracy, val_loss, val_accuracy, rate, seconds, elapsed,
-                val_images=len(images), images_per_second=steps.watch.images_per_second, waited=steps.watch.waited,
+                number, stage.name, loss, accuracy, val_loss, val_accuracy, rate, now - self._epoch_began,
+                now - self._started, val_images=len(images), images_per_second=steps.watch.images_per_second,
+                waited=steps.watch.waited,
             )  # fmt: skip
-            self._judge_best_again(steps, val, images)
+            if self._judge_best_again(steps, val, images):
+                self._alike_from = number  # earlier ones cannot be compared any more: patience begins anew
             if self._bar is None or (result.quality > self._bar[0] and not self._missing.lost_classes(val)):
                 result, self._bar = dataclasses.replace(result, best=True), (result.quality, images)
             self._end_epoch(result, steps.state(), train.device)
@@ -275,7 +276,7 @@ class Trainer:
             )
         )  # fmt: skip
 
-    def _judge_best_again(self, steps: Steps, val: Batches, images: NDArray[np.int64]) -> None:
+    def _judge_best_again(self, steps: Steps, val: Batches, images: NDArray[np.int64]) -> bool:
         """Judge the best epoch on the validation images that are there now, if they are not those it was judged on.
 
         Args:
@@ -286,9 +287,9 @@ class Trainer:
         best = self.best
         if best is None or (self._bar is None and best.val_images == len(images)):
             self._bar = (best.quality, images) if best else None
-            return
+            return False
         if self._bar is not None and np.array_equal(self._bar[1], images):
-            return
+            return False
         loss, accuracy = steps.judge(self._checkpoints.best, val)
         images = readable(val.source, failing_of(val))
         self._bar = (accuracy, -loss), images
@@ -296,12 +297,15 @@ class Trainer:
             f"the best epoch so far, {best.epoch}, is judged again on the {counted(len(images), 'validation image')} "
             f"that can be read now: {accuracy:.2%} instead of {best.val_accuracy:.2%} of {best.val_images:,}"
         )
+        return True
 
     def _step_done(self) -> None:
         """Write the state now and then; a signal that came meanwhile is heard now."""
         self._since += self.config.accumulate
         every = self.config.checkpoint_every
-        if (self._since >= every if every else self._checkpoints.state_due) and self._progress and self._progress.sound:
+        due = self._since >= every if every else self._checkpoints.state_due
+        # Of several processes the others have random numbers and sums of their own.
+        if due and not self.processes.several and self._progress and self._progress.sound:
             self._since = 0
             self._checkpoints.write_state(self.parts())
         self.interrupts.release()

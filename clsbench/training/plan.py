@@ -192,6 +192,8 @@ def _images(config: TrainConfig) -> str:
 def _run(config: TrainConfig) -> str:
     return ", ".join([
         f"seed {config.seed}, {PRECISION}, {counted(available_cores(), 'thread')}",
+        *(["deterministic"] if config.deterministic else []),
         f"patience {counted(config.patience, 'epoch')}" if config.patience else "no early stopping",
         f"time limit {config.max_time:g} s" if config.max_time else "no time limit",
+        *([f"its state every {config.checkpoint_every:,} batches"] if config.checkpoint_every else []),
     ])  # fmt: skip

@@ -6,9 +6,7 @@ import copy
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +22,7 @@ from clsbench.training.divergence import Diverged, first_bad
 from clsbench.training.freezing import freeze, learning_groups, training_mode
 from clsbench.training.optimisation import build_optimizer, build_schedule, optimizer_part, restore_optimizer
 from clsbench.training.processes import Processes
+from clsbench.training.progress import BatchLoss, Progress
 from clsbench.training.recipes import Stage
 from clsbench.training.run_state import Part
 from clsbench.training.stopwatch import Stopwatch
@@ -33,63 +32,6 @@ REPORT = 10
 
 #: Logits that are copied from a device, and judged, at a time.
 PART = 1 << 22
-
-
-@dataclass(frozen=True)
-class BatchLoss:
-    """A line of ``--log-every``: the mean loss in nats of the images since the line before it.
-
-    Args:
-        epoch: From 1.
-        batch: How many of the epoch's ``total`` batches are done.
-        loss: Of augmented images under changing weights.
-        lr: The head's.
-    """
-
-    epoch: int
-    batch: int
-    total: int
-    loss: float
-    lr: float
-
-
-@dataclass
-class Progress:
-    """How far an epoch is; of an accumulated step all batches or none.
-
-    Args:
-        batch: How many of its batches are done.
-        images: Their images.
-        loss: float32 (), the sum of the losses of these in nats.
-        correct: float32 (), how many of them were classified rightly.
-        said: Sum of losses and number of images at the last line of ``--log-every``.
-    """
-
-    batch: int
-    images: float | Tensor
-    loss: Tensor
-    correct: Tensor
-    said: tuple[float, float] = (0.0, 0.0)
-
-    @classmethod
-    def begun(cls, device: torch.device) -> Progress:
-        """Of an epoch that begins."""
-        return cls(0, 0, torch.zeros((), device=device), torch.zeros((), device=device))
-
-    @property
-    def sound(self) -> bool:
-        """Whether all losses so far are finite, so that there is something to go on from; a GPU is waited for."""
-        return math.isfinite(float(self.loss))
-
-    def part(self) -> Part:
-        """For the state of the run."""
-        return dict(vars(self))
-
-    @classmethod
-    def restored(cls, part: Part, device: torch.device) -> Progress:
-        """What :meth:`part` gave."""
-        values: Any = {name: v.to(device) if isinstance(v, Tensor) else v for name, v in part.items()}
-        return cls(**{**values, "said": tuple(values["said"])})
 
 
 class Steps:
@@ -248,17 +190,17 @@ class Steps:
                 far.loss += loss * images
                 far.correct += (logits.argmax(1) == labels).sum()
             far.batch, far.images, waiting = position, far.images + images, waiting + 1
-            ends = out_of_time()
-            if waiting == group or (ends and not self.processes.several):  # theirs have not been averaged
+            over = out_of_time()
+            if waiting == group or (over and not self.processes.several):  # theirs have not been averaged
                 self._step(number - 1 + position / total if waiting == group else number)
                 waiting = 0
                 done()
             advance(1)
-            if position % REPORT == 0 or position == total or ends:
+            if position % REPORT == 0 or position == total or over:
                 heard(number, self._checked(far, recent, number, total))
             if logged and self._config.log_every and position % self._config.log_every == 0:
                 logged(self._line(number, total, far))
-            if ends:
+            if over:
                 break
         if waiting:  # no image of the last batch could be read
             if not self.processes.several:

@@ -17,6 +17,7 @@ from clsbench import __version__
 from clsbench.datasets.data_check import DataCheck
 from clsbench.datasets.dataset import Dataset
 from clsbench.datasets.recorded import record_splits
+from clsbench.environment import environment
 from clsbench.json_fields import Scalar
 from clsbench.machine import available_cores
 from clsbench.models.classifier import Classifier
@@ -26,19 +27,20 @@ from clsbench.runs import Run, check_name, create
 from clsbench.tabular import Tabular
 from clsbench.training.augmentation import mixing
 from clsbench.training.config import TrainConfig
+from clsbench.training.determinism import deterministic
 from clsbench.training.epochs import Epoch
-from clsbench.training.hardware import keep_freed_memory
+from clsbench.training.hardware import gpu_names, keep_freed_memory
 from clsbench.training.held_out import HeldOut, held_out, outcomes_of
 from clsbench.training.journal import Journal
 from clsbench.training.loop import Trainer
 from clsbench.training.lr_finder import range_test
 from clsbench.training.memory import fitting_batch_size, memory_explained
-from clsbench.training.observing import Observer
+from clsbench.training.observer import Observer
 from clsbench.training.plan import PRECISION, plan
 from clsbench.training.plots import save_plots
 from clsbench.training.recipes import stages
-from clsbench.training.resume import Resumed, fingerprint_of, reading
-from clsbench.training.run_state import RunState
+from clsbench.training.resume import Resumed, fingerprint_of
+from clsbench.training.run_state import RunState, reading
 from clsbench.training.setup import Setup, build_classifier, set_up
 from clsbench.training.tracking import Tracking
 
@@ -161,6 +163,7 @@ def run_training(
         splits=record_splits(dataset).to_json(),
         check=check.to_json(),
         weights=classifier.loaded.to_json() if classifier.loaded else {},
+        environment=environment(gpu_names(), [name for name in (model.distribution, data.distribution) if name]),
         lr_test="due" if auto_lr else resumed.record.lr_test if resumed else "none",
         fingerprint=fingerprint_of(setup),
     )
@@ -171,7 +174,9 @@ def run_training(
     # Of a resumed run the lock is held already.
     alone = nullcontext() if resumed else exclusive(run.state, "the state of the run")
     journal = Journal(run, record, setup, observer, started)
-    with alone, closing(setup), tracking.recorded(journal), journal.interruptions(), memory_explained(config):
+    same_bits = deterministic(config.deterministic, config.device)
+    guarded = journal.interruptions()
+    with alone, closing(setup), tracking.recorded(journal), guarded, same_bits, memory_explained(config):
         if auto_lr:
             journal.set_rate(range_test(setup).valley)
         if setup.processes.is_main:

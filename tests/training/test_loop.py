@@ -232,7 +232,7 @@ def test_the_observer_hears_of_stages_batches_and_losses(normed, pictures, confi
 def test_nothing_half_written_is_left(tiny, pictures, configured, train):
     trainer = train(tiny(), pictures(), configured())
     assert sorted(path.name for path in trainer.run.path.iterdir()) == [
-        "best.safetensors", "last.safetensors", "log.csv"
+        "best.safetensors", "last.safetensors", "log.csv", "state.safetensors"
     ]  # fmt: skip
 
 

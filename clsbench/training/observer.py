@@ -1,4 +1,4 @@
-"""What a training tells of itself while it runs."""
+"""Observer: what hears how a training goes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from clsbench.datasets.data_check import DataCheck
 from clsbench.models.loading import LoadReport
 from clsbench.training.epochs import Epoch
 from clsbench.training.plan import Plan
-from clsbench.training.steps import BatchLoss
+from clsbench.training.progress import BatchLoss
 from clsbench.training.stopwatch import TrainingPace
 
 
