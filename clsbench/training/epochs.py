@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from clsbench.output_files import unwritable
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -40,10 +42,17 @@ class Epoch:
 
 
 def write_log(file: Path, epochs: Sequence[Epoch]) -> None:
-    """Add epochs to log.csv; from the first one on it is written anew."""
+    """Add epochs to log.csv; from the first one on it is written anew.
+
+    Raises:
+        DataError: if that cannot be done, for example because the disk is full.
+    """
     begins = not epochs or epochs[0].epoch == 1
-    with file.open("w" if begins else "a", newline="", encoding="utf-8") as opened:
-        log = csv.DictWriter(opened, [field.name for field in fields(Epoch)])
-        if begins:
-            log.writeheader()
-        log.writerows(asdict(epoch) for epoch in epochs)
+    try:
+        with file.open("w" if begins else "a", newline="", encoding="utf-8") as opened:
+            log = csv.DictWriter(opened, [field.name for field in fields(Epoch)])
+            if begins:
+                log.writeheader()
+            log.writerows(asdict(epoch) for epoch in epochs)
+    except OSError as error:
+        raise unwritable(file, "the log", error) from None
