@@ -144,15 +144,16 @@ class Batches:
             draws = part[np.isin(order[part], indices)][: len(indices)] if self.balanced else None
             return (source.finish(inputs, indices, view, draws) if len(indices) else inputs), indices
 
-        some, fetched = self.processes.several, _ahead(begin, parts[done:], source.ahead)
-        for position, (part, (inputs, indices)) in enumerate(zip(parts[done:], fetched, strict=True), start=done + 1):
-            # A batch of which no image can be read is passed over, and counts as done; of several processes
-            # all take every step.
-            alone = self.shuffle and len(indices) == 1 < len(part)  # one image has no batch statistics
-            if (len(indices) and not alone) or self.processes.several:
-                some = True
+        several, left, count = self.processes.several, parts[done:], 0
+        for position, (inputs, indices) in enumerate(_ahead(begin, left, source.ahead), start=done + 1):
+            count += len(indices)
+            alone = self.shuffle and len(indices) == 1 < len(left[position - done - 1])  # no statistics of a batch
+            # A batch of which no image can be read is passed over, and counts as done.
+            if several or (len(indices) and not alone):
                 yield position, inputs, indices
-        if not some and not done:
+        if several:
+            count = int(self.processes.sum(torch.tensor(count, device=self.device)))
+        if not count and (left or not done):
             source.refuse()
 
 
