@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -84,8 +84,7 @@ class Trainer:
         self._steps: Steps | None = None
         self._progress: Progress | None = None
         self._epoch_began, self._since = 0.0, 0
-        self._val_seconds: float | None = None
-        self._paced, self._plan = 0.0, stages(classifier, config)
+        self._val_seconds, self._paced, self._plan = cast(float | None, None), 0.0, stages(classifier, config)
         #: The first epoch whose validation can be compared with that of the last.
         self._alike_from = 1
         self._resumed: Mapping[str, Part] | None = None  # within a stage
@@ -263,9 +262,9 @@ class Trainer:
         now = time.perf_counter()
         if now - self._paced >= EVERY and self._progress and steps.watch.batches:
             self._paced, left = now, stage.epochs - len(self._epochs_of(stage)) - 1
-            at, more = (len(self.history) + 1, self._progress.batch), len(self._plan) > self.stages_done + 1
-            val = val_batches, self._val_seconds
-            self.observer.pace(pace(steps.watch, *at, total, val=val, epochs=left, more=more))
+            val, more = (val_batches, self._val_seconds), len(self._plan) > self.stages_done + 1
+            at = len(self.history) + 1, self._progress.batch, total
+            self.observer.pace(pace(steps.watch, *at, val=val, epochs=left, more=more))
 
     def _judge_best_again(self, steps: Steps, val: Batches, images: NDArray[np.int64]) -> None:
         """Judge the best epoch on the validation images that are there now, if they are not those it was judged on."""
