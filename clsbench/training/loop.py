@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -24,9 +24,9 @@ from clsbench.training.checkpoints import Checkpoints
 from clsbench.training.config import TrainConfig
 from clsbench.training.divergence import HOPELESS, Diverged, check_epoch, finite_names
 from clsbench.training.epochs import Epoch, write_log
-from clsbench.training.hardware import fitting_threads
+from clsbench.training.hardware import fitting_threads, take_back
 from clsbench.training.interrupts import Interrupts
-from clsbench.training.missing import MissingImages, failing_of, readable
+from clsbench.training.missing import MissingImages, judged_again
 from clsbench.training.observer import Observer
 from clsbench.training.processes import Processes
 from clsbench.training.progress import Progress
@@ -197,11 +197,7 @@ class Trainer:
         if self.best is None:
             raise ModelError("no epoch was completed")
         self._missing.summarise()
-        if any(parameter.is_cuda for parameter in self.classifier.parameters()):  # see put_on
-            self.classifier.to(memory_format=torch.contiguous_format)
-        self.classifier.to("cpu").load_state_dict(self._checkpoints.best)
-        for parameter in self.classifier.parameters():
-            parameter.requires_grad_(True)
+        take_back(self.classifier, self._checkpoints.best)
         return self.best
 
     def out_of_time(self) -> bool:
@@ -241,9 +237,9 @@ class Trainer:
             )  # fmt: skip
             cut = self.out_of_time()
             self._missing.look(train, "training", number)
-            trained = time.perf_counter()
+            began = time.perf_counter()
             val_loss, val_accuracy = validate(steps.judged, val)
-            self._val_seconds = time.perf_counter() - trained
+            self._val_seconds = time.perf_counter() - began
             images = self._missing.look(val, "validation", number)
             check_epoch(steps.judged.state_dict(), finite, val_loss, number, self.config)
             now, rate = time.perf_counter(), float(steps.optimizer.param_groups[-1]["lr"])
@@ -252,8 +248,7 @@ class Trainer:
                 now - self._started, val_images=len(images), images_per_second=steps.watch.images_per_second,
                 waited=steps.watch.waited,
             )  # fmt: skip
-            if self._judge_best_again(steps, val, images):
-                self._alike_from = number  # earlier ones cannot be compared any more: patience begins anew
+            self._judge_best_again(steps, val, images)
             if self._bar is None or (result.quality > self._bar[0] and not self._missing.lost_classes(val)):
                 result, self._bar = dataclasses.replace(result, best=True), (result.quality, images)
             self._end_epoch(result, steps.state(), train.device)
@@ -265,38 +260,20 @@ class Trainer:
         """Tell of a batch and, now and then, of the pace."""
         self.observer.advance(count)
         now = time.perf_counter()
-        if now - self._paced < EVERY or not self._progress or not steps.watch.batches:
+        if now - self._paced >= EVERY and self._progress and steps.watch.batches:
+            self._paced, left = now, stage.epochs - len(self._epochs_of(stage)) - 1
+            val, more = (val_batches, self._val_seconds), len(self._plan) > self.stages_done + 1
+            at = len(self.history) + 1, self._progress.batch, total
+            self.observer.pace(pace(steps.watch, *at, val=val, epochs=left, more=more))
+
+    def _judge_best_again(self, steps: Steps, val: Batches, images: NDArray[np.int64]) -> None:
+        """Judge the best epoch on the validation images that are there now, if they are not those it was judged on."""
+        if (best := self.best) and self._bar is None and best.val_images == len(images):
+            self._bar = best.quality, images  # of a run that was resumed
+        if best is None or (self._bar is not None and np.array_equal(self._bar[1], images)):
             return
-        self._paced, done = now, len(self._epochs_of(stage))
-        self.observer.pace(
-            pace(
-                steps.watch, len(self.history) + 1, self._progress.batch, total, val=(val_batches, self._val_seconds),
-                epochs=stage.epochs - done - 1, more=len(self._plan) > self.stages_done + 1,
-            )
-        )  # fmt: skip
-
-    def _judge_best_again(self, steps: Steps, val: Batches, images: NDArray[np.int64]) -> bool:
-        """Judge the best epoch on the validation images that are there now, if they are not those it was judged on.
-
-        Args:
-            steps: Of the stage.
-            val: In order.
-            images: Those that could be read just now.
-        """
-        best = self.best
-        if best is None or (self._bar is None and best.val_images == len(images)):
-            self._bar = (best.quality, images) if best else None
-            return False
-        if self._bar is not None and np.array_equal(self._bar[1], images):
-            return False
-        loss, accuracy = steps.judge(self._checkpoints.best, val)
-        images = readable(val.source, failing_of(val))
-        self._bar = (accuracy, -loss), images
-        self.observer.note(
-            f"the best epoch so far, {best.epoch}, is judged again on the {counted(len(images), 'validation image')} "
-            f"that can be read now: {accuracy:.2%} instead of {best.val_accuracy:.2%} of {best.val_images:,}"
-        )
-        return True
+        self._bar = judged_again(best, self._checkpoints.best, steps, val, self.observer)
+        self._alike_from = len(self.history) + 1  # earlier ones cannot be compared any more: patience begins anew
 
     def _step_done(self) -> None:
         """Write the state now and then; a signal that came meanwhile is heard now."""

@@ -13,8 +13,8 @@ those that forget the class would be preferred.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Protocol
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +22,21 @@ from numpy.typing import NDArray
 from clsbench.text import counted, on_one_line, some
 from clsbench.training.batches import Batches, BatchSource
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from clsbench.training.epochs import Epoch
+    from clsbench.training.steps import Steps
+
 #: Names in a message.
 SHOWN = 3
 
 
-class Warned(Protocol):
-    """Hears warnings."""
+class Hearing(Protocol):
+    """Hears notes and warnings."""
+
+    def note(self, text: str) -> None:
+        """Something was found out."""
 
     def warn(self, text: str) -> None:
         """Something that must not be missed."""
@@ -40,7 +49,7 @@ class MissingImages:
         observer: Hears of every change.
     """
 
-    def __init__(self, observer: Warned) -> None:
+    def __init__(self, observer: Hearing) -> None:
         self._observer = observer
         self._now: dict[str, frozenset[int]] = {}
         self._ever: dict[str, set[int]] = {}
@@ -109,3 +118,23 @@ def lost_classes(source: BatchSource, failing: Collection[int]) -> int:
         return 0
     left = np.unique(source.labels[readable(source, failing)])
     return len(np.setdiff1d(source.labels[np.union1d(source.indices, list(failing))], left))
+
+
+def judged_again(
+    best: Epoch, state: Mapping[str, Tensor], steps: Steps, val: Batches, observer: Hearing
+) -> tuple[tuple[float, float], NDArray[np.int64]]:
+    """The quality of the best epoch on the validation images that are there now, and these images.
+
+    Args:
+        best, state: The epoch, and its weights.
+        steps: Of the stage.
+        val: In order.
+        observer: Hears of it.
+    """
+    loss, accuracy = steps.judge(state, val)
+    images = readable(val.source, failing_of(val))
+    observer.note(
+        f"the best epoch so far, {best.epoch}, is judged again on the {counted(len(images), 'validation image')} "
+        f"that can be read now: {accuracy:.2%} instead of {best.val_accuracy:.2%} of {best.val_images:,}"
+    )
+    return (accuracy, -loss), images

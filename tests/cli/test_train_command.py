@@ -38,7 +38,8 @@ def read(file):
 
 
 def without_times(history):
-    return [{k: v for k, v in epoch.items() if k not in ("seconds", "elapsed")} for epoch in history]
+    times = ("seconds", "elapsed", "images_per_second", "waited")
+    return [{k: v for k, v in epoch.items() if k not in times} for epoch in history]
 
 
 def warnings(done):
