@@ -5,9 +5,8 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from functools import partial
-from typing import Any, Literal, cast
+from typing import Literal
 
 import numpy as np
 import torch
@@ -30,14 +29,15 @@ from clsbench.training.missing import MissingImages, judged_again
 from clsbench.training.observer import Observer
 from clsbench.training.processes import Processes
 from clsbench.training.progress import Progress
-from clsbench.training.random_state import random_state, restore_random_state
+from clsbench.training.random_state import restore_random_state
 from clsbench.training.recipes import Stage, stages
+from clsbench.training.resumable import Resumable
 from clsbench.training.run_state import Part, reading
 from clsbench.training.steps import Steps, validate
 from clsbench.training.stopwatch import EVERY, pace
 
 
-class Trainer:
+class Trainer(Resumable):
     """Runs stages on one classifier, and keeps log and checkpoints.
 
     Args:
@@ -154,43 +154,6 @@ class Trainer:
         if resumable and self._steps and not self.interrupts.held and not self.processes.several:
             self._checkpoints.write_state(self.parts())
         self._checkpoints.write_best()
-
-    def parts(self) -> dict[str, Part]:
-        """All that the next step, or the next stage, depends on: see :mod:`clsbench.training.run_state`."""
-        now = time.perf_counter()
-        run: Part = {
-            "stages_done": self.stages_done, "history": [asdict(epoch) for epoch in self.history],
-            "alike_from": self._alike_from, "stopped": self.stopped, "diverged": self.diverged, "status": self.status,
-            "elapsed": now - self._started, "epoch_seconds": now - self._epoch_began,
-        }  # fmt: skip
-        rates = self.rates + (self._steps.rates if self._steps else [])
-        return {
-            "run": run,
-            "rates": {"rates": torch.tensor(rates, dtype=torch.float64).reshape(-1, 2)},
-            "random": random_state(next(self.classifier.parameters()).device),
-            "model": dict(self.classifier.state_dict()),
-            **(self._steps.parts() if self._steps else {}),
-            **({"epoch": self._progress.part()} if self._progress else {}),
-        }
-
-    def restore(self, parts: Mapping[str, Part]) -> None:
-        """Go on from what :meth:`parts` gave; before the first stage that is still to be trained."""
-        run: Any = parts["run"]
-        self.history = [Epoch(**epoch) for epoch in run["history"]]
-        self.stages_done, self.stopped, self.diverged = run["stages_done"], run["stopped"], run["diverged"]
-        self.status, self._started = run["status"], self._started - run["elapsed"]
-        self._alike_from = run["alike_from"]
-        rates: Any = parts["rates"]["rates"]
-        self.rates = [(position, rate) for position, rate in rates.tolist()]
-        self.classifier.load_state_dict(parts["model"])
-        self._checkpoints.restore(self.history, parts)
-        if self.processes.is_main:
-            write_log(self.run.log, self.history)
-        if "epoch" in parts:
-            self._resumed = parts
-        else:
-            device = next(self.classifier.parameters()).device
-            restore_random_state(parts["random"], device, self.processes.rank)
 
     def finish(self) -> Epoch:
         """Leave the classifier on the CPU with its best weights; returns their epoch."""

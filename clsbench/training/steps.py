@@ -132,13 +132,11 @@ class Steps:
         """
         inputs, targets = self._mix(inputs, labels) if self._mix and len(labels) else (inputs, labels)
         logits = self._forward(inputs if len(labels) else self.example(labels.device))[: len(labels)]
-        entropy = partial(
-            nn.functional.cross_entropy, weight=self._weights, label_smoothing=self._config.label_smoothing
-        )
+        smoothing = self._config.label_smoothing
+        entropy = partial(nn.functional.cross_entropy, weight=self._weights, label_smoothing=smoothing)
         if not self.processes.several:
             return entropy(logits, targets), logits, len(labels)
         images = logits.new_tensor(float(len(labels)), dtype=torch.float32)
-        # What torch divides the sum by where it takes the mean.
         size = self._weights[labels].sum() if self._weights is not None and targets is labels else images
         size, images = self.processes.sum(torch.stack([size, images]))
         count = self.processes.count
@@ -167,8 +165,7 @@ class Steps:
             out_of_time: Whether to stop after this batch.
             logged: Called every ``log_every`` batches.
             progress: How far the epoch is, and how far it has come; None for its beginning.
-            begun, done: Called before and after each step, which is one batch or some that are accumulated: between
-                two steps weights, optimizer, schedule, average and ``progress`` fit together.
+            begun, done: Called before and after each step, between two of which the state can be saved.
 
         Returns:
             Mean loss in nats, and top-1 accuracy as a fraction, of images as they were trained on.
@@ -206,10 +203,9 @@ class Steps:
                 logged(self._line(number, total, far))
             if over:
                 break
-        if waiting:  # no image of the last batch could be read
-            if not self.processes.several:
-                self._step(number)
-            done()
+        if waiting and not self.processes.several:  # no image of the last batch could be read
+            self._step(number)
+        done()
         self.optimizer.zero_grad(set_to_none=True)
         for network in {self.network, self.judged}:
             self.processes.average_buffers(network)

@@ -154,8 +154,7 @@ def run_training(
     observer.planned(planned)
     setup, check = set_up(classifier, dataset, config, observer, Path(), strict=strict, processes=processes)
     if auto_batch:  # before there is a record: a run that is resumed has the same
-        size = processes.from_main(fitting_batch_size(setup) if processes.is_main else 0)
-        setup.config = config = dataclasses.replace(config, batch_size=size)
+        setup.config = config = dataclasses.replace(config, batch_size=fitting_batch_size(setup))
     record = RunRecord(
         clsbench=__version__,
         torch=str(torch.__version__),
