@@ -30,7 +30,8 @@ from clsbench.training.processes import Processes
 from clsbench.training.random_state import random_state, restore_random_state
 from clsbench.training.recipes import Stage
 from clsbench.training.run_state import Part
-from clsbench.training.steps import BatchLoss, Progress, Steps, validate
+from clsbench.training.steps import BatchLoss, Progress, Steps
+from clsbench.training.validation import validate
 
 
 class Observer(Protocol):
