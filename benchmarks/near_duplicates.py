@@ -4,7 +4,7 @@
 
 Each photo is changed in several ways and hashed as training reads it, the original as a training image (kept whole, to
 be cropped later), the changed one as a validation image; found is what `near_pairs` finds of them. Then all pairs of
-different photos, the time that a hash takes beside reading the image, and a comparison of 50,000 with 10,000 hashes.
+different photos, the time that hashing adds to reading, and a comparison of 50,000 with 10,000 hashes.
 """
 
 from __future__ import annotations
@@ -13,21 +13,25 @@ import argparse
 import io
 import resource
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
+from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
 from clsbench.datasets.dataset import Sample
-from clsbench.datasets.near_duplicates import MOST_BITS, Hashed, near_pairs
+from clsbench.datasets.near_duplicates import MOST_BITS, SMALLEST, Hashed, near_pairs
 from clsbench.errors import ClsbenchError
 from clsbench.images.entries import BytesEntry, Entry, FileEntry
 from clsbench.images.loader import ImageLoader
 from clsbench.images.perceptual_hash import perceptual_hashes, thumbnail
+from clsbench.machine import available_cores
 from clsbench.training.augmentation import Augmentation
+from clsbench.training.stored_images import StoredImages
 from clsbench.transform import ImageTransform
 
 Bits = NDArray[np.uint64]
@@ -59,31 +63,21 @@ def jpeg(image: Image.Image, quality: int) -> bytes:
 
 
 class Reader:
-    """Reads images as training does."""
+    """Reads images as training does, and keeps what is hashed of them."""
 
     def __init__(self, policy: str) -> None:
         transform = ImageTransform(size=(224, 224), crop_fraction=0.875)
         self.augmentation = Augmentation(policy, transform, 1)  # type: ignore[arg-type]
-        self.loader, self.reading, self.hashing = ImageLoader(transform), [0.0], [0.0]
-        self.thumbnails: list[NDArray[np.uint8]] = []
-
-    def hashes(self) -> list[Bits]:
-        """Of the images since the last call."""
-        thumbnails, self.thumbnails = np.stack(self.thumbnails), []
-        begun = time.thread_time()
-        found = perceptual_hashes(thumbnails)
-        share = (time.thread_time() - begun) / len(thumbnails)
-        self.hashing = [seconds + share for seconds in self.hashing]
-        return list(found)
+        self.loader, self.thumbnails = ImageLoader(transform), list[NDArray[np.uint8]]()
 
     def __call__(self, entry: Entry) -> None:
-        """Keep what is hashed of an image, and both times, in seconds of this thread."""
-        begun = time.thread_time()
+        """Read an image."""
         stored, shape = self.augmentation.load(self.loader, entry)
-        read = time.thread_time()
         self.thumbnails.append(thumbnail(stored, (shape[0], shape[1], shape[2], shape[3])))
-        self.reading.append(read - begun)
-        self.hashing.append(time.thread_time() - read)
+
+    def hashes(self) -> list[Bits]:
+        """Of the images that were read."""
+        return list(perceptual_hashes(np.stack(self.thumbnails)))
 
 
 def main() -> None:
@@ -96,10 +90,11 @@ def main() -> None:
     given = parser.parse_args()
     changes: dict[str, Reader] = {}
     as_training, as_validation = Reader("basic"), Reader("none")
-    for path in sorted(given.photos.rglob("*.jp*g")):
+    paths = sorted(given.photos.rglob("*.jp*g"))
+    for path in paths:
         try:
             for reader in (as_training, as_validation):
-                reader(FileEntry(path.name, path))
+                reader(FileEntry(path.name, str(path)))
         except ClsbenchError:
             continue
         for way, content in changed(Image.open(path).convert("RGB")):
@@ -115,10 +110,7 @@ def main() -> None:
         f"different photos: {len(apart):,} pairs, {sum(apart <= MOST_BITS)} near, "
         f"the nearest differ in {np.sort(apart)[:4]} bits"
     )
-    reading, hashing = median(as_training.reading[1:]), median(as_training.hashing[1:])
-    print(
-        f"median time of an image: read {1e3 * reading:.2f} ms, hashed {1e3 * hashing:.2f} ms ({hashing / reading:.1%})"
-    )
+    cost(paths)
     compare()
     if given.also:
         small(given.also)
@@ -132,6 +124,22 @@ def pairs(train: Sequence[Bits], val: Sequence[Bits]) -> list[object]:
         return Hashed(samples, np.stack(hashes), np.ones(len(hashes), bool))
 
     return list(near_pairs({"train": split("train", train), "val": split("val", val)}, {}, "val"))
+
+
+def cost(paths: Sequence[Path], rounds: int = 7) -> None:
+    """Processor time of the first reading with hashes and without, in turns."""
+    transform = ImageTransform(size=(224, 224), crop_fraction=0.875)
+    samples, seconds = [Sample(FileEntry(str(path), str(path)), 0) for path in paths], defaultdict(list)
+    for limit in [SMALLEST, 10**9] * (rounds + 1):
+        images = StoredImages(
+            samples, ImageLoader(transform), Augmentation("basic", transform, len(samples)), threads=available_cores()
+        )
+        begun = time.process_time()
+        with patch("clsbench.training.stored_images.SMALLEST", limit):
+            images.prepare("ram", Path(), lambda count: None, decode=True)
+        seconds[limit].append((time.process_time() - begun) / len(samples))
+    hashed, plain = (1e3 * median(some[1:]) for some in seconds.values())
+    print(f"reading an image: {plain:.2f} ms of one core, hashed as well {hashed:.2f} ms ({hashed / plain - 1:+.0%})")
 
 
 def compare() -> None:

@@ -166,8 +166,7 @@ def fitted(given: argparse.Namespace, learn: Any, fit: Callable[[], object]) -> 
             history.append(epoch)
             print(f"epoch {number}: {right:.2%} after {seconds:.1f} s", flush=True)
 
-    learn.add_cb(Clock())
-    with learn.no_bar(), learn.no_logging():
+    with learn.no_bar(), learn.no_logging(), learn.added_cbs(Clock()):
         started = time.perf_counter()
         fit()
         seconds = time.perf_counter() - started

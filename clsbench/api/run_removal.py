@@ -27,9 +27,6 @@ from clsbench.text import counted, some
 #: Seconds since its last sign of life in which a run that says it trains is believed: another machine may hold it.
 RECENT = 3600.0
 
-#: The file whose lock a training holds.
-STATE = "state.safetensors"
-
 #: Names in a run directory that are clsbench's, beside :attr:`clsbench.runs.Run.files`: models, predictions of
 #: ``evaluate`` with what belongs to them, records of trackers, locks and unfinished files.
 OURS = re.compile(
@@ -165,7 +162,7 @@ def _idle(run: Run, *, force: bool) -> ExitStack:
     """The locks of a run, held; one that trains is refused."""
     stack = ExitStack()
     try:
-        for file in (run.path / STATE, run.record):
+        for file in (run.state, run.record):
             stack.enter_context(exclusive(file, "the run"))
     except DataError as error:
         stack.close()

@@ -7,11 +7,17 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+import signal
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from clsbench.datasets.dataset import Dataset, Sample
 from clsbench.errors import OptionError
 from clsbench.text import counted, on_one_line, some
+
+#: How long matching all names may take: a million of them take some three seconds.
+SECONDS = 60.0
 
 
 def with_groups(dataset: Dataset, group: str | None) -> Dataset:
@@ -35,7 +41,8 @@ def with_groups(dataset: Dataset, group: str | None) -> Dataset:
             return dataset
     else:
         search, way = _compiled(group), f"by the regular expression {group}"
-        keys = {sample.name: group_of(search, sample.name) for sample in samples}
+        with _time_limit(SECONDS, group):
+            keys = {sample.name: group_of(search, sample.name) for sample in samples}
     found, alone = {key for key in keys.values() if key}, [name for name, key in keys.items() if not key]
     if not found:
         raise OptionError(
@@ -55,6 +62,29 @@ def with_groups(dataset: Dataset, group: str | None) -> Dataset:
         for split, some_samples in dataset.splits.items()
     }
     return dataclasses.replace(dataset, splits=splits, notes=(*dataset.notes, note))
+
+
+@contextmanager
+def _time_limit(seconds: float, group: str) -> Iterator[None]:
+    """Within, a regular expression that takes too long ends with an error, where this thread can be interrupted."""
+
+    def end(number: int, _: object) -> None:
+        raise OptionError(
+            "the regular expression takes too long", where="--group", got=f"{group}, after {seconds:g} s",
+            hint="repetitions within repetitions, such as (a+)+, take exponential time: write them once",
+        )  # fmt: skip
+
+    main = threading.current_thread() is threading.main_thread()
+    if not main or not hasattr(signal, "SIGALRM") or signal.getsignal(signal.SIGALRM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
 
 
 def group_of(search: re.Pattern[str], name: str) -> str | None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from clsbench.errors import ModelError
 from clsbench.inference.tuning import throughput
 from clsbench.inference.tuning_cache import keep, machine_facts, recall
+from clsbench.json_fields import read_fields
 from clsbench.machine import available_cores
 from clsbench.models.classifier import Classifier
 from clsbench.probing.feature_store import BackboneKey
@@ -84,12 +86,10 @@ def _waiting(run: Run) -> Run:
     return call
 
 
-def _read(kept: Mapping[str, Any] | None) -> Speed | None:
+def _read(kept: Mapping[str, object] | None) -> Speed | None:
     """A speed that was kept; None where it is none."""
     try:
-        found = Speed(**{**(kept or {}), "earlier": True})
-    except TypeError:
+        found = read_fields(Speed, kept or {}, what="a speed")
+    except ModelError:
         return None
-    rate = found.images_per_second
-    good = isinstance(rate, float) and rate > 0 and isinstance(found.engine, str) and isinstance(found.device, str)
-    return found if good and isinstance(found.streams, int) and isinstance(found.batch_size, int) else None
+    return replace(found, earlier=True) if 0 < found.images_per_second < math.inf else None

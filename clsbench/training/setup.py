@@ -217,6 +217,8 @@ def set_up(
     check = check_dataset(dataset, unreadable=setup.unreadable(), digests=digests, hashed=hashed)
     if strict:
         check.refuse(dataset.root)
+    elif place == "off":
+        observer.note("images are not kept, so near-duplicates are not looked for (--strict-data does)")
     observer.checked(check)
     put_on(setup.device, classifier)
     if fits_on_device(size, setup.device):

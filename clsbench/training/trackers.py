@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+import time
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -28,6 +29,9 @@ PROJECT = "clsbench"
 
 #: Longest text of a hyperparameter, in characters: MLflow took no more before version 2.8.
 LONGEST = 500
+
+#: Seconds between two requests to MLflow within an epoch, and metrics that may wait: it takes 1,000 at a time.
+INTERVAL, MOST = 5.0, 900
 
 #: Set where the user has not: no reports of use, and a server that has gone costs a training seconds, not minutes.
 ENVIRONMENT = {
@@ -121,12 +125,17 @@ class TensorBoard(RunTracker):
 
 
 class MLflow(RunTracker):
-    """The store of the environment, or the database ``RUN/mlflow.db``; a run of its own, nested in one that is open."""
+    """The store of the environment, or the database ``RUN/mlflow.db``; a run of its own, nested in one that is open.
+
+    A request costs as much as some batches, so lines of batches are sent together now and then.
+    """
 
     name = "mlflow"
 
     def __init__(self, run: Run, identity: str | None = None) -> None:
         self._own = False
+        self._waiting: list[Any] = []
+        self._sent = time.monotonic()
         with _quiet():
             try:
                 super().__init__(run, identity)
@@ -164,10 +173,33 @@ class MLflow(RunTracker):
         file = self.run.path / "mlflow.db"
         return f"{file}; {shlex.join(['mlflow', 'ui', '--backend-store-uri', f'sqlite:///{file}'])}"
 
+    def epoch(self, values: Mapping[str, float], epoch: int) -> None:
+        """Record metrics after an epoch."""
+        self._send()
+        super().epoch(values, epoch)
+
+    def batch(self, values: Mapping[str, float], epoch: int, step: int) -> None:
+        """Record losses of batches, when it is time."""
+        from mlflow.entities import Metric
+
+        now = int(1000 * time.time())
+        self._waiting += [Metric(name, value, now, step) for name, value in values.items()]
+        if time.monotonic() - self._sent > INTERVAL or len(self._waiting) > MOST:
+            self._send()
+
+    def _send(self) -> None:
+        import mlflow
+
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            mlflow.MlflowClient().log_batch(self.identity, metrics=waiting)
+        self._sent = time.monotonic()
+
     def _end(self, status: str, ending: Ending) -> None:
         import mlflow
 
         try:
+            self._send()
             mlflow.set_tag("status", status)
         finally:
             mlflow.end_run(ending)

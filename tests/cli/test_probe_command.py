@@ -63,12 +63,15 @@ def test_a_model_without_weights_is_told_and_the_others_are_ranked(cli, photos):
 
 def test_a_run_is_probed_with_its_weights_and_a_warning_where_it_knows_the_images(cli, photos, trained):
     trained(photos, "--with", "model.size=8", "--epochs", 1, "--run", "mine")
-    done = cli("probe", photos, "--models", "runs/mine", "--folds", 2, "--json", "probe.json")
+    file = "simple-cnn:size=8:weights=runs/mine/best.safetensors"
+    done = cli("probe", photos, "--models", f"runs/mine,{file}", "--folds", 2, "--json", "probe.json")
     assert done.code == 0, done.stderr
     assert "runs/mine was trained on images of this data" in done.stderr
     facts, found = rows()
+    assert found["runs/mine"]["linear"] == found[file]["linear"]
     assert found["runs/mine"]["pretrained"]
-    assert facts["train"] == ["--model", "simple-cnn", "--weights", "runs/mine"]
+    assert found[file]["pretrained"]
+    assert facts["train"][:3] == ["--model", "simple-cnn", "--weights"]
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,15 @@ def test_a_group_that_cannot_be_right_is_refused(group, message):
     assert "--group" in str(caught.value)
 
 
+def test_a_regular_expression_that_never_ends_is_ended(monkeypatch):
+    monkeypatch.setattr("clsbench.datasets.groups.SECONDS", 0.2)
+    samples = [Sample(BytesEntry(f"{'a' * 40}{k}.png", b""), k % 2) for k in range(4)]
+    dataset = Dataset(classes=("cat", "dog"), splits={"train": samples})
+    with pytest.raises(OptionError, match="takes too long"):
+        module.split(dataset, SplitSpec(group="(a+)+_"))
+    assert module.split(dataset, SplitSpec(group="a([0-9])")).splits["val"]
+
+
 def test_fewer_groups_than_folds_are_refused():
     with pytest.raises(OptionError, match="2 groups for 3 folds"):
         split([(g, k) for g in (0, 1) for k in (0, 1, 0, 1)], folds=3, fold=1)

@@ -167,3 +167,18 @@ def test_the_room_that_pictures_take_is_known_beforehand(policy, size):
     made = StoredImages(SAMPLES, ImageLoader(augmentation.transform), augmentation, threads=1)
     stored = [augmentation.load(ImageLoader(augmentation.transform), sample.image)[0] for sample in SAMPLES]
     assert made.stored_bytes == sum(array.nbytes for array in stored) >= 11 * 3 * size[0] * size[1]
+
+
+def test_what_is_large_enough_is_hashed_as_validation_sees_it(prepared):
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 90, 3), np.uint8)).resize((300, 200)).save(
+        file, "PNG"
+    )
+    samples = [Sample(BytesEntry("large.png", file.getvalue()), 0), *SAMPLES[:2], BROKEN]
+    for policy in ("none", "basic"):
+        images = prepared(samples, policy=policy, side=96)
+        assert images.hashed.tolist() == [True, False, False, False]
+        assert not images.hashes[1:].any()
+        if policy == "none":
+            plain = images.hashes[0]
+    assert np.bitwise_count(plain ^ images.hashes[0]).sum() <= 16  # a whole image, stored to be cropped later

@@ -92,6 +92,8 @@ def test_mlflow_has_them_too_in_a_database_of_the_run(run, observer, monkeypatch
     assert found.data.metrics["test/accuracy"] == result.test_accuracy
     history = client.get_metric_history(found.info.run_id, "val/loss")
     assert [(m.step, m.value) for m in history] == [(e.epoch, e.val_loss) for e in result.history]
+    lines = client.get_metric_history(found.info.run_id, "train/batch_loss")
+    assert [(m.step, m.value) for m in lines] == [((b.epoch - 1) * 4 + b.batch, b.loss) for b in observer.batches]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["runs"]
     assert of_file(result.run.path / "tracking.json") == {"mlflow": found.info.run_id}
     assert MLflow(result.run, found.info.run_id).identity == found.info.run_id
