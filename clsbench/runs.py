@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from clsbench.best_weights import with_best
 from clsbench.errors import ModelError, OptionError
 from clsbench.json_fields import Scalar, parse_object, write_json
 from clsbench.output_files import make_folder
@@ -33,9 +34,6 @@ from clsbench.text import command, some
 
 ROOT = Path("runs")
 LATEST = "latest"
-
-#: The metadata of best.safetensors that says which epoch's weights it holds: a line of the log as JSON.
-BEST_EPOCH = "epoch"
 
 #: The longest name of a directory, in bytes, on every common file system.
 LONGEST_NAME = 255
@@ -122,7 +120,7 @@ class Run:
         write_json(self.record, record.to_json(), what="the run's record")
 
     def read_record(self) -> RunRecord:
-        """The content of run.json.
+        """The content of run.json; of a run that was killed, its result is that of the weights beside it.
 
         Raises:
             ModelError: if it is missing, damaged or of another program; names the file and the field.
@@ -131,7 +129,8 @@ class Run:
             text = self.record.read_bytes()
         except OSError as error:
             raise ModelError("a run cannot be read", where=self.record, got=error.strerror) from None
-        return RunRecord.from_json(parse_object(text, what="a run", where=self.record), where=self.record)
+        record = RunRecord.from_json(parse_object(text, what="a run", where=self.record), where=self.record)
+        return with_best(record, self.best)
 
 
 def create(name: str | None, *, default: str, root: Path = ROOT) -> Run:

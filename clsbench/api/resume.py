@@ -141,6 +141,9 @@ def _resumed(run: Run, record: RunRecord, observer: Observer) -> Resumed:
     Raises:
         ModelError: if the state is damaged, or the run has a result and no state.
     """
+    import torch
+
+    from clsbench import __version__
     from clsbench.training.resume import Resumed
     from clsbench.training.run_state import read_state
 
@@ -152,4 +155,10 @@ def _resumed(run: Run, record: RunRecord, observer: Observer) -> Resumed:
             )  # fmt: skip
         return Resumed(run, record, None)
     state = read_state(run.state)
+    then, now = (state.clsbench, state.torch), (__version__, str(torch.__version__))
+    if then != now:
+        observer.warn(
+            f"the run was trained with clsbench {then[0]} and torch {then[1]}, and goes on with {now[0]} and {now[1]}: "
+            "its weights may differ from those of an uninterrupted run"
+        )
     return Resumed(run, record, state)

@@ -102,7 +102,12 @@ def open_inputs(
     return TrainingInputs(
         images,
         RunData(
-            dataset=source.name, root=_recorded(root), options=plain(source.options), defaults=plain(source.defaults)
+            dataset=source.name,
+            root=_recorded(root),
+            options=plain(source.options),
+            defaults=plain(source.defaults),
+            distribution=source.resolved.plugin.distribution,
+            version=source.resolved.plugin.version,
         ),
         RunModel(
             name=network.name,

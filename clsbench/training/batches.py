@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -24,7 +24,11 @@ class BatchSource(Protocol):
 
     @property
     def indices(self) -> NDArray[np.int64]:
-        """Of the inputs that can be used, int64."""
+        """Of the inputs that can be used, int64; the same in every epoch."""
+
+    @property
+    def failing(self) -> Mapping[int, str]:
+        """Those of :attr:`indices` that could not be read when they were last wanted, with the reason."""
 
     @property
     def ahead(self) -> int:
@@ -32,6 +36,12 @@ class BatchSource(Protocol):
 
     def fetch(self, indices: NDArray[np.int64], view: int) -> tuple[NDArray[np.generic] | Tensor, NDArray[np.int64]]:
         """Inputs (n, …) as they are stored, a tensor if on the device, and the indices of those that could be read."""
+
+    def name(self, index: int) -> str:
+        """Of an input, for messages."""
+
+    def refuse(self) -> None:
+        """No input of an epoch could be read; raises DataError."""
 
     def finish(
         self, stored: Tensor, indices: NDArray[np.int64], view: int, draws: NDArray[np.int64] | None = None
@@ -43,9 +53,6 @@ class BatchSource(Protocol):
 
         It runs in another thread where batches are fetched ahead, and must not draw torch's random numbers.
         """
-
-    def agree(self, processes: Processes) -> None:
-        """Leave out inputs that any of the processes could not read."""
 
 
 @dataclass(frozen=True)
@@ -134,11 +141,17 @@ class Batches:
             draws = part[np.isin(order[part], indices)][: len(indices)] if self.balanced else None
             return (source.finish(inputs, indices, view, draws) if len(indices) else inputs), indices
 
-        fetched = _ahead(begin, parts[done:], source.ahead)
-        for position, (inputs, indices) in enumerate(fetched, start=done + 1):
+        several, left, count = self.processes.several, parts[done:], 0
+        for position, (inputs, indices) in enumerate(_ahead(begin, left, source.ahead), start=done + 1):
+            count += len(indices)
+            alone = self.shuffle and len(indices) == 1 < len(left[position - done - 1])  # no statistics of a batch
             # A batch of which no image can be read is passed over, and counts as done.
-            if len(indices) or self.processes.several:
+            if several or (len(indices) and not alone):
                 yield position, inputs, indices
+        if several:
+            count = int(self.processes.sum(torch.tensor(count, device=self.device)))
+        if not count and (left or not done):
+            source.refuse()
 
 
 def _ahead(

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from clsbench.runs import BEST_EPOCH, Run
+from clsbench.best_weights import BEST_EPOCH
+from clsbench.runs import Run
 from clsbench.training.run_state import Part, save_tensors, write_state
 
 if TYPE_CHECKING:

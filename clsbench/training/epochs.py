@@ -15,7 +15,8 @@ class Epoch:
 
     ``train_*`` are of augmented images under changing weights; ``lr`` is the head's at the
     epoch's end; ``elapsed`` counts from the start of the run; ``best`` says whether its weights
-    are the best so far.
+    are the best so far; ``val_images`` could be read to judge it on. ``images_per_second`` were trained on,
+    validation left out; ``waited`` is the share of that time in which steps waited for their images.
     """
 
     epoch: int
@@ -28,6 +29,9 @@ class Epoch:
     seconds: float
     elapsed: float
     best: bool = False
+    val_images: int = 0
+    images_per_second: float = 0.0
+    waited: float = 0.0
 
     @property
     def quality(self) -> tuple[float, float]:

@@ -54,18 +54,19 @@ class Features:
 
     Args:
         values: float32 (V, N, D): V views of N images; a tensor on the batches' device, or an array.
-        images: Where the features came from, for labels and readable indices.
+        images: Where the features came from, for labels and messages.
+        indices: int64, of the images that have features in all views.
     """
 
     ahead = 0
 
-    def __init__(self, values: NDArray[np.float32] | Tensor, images: StoredImages) -> None:
-        self.labels, self._values, self._images = images.labels, values, images
-
-    @property
-    def indices(self) -> NDArray[np.int64]:
-        """Of the readable images, int64."""
-        return self._images.indices
+    def __init__(self, values: NDArray[np.float32] | Tensor, images: StoredImages, indices: NDArray[np.int64]) -> None:
+        self.labels, self.indices, self._values, self._images = images.labels, indices, values, images
+        #: Index -> reason of those that have none, because they could not be read.
+        self.failing = {
+            int(k): images.unreadable.get(images.name(k), "another process could not read it")
+            for k in np.setdiff1d(images.indices, indices)
+        }
 
     def fetch(self, indices: NDArray[np.int64], view: int) -> tuple[NDArray[np.float32] | Tensor, NDArray[np.int64]]:
         """Features (n, D) of a view."""
@@ -73,15 +74,19 @@ class Features:
             return self._values[max(0, view - 1)].index_select(0, to_tensor(indices, self._values.device)), indices
         return self._values[max(0, view - 1), indices], indices
 
+    def name(self, index: int) -> str:
+        """Of an image."""
+        return self._images.name(index)
+
+    def refuse(self) -> None:
+        """There are no features; raises DataError."""
+        self._images.refuse()
+
     def finish(
         self, stored: Tensor, indices: NDArray[np.int64], view: int, draws: NDArray[np.int64] | None = None
     ) -> Tensor:
         """The features as they are."""
         return stored
-
-    def agree(self, processes: Processes) -> None:
-        """Leave out images that any of the processes could not read."""
-        self._images.agree(processes)
 
 
 class FrozenBackbone:
@@ -156,15 +161,18 @@ def cache_features(
         return None
     batches = Batches(images, backbone.batch_size * processes.count, device, processes=processes)
     numbers = range(1, views + 1) if views > 1 else range(1)
+    read = np.zeros(shape[:2], bool)
     jobs = ((inputs, (k, at)) for k, number in enumerate(numbers) for inputs, at in batches.indexed(number) if len(at))
     for features, (view, indices) in backbone(jobs):
         if isinstance(values, Tensor):
             values[view].index_copy_(0, to_tensor(indices, device), torch.as_tensor(features))
         else:
             values[view, indices] = features.cpu().numpy() if isinstance(features, Tensor) else features
+        read[view, indices] = True
         heard(processes.count * len(indices))
     processes.fill(values)
-    return Features(values, images)
+    processes.fill(read.view(np.uint8))
+    return Features(values, images, np.flatnonzero(read.all(0)))
 
 
 def _room(

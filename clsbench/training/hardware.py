@@ -65,6 +65,11 @@ def check_count(count: int, device: str) -> None:
         raise DeviceError("there are not so many devices", where="--devices", got=count, expected=most)
 
 
+def gpu_names() -> list[str]:
+    """Of the GPUs that torch can use."""
+    return [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+
+
 def put_on(device: torch.device, network: nn.Module) -> None:
     """Move a network to a device; on a GPU with channels-last weights, as images are: cuDNN turns others each time."""
     if device.type == "cuda":

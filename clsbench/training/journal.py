@@ -17,7 +17,8 @@ from clsbench.run_record import RunRecord, RunResult
 from clsbench.runs import Run
 from clsbench.text import command, counted, some
 from clsbench.training.interrupts import Interrupts
-from clsbench.training.loop import Observer, Trainer
+from clsbench.training.loop import Trainer
+from clsbench.training.observer import Observer
 from clsbench.training.plan import describe_rates, plan_stages
 from clsbench.training.plots import save_curves
 from clsbench.training.setup import Setup
@@ -124,6 +125,7 @@ class Journal:
             stopped=stopped,
             head_loaded=self._setup.classifier.head_loaded,
             unreadable=self._setup.unreadable(),
+            val_images=best.val_images,
         )
 
     def _write(self, record: RunRecord) -> None:

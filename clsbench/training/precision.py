@@ -19,7 +19,7 @@ from clsbench.training.config import Precision, TrainConfig
 from clsbench.training.hardware import operations
 
 if TYPE_CHECKING:
-    from clsbench.training.loop import Observer
+    from clsbench.training.observer import Observer
     from clsbench.training.processes import Processes
 
 #: As run.json has it.

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from clsbench.datasets.fingerprint import SplitFingerprint, fingerprint
-from clsbench.errors import ClsbenchError, DataError
+from clsbench.errors import DataError
 from clsbench.json_fields import read_fields
 from clsbench.run_record import RunRecord
 from clsbench.runs import Run
-from clsbench.training.loop import Observer
-from clsbench.training.run_state import RunState, damaged
+from clsbench.training.observer import Observer
+from clsbench.training.run_state import RunState, reading
 from clsbench.training.setup import Setup
 
 
@@ -86,18 +84,3 @@ def fingerprint_of(setup: Setup) -> dict[str, object]:
         for name, images in (("train", setup.train), ("val", setup.val), ("test", setup.test))
         if images
     }
-
-
-@contextmanager
-def reading(file: Path) -> Iterator[None]:
-    """Within, a state that does not fit is an error that names its file.
-
-    Raises:
-        ModelError: for whatever a state of the wrong names, shapes or types leads to.
-    """
-    try:
-        yield
-    except ClsbenchError:
-        raise
-    except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-        raise damaged(file, str(error).strip().partition("\n")[0] or type(error).__name__) from None

@@ -13,7 +13,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from clsbench import __version__
-from clsbench.errors import ModelError
+from clsbench.errors import ClsbenchError, ModelError
 from clsbench.output_files import whole_file
 from clsbench.text import command
 
@@ -97,6 +98,21 @@ def damaged(file: Path, got: object) -> ModelError:
         "the state of the run cannot be read", where=file, got=got,
         hint=f"{command('train', '--config', file.parent)} begins again as a new run",
     )  # fmt: skip
+
+
+@contextmanager
+def reading(file: Path) -> Iterator[None]:
+    """Within, a state that does not fit is an error that names its file.
+
+    Raises:
+        ModelError: for whatever a state of the wrong names, shapes or types leads to.
+    """
+    try:
+        yield
+    except ClsbenchError:
+        raise
+    except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise damaged(file, str(error).strip().partition("\n")[0] or type(error).__name__) from None
 
 
 def save_tensors(tensors: Mapping[str, Tensor], file: Path, what: str, metadata: Mapping[str, str]) -> None:

@@ -23,7 +23,7 @@ from clsbench.training.batches import Batches
 from clsbench.training.config import Policy, TrainConfig
 from clsbench.training.features import Features, FrozenBackbone, cache_features
 from clsbench.training.hardware import fitting_threads, operations, put_on
-from clsbench.training.loop import Observer
+from clsbench.training.observer import Observer
 from clsbench.training.processes import Processes
 from clsbench.training.recipes import Stage
 from clsbench.training.storage import choose_storage

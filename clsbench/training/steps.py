@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,66 +16,18 @@ from clsbench.training.augmentation import Mix
 from clsbench.training.averaging import Average
 from clsbench.training.batches import Batches
 from clsbench.training.config import TrainConfig
+from clsbench.training.divergence import Diverged, first_bad
 from clsbench.training.freezing import freeze, learning_groups, training_mode
 from clsbench.training.optimisation import build_optimizer, build_schedule, optimizer_part, restore_optimizer
 from clsbench.training.processes import Processes
+from clsbench.training.progress import BatchLoss, Progress
 from clsbench.training.recipes import Stage
 from clsbench.training.run_state import Part
+from clsbench.training.stopwatch import Stopwatch
+from clsbench.training.validation import validate
 
 #: Batches between two reports: reading a loss makes a GPU wait.
 REPORT = 10
-
-
-@dataclass(frozen=True)
-class BatchLoss:
-    """A line of ``--log-every``: the mean loss in nats of the images since the line before it.
-
-    Args:
-        epoch: From 1.
-        batch: How many of the epoch's ``total`` batches are done.
-        loss: Of augmented images under changing weights.
-        lr: The head's.
-    """
-
-    epoch: int
-    batch: int
-    total: int
-    loss: float
-    lr: float
-
-
-@dataclass
-class Progress:
-    """How far an epoch is; of an accumulated step all batches or none.
-
-    Args:
-        batch: How many of its batches are done.
-        images: Their images.
-        loss: float32 (), the sum of the losses of these in nats.
-        correct: float32 (), how many of them were classified rightly.
-        said: Sum of losses and number of images at the last line of ``--log-every``.
-    """
-
-    batch: int
-    images: float | Tensor
-    loss: Tensor
-    correct: Tensor
-    said: tuple[float, float] = (0.0, 0.0)
-
-    @classmethod
-    def begun(cls, device: torch.device) -> Progress:
-        """Of an epoch that begins."""
-        return cls(0, 0, torch.zeros((), device=device), torch.zeros((), device=device))
-
-    def part(self) -> Part:
-        """For the state of the run."""
-        return dict(vars(self))
-
-    @classmethod
-    def restored(cls, part: Part, device: torch.device) -> Progress:
-        """What :meth:`part` gave."""
-        values: Any = {name: v.to(device) if isinstance(v, Tensor) else v for name, v in part.items()}
-        return cls(**{**values, "said": tuple(values["said"])})
 
 
 class Steps:
@@ -121,6 +72,8 @@ class Steps:
         self._forward = self.processes.prepare(
             self.network, exact=features, compiled=warn if config.compile and not features else None
         )
+        #: Of the epoch under way, or of the last one.
+        self.watch = Stopwatch(self.processes.device)
         self.stepper = self.processes.prepare_optimizer(self.optimizer)
 
     @property
@@ -133,6 +86,13 @@ class Steps:
         prefix = "head." if self._features else ""
         own = {prefix + name: tensor for name, tensor in self.judged.state_dict().items()}
         return {**self._classifier.state_dict(), **own}
+
+    def judge(self, state: Mapping[str, Tensor], batches: Batches) -> tuple[float, float]:
+        """How other weights do, those of an earlier :meth:`state`; see :func:`validate`."""
+        prefix = "head." if self._features else ""
+        network = copy.deepcopy(self.judged)
+        network.load_state_dict({name: state[prefix + name] for name in network.state_dict()})
+        return validate(network, batches)
 
     def parts(self) -> dict[str, Part]:
         """What the next step depends on, for the state of the run."""
@@ -208,11 +168,16 @@ class Steps:
 
         Returns:
             Mean loss in nats, and top-1 accuracy as a fraction, of images as they were trained on.
+
+        Raises:
+            Diverged: if the loss of a batch is NaN or infinite, at most :data:`REPORT` batches later.
         """
         self.training_mode()
         far = progress or Progress.begun(batches.device)
         total, waiting, together = len(batches), 0, self._config.accumulate
-        for position, inputs, labels in batches.numbered(number, far.batch):
+        recent: list[Tensor] = []  # losses that have not been read yet
+        self.watch = Stopwatch(batches.device, self.processes.count)
+        for position, inputs, labels in self.watch.timed(batches.numbered(number, far.batch)):
             if not waiting:
                 begun()
             group = min(together, total - (position - 1) // together * together)
@@ -221,20 +186,21 @@ class Steps:
                 loss, logits, images = self.loss(inputs, labels)
                 self.processes.backward(loss / group)
             with torch.no_grad():
+                recent.append(loss.detach())
                 far.loss += loss * images
                 far.correct += (logits.argmax(1) == labels).sum()
             far.batch, far.images, waiting = position, far.images + images, waiting + 1
-            ends = out_of_time()
-            if waiting == group or (ends and not self.processes.several):  # theirs have not been averaged
+            over = out_of_time()
+            if waiting == group or (over and not self.processes.several):  # theirs have not been averaged
                 self._step(number - 1 + position / total if waiting == group else number)
                 waiting = 0
                 done()
             advance(1)
-            if position % REPORT == 0 or position == total:
-                heard(number, self._mean(far.loss, far.images))
+            if position % REPORT == 0 or position == total or over:
+                heard(number, self._checked(far, recent, number, total))
             if logged and self._config.log_every and position % self._config.log_every == 0:
                 logged(self._line(number, total, far))
-            if ends:
+            if over:
                 break
         if waiting:  # no image of the last batch could be read
             if not self.processes.several:
@@ -243,7 +209,7 @@ class Steps:
         self.optimizer.zero_grad(set_to_none=True)
         for network in {self.network, self.judged}:
             self.processes.average_buffers(network)
-        return self._mean(far.loss, far.images), self._mean(far.correct, far.images)
+        return self._checked(far, recent, number, total), self._mean(far.correct, far.images)
 
     def _line(self, number: int, total: int, far: Progress) -> BatchLoss:
         now = self._totals(far.loss, far.images)
@@ -267,6 +233,20 @@ class Steps:
         if self._config.clip_grad:
             parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
             self.processes.clip(parameters, self._config.clip_grad)
+
+    def _checked(self, far: Progress, recent: list[Tensor], number: int, total: int) -> float:
+        """The mean loss so far; ``recent`` holds the losses of the last batches, and is emptied.
+
+        Raises:
+            Diverged: if it is not finite, naming the first batch whose loss is not.
+        """
+        mean = self._mean(far.loss, far.images)
+        if not math.isfinite(mean):
+            before, found = (first_bad(recent) if recent else None) or (len(recent) - 1, "not finite in sum")
+            at = f"epoch {number}, batch {max(1, far.batch - len(recent) + before + 1)} of {total}"
+            raise Diverged(f"the loss is {found}", at, self._config)
+        recent.clear()
+        return mean
 
     def _step(self, position: float) -> None:
         self.clip()

@@ -57,8 +57,6 @@ class StoredImages:
         self.samples = [sample for sample in samples if sample.label is not None]
         self.labels = np.array([sample.label for sample in self.samples], np.int64)
         self.augmentation = augmentation
-        #: Names of unreadable images, left out, with the reason.
-        self.unreadable: dict[str, str] = {}
         #: Names of images read by :meth:`prepare`, with a digest of their encoded bytes.
         self.digests: dict[str, bytes] = {}
         #: Perceptual hashes, uint64 (N, 4), of what validation sees of the images, and which of them have one.
@@ -68,6 +66,10 @@ class StoredImages:
         self._on_device: Tensor | None = None
         self._shapes = np.zeros((len(self.samples), SHAPE_COLUMNS), np.float32)
         self._kept = np.ones(len(self.samples), bool)
+        # Index -> reason: never read; failed at the last attempt, after :meth:`prepare`; failed and read again.
+        self._unreadable: dict[int, str] = {}
+        self._failing: dict[int, str] = {}
+        self._recovered: dict[int, str] = {}
         self._pool: ThreadPoolExecutor | None = None
 
     @property
@@ -77,8 +79,20 @@ class StoredImages:
 
     @property
     def indices(self) -> NDArray[np.int64]:
-        """Of the images that have not turned out to be unreadable, int64."""
+        """Of the images that could be read at first, int64: the same in every epoch, whatever fails later."""
         return np.flatnonzero(self._kept)
+
+    @property
+    def failing(self) -> dict[int, str]:
+        """Those of :attr:`indices` that failed when they were last wanted, with the reason; they are tried again."""
+        return dict(self._failing)
+
+    @property
+    def unreadable(self) -> dict[str, str]:
+        """Names of images that were left out, of all epochs or of some, with the reason."""
+        recovered = {k: f"{reason}; it could be read again later" for k, reason in dict(self._recovered).items()}
+        found = {**self._unreadable, **recovered, **self._failing}
+        return {self.samples[index].name: reason for index, reason in found.items()}
 
     @property
     def ahead(self) -> int:
@@ -135,7 +149,7 @@ class StoredImages:
             except PluginError:
                 raise
             except ClsbenchError as error:
-                self._leave_out(index, error)
+                self._kept[index], self._unreadable[index] = False, error.one_line()
 
         with ThreadPoolExecutor(self._threads, thread_name_prefix="decode") as pool:
             for start in range(0, len(self.samples), CHUNK):
@@ -148,7 +162,8 @@ class StoredImages:
                 heard(len(part))
         self._stored = kept
         self._gather(processes)
-        self._none_readable()
+        if not self._kept.any():
+            self.refuse()
 
     def _gather(self, processes: Processes) -> None:
         """Take what the other processes have read of it as well."""
@@ -159,14 +174,9 @@ class StoredImages:
                 processes.fill(values)
             digests = processes.union(self.digests)
             self.digests = {s.name: digests[s.name] for s in self.samples if s.name in digests}
-            self.agree(processes)
-
-    def agree(self, processes: Processes) -> None:
-        """Leave out what any of the processes could not read."""
-        if processes.several:
-            lost = processes.sum(torch.from_numpy(~self._kept).to(processes.device, torch.int32)).cpu().numpy() > 0
-            self._kept &= ~lost
-            self.unreadable = processes.union(self.unreadable)
+            lost = processes.union({str(index): reason for index, reason in self._unreadable.items()})
+            self._unreadable = {int(index): reason for index, reason in lost.items()}
+            self._kept[list(self._unreadable)] = False
 
     def move_to(self, device: torch.device) -> None:
         """Keep stored images on a device from now on."""
@@ -183,8 +193,6 @@ class StoredImages:
             self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="decode")
         pixels = list(self._pool.map(self._decode, indices.tolist()))
         read = [p for p in pixels if p is not None]
-        if not read:
-            self._none_readable()
         return np.stack(read) if read else np.empty((0, 0, 0, 3), np.uint8), indices[[p is not None for p in pixels]]
 
     def finish(
@@ -200,23 +208,29 @@ class StoredImages:
             self._pool.shutdown(cancel_futures=True)
             self._pool = None
 
+    def name(self, index: int) -> str:
+        """Of an image."""
+        return self.samples[index].name
+
+    def refuse(self) -> None:
+        """None of the images can be read.
+
+        Raises:
+            DataError: saying so.
+        """
+        reason = next(iter(self.unreadable.values()), "no images")
+        raise DataError("none of the images can be read", where=self._split, got=reason)
+
     def _decode(self, index: int) -> NDArray[np.uint8] | None:
-        if not self._kept[index]:
-            return None
+        """The stored pixels; None where the image cannot be read now, which the next epoch tries again."""
         try:
             pixels, self._shapes[index] = self.augmentation.load(self._loader, self.samples[index].image)
         except PluginError:
             raise
         except ClsbenchError as error:
-            self._leave_out(index, error)
+            self._failing[index] = error.one_line()
+            self._recovered.pop(index, None)
             return None
+        if index in self._failing:
+            self._recovered[index] = self._failing.pop(index)
         return pixels
-
-    def _leave_out(self, index: int, error: ClsbenchError) -> None:
-        self._kept[index] = False
-        self.unreadable[self.samples[index].name] = error.one_line()
-
-    def _none_readable(self) -> None:
-        if not self._kept.any():
-            reason = next(iter(self.unreadable.values()), "no images")
-            raise DataError("none of the images can be read", where=self._split, got=reason)

@@ -16,8 +16,8 @@ from clsbench.runs import Run
 from clsbench.text import on_one_line
 from clsbench.training.epochs import Epoch
 from clsbench.training.journal import Journal
-from clsbench.training.loop import Observer
-from clsbench.training.steps import BatchLoss
+from clsbench.training.observer import Observer
+from clsbench.training.progress import BatchLoss
 from clsbench.training.tracker_names import check_trackers, parse_trackers
 from clsbench.training.trackers import Ending, RunTracker, open_tracker
 

@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from clsbench.training.batches import Batches
 
+#: Logits that are copied from a device, and judged, at a time.
+PART = 1 << 22
 
-def predict(network: nn.Module, batches: Batches) -> NDArray[np.float32]:
-    """Logits (N, K) of every readable input in order, in evaluation mode; each process evaluates its part."""
+
+def predict(network: nn.Module, batches: Batches) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+    """Logits (n, K) of all readable inputs in order, in evaluation mode, with the indices (n,) of these inputs.
+
+    They come in parts of some :data:`PART` numbers: all of 10,000 images and as many classes, and what is made of them,
+    would take gigabytes. Of several processes each gets those of its own images.
+    """
     network.eval()
+    logits: list[Tensor] = []
+    indices: list[NDArray[np.int64]] = []
     with torch.inference_mode():
-        found = [(network(inputs).float(), indices) for inputs, indices in batches.indexed(0) if len(indices)]
-    # Copied all at once: a GPU is waited for at each copy.
-    logits = torch.cat([part for part, _ in found]).cpu().numpy() if found else np.empty((0, 0), np.float32)
-    processes = batches.processes
-    if not processes.several:
-        return logits
-    classes = max(processes.union({str(processes.rank): logits.shape[1]}).values())
-    rows = np.zeros((len(batches.source.labels), classes), np.float32)
-    if found:
-        rows[np.concatenate([indices for _, indices in found])] = logits
-    processes.fill(rows)
-    batches.source.agree(processes)
-    return rows[batches.source.indices]
+        for inputs, rows in batches.indexed(0):
+            if not len(rows):  # this process's part of a small batch
+                continue
+            logits.append(network(inputs).float())
+            indices.append(rows)
+            if sum(part.numel() for part in logits) >= PART:
+                yield torch.cat(logits).cpu().numpy(), np.concatenate(indices)
+                logits, indices = [], []
+        if logits:  # copied together: a GPU is waited for at each copy
+            yield torch.cat(logits).cpu().numpy(), np.concatenate(indices)
 
 
 def validate(network: nn.Module, batches: Batches) -> tuple[float, float]:

@@ -1,9 +1,9 @@
 """Trains again and again in processes that are killed or interrupted; see test_resume_training.py.
 
-    python killed_trainings.py '{"options": {…}, "attempts": [{"kill_at": 7}, {"interrupt_at": 3}, {}]}'
+    python killed_trainings.py '[{"options": {…}, "attempts": [{"kill_at": 7}, {"interrupt_at": 3}, {}]}]'
 
-The first attempt trains with the options, all others resume. Prints how each attempt ended. The processes are forked,
-so that Python and torch are loaded once.
+The first attempt of each training has the options, all others resume. Prints how each attempt ended. The processes are
+forked, so that Python and torch are loaded once.
 """
 
 import json
@@ -21,6 +21,7 @@ from clsbench import Observer, train
 from clsbench.errors import ClsbenchError
 
 torch.set_num_threads(1)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what runs in the background
 training_run.save_plots = lambda *_, **__: None
 
 
@@ -75,8 +76,12 @@ def main():
     given = json.loads(sys.argv[1])
     random.seed(str(given))
     ended = []
-    for k, ending in enumerate(given["attempts"]):
-        ended.append(attempt({"resume": given["options"]["run"]} if k else given["options"], **ending))
+    for training in given:
+        options, name = training["options"], training["options"]["run"]
+        ended.append([])
+        for ending in training["attempts"]:
+            begun = os.path.exists(f"runs/{name}/run.json")
+            ended[-1].append(attempt({"resume": name} if begun else options, **ending))
     sys.stdout.write(json.dumps(ended))
 
 

@@ -207,7 +207,7 @@ def test_a_disk_that_is_full_is_told_with_what_was_lost(run, observer, configure
         raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
     monkeypatch.setattr(run_state, "save_file", save)
-    with pytest.raises(DataError, match=r"(?s)weights cannot be written.*got: No space left.*to do: free some space"):
+    with pytest.raises(DataError, match=r"(?s)state of the run cannot be written.*No space left.*free some space"):
         run(configured(epochs=2))
     (warning,) = observer.warnings
     assert "the run ended after 1 of 2 epochs; its best so far, epoch 1" in warning
