@@ -15,7 +15,7 @@ from clsbench.training.batches import Batches
 from clsbench.training.hardware import fitting_threads
 from clsbench.training.recipes import stages
 from clsbench.training.setup import Setup
-from clsbench.training.steps import predict
+from clsbench.training.validation import predict
 
 
 @dataclass(frozen=True)

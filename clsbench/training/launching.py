@@ -1,7 +1,7 @@
 """Launching: processes of one program that train together, started by this one or by ``accelerate launch``.
 
-What tells a process its place are the variables of the environment that torch's own launcher sets: RANK,
-WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR and MASTER_PORT.
+What tells a process its place are the variables of the environment that ``torchrun`` sets, and ``accelerate launch``
+by it: RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR and MASTER_PORT.
 """
 
 from __future__ import annotations

@@ -33,8 +33,9 @@ from clsbench.training.random_state import restore_random_state
 from clsbench.training.recipes import Stage, stages
 from clsbench.training.resumable import Resumable
 from clsbench.training.run_state import Part, reading
-from clsbench.training.steps import Steps, validate
+from clsbench.training.steps import Steps
 from clsbench.training.stopwatch import EVERY, pace
+from clsbench.training.validation import validate
 
 
 class Trainer(Resumable):

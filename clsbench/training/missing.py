@@ -67,7 +67,7 @@ class MissingImages:
             The inputs, by index, that could be read.
         """
         source, before = batches.source, self._now.get(kind, frozenset())
-        failing = failing_of(batches)
+        failing = source.failing
         now = self._now[kind] = frozenset(failing)
         if now:
             self._epochs.add(number)
@@ -101,12 +101,6 @@ class MissingImages:
             )
 
 
-def failing_of(batches: Batches) -> dict[int, str]:
-    """The inputs, by index, that could not be read in the last pass, of all processes together; with the reason."""
-    found = batches.processes.union({str(index): reason for index, reason in batches.source.failing.items()})
-    return {int(index): reason for index, reason in found.items()}
-
-
 def readable(source: BatchSource, failing: Collection[int]) -> NDArray[np.int64]:
     """The inputs, by index, that do not fail."""
     return np.setdiff1d(source.indices, list(failing)) if failing else source.indices
@@ -132,7 +126,7 @@ def judged_again(
         observer: Hears of it.
     """
     loss, accuracy = steps.judge(state, val)
-    images = readable(val.source, failing_of(val))
+    images = readable(val.source, val.source.failing)
     observer.note(
         f"the best epoch so far, {best.epoch}, is judged again on the {counted(len(images), 'validation image')} "
         f"that can be read now: {accuracy:.2%} instead of {best.val_accuracy:.2%} of {best.val_images:,}"

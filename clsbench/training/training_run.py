@@ -185,9 +185,7 @@ def run_training(
     journal = Journal(run, record, setup, observer, started)
     same_bits = deterministic(config.deterministic, config.device)
     guarded, explained = journal.interruptions(), memory_explained(config)
-    with (
-        alone, closing(setup), tracking.recorded(journal), guarded, processes.telling(), same_bits, explained
-    ):  # fmt: skip
+    with alone, closing(setup), tracking.recorded(journal), guarded, same_bits, processes.telling(), explained:
         if auto_lr:
             journal.set_rate(range_test(setup).valley)
         if setup.processes.is_main:
