@@ -7,7 +7,7 @@ import pytest
 from torch import nn
 
 from clsbench.predictions.block import Predictions
-from clsbench.training import held_out, steps
+from clsbench.training import held_out, validation
 
 CLASSES = ("red", "green", "blue")
 
@@ -33,7 +33,7 @@ def test_outcomes_are_the_same_in_parts_of_any_size(
     made = set_up_for(normed(), pictures(val=colours(20, split="val")), configured(recipe=recipe, batch_size=3))
     whole = held_out.outcomes_of(made, "val", CLASSES)
     assert blocks == [20]
-    monkeypatch.setattr(steps, "PART", 4 * 3)  # numbers, of three classes
+    monkeypatch.setattr(validation, "PART", 4 * 3)  # numbers, of three classes
     parts = held_out.outcomes_of(made, "val", CLASSES)
     assert blocks[1:] == [6, 6, 6, 2]
     for name, value in dataclasses.asdict(whole).items():
