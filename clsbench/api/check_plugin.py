@@ -62,7 +62,7 @@ class PluginCheck:
 def check_plugin(
     name: str,
     *components: str,
-    options: Sequence[str] | Mapping[str, Mapping[str, Any]] = (),
+    options: Sequence[str] | Mapping[str, Mapping[str, object]] = (),
     observer: Observer | None = None,
 ) -> PluginCheck:
     """Try every check of a plugin: those of :func:`clsbench.testing.plugin_checks`.
@@ -92,10 +92,10 @@ def check_plugin(
     return PluginCheck(plugin, tuple(outcomes), models_left_out(name, *components, registry=registry()))
 
 
-def _by_component(options: Sequence[str] | Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
+def _by_component(options: Sequence[str] | Mapping[str, Mapping[str, object]]) -> Mapping[str, Mapping[str, object]]:
     if isinstance(options, Mapping):
         return options
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, object]] = {}
     for option in parse_with([options] if isinstance(options, str) else options):
         found.setdefault(option.prefix, {})[option.key] = option.text
     return found
