@@ -3,13 +3,14 @@
     python benchmarks/training.py --json training.json
     python benchmarks/training.py --peer-python /tmp/peers/bin/python --scratch /tmp/training
     python benchmarks/training.py --figures cifar --rounds 1
+    python benchmarks/training.py --figures folds --fold-results folds.json --only-folds 1,2
 
 Needs the repository with clsbench[train] and clsbench-efficientnet-lite installed, and two
 archives (--hymenoptera, --cifar10). The peers need requirements.txt beside this file, in this
 environment or in another (--peer-python) that also has clsbench; a peer that is not installed
 is skipped, and said to be.
 
-Three figures; the runs of a round take turns, each in a process of its own, with caches and
+Four figures; the runs of a round take turns, each in a process of its own, with caches and
 run directories of its own. Ratios are taken within a round; everything is a median over the
 rounds. clsbench runs through its command line, and its clock (``history[].elapsed``) starts before
 it builds the network or reads an image: decoding, exporting the backbone, cached features and
@@ -19,6 +20,9 @@ checkpoints are in it, imports are not. fastai's and the loop's start at the cal
   94.5 % of the images of val/ are right, against the whole of fastai's frozen
   ``fit_one_cycle(5)`` on the same network; also against the epoch in which fastai first got there.
 - *fine-tune*: the same with the defaults of ``--recipe fine-tune``, several seeds, no peer.
+- *folds*: all photos of both splits in 5 folds, the same defaults against fastai's ``fine_tune(5)``: accuracy
+  of the last epoch, out of fold, by paired tests, and fit time (training_folds.py says more). Runs that
+  --fold-results already has are not repeated, so it can be done in parts, and after an interruption.
 - *cifar*: CIFAR-10 as class folders, simple-cnn, 5 epochs. Test accuracy, and seconds an epoch
   after the first (from the end of one to the end of the next, validation and checkpoints included),
   against the same network, batch size and optimiser in a loop over DataLoader(num_workers=2).
@@ -27,8 +31,7 @@ checkpoints are in it, imports are not. fastai's and the loop's start at the cal
 can be hidden from it.
 
 On two slow cores a round takes about ten minutes, nearly all of it the peers' (fastai 2 to 5
-minutes, the loop 2 to 4), and all of it half an hour to an hour; clsbench takes seconds for a
-frozen head.
+minutes, the loop 2 to 4), and all of it an hour or more, half of it the folds.
 """
 
 from __future__ import annotations
@@ -40,24 +43,42 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import pairwise
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pictures
-from reporting import HERE, clsbench_command, median, note, print_table, write_json
+import training_folds
+from reporting import HERE, clsbench_command, note, write_json
+from training_figures import (
+    TARGET,
+    Run,
+    best_accuracy,
+    cifar_figures,
+    fine_tune_figures,
+    frozen_figures,
+    goals,
+    print_cifar,
+    print_fine_tune,
+    print_frozen,
+    print_goals,
+)
 
-#: What has to be reached: see the docstring.
-TARGET = 0.945
-WANTED = {"frozen": 15.0, "fine-tune": 0.955, "cifar accuracy": 0.64, "cifar": 3.0}
-
-FIGURES = ("frozen", "fine-tune", "cifar")
-PEERS = {"frozen": ("fastai", "fastai-frozen-bn"), "cifar": ("loop",)}
+FIGURES = ("frozen", "fine-tune", "folds", "cifar")
+PEERS = {
+    "frozen": ("fastai", "fastai-frozen-bn"),
+    "folds": ("fastai-fine-tune", "fastai-fine-tune-plain"),
+    "cifar": ("loop",),
+}
 LITE0 = ("--model", "efficientnet-lite0", "--pretrained")
 
-Run = dict[str, Any]
+
+def announced(name: str, train: Callable[[], Run | None]) -> Run | None:
+    """A run made now."""
+    note(f"  {name}")
+    return train()
 
 
 class Bench:
@@ -67,7 +88,7 @@ class Bench:
         self.given, self.folder = given, folder
         self.figures = [name for name in FIGURES if name in given.figures.split(",")]
         self.peers = [name for name in given.peers.split(",") if name]
-        small = {"frozen", "fine-tune"} & set(self.figures)
+        small = {"frozen", "fine-tune", "folds"} & set(self.figures)
         self.insects = unpacked(given.hymenoptera, folder, "hymenoptera") if small else folder
         self.cifar10 = unpacked(given.cifar10, folder, "cifar10") if "cifar" in self.figures else folder
 
@@ -79,6 +100,19 @@ class Bench:
     def fine_tune(self, seed: int) -> Run:
         return self.clsbench(self.insects, *LITE0, "--recipe", "fine-tune", "--seed", seed)
 
+    def folds(self) -> dict[int, training_folds.Fold]:
+        """Runs by fold and name, those of --fold-results and those asked for now."""
+        data, count, seed = training_folds.pooled(self.insects), self.given.folds, 0
+        kept = training_folds.Kept(self.given.fold_results, count, seed)
+        for fold in chosen_folds(self.given):
+            options = [*LITE0, "--recipe", "fine-tune", "--folds", count, "--fold", fold, "--seed", seed]
+            ours = kept.get(fold, "clsbench", partial(self.clsbench, data, *options, judge=True))
+            with tempfile.TemporaryDirectory(dir=self.folder, prefix="split-") as work:
+                split = Path(work, "fold.json")
+                split.write_text(json.dumps(ours), encoding="utf-8")
+                self.rivals("folds", data, ["--fold", split, "--seed", seed], ours, partial(kept.get, fold))
+        return kept.runs
+
     def cifar(self, seed: int) -> dict[str, Run]:
         """Runs by name; the loop gets what clsbench trained with, and as many images."""
         epochs = self.given.epochs
@@ -89,14 +123,16 @@ class Bench:
                 options += ["--" + key.replace("_", "-"), ours["training"][key]]
         return {"clsbench": ours, **self.rivals("cifar", self.cifar10, options, ours)}
 
-    def clsbench(self, data: Path, *options: object) -> Run:
-        """``clsbench train`` by the command line, in an empty folder and with empty caches."""
+    def clsbench(self, data: Path, *options: object, judge: bool = False) -> Run:
+        """``clsbench train`` by the command line, in an empty folder and with empty caches; judge: also predict."""
         with tempfile.TemporaryDirectory(dir=self.folder, prefix="run-") as name:
+            caches = {"XDG_CACHE_HOME": f"{name}/cache"}
             command = [*clsbench_command(), "train", data, *options, "--device", "cpu", "--json", f"{name}/facts.json"]
-            done, seconds = timed([*command, "--quiet"], Path(name), {"XDG_CACHE_HOME": f"{name}/cache"})
+            done, seconds = timed([*command, "--quiet"], Path(name), caches)
             if done.returncode:
                 sys.exit(f"clsbench train failed:\n{done.stdout}{done.stderr}")
             facts = json.loads(Path(name, "facts.json").read_text(encoding="utf-8"))
+            predictions = training_folds.last_epoch(Path(name, facts["run"]), caches) if judge else {}
         result = facts["result"]
         return {
             "history": facts["history"],
@@ -106,14 +142,22 @@ class Bench:
             "test_accuracy": result.get("test_accuracy"),
             "counts": facts.get("counts", {}),
             "training": facts.get("training", {}),
+            "classes": facts["classes"],
+            "splits": {"val": facts["splits"]["val"]} if judge else {},
+            "predictions": predictions,
         }
 
-    def rivals(self, figure: str, data: Path, options: Sequence[object], ours: Run) -> dict[str, Run]:
+    def peers_of(self, figure: str) -> list[str]:
+        """Those asked for that the figure has, less those that were not installed."""
+        return [name for name in self.peers if name in PEERS[figure]]
+
+    def rivals(
+        self, figure: str, data: Path, options: Sequence[object], ours: Run, get: training_folds.Get = announced
+    ) -> dict[str, Run]:
         """A figure's peers, one after the other; those that are not installed are dropped, once."""
         found = {}
-        for name in [name for name in self.peers if name in PEERS[figure]]:
-            note(f"  {name}")
-            run = self.peer(name, data, *options)
+        for name in self.peers_of(figure):
+            run = get(name, partial(self.peer, name, data, *options))
             if run is None:
                 self.peers.remove(name)
             else:
@@ -163,6 +207,11 @@ def held_out(data: Path, counts: dict[str, int]) -> int:
     return files - counts.get("train", files)
 
 
+def chosen_folds(given: argparse.Namespace) -> list[int]:
+    """The folds to train now, from 1."""
+    return [int(word) for word in given.only_folds.split(",")] if given.only_folds else [*range(1, given.folds + 1)]
+
+
 def check_same_pictures(name: str, ours: dict[str, int], theirs: dict[str, int]) -> None:
     """Other images make another measurement."""
     for split in ("train", "val"):
@@ -170,157 +219,10 @@ def check_same_pictures(name: str, ours: dict[str, int], theirs: dict[str, int])
             sys.exit(f"clsbench has {ours[split]} {split} images, {name} {theirs[split]}")
 
 
-def best_accuracy(run: Run) -> float:
-    return max(float(epoch["val_accuracy"]) for epoch in run["history"])
-
-
-def to_target(run: Run) -> float | None:
-    """Seconds until the end of the first epoch with the accuracy wanted, if there is one."""
-    return next((e["elapsed"] for e in run["history"] if e["val_accuracy"] >= TARGET), None)
-
-
-def later_epochs(run: Run) -> float:
-    """Seconds an epoch after the first, from end to end."""
-    return median(after["elapsed"] - before["elapsed"] for before, after in pairwise(run["history"]))
-
-
-def ratio(theirs: float | None, ours: float | None) -> float | None:
-    return theirs / ours if theirs is not None and ours else None
-
-
-def middle(values: Sequence[float | None]) -> float | None:
-    """The median, or None where a value is missing: a run that never got there has no time."""
-    known = [value for value in values if value is not None]
-    return median(known) if known and len(known) == len(values) else None
-
-
-def compare(rounds: list[dict[str, Run]], measures: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Name -> measure -> median; for peers also ``× measure``, the median ratio to clsbench's."""
-    found: dict[str, dict[str, Any]] = {}
-    for name in rounds[0]:
-        runs = [r[name] for r in rounds]
-        found[name] = {key: middle([take(run) for run in runs]) for key, take in measures.items()}
-        if name != "clsbench":
-            for key, take in measures.items():
-                found[name][f"× {key}"] = middle([ratio(take(r[name]), take(r["clsbench"])) for r in rounds])
-    return found
-
-
-def frozen_figures(rounds: list[dict[str, Run]]) -> dict[str, Any]:
-    measures = {
-        "to_target": to_target,
-        "seconds": lambda run: run["seconds"],
-        "process_seconds": lambda run: run["process_seconds"],
-        "val_accuracy": best_accuracy,
-        "last_accuracy": lambda run: run["history"][-1]["val_accuracy"],
-    }
-    found = compare(rounds, measures)
-    for name in found:
-        if name != "clsbench":
-            pairs = [(r[name]["seconds"], to_target(r["clsbench"])) for r in rounds]
-            found[name]["× wanted"] = middle([ratio(*pair) for pair in pairs])
-    reached = sum(to_target(r["clsbench"]) is not None for r in rounds)
-    return {"reached": reached, "rounds": len(rounds), "runs": found}
-
-
-def fine_tune_figures(runs: list[Run]) -> dict[str, Any]:
-    accuracies = [best_accuracy(run) for run in runs]
-    return {
-        "accuracies": accuracies,
-        "median": median(accuracies),
-        "min": min(accuracies),
-        "to_target": middle([to_target(run) for run in runs]),
-        "seconds": median(run["seconds"] for run in runs),
-        "process_seconds": median(run["process_seconds"] for run in runs),
-    }
-
-
-def test_accuracy(run: Run) -> float:
-    """On test/, also where that had to serve as validation: then of the last epoch, not the best."""
-    tested = run.get("test_accuracy")
-    return float(run["history"][-1]["val_accuracy"] if tested is None else tested)
-
-
-def cifar_figures(rounds: list[dict[str, Run]]) -> dict[str, Any]:
-    measures = {
-        "epoch_seconds": later_epochs,
-        "first_epoch_seconds": lambda run: run["history"][0]["elapsed"],
-        "seconds": lambda run: run["seconds"],
-        "process_seconds": lambda run: run["process_seconds"],
-        "val_accuracy": best_accuracy,
-        "test_accuracy": test_accuracy,
-    }
-    ours = rounds[0]["clsbench"]
-    return {"counts": ours["counts"], "training": ours["training"], "runs": compare(rounds, measures)}
-
-
-def number(value: float | None, form: str, missing: str = "–") -> str:
-    return missing if value is None else format(value, form)
-
-
-def print_frozen(found: dict[str, Any]) -> None:
-    rows = []
-    for name, run in found["runs"].items():
-        times = [number(run[key], ".2f") for key in ("to_target", "seconds", "process_seconds")]
-        ratios = [number(run.get(f"× {key}"), ".1f", "") for key in ("to_target", "seconds", "process_seconds")]
-        accuracies = [number(run[key], ".1%") for key in ("val_accuracy", "last_accuracy")]
-        rows.append([name, *times, *ratios, *accuracies])
-    print_table(
-        f"Ants and bees, EfficientNet-Lite0, frozen backbone: seconds, medians of {found['rounds']} rounds "
-        f"(clsbench reached {TARGET:.1%} in {found['reached']})",
-        ("", f"to {TARGET:.1%}", "all epochs", "process", "× to", "× all", "× process", "best val", "last val"),
-        rows,
-    )
-
-
-def print_fine_tune(found: dict[str, Any]) -> None:
-    each = ", ".join(f"{accuracy:.1%}" for accuracy in found["accuracies"])
-    times = [number(found[key], ".1f") for key in ("to_target", "seconds", "process_seconds")]
-    print_table(
-        f"The same, fine-tuned: {len(found['accuracies'])} seeds ({each})",
-        ("", "best val, median", "min", f"s to {TARGET:.1%}", "s all epochs", "s process"),
-        [["clsbench", f"{found['median']:.1%}", f"{found['min']:.1%}", *times]],
-    )
-
-
-def print_cifar(found: dict[str, Any], rounds: int) -> None:
-    keys = ("epoch_seconds", "first_epoch_seconds", "seconds", "process_seconds")
-    rows = []
-    for name, run in found["runs"].items():
-        ratios = [number(run.get(f"× {key}"), ".1f", "") for key in ("epoch_seconds", "process_seconds")]
-        accuracies = [number(run[key], ".1%") for key in ("val_accuracy", "test_accuracy")]
-        rows.append([name, *(number(run[key], ".1f") for key in keys), *ratios, *accuracies])
-    counts = ", ".join(f"{count} {split}" for split, count in found["counts"].items())
-    columns = ("", "epoch after the first", "first", "all", "process", "× epoch", "× process", "best val", "test")
-    print_table(f"CIFAR-10 files ({counts}), simple-cnn: seconds, medians of {rounds} rounds", columns, rows)
-
-
-def goals(figures: dict[str, Any]) -> Iterator[tuple[str, float | None, float, str]]:
-    """(figure, measured, wanted, format) of what has to be shown."""
-    if frozen := figures.get("frozen"):
-        found = frozen["runs"].get("fastai", {}).get("× wanted") if frozen["reached"] == frozen["rounds"] else 0.0
-        yield f"frozen: × fastai's fit_one_cycle(5), to {TARGET:.1%} val", found, WANTED["frozen"], ".1f"
-    if tuned := figures.get("fine-tune"):
-        yield "fine-tune: best val accuracy, median of the seeds", tuned["median"], WANTED["fine-tune"], ".1%"
-    if cifar := figures.get("cifar"):
-        accuracy = cifar["runs"]["clsbench"]["test_accuracy"]
-        yield "cifar: test accuracy", accuracy, WANTED["cifar accuracy"], ".1%"
-        found = cifar["runs"].get("loop", {}).get("× epoch_seconds")
-        yield "cifar: × the plain loop, an epoch after the first", found, WANTED["cifar"], ".1f"
-
-
-def print_goals(figures: dict[str, Any]) -> None:
-    rows = []
-    for figure, found, wanted, form in goals(figures):
-        met = "" if found is None else "yes" if found >= wanted else "no"
-        rows.append([figure, number(found, form), format(wanted, form), met])
-    print_table("What it must show", ("figure", "measured", "wanted", "met"), rows)
-
-
 def measure(bench: Bench) -> tuple[dict[str, Any], dict[str, Any]]:
     """Figures and the runs they come from; the figures' runs take turns within a round."""
     given = bench.given
-    runs: dict[str, list[Any]] = {name: [] for name in bench.figures}
+    runs: dict[str, Any] = {name: [] for name in bench.figures}
     for seed in range(given.rounds):
         for name in [name for name in ("frozen", "cifar") if name in runs]:
             note(f"round {seed + 1} of {given.rounds}: {name}")
@@ -328,7 +230,14 @@ def measure(bench: Bench) -> tuple[dict[str, Any], dict[str, Any]]:
     for seed in range(given.seeds if "fine-tune" in runs else 0):
         note(f"fine-tune: seed {seed + 1} of {given.seeds}")
         runs["fine-tune"].append(bench.fine_tune(seed))
-    take = {"frozen": frozen_figures, "fine-tune": fine_tune_figures, "cifar": cifar_figures}
+    if "folds" in runs:
+        runs["folds"] = bench.folds()
+    take: dict[str, Callable[[Any], dict[str, Any]]] = {
+        "frozen": frozen_figures,
+        "fine-tune": fine_tune_figures,
+        "folds": lambda found: training_folds.figures(found, bench.peers_of("folds"), given.margin),
+        "cifar": cifar_figures,
+    }
     return {name: take[name](found) for name, found in runs.items()}, runs
 
 
@@ -352,7 +261,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="of frozen and cifar, each with a seed of its own")
     parser.add_argument("--seeds", type=int, default=5, help="of fine-tune")
     parser.add_argument("--epochs", type=int, default=5, help="of cifar, at least 2; fastai's are always 5")
-    parser.add_argument("--peers", default="fastai,loop", help="also fastai-frozen-bn; empty for none")
+    parser.add_argument("--folds", type=int, default=5, help="into how many the photos are split")
+    parser.add_argument("--only-folds", help="of folds: those to train now, such as 1,3")
+    parser.add_argument("--fold-results", type=Path, help="JSON of folds already run; added to after every run")
+    parser.add_argument("--margin", type=float, default=2.0, help="of folds: points that do not matter")
+    parser.add_argument(
+        "--peers", default="fastai,loop,fastai-fine-tune",
+        help="also fastai-frozen-bn, fastai-fine-tune-plain; empty for none",
+    )  # fmt: skip
     parser.add_argument("--peer-python", default=sys.executable, help="an interpreter that has the peers and clsbench")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
@@ -362,16 +278,21 @@ def main() -> None:
         parser.error(f"unknown peer: {', '.join(sorted(unknown))}; see training_peers.py")
     if given.rounds < 1 or given.seeds < 1 or given.epochs < 2:
         parser.error("--rounds and --seeds must be at least 1, --epochs at least 2")
+    if not set(chosen_folds(given)) <= set(range(1, given.folds + 1)):
+        parser.error(f"--only-folds names others than 1 to {given.folds}")
     with scratch(given.scratch) as folder:
         figures, runs = measure(Bench(given, folder))
     if "frozen" in figures:
         print_frozen(figures["frozen"])
     if "fine-tune" in figures:
         print_fine_tune(figures["fine-tune"])
+    if "folds" in figures:
+        training_folds.print_figures(figures["folds"], given.folds)
     if "cifar" in figures:
         print_cifar(figures["cifar"], given.rounds)
-    print_goals(figures)
-    options = {"rounds": given.rounds, "seeds": given.seeds, "epochs": given.epochs, "target": TARGET}
+    print_goals([*goals(figures), *(training_folds.goals(figures["folds"]) if "folds" in figures else [])])
+    names = ("rounds", "seeds", "epochs", "folds", "margin")
+    options = {**{name: getattr(given, name) for name in names}, "target": TARGET}
     write_json(given.json, {"options": options, **figures, "runs": runs})
 
 

@@ -2,8 +2,9 @@
 
     python benchmarks/training_peers.py --peer fastai --data hymenoptera/ --json fastai.json
     python benchmarks/training_peers.py --peer loop --data cifar10/ --epochs 3 --json loop.json
+    python benchmarks/training_peers.py --peer fastai-fine-tune --data insects/ --fold facts.json --json tuned.json
 
-Both train clsbench's own network, taken apart into backbone and head, from the same files. The
+All train clsbench's own network, taken apart into backbone and head, from the same files. The
 clock starts at the call that trains: imports, listing the files and building the network are
 not in it. Prints one line an epoch; writes the epochs and times as JSON.
 
@@ -11,12 +12,18 @@ not in it. Prints one line an epoch; writes the epochs and times as JSON.
 |---|---|
 | fastai | ``fit_one_cycle`` of a frozen Learner on the pretrained EfficientNet-Lite0 with a new linear head |
 | fastai-frozen-bn | the same with ``train_bn=False``: the backbone's batch norms stay as they are too |
+| fastai-fine-tune | ``fine_tune(5)`` of a Learner on the same network, with what the book's chapter on bears types |
+| fastai-fine-tune-plain | the same with the quick start's ``Resize(224)``, and no augmentation |
 | loop | simple-cnn in the loop of the PyTorch tutorials: ImageFolder, ToTensor, Normalize, DataLoader |
 
 fastai keeps its defaults (its ``freeze`` goes on training the batch norms, so it differentiates
 through the whole backbone): no augmentation, Resize(224), here bicubic, mean = std = 0.5, two
-worker processes, batches of 32. The loop's optimiser and learning rate are those of the clsbench
-run it is compared with; it validates after every epoch, as clsbench does.
+worker processes, batches of 32. ``fine_tune`` keeps all of them: batches of 64, one epoch of the
+head and five of everything at 0.001/100 to 0.001, RandomResizedCrop(224, min_scale=0.5) and
+aug_transforms(), as in Howard and Gugger, Deep Learning for Coders (2020), chapter 2.
+
+The loop's optimiser and learning rate are those of the clsbench run it is compared with; it
+validates after every epoch, as clsbench does.
 
 On two slow cores a fastai epoch takes about 20 to 60 s, one of the loop's about 20 to 40 s.
 """
@@ -28,7 +35,7 @@ import importlib.util
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +67,8 @@ class Fitted:
     history: list[Epoch]
     seconds: float
     test_accuracy: float | None = None
+    #: Name -> class, of the validation images: with --fold.
+    predictions: dict[str, str] = field(default_factory=dict)
 
 
 def network(name: str, classes: int, *, pretrained: bool) -> tuple[nn.Sequential, Any]:
@@ -74,18 +83,7 @@ def network(name: str, classes: int, *, pretrained: bool) -> tuple[nn.Sequential
 
 def fastai(given: argparse.Namespace, *, train_bn: bool = True) -> Fitted:
     """``learn.freeze(); learn.fit_one_cycle(5)`` on ``train/`` and ``val/`` of class folders."""
-    import fastai as package
-    from fastai.vision.all import (
-        Callback,
-        CrossEntropyLossFlat,
-        ImageDataLoaders,
-        Learner,
-        Normalize,
-        Resize,
-        accuracy,
-        params,
-        set_seed,
-    )
+    from fastai.vision.all import ImageDataLoaders, Normalize, Resize, set_seed
     from PIL.Image import Resampling
 
     set_seed(given.seed)
@@ -93,35 +91,86 @@ def fastai(given: argparse.Namespace, *, train_bn: bool = True) -> Fitted:
     classes = sum(entry.is_dir() for entry in (given.data / "train").iterdir())
     model, transform = network(LITE0, classes, pretrained=True)
     pictures = ImageDataLoaders.from_folder(
-        given.data, train="train", valid="val", bs=given.batch_size, num_workers=WORKERS, seed=given.seed,
+        given.data, train="train", valid="val", bs=given.batch_size or 32, num_workers=WORKERS, seed=given.seed,
         item_tfms=Resize(transform.size, resamples=(Resampling.BICUBIC, Resampling.NEAREST)),
         batch_tfms=Normalize.from_stats(transform.mean, transform.std),
     )  # fmt: skip
+    learn = learner(pictures, model, train_bn=train_bn)
+    learn.freeze()
+    return fitted(given, learn, lambda: learn.fit_one_cycle(given.epochs, given.lr or 3e-3))
+
+
+def fastai_fine_tune(given: argparse.Namespace, *, augment: bool = True) -> Fitted:
+    """``learn.fine_tune(5)`` on class folders, validated and judged on the images of ``--fold``."""
+    from fastai.vision.all import (
+        CategoryBlock,
+        DataBlock,
+        FuncSplitter,
+        ImageBlock,
+        Normalize,
+        RandomResizedCrop,
+        Resize,
+        aug_transforms,
+        get_image_files,
+        parent_label,
+        set_seed,
+    )
+
+    set_seed(given.seed)
+    fold = json.loads(given.fold.read_text(encoding="utf-8"))
+    held_out = set(fold["splits"]["val"])
+    model, transform = network(LITE0, len(fold["classes"]), pretrained=True)
+    norm = Normalize.from_stats(transform.mean, transform.std)
+    block = DataBlock(
+        blocks=(ImageBlock, CategoryBlock),
+        get_items=get_image_files,
+        splitter=FuncSplitter(lambda file: file.relative_to(given.data).as_posix() in held_out),
+        get_y=parent_label,
+        item_tfms=RandomResizedCrop(transform.size, min_scale=0.5) if augment else Resize(transform.size),
+        batch_tfms=[*aug_transforms(), norm] if augment else norm,
+    )
+    pictures = block.dataloaders(given.data, **({"bs": given.batch_size} if given.batch_size else {}))
+    learn = learner(pictures, model)
+    found = fitted(given, learn, lambda: learn.fine_tune(given.epochs, **({"base_lr": given.lr} if given.lr else {})))
+    with learn.no_bar():
+        scores, _ = learn.get_preds(dl=pictures.valid)
+    chosen = zip(pictures.valid_ds.items, scores.argmax(1).tolist(), strict=True)
+    named = {file.relative_to(given.data).as_posix(): pictures.vocab[k] for file, k in chosen}
+    return replace(found, predictions=named)
+
+
+def learner(pictures: Any, model: nn.Sequential, **options: Any) -> Any:
+    """A Learner of backbone and head, two groups of layers as vision_learner makes them."""
+    from fastai.vision.all import CrossEntropyLossFlat, Learner, accuracy, params
+
+    return Learner(
+        pictures, model, loss_func=CrossEntropyLossFlat(), metrics=accuracy,
+        splitter=lambda m: [params(m[0]), params(m[1])], **options,
+    )  # fmt: skip
+
+
+def fitted(given: argparse.Namespace, learn: Any, fit: Callable[[], object]) -> Fitted:
+    """Train, with the time of every epoch, of all the fits that the call makes."""
+    import fastai as package
+    from fastai.vision.all import Callback
+
+    history: list[Epoch] = []
 
     class Clock(Callback):  # type: ignore[misc]  # fastai is not typed
         order = 90  # after the Recorder
 
-        def before_fit(self) -> None:
-            self.elapsed: list[float] = []
-
         def after_epoch(self) -> None:
-            self.elapsed.append(time.perf_counter() - started)
+            loss, val_loss, right = self.learn.recorder.values[-1]
+            seconds, number = time.perf_counter() - started, len(history) + 1
+            epoch = Epoch(epoch=number, train_loss=loss, val_loss=val_loss, val_accuracy=right, elapsed=seconds)
+            history.append(epoch)
+            print(f"epoch {number}: {right:.2%} after {seconds:.1f} s", flush=True)
 
-    clock = Clock()
-    learn = Learner(
-        pictures, model, loss_func=CrossEntropyLossFlat(), metrics=accuracy, cbs=clock, train_bn=train_bn,
-        splitter=lambda m: [params(m[0]), params(m[1])],
-    )  # fmt: skip
-    learn.freeze()
-    with learn.no_bar():
+    with learn.no_bar(), learn.no_logging(), learn.added_cbs(Clock()):
         started = time.perf_counter()
-        learn.fit_one_cycle(given.epochs, given.lr or 3e-3)
+        fit()
         seconds = time.perf_counter() - started
-    history = [
-        Epoch(epoch=k, train_loss=row[0], val_loss=row[1], val_accuracy=row[2], elapsed=elapsed)
-        for k, (row, elapsed) in enumerate(zip(learn.recorder.values, clock.elapsed, strict=True), 1)
-    ]
-    counts = {"train": len(pictures.train_ds), "val": len(pictures.valid_ds)}
+    counts = {"train": len(learn.dls.train_ds), "val": len(learn.dls.valid_ds)}
     return Fitted(peer=given.peer, version=package.__version__, counts=counts, history=history, seconds=seconds)
 
 
@@ -137,11 +186,12 @@ def loop(given: argparse.Namespace) -> Fitted:
     classes = sum(entry.is_dir() for entry in (given.data / "train").iterdir())
     model, transform = network(SIMPLE_CNN, classes, pretrained=False)
     pixels = Compose([ToTensor(), Normalize(transform.mean, transform.std)])
+    size = given.batch_size or 32
     train, test = (ImageFolder(str(given.data / split), pixels) for split in ("train", "test"))
     val: Any = test
     if given.held_out:
         train, val = random_split(train, [len(train) - given.held_out, given.held_out])
-    batches = DataLoader(train, given.batch_size, shuffle=True, drop_last=True, num_workers=WORKERS)
+    batches = DataLoader(train, size, shuffle=True, drop_last=True, num_workers=WORKERS)
     optimizer = optimiser(given, model)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, given.lr or 5e-3, total_steps=given.epochs * len(batches) + 1
@@ -157,7 +207,7 @@ def loop(given: argparse.Namespace) -> Fitted:
             optimizer.step()
             schedule.step()
             total += loss.item()
-        val_loss, accuracy = evaluate(model, DataLoader(val, given.batch_size, num_workers=WORKERS))
+        val_loss, accuracy = evaluate(model, DataLoader(val, size, num_workers=WORKERS))
         elapsed = time.perf_counter() - started
         history.append(
             Epoch(
@@ -168,7 +218,7 @@ def loop(given: argparse.Namespace) -> Fitted:
     last = history[-1]
     tested = last.val_accuracy
     if given.held_out:
-        _, tested = evaluate(model, DataLoader(test, given.batch_size, num_workers=WORKERS))
+        _, tested = evaluate(model, DataLoader(test, size, num_workers=WORKERS))
     counts = {"train": len(train), "val": len(val), "test": len(test)}
     return Fitted(
         peer=given.peer, version=torch.__version__, counts=counts, history=history, seconds=last.elapsed,
@@ -206,6 +256,8 @@ def evaluate(model: nn.Module, batches: Any) -> tuple[float, float]:
 PEERS: dict[str, Callable[[argparse.Namespace], Fitted]] = {
     "fastai": fastai,
     "fastai-frozen-bn": lambda given: fastai(given, train_bn=False),
+    "fastai-fine-tune": fastai_fine_tune,
+    "fastai-fine-tune-plain": lambda given: fastai_fine_tune(given, augment=False),
     "loop": loop,
 }
 
@@ -221,10 +273,11 @@ def missing(name: str) -> Iterator[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer", choices=PEERS, required=True)
-    parser.add_argument("--data", type=Path, required=True, help="fastai: with train/ and val/; loop: train/ and test/")
+    parser.add_argument("--data", type=Path, required=True, help="with train/ and val/; loop: train/ and test/")
     parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--lr", type=float, help="highest rate of one-cycle; fastai 0.003, loop 0.005")
+    parser.add_argument("--fold", type=Path, help="fine_tune: JSON of clsbench train --folds, whose split it takes")
+    parser.add_argument("--batch-size", type=int, help="default: 32; fine_tune's own is 64")
+    parser.add_argument("--lr", type=float, help="highest rate; fastai 0.003, fine_tune's base 0.002, loop 0.005")
     parser.add_argument("--optimizer", choices=("adamw", "adam", "sgd"), default="adamw", help="loop's; fastai: Adam")
     parser.add_argument("--weight-decay", type=float, default=0.01, help="loop's; fastai has its own")
     parser.add_argument("--held-out", type=int, default=0, help="loop: validate on so many of train/; 0: on test/")

@@ -39,8 +39,11 @@ if TYPE_CHECKING:
     from clsbench.api.models import describe_model
     from clsbench.api.new_plugin import new_plugin
     from clsbench.api.observer import Observer
+    from clsbench.api.probe import probe
     from clsbench.api.rank_transforms import rank_transforms
     from clsbench.api.report import report
+    from clsbench.api.run_differences import diff_runs
+    from clsbench.api.run_removal import remove_runs
     from clsbench.api.runs import list_runs
     from clsbench.api.show import show
     from clsbench.api.show_images import show_images
@@ -92,8 +95,11 @@ _HOMES = {
     "clsbench.api.models": ("describe_model",),
     "clsbench.api.new_plugin": ("new_plugin",),
     "clsbench.api.observer": ("Observer",),
+    "clsbench.api.probe": ("probe",),
     "clsbench.api.rank_transforms": ("rank_transforms",),
     "clsbench.api.report": ("report",),
+    "clsbench.api.run_differences": ("diff_runs",),
+    "clsbench.api.run_removal": ("remove_runs",),
     "clsbench.api.runs": ("list_runs",),
     "clsbench.api.show": ("show",),
     "clsbench.api.show_images": ("show_images",),
@@ -177,6 +183,7 @@ __all__ = [
     "compare",
     "describe_dataset",
     "describe_model",
+    "diff_runs",
     "doctor",
     "evaluate",
     "export",
@@ -193,9 +200,11 @@ __all__ = [
     "load_state",
     "merge",
     "new_plugin",
+    "probe",
     "rank_transforms",
     "read_card",
     "read_state",
+    "remove_runs",
     "report",
     "show",
     "show_images",

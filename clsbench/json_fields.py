@@ -133,6 +133,21 @@ def _expected(kind: object) -> str:
     return "a list" if origin is tuple else "a JSON object"
 
 
+def flattened(values: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    """A JSON object without objects in it: the names of what is nested are joined by dots; lists stay.
+
+    >>> flattened({"a": 1, "b": {"c": [2], "d": {}}})
+    {'a': 1, 'b.c': [2]}
+    """
+    flat: dict[str, object] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= flattened(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
 def write_json(path: Path, values: object, *, what: str = "the JSON") -> None:
     """Write JSON as UTF-8, so that the file is always whole.
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 
 def available_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
-    """Cores this process may use: its affinity, and no more than its cgroup's CPU quota.
+    """Cores this process may use: its affinity, no more than its cgroup's CPU quota, shared evenly with its like.
 
     Args:
         cgroup: Where the control group's files are (version 2's ``cpu.max``, or version 1's).
@@ -33,7 +33,13 @@ def available_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
             continue
         if quota > 0:
             cores = min(cores, max(1, math.ceil(quota / period)))
-    return cores
+    return max(1, cores // processes_here())
+
+
+def processes_here() -> int:
+    """Processes of one program that were started together on this machine, as ``torchrun`` and the like tell them."""
+    given = os.environ.get("LOCAL_WORLD_SIZE", "")
+    return max(1, int(given)) if given.isdecimal() else 1
 
 
 def wait_passively() -> None:

@@ -26,6 +26,10 @@ from clsbench.output_files import PARTIAL_BYTES, is_device, short_name, unwritab
 _MARK = b"clsbench "
 
 
+class HeldError(DataError):
+    """Another job holds the lock of an output."""
+
+
 @contextmanager
 def exclusive(file: Path, what: str) -> Iterator[None]:
     """Hold the lock of an output file; a device or a pipe has none.
@@ -35,7 +39,8 @@ def exclusive(file: Path, what: str) -> Iterator[None]:
         what: It, for messages: ``the predictions``.
 
     Raises:
-        DataError: if another job holds it, or the lock file cannot be made or is not one of ours.
+        HeldError: if another job holds it.
+        DataError: if the lock file cannot be made or is not one of ours.
     """
     if is_device(file):
         yield
@@ -119,7 +124,7 @@ def _lock(opened: int, path: Path, file: Path) -> None:
         fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         who = os.pread(opened, 200, 0).removeprefix(_MARK).decode("utf-8", "replace").strip()
-        raise DataError(
+        raise HeldError(
             "another job is writing this file", where=file, got=who or None,
             hint="wait until it has ended, stop it, or choose another path",
         ) from None  # fmt: skip

@@ -10,13 +10,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from clsbench.environment import Environment
 from clsbench.errors import ModelError
 from clsbench.json_fields import Scalar, read_fields
 from clsbench.text import counted
 from clsbench.transform import ImageTransform
 
-#: The version of run.json. Up to schema 2 ``data.options`` held the options of the split as well.
-SCHEMA = 3
+#: The version of run.json. Up to schema 2 ``data.options`` held the options of the split as well; before schema 4
+#: there were no ``lr_test``, ``fingerprint`` and ``environment``.
+SCHEMA = 4
 SPLIT_OPTIONS = ("val_fraction", "test_fraction", "folds", "fold", "seed")
 
 #: How a run stands: ``finished`` as it was configured; ``stopped`` early, by a time limit or because the
@@ -26,11 +28,22 @@ Status = Literal["running", "finished", "stopped", "interrupted"]
 
 @dataclass(frozen=True, kw_only=True)
 class RunData:
-    """What a run was trained on: the qualified dataset component, its absolute root, its options but for the split."""
+    """What a run was trained on.
+
+    Args:
+        dataset: The component, qualified.
+        root: Absolute, or a URL.
+        options: Those that were given, but for the split.
+        defaults: The component's other options, with the values that they took.
+        distribution, version: The component's origin.
+    """
 
     dataset: str
     root: str | None = None
     options: Mapping[str, Scalar] = field(default_factory=dict)
+    defaults: Mapping[str, Scalar] = field(default_factory=dict)
+    distribution: str | None = None
+    version: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +54,8 @@ class RunModel:
         name: Of the model component, qualified.
         distribution, version: Its origin.
         pretrained: Whether from published weights.
-        options: Those of the component.
+        options: Those of the component that were given.
+        defaults: Its other options, with the values that they took.
         shape: What was asked of the pictures' shape beside them: the JSON of a ``PictureShape``.
     """
 
@@ -50,6 +64,7 @@ class RunModel:
     version: str | None = None
     pretrained: bool = False
     options: Mapping[str, Scalar] = field(default_factory=dict)
+    defaults: Mapping[str, Scalar] = field(default_factory=dict)
     shape: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -71,7 +86,8 @@ class RunResult:
         test_accuracy: None without a test split, or before the run has ended.
         stopped: Why training ended early, if it did.
         head_loaded: Whether the head's weights came from a file; None where no file was loaded.
-        unreadable: Names of images that were left out, with the reason.
+        unreadable: Names of images that were left out, of all epochs or of some, with the reason.
+        val_images: How many validation images ``val_accuracy`` and ``val_loss`` are of; None in older runs.
     """
 
     epochs: int
@@ -83,6 +99,7 @@ class RunResult:
     stopped: str | None = None
     head_loaded: bool | None = None
     unreadable: Mapping[str, str] = field(default_factory=dict)
+    val_images: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +118,9 @@ class RunRecord:
         splits: The names in each split, as ``datasets.recorded`` writes them.
         check: The JSON of a ``DataCheck``.
         weights: The JSON of a ``LoadReport``; empty where no weights file was loaded.
+        environment: Versions, hardware and git state; empty up to schema 3.
+        lr_test: Whether the learning rate is to be found by a range test, or was.
+        fingerprint: What the images of each split are, so that a change is found: the JSON of ``SplitFingerprint``.
         status: How the run stands.
         result: What is on disk: None until the first epoch has ended.
     """
@@ -120,6 +140,9 @@ class RunRecord:
     splits: Mapping[str, object] = field(default_factory=dict)
     check: Mapping[str, object] = field(default_factory=dict)
     weights: Mapping[str, object] = field(default_factory=dict)
+    environment: Environment = field(default_factory=Environment)
+    lr_test: Literal["none", "due", "done"] = "none"
+    fingerprint: Mapping[str, object] = field(default_factory=dict)
     status: Status = "running"
     result: RunResult | None = None
 
@@ -128,6 +151,7 @@ class RunRecord:
         values = {
             "schema": SCHEMA,
             **asdict(self),
+            "data": {name: v for name, v in asdict(self.data).items() if name not in ("distribution", "version") or v},
             "model": {name: value for name, value in asdict(self.model).items() if name != "shape" or value},
             "transform": self.transform.to_json(),
             "classes": list(self.classes),

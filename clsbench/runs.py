@@ -6,6 +6,7 @@ runs/<name>/
   log.csv             one line an epoch
   best.safetensors    the weights of the best epoch by validation accuracy
   last.safetensors    the weights of the last epoch
+  state.safetensors   while it trains, or after it was killed: what `clsbench train --resume` goes on from
   curves.png          losses, accuracies and the learning rate by epoch
   confusion.png, reliability.png   the best weights on the validation split
   model.onnx          written by `clsbench export`, in float32
@@ -24,6 +25,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from clsbench.best_weights import with_best
 from clsbench.errors import ModelError, OptionError
 from clsbench.json_fields import Scalar, parse_object, write_json
 from clsbench.output_files import make_folder
@@ -64,6 +66,11 @@ class Run:
         return self.path / "last.safetensors"
 
     @property
+    def state(self) -> Path:
+        """The state of a training that has not ended."""
+        return self.path / "state.safetensors"
+
+    @property
     def log(self) -> Path:
         """One line an epoch, CSV."""
         return self.path / "log.csv"
@@ -102,7 +109,7 @@ class Run:
     def files(self) -> list[Path]:
         """The files that training and export write here, whether they are there or not."""
         drawn = (self.curves, self.confusion, self.reliability)
-        return [self.record, self.best, self.last, self.log, self.onnx, *drawn]
+        return [self.record, self.best, self.last, self.state, self.log, self.onnx, *drawn]
 
     def leftovers(self) -> list[Path]:
         """Files that were being written when the run was killed; nothing reads them."""
@@ -113,7 +120,7 @@ class Run:
         write_json(self.record, record.to_json(), what="the run's record")
 
     def read_record(self) -> RunRecord:
-        """The content of run.json.
+        """The content of run.json; of a run that was killed, its result is that of the weights beside it.
 
         Raises:
             ModelError: if it is missing, damaged or of another program; names the file and the field.
@@ -122,7 +129,8 @@ class Run:
             text = self.record.read_bytes()
         except OSError as error:
             raise ModelError("a run cannot be read", where=self.record, got=error.strerror) from None
-        return RunRecord.from_json(parse_object(text, what="a run", where=self.record), where=self.record)
+        record = RunRecord.from_json(parse_object(text, what="a run", where=self.record), where=self.record)
+        return with_best(record, self.best)
 
 
 def create(name: str | None, *, default: str, root: Path = ROOT) -> Run:

@@ -34,6 +34,8 @@ DOWNLOADS = {
 
 #: Not run, and why. A Python block is listed by its first line.
 NOT_RUN = {
+    "clsbench probe photos/ --models resnet18,mobilenet_v3_small,efficientnet-lite0 --plot which.png": "needs the "
+    "network for weights; tests/cli/test_probe_command.py runs it with other models",
     "clsbench export --calibrate --abstain-at-precision 0.99": "18 photos are too few for it",
     "clsbench export first --precision fp32,int8": "measures for seconds; test_export_precision.py runs it",
     "clsbench infer test/ --model runs/first/model.int8.onnx --out quick.csv": "needs the file of the line above",

@@ -59,9 +59,10 @@ def test_the_json_of_a_record():
     values = dataclasses.replace(RECORD, result=RESULT).to_json()
     assert list(values) == [
         "schema", "clsbench", "torch", "data", "split", "model", "training", "stages", "precision", "threads",
-        "classes", "transform", "counts", "splits", "check", "weights", "status", "result",
+        "classes", "transform", "counts", "splits", "check", "weights", "environment", "lr_test", "fingerprint",
+        "status", "result",
     ]  # fmt: skip
-    assert values["schema"] == 3
+    assert values["schema"] == 4
     assert values["data"] == {"dataset": "clsbench/folder", "root": "/photos", "options": {"label": "species"}}
     assert values["classes"] == ["ant", "bée"]
     assert values["transform"] == RECORD.transform.to_json()
@@ -223,7 +224,7 @@ def test_a_damaged_run_is_a_model_error(root, content):
         ("result.epochs", True), ("result.unreadable", {"a": 1}), ("torch", 2),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("schema", [2, 3])
+@pytest.mark.parametrize("schema", [2, 3, 4])
 def test_a_field_of_another_type_is_a_model_error_that_names_file_and_field(root, field, value, schema):
     values = json.loads(json.dumps(dataclasses.replace(RECORD, result=RESULT).to_json()))
     *parents, name = field.split(".")
@@ -253,7 +254,7 @@ def test_a_missing_field_is_named(name):
     assert caught.value.facts["got"] == f"{name}: missing"
 
 
-@pytest.mark.parametrize("schema", [4, 0, None, "3", True, 2.5])
+@pytest.mark.parametrize("schema", [5, 0, None, "3", True, 2.5])
 def test_a_schema_that_is_not_known_is_refused(schema):
     with pytest.raises(ModelError, match="unknown schema") as caught:
         RunRecord.from_json({**RECORD.to_json(), "schema": schema}, where="run.json")

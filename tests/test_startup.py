@@ -8,7 +8,7 @@ from textwrap import dedent
 import pytest
 
 HEAVY = {"torch", "torchvision", "onnxruntime", "onnx", "numpy", "PIL", "rich", "sklearn", "matplotlib", "pyarrow"}
-COMMANDS = ["train", "find-lr", "show", "runs", "datasets", "export", "infer"]
+COMMANDS = ["train", "find-lr", "probe", "show", "runs", "datasets", "export", "infer"]
 
 
 def fresh(code, *arguments, cwd):
@@ -102,7 +102,9 @@ FIRST_LOOK = """
 """
 
 
-@pytest.mark.parametrize("arguments", [["train"], ["train", "--model", "resnet18"], ["find-lr"]])
+@pytest.mark.parametrize(
+    "arguments", [["train"], ["train", "--model", "resnet18"], ["find-lr"], ["probe", "--models", "resnet18"]]
+)
 def test_how_threads_wait_is_decided_before_torch_is_loaded(arguments, tmp_path):
     done = fresh(FIRST_LOOK, *arguments, cwd=tmp_path)
     assert "torch is looked for with PASSIVE" in done.stdout + done.stderr

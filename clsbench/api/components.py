@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from inspect import Parameter
 from types import MappingProxyType
 from typing import Any, get_args
 
@@ -38,6 +39,16 @@ class Chosen:
     def name(self) -> str:
         """Qualified: ``plugin/name``."""
         return self.resolved.qualified
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The component's options that were not given, with the values that they take."""
+        known = option_types(self.resolved.component.build)
+        return {
+            name: default
+            for name, (_, default) in known.items()
+            if name not in self.options and default is not Parameter.empty
+        }
 
     def asked(self, **flags: OptionValue) -> Chosen:
         """With the flags a user set, all of which the component has to take.
@@ -87,6 +98,27 @@ def choose(
     for (kind, resolved), own in zip(found, given, strict=True):
         chosen[kind].append(Chosen(resolved, own))
     return chosen
+
+
+def colon_options(resolved: Resolved, texts: Sequence[str], *, where: str, example: str) -> dict[str, OptionValue]:
+    """Options of a component from what stands between colons after its name: texts such as ``precision=bf16``.
+
+    Args:
+        resolved: The component.
+        texts: One an option.
+        where: The option of the command line that has them, and how one is written, for messages.
+        example: See ``where``.
+
+    Raises:
+        OptionError: for a text that is none, or an option that the component does not have.
+    """
+    for text in texts:
+        if not (text.partition("=")[0].strip() and "=" in text):
+            raise OptionError(
+                f"cannot read an option of {resolved.component.name}", where=where, got=text or "nothing",
+                expected=f"KEY=VALUE after each colon: {example}",
+            )  # fmt: skip
+    return assign([f"{resolved.qualified}.{text}" for text in texts], [Use(resolved.kind, resolved)])[0]
 
 
 def with_size(network: Chosen, shape: PictureShape) -> Chosen:

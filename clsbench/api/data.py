@@ -73,7 +73,7 @@ def choose_dataset(
     data: Path | str | None,
     options: Options,
     also: Mapping[str, Iterable[str]],
-    **split: float | None,
+    **split: float | str | None,
 ) -> tuple[Chosen, SplitSpec, dict[str, list[Chosen]]]:
     """A dataset component, how to split its data, and further components.
 
@@ -114,7 +114,13 @@ def open_dataset(chosen: Chosen, data: Path | str | None, spec: SplitSpec) -> Da
     from clsbench.datasets.splits import split
 
     spec.check_given(chosen.resolved.component.gives, where=data or chosen.name)
-    return split(build_dataset(chosen.resolved, data, chosen.options), spec)
+    return split(build_dataset(chosen.resolved, data, _grouped(chosen.resolved, chosen.options, spec)), spec)
+
+
+def _grouped(resolved: Resolved, options: Mapping[str, Any], spec: SplitSpec) -> Mapping[str, Any]:
+    """The options of a dataset, with the column that ``--group`` may name where the dataset can have one."""
+    can = spec.group is not None and "group_column" in option_types(resolved.component.build)
+    return {"group_column": spec.group, **options} if can else options
 
 
 def reopen_dataset(run: Run) -> tuple[Dataset, RunRecord]:
@@ -132,12 +138,13 @@ def reopen_dataset(run: Run) -> tuple[Dataset, RunRecord]:
     record = run.read_record()
     data = record.data
     resolved = registry().resolve("dataset", data.dataset)
-    built = build_dataset(resolved, as_location(data.root) if data.root else None, data.options)
-    splits = SplitRecord.from_json(record.splits, where=run.record)
     asked = read_fields(SplitSpec, record.split, what="a run", where=run.record)
+    options = _grouped(resolved, data.options, asked)
+    built = build_dataset(resolved, as_location(data.root) if data.root else None, options)
+    splits = SplitRecord.from_json(record.splits, where=run.record)
     same = as_recorded(
         dataclasses.replace(built, notes=()), splits, where=data.root,
-        data_fraction=asked.data_fraction, seed=asked.seed,
+        data_fraction=asked.data_fraction, group=asked.group, seed=asked.seed,
     )  # fmt: skip
     return same, record
 

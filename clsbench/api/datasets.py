@@ -93,6 +93,7 @@ def describe_dataset(
     test_fraction: float | None = None,
     folds: int | None = None,
     fold: int | None = None,
+    group: str | None = None,
     seed: int = 0,
     options: Options = (),
     observer: Observer | None = None,
@@ -107,7 +108,7 @@ def describe_dataset(
         run: The dataset of this run instead, split as it was.
         split: The split to write.
         write: The folder to write it to.
-        val_fraction, test_fraction, folds, fold, seed: How to split.
+        val_fraction, test_fraction, folds, fold, group, seed: How to split.
         options: Options of the dataset.
         observer: Hears notes.
 
@@ -122,7 +123,8 @@ def describe_dataset(
     observer = observer or Observer()
     outputs = Outputs(observer)
     shape = PictureShape.asked(size, resize, pad, interpolation).over({})
-    splits = {"val_fraction": val_fraction, "test_fraction": test_fraction, "folds": folds, "fold": fold}
+    splits: dict[str, Any] = {"val_fraction": val_fraction, "test_fraction": test_fraction, "group": group}
+    splits |= {"folds": folds, "fold": fold}
     if run:
         refuse_beside_run(run, "NAME", name or data, **splits, size=size, **shape.to_json(), **{"with": options})
         found = find(run)

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from clsbench.api.components import Chosen, Options, choose, option_texts, registry
+from clsbench.api.components import Chosen, Options, choose, colon_options, option_texts, registry
 from clsbench.api.observer import Observer
 from clsbench.errors import OptionError
-from clsbench.options import OptionValue, Use, assign
-from clsbench.registry import Resolved
+from clsbench.options import OptionValue
 
 #: Stands for every installed backend; where one is to be chosen of them.
 ALL, AUTO = "all", "auto"
@@ -110,21 +109,10 @@ def variants_of(backends: Sequence[Chosen]) -> list[Engine]:
 
 def _engine(chosen: Chosen, texts: Sequence[str], *, fixed: bool = False) -> Engine:
     """A backend with the options of a variant; with ``fixed`` those that it has already count before these."""
-    variant = _options(chosen.resolved, texts)
+    variant = colon_options(chosen.resolved, texts, where="--backends", example="openvino:precision=bf16")
     options = {**variant, **chosen.options} if fixed else {**chosen.options, **variant}
     named = tuple((name, options[name]) for name in variant)
     return Engine(replace(chosen, options=options), named)
-
-
-def _options(resolved: Resolved, texts: Sequence[str]) -> dict[str, OptionValue]:
-    """Options of a backend from texts such as ``precision=bf16``."""
-    for text in texts:
-        if not (text.partition("=")[0].strip() and "=" in text):
-            raise OptionError(
-                f"cannot read an option of {resolved.component.name}", where="--backends", got=text or "nothing",
-                expected="KEY=VALUE after each colon: openvino:precision=bf16",
-            )  # fmt: skip
-    return assign([f"{resolved.qualified}.{text}" for text in texts], [Use("backend", resolved)])[0]
 
 
 def _distinct(engines: Sequence[Engine]) -> list[Engine]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clsbench.api.arguments import check_at_least
 from clsbench.api.components import Options
@@ -37,6 +37,7 @@ def find_lr(
     val_fraction: float | None = None,
     test_fraction: float | None = None,
     data_fraction: float | None = None,
+    group: str | None = None,
     unfrozen: bool = False,
     steps: int = 100,
     out: str | Path | None = None,
@@ -48,7 +49,7 @@ def find_lr(
 
     Args:
         data, dataset, model, pretrained, weights, size, resize, pad, interpolation: As in :func:`train`.
-        val_fraction, test_fraction, data_fraction, options, observer: As in :func:`train`.
+        val_fraction, test_fraction, data_fraction, group, options, observer: As in :func:`train`.
         unfrozen: Test the stage in which everything learns, rather than the recipe's first stage.
         steps: Learning rates to try.
         out: A PNG of the curve.
@@ -64,7 +65,8 @@ def find_lr(
     check_at_least("steps", steps, 20)
     read_options(training)
     shape = PictureShape.asked(size, resize, pad, interpolation)
-    splits = {"val_fraction": val_fraction, "test_fraction": test_fraction, "data_fraction": data_fraction}
+    splits: dict[str, Any] = {"val_fraction": val_fraction, "test_fraction": test_fraction, "group": group}
+    splits |= {"data_fraction": data_fraction}
     inputs = open_inputs(data, dataset, model, pretrained, weights, shape, splits, options, observer, training)
     outputs.refuse(inputs.start.file if inputs.start else None)
     refuse_dataset(outputs, inputs.images, data)

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from clsbench.adopting.decisions import Decision
     from clsbench.datasets.data_check import DataCheck
     from clsbench.models.loading import LoadReport
-    from clsbench.training.loop import Epoch
+    from clsbench.training.epochs import Epoch
     from clsbench.training.plan import Plan
-    from clsbench.training.steps import BatchLoss
+    from clsbench.training.progress import BatchLoss
 
 _log = logging.getLogger("clsbench")
 

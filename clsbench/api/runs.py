@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from clsbench.api.arguments import check_choice
 from clsbench.api.observer import Observer
@@ -20,9 +21,25 @@ if TYPE_CHECKING:
     from clsbench.runs import Run
 
 
+#: How runs can be ordered -> the column of :class:`RunSummary`, and whether large values come first.
+SORTS = {
+    "time": ("time", False),
+    "name": ("run", False),
+    "accuracy": ("val_accuracy", True),
+    "loss": ("val_loss", False),
+    "test": ("test_accuracy", True),
+    "seconds": ("seconds", False),
+    "epochs": ("epochs", True),
+    "model": ("model", False),
+    "data": ("data", False),
+    "recipe": ("recipe", False),
+    "status": ("status", False),
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunSummary:
-    """One line about a run; accuracies are fractions, None where there is none.
+    """One line about a run; accuracies are fractions, the loss is in nats, None where there is none.
 
     ``epochs`` are those done, of ``epochs_asked``; ``status`` is that of a
     :class:`~clsbench.run_record.RunRecord`.
@@ -39,6 +56,7 @@ class RunSummary:
     epochs_asked: int | None
     classes: int
     val_accuracy: float | None
+    val_loss: float | None
     test_accuracy: float | None
     seconds: float | None
     exported: bool
@@ -62,23 +80,32 @@ class RunList(Tabular):
 
 
 def list_runs(
-    folder: str | Path = "runs", *, sort: Literal["time", "accuracy"] = "time", observer: Observer | None = None
+    folder: str | Path = "runs", *, sort: str = "time", reverse: bool = False, observer: Observer | None = None
 ) -> RunList:
     """Every run below a folder.
 
     Args:
         folder: The directory of all runs.
-        sort: Oldest first, or best validation accuracy first.
+        sort: A key of :data:`SORTS`: ``time`` (oldest first), ``name``, ``accuracy`` or ``test`` (best first),
+            ``loss``, ``seconds``, …; runs without that value come last.
+        reverse: The other way round; runs without the value still come last.
         observer: Is warned of runs that cannot be read.
 
     Raises:
-        DataError: if the folder is a file.
+        OptionError: for an unknown order.
+        DataError: if the folder is a file, or not there and not the usual one.
     """
-    from clsbench.runs import everything
+    from clsbench.runs import ROOT, everything
 
-    check_choice("sort", sort, ("time", "accuracy"))
+    check_choice("sort", sort, SORTS)
     if Path(folder).is_file():
         raise DataError("this is a file, not a folder of runs", where=folder)
+    if not Path(folder).exists() and Path(folder) != ROOT:
+        near = get_close_matches(str(folder), ("diff", "rm"), n=1)
+        raise DataError(
+            "there is no such folder of runs", where=folder,
+            hint=f"did you mean `clsbench runs {near[0]}`?" if near else None,
+        )  # fmt: skip
     observer, found = observer or Observer(), []
     outputs = Outputs(observer)
     for run in everything(root=Path(folder)):
@@ -87,9 +114,12 @@ def list_runs(
             found.append(_summary(run))
         except ClsbenchError as error:
             observer.warn(error.one_line())
-    if sort == "accuracy":
-        found.sort(key=lambda summary: -(summary.val_accuracy or 0.0))
-    return RunList(tuple(found))
+    column, large_first = SORTS[sort]
+    known = [run for run in found if getattr(run, column) is not None]
+    if sort != "time":  # they are in that order, and more exactly than by the second
+        known.sort(key=lambda run: getattr(run, column), reverse=large_first)
+    unknown = [run for run in found if getattr(run, column) is None]
+    return RunList((*(reversed(known) if reverse else known), *unknown))
 
 
 def _summary(run: Run) -> RunSummary:
@@ -107,6 +137,7 @@ def _summary(run: Run) -> RunSummary:
         epochs_asked=record.epochs_asked,
         classes=len(record.classes),
         val_accuracy=result.val_accuracy if result else None,
+        val_loss=result.val_loss if result else None,
         test_accuracy=result.test_accuracy if result else None,
         seconds=result.seconds if result else None,
         exported=run.onnx.is_file(),

@@ -86,6 +86,7 @@ def show(
     test_fraction: float | None = None,
     folds: int | None = None,
     fold: int | None = None,
+    group: str | None = None,
     seed: int = 0,
     options: Options = (),
     observer: Observer | None = None,
@@ -103,7 +104,7 @@ def show(
         plain: Draw each image once, as it is, with its class as title.
         size: Side of the network's input in pixels, or (height, width); 224 if left out. A run has its own.
         resize, pad, interpolation: As in :func:`clsbench.train`; a run has its own.
-        val_fraction, test_fraction, folds, fold, seed: How to split.
+        val_fraction, test_fraction, folds, fold, group, seed: How to split.
         options: Options of the dataset.
         observer: Hears notes and progress.
 
@@ -124,7 +125,8 @@ def show(
             got="--plain beside --size, --resize, --pad or --interpolation", hint="leave one of them out",
         )  # fmt: skip
     shape = PictureShape.asked(size, resize, pad, interpolation).over({})
-    splits = {"val_fraction": val_fraction, "test_fraction": test_fraction, "folds": folds, "fold": fold}
+    splits: dict[str, Any] = {"val_fraction": val_fraction, "test_fraction": test_fraction, "group": group}
+    splits |= {"folds": folds, "fold": fold}
     if run:
         refuse_beside_run(run, "DATA", data or dataset, **splits, size=size, **shape.to_json(), **{"with": options})
         found = find(run)
@@ -144,10 +146,10 @@ def show(
         observer.note(note)
     drawn = _spread(images.samples(split), n, seed)
     if plain:
-        tiles, group = [_tile(images, sample) for sample in drawn], None
+        tiles, per_row = [_tile(images, sample) for sample in drawn], None
     else:
-        tiles, group = _rows(images, drawn, transform, policy, seed)
-    save_grid(tiles, file, group=group, title=f"{name}, {split}")
+        tiles, per_row = _rows(images, drawn, transform, policy, seed)
+    save_grid(tiles, file, group=per_row, title=f"{name}, {split}")
     return DrawnImages(
         name=name,
         split=split,

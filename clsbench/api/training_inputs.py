@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from clsbench.training.config import TrainConfig
 
 
+#: Options of a model that say where its weights come from.
+WEIGHTS = ("pretrained", "weights")
+
+
 @dataclass(frozen=True)
 class TrainingInputs:
     """What a training begins with.
@@ -83,7 +87,7 @@ def open_inputs(
 ) -> TrainingInputs:
     """Turn names into objects, and tell what was found."""
     root = data_location(data)
-    splits["seed"] = training.get("seed")
+    splits.setdefault("seed", training.get("seed"))
     source, spec, picked = choose_dataset(dataset, root, options, {"model": [model]}, **splits)
     network, start = picked["model"][0], find_weights(weights) if weights else None
     network = with_size(network, shape).asked(pretrained=pretrained, weights=start.file if start else None)
@@ -97,13 +101,21 @@ def open_inputs(
     plugin = network.resolved.plugin
     return TrainingInputs(
         images,
-        RunData(dataset=source.name, root=_recorded(root), options=plain(source.options)),
+        RunData(
+            dataset=source.name,
+            root=_recorded(root),
+            options=plain(source.options),
+            defaults=plain(source.defaults),
+            distribution=source.resolved.plugin.distribution,
+            version=source.resolved.plugin.version,
+        ),
         RunModel(
             name=network.name,
             distribution=plugin.distribution,
             version=plugin.version,
             pretrained=bool(network.options.get("pretrained")),
             options=plain(network.options),
+            defaults=plain({k: v for k, v in network.defaults.items() if k not in WEIGHTS}),
             shape=shape.to_json(),
         ),
         network,

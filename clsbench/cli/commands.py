@@ -23,8 +23,9 @@ from clsbench.cli import (  # fmt: skip
     merge,
     models,
     plugins,
+    probe,
     report,
-    runs,
+    runs_group,
     show,
     train,
     verify,
@@ -41,6 +42,7 @@ SYNONYMS = {
     **dict.fromkeys(("convert", "onnx"), "export"),
     **dict.fromkeys(("lr-find", "lr-finder", "lr_find"), "find-lr"),
     **dict.fromkeys(("check", "checks", "version"), "doctor"),
+    **dict.fromkeys(("linear-probe", "which", "choose", "select"), "probe"),
     **dict.fromkeys(("plot", "view"), "show"),
     **dict.fromkeys(("diff",), "compare"),
     **dict.fromkeys(("parity", "gate", "prove"), "verify"),
@@ -83,7 +85,7 @@ class Commands(TyperGroup):
 def add_commands(app: typer.Typer) -> None:
     """Add every command to the program, in the order of its help."""
     for command in (
-        *(train.train, find_lr.find_lr, show.show, runs.runs, export.export, adopt.adopt, verify.verify),
+        *(probe.probe, train.train, find_lr.find_lr, show.show, export.export, adopt.adopt, verify.verify),
         *(infer.infer, merge.merge),
         *(
             evaluate.evaluate,
@@ -98,5 +100,6 @@ def add_commands(app: typer.Typer) -> None:
     ):
         app.command(cls=getattr(command, "command_class", PlainCommand))(command)
     app.command("predict", cls=getattr(infer.infer, "command_class", PlainCommand), hidden=True)(infer.infer)
+    app.add_typer(runs_group.app)
     app.add_typer(plugins.app)
     app.command(cls=PlainCommand)(demo.demo)

@@ -10,7 +10,7 @@ import typer
 from clsbench.cli import completion
 from clsbench.cli.dataset_tables import counts_table, print_samples
 from clsbench.cli.parameters import Json, Quiet, Seed, With
-from clsbench.cli.split_parameters import Fold, Folds, TestFraction, ValFraction
+from clsbench.cli.split_parameters import Fold, Folds, Group, TestFraction, ValFraction
 from clsbench.cli.training_parameters import Filter, HowResized, ModelName, Pad, Size
 from clsbench.text import counted
 
@@ -44,6 +44,7 @@ def datasets(
     test_fraction: TestFraction = None,
     folds: Folds = None,
     fold: Fold = None,
+    group: Group = None,
     seed: Seed = 0,
     options: With = None,
     json: Json = None,
@@ -65,7 +66,8 @@ def datasets(
         found = describe_dataset(
             name, data, model=model, size=size, resize=resize, pad=pad, interpolation=interpolation, run=run,
             split=split, write=write, val_fraction=val_fraction,
-            test_fraction=test_fraction, folds=folds, fold=fold, seed=seed, options=options or (), observer=observer,
+            test_fraction=test_fraction, folds=folds, fold=fold, group=group, seed=seed,
+            options=options or (), observer=observer,
         )  # fmt: skip
     if found.written is not None:
         terminal.print(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from clsbench.cli.parameters import OUTPUT, Json, Quiet, With
-from clsbench.cli.split_parameters import DataFraction, TestFraction, ValFraction
+from clsbench.cli.split_parameters import DataFraction, Group, TestFraction, ValFraction
 from clsbench.cli.training_options import takes_training_options, typed
 from clsbench.cli.training_parameters import (
     Data,
@@ -33,6 +33,7 @@ def find_lr(
     val_fraction: ValFraction = None,
     test_fraction: TestFraction = None,
     data_fraction: DataFraction = None,
+    group: Group = None,
     model: ModelName = "simple-cnn",
     pretrained: Pretrained = False,
     weights: Weights = None,
@@ -70,8 +71,8 @@ def find_lr(
         test = run_test(
             data, dataset=dataset, model=model, pretrained=pretrained, weights=weights,
             size=size, resize=resize, pad=pad, interpolation=interpolation,
-            val_fraction=val_fraction, test_fraction=test_fraction, data_fraction=data_fraction, steps=steps,
-            unfrozen=unfrozen, out=out, options=options or (), observer=observer, **(training or {}),
+            val_fraction=val_fraction, test_fraction=test_fraction, data_fraction=data_fraction, group=group,
+            steps=steps, unfrozen=unfrozen, out=out, options=options or (), observer=observer, **(training or {}),
         )  # fmt: skip
     rates = [
         ("valley", f"{test.valley:.2e}", "two thirds down the longest descent; what --lr auto takes"),
@@ -82,6 +83,7 @@ def find_lr(
     given = [("--dataset", dataset), ("--model", model), ("--weights", weights), ("--size", size),
              ("--resize", resize), ("--pad", pad), ("--interpolation", interpolation),
              ("--val-fraction", val_fraction), ("--test-fraction", test_fraction), ("--data-fraction", data_fraction),
+             ("--group", group),
              *(("--with", option) for option in options or ())]  # fmt: skip
     words = [word for flag, value in given if value is not None for word in (flag, value)]
     rate, asked = f"{test.valley:.1e}", dict(training or {})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -11,7 +11,6 @@ from clsbench.cli.parameters import Json, Quiet, With
 
 if TYPE_CHECKING:
     from clsbench.api.listings import Listing
-    from clsbench.api.models import ModelDescription
     from clsbench.cli.terminal import Terminal
 
 
@@ -25,6 +24,17 @@ def models(
     ] = None,
     num_classes: Annotated[int, typer.Option(metavar="K", min=2, help="Number of classes of NAME.")] = 1000,
     depth: Annotated[int, typer.Option(min=1, metavar="N", help="How deep to print nested layers of NAME.")] = 3,
+    size: Annotated[
+        str | None, typer.Option(metavar="N|H,W", help="Size of the images. Default: the model's own, such as 224.")
+    ] = None,
+    recipe: Annotated[
+        Literal["fine-tune", "frozen", "scratch"] | None,
+        typer.Option(help="Say of each layer in which stage of this recipe it learns."),
+    ] = None,
+    unfreeze_from: Annotated[
+        str | None, typer.Option(metavar="GROUP", help="The same, where the layer groups before this one stay frozen.")
+    ] = None,
+    show: Annotated[bool, typer.Option("--show", help="Print the layers of NAME, as its name alone does.")] = False,
     options: With = None,
     json: Json = None,
     quiet: Quiet = False,
@@ -32,12 +42,15 @@ def models(
     """List the models of every plugin, or print the layers of one and what each recipe trains of it."""
     from clsbench.api.listings import list_components
     from clsbench.api.models import describe_model
+    from clsbench.cli.model_layers import print_layers
     from clsbench.cli.terminal import Terminal
     from clsbench.errors import OptionError
 
     terminal = Terminal(json=json, quiet=quiet)
-    if name is None and options:
-        raise OptionError("which model are the options for?", where="--with", got=options[0], expected="NAME")
+    asked = {"--with": options, "--size": size, "--recipe": recipe, "--unfreeze-from": unfreeze_from, "--show": show}
+    if name is None and (lonely := next((option for option, value in asked.items() if value), None)):
+        got = None if lonely == "--show" else str(asked[lonely])
+        raise OptionError(f"which model is {lonely} for?", where=lonely, got=got, expected="NAME")
     if name and match:
         raise OptionError("either NAME or --match, not both", got=f"{name} and --match {match}")
     if name is None:
@@ -46,8 +59,10 @@ def models(
         _print_list(terminal, listing)
         terminal.write_json(listing.to_json())
     else:
-        found = describe_model(name, num_classes=num_classes, options=options or ())
-        _print_layers(terminal, found, depth)
+        found = describe_model(
+            name, num_classes=num_classes, size=size, recipe=recipe, unfreeze_from=unfreeze_from, options=options or ()
+        )
+        print_layers(terminal, found, depth, learning=bool(recipe or unfreeze_from))
         terminal.write_json(found.to_json())
 
 
@@ -79,33 +94,3 @@ def _print_list(terminal: Terminal, listing: Listing) -> None:
     terminal.print(made)
     terminal.note("parameters with 1,000 classes; top-1 of the published weights on ImageNet")
     terminal.note("next: clsbench models NAME prints the layers of one")
-
-
-def _print_layers(terminal: Terminal, found: ModelDescription, depth: int) -> None:
-    from rich.text import Text
-
-    from clsbench.cli.tables import table
-    from clsbench.text import printable
-
-    rows = [
-        (
-            "  " * (layer.depth - 1) + layer.name.removeprefix("backbone."),
-            layer.kind,
-            "×".join(map(str, layer.output)) if layer.output else "-",
-            f"{layer.parameters:,}" if layer.parameters else "-",
-        )
-        for layer in found.layers
-        if layer.depth <= depth
-    ]
-    rows.append(("all", "", "", f"{found.parameters:,}"))
-    h, w = found.transform.size
-    title = f"{found.name}: {h}×{w}×3 to {found.feature_dim:,} features to {found.num_classes:,} logits"
-    terminal.print(table(title, ("layer", "type", "output", "parameters"), rows, left=2))
-    learning = [
-        (r.recipe, r.stage, str(r.epochs), f"{r.parameters:,}", f"{r.parameters / found.parameters:.1%}")
-        for r in found.recipes
-    ]
-    columns = ("recipe", "stage", "epochs", "parameters that learn", "of all")
-    terminal.print(table("Trained by recipe, with its defaults", columns, learning, left=2))
-    groups = ", ".join(name for name, _ in found.groups)
-    terminal.print(Text(printable(f"layer groups, for --unfreeze-from: {groups}")))

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from clsbench.adopting.decisions import Decision
     from clsbench.cli.terminal import Terminal
-    from clsbench.training.loop import Epoch
+    from clsbench.training.epochs import Epoch
     from clsbench.training.plan import Plan
-    from clsbench.training.steps import BatchLoss
+    from clsbench.training.progress import BatchLoss
 
 #: Seconds between two updates of the bar, and between two lines where there is no bar.
 INTERVAL, LINES = 0.1, 5.0

@@ -9,6 +9,11 @@ import typer
 
 from clsbench.cli.parameters import Json, Quiet
 
+#: Keys of ``clsbench.api.runs.SORTS``, which is not imported before it is needed.
+Sort = Literal[
+    "time", "name", "accuracy", "loss", "test", "seconds", "epochs", "model", "data", "recipe", "status"
+]  # fmt: skip
+
 #: What is said of runs that did not finish, by their status.
 UNFINISHED = {
     "running": "not finished (still training, or killed)",
@@ -20,9 +25,14 @@ UNFINISHED = {
 def runs(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The directory of all runs.")] = Path("runs"),
     sort: Annotated[
-        Literal["time", "accuracy"],
-        typer.Option(help="Order of the list: oldest first (time) or best first (accuracy)."),
+        Sort,
+        typer.Option(
+            metavar="ORDER",
+            help="Order of the list: time (oldest first), accuracy or test (best first), loss, epochs, seconds, name, "
+            "model, data, recipe or status.",
+        ),
     ] = "time",
+    reverse: Annotated[bool, typer.Option("--reverse", help="The other way round.")] = False,
     json: Json = None,
     quiet: Quiet = False,
 ) -> None:
@@ -34,7 +44,7 @@ def runs(
 
     terminal = Terminal(json=json, quiet=quiet)
     with terminal.observer() as observer:
-        found = list_runs(folder, sort=sort, observer=observer)
+        found = list_runs(folder, sort=sort, reverse=reverse, observer=observer)
     best = max((r.val_accuracy for r in found.runs if r.val_accuracy is not None), default=None)
     narrow = terminal.out.width < 100  # the full facts are wider than 80 columns; --json has them all
     rows = [

@@ -63,6 +63,7 @@ def show(
     test_fraction: splits.TestFraction = None,
     folds: splits.Folds = None,
     fold: splits.Fold = None,
+    group: splits.Group = None,
     seed: Seed = 0,
     options: With = None,
     json: Json = None,
@@ -78,7 +79,8 @@ def show(
     from clsbench.errors import DataError, OptionError
 
     terminal = Terminal(json=json, quiet=quiet)
-    splits = {"val_fraction": val_fraction, "test_fraction": test_fraction, "folds": folds, "fold": fold}
+    splits: dict[str, Any] = {"val_fraction": val_fraction, "test_fraction": test_fraction, "group": group}
+    splits |= {"folds": folds, "fold": fold}
     shape = {"size": size, "resize": resize, "pad": pad, "interpolation": interpolation}
     explained = explain_by or ("auto" if explain else None)
     shared: dict[str, Any] = {"model": model, "explain": explained, "out": out, "device": device, "seed": seed}

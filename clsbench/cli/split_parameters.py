@@ -48,3 +48,12 @@ Fold = Annotated[
     int | None,
     typer.Option(metavar="I", help="The fold of --folds to validate on, from 1 to K.", rich_help_panel=DATA),
 ]
+Group = Annotated[
+    str | None,
+    typer.Option(
+        metavar="REGEX|COLUMN",
+        help="What belongs together and stays on one side of every split: a column of a CSV dataset, or a regular "
+        "expression for names, such as '([^/]+)_frame' for frames of one video.",
+        rich_help_panel=DATA,
+    ),
+]

@@ -18,7 +18,7 @@ Command = Callable[..., None]
 
 
 def takes_training_options(names: Collection[str] | None = None) -> Callable[[Command], Command]:
-    """Give a command the options of training; it receives those that were set as ``training``.
+    """Give a command the options of training; it receives them as ``training``, None for those not typed.
 
     Args:
         names: Of the fields it takes; all of them if left out.
@@ -32,9 +32,14 @@ def takes_training_options(names: Collection[str] | None = None) -> Callable[[Co
         position = 1 + [p.name for p in own].index("options")  # after --with
         parameters[position:position] = [_parameter(option) for option in taken]
 
+        context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+        parameters.append(context)
+
         @wraps(command)
-        def run(**values: Any) -> None:
-            training = {option.name: values.pop(option.name) for option in taken}
+        def run(context: typer.Context, **values: Any) -> None:
+            given = {option.name: values.pop(option.name) for option in taken}
+            # A default that was not typed is nobody's wish.
+            training = {name: value if _typed(context, name) else None for name, value in given.items()}
             command(**values, training=training)
 
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -56,6 +61,11 @@ def typed(training: Mapping[str, object]) -> list[str]:
         if (value := training[option.name]) not in (None, option.default):
             words += [option.flag] if value is True else [option.flag, str(value)]
     return words
+
+
+def _typed(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
 
 
 def _parameter(option: TrainOption) -> inspect.Parameter:

@@ -37,6 +37,16 @@ ModelName = Annotated[
         rich_help_panel=MODEL,
     ),
 ]
+ModelOrRecorded = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="NAME",
+        help="Model to use, one of `clsbench models`. Default: simple-cnn.",
+        autocompletion=completion.models,
+        rich_help_panel=MODEL,
+    ),
+]
 Pretrained = Annotated[bool, typer.Option("--pretrained", help="Start from published weights.", rich_help_panel=MODEL)]
 Weights = Annotated[
     Path | None,

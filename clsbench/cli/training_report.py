@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from clsbench.cli.terminal import Terminal
-    from clsbench.training.loop import Epoch
+    from clsbench.training.epochs import Epoch
     from clsbench.training.training_run import TrainingResult
 
 
@@ -20,9 +20,10 @@ def report_training(terminal: Terminal, result: TrainingResult) -> None:
         terminal.print(_table(result))  # else its lines stand above already
     if result.stopped:
         terminal.print(f"stopped early: {result.stopped}")
-    best = result.best
+    best, total = result.best, result.record.counts.get("val", 0)
+    of = f" (of {best.val_images:,} of {total:,} images)" if best.val_images < total else ""
     terminal.print(
-        f"best: {best.val_accuracy:.2%} validation accuracy in epoch {best.epoch}, written to {result.run.path}"
+        f"best: {best.val_accuracy:.2%} validation accuracy{of} in epoch {best.epoch}, written to {result.run.path}"
     )
     if result.test_accuracy is not None:
         terminal.print(f"test: {result.test_accuracy:.2%} with these weights{_interval(result)}")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from clsbench.datasets.dataset import SPLITS, Dataset, Sample, check_files_exist
@@ -30,6 +30,7 @@ def build(
     path_column: str = "path",
     label_column: str = "label",
     split_column: str | None = "split",
+    group_column: str | None = None,
     images: Path | None = None,
 ) -> Dataset:
     """Read labelled images from a CSV file; names are its paths.
@@ -39,6 +40,8 @@ def build(
         path_column: The column of paths, absolute or relative to ``images``.
         label_column: The column of class names.
         split_column: The column of splits (train, val, test), used where there is one; None to ignore it.
+        group_column: The column of what belongs together, such as patients, used where there is one; an empty cell
+            means that the image belongs to nothing else.
         images: The folder that paths are relative to; None for the one of the file.
 
     Raises:
@@ -50,9 +53,9 @@ def build(
     base = file.parent if images is None else Path(images)  # text where it comes out of run.json
     if not base.is_dir():
         raise DataError("there is no such folder of images", where=base)
-    rows = _read(file, path_column, label_column, split_column)
+    rows, grouped = _read(file, path_column, label_column, split_column, group_column)
     classes, splits = _samples(file, base, rows)
-    return Dataset(classes=classes, splits=splits, root=str(file))
+    return Dataset(classes=classes, splits=splits, root=str(file), grouped_by=group_column if grouped else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ class _Row:
     path: str
     label: str
     split: str
+    group: str | None = None
 
 
 def _samples(file: Path, base: Path, rows: Sequence[_Row]) -> tuple[tuple[str, ...], dict[str, list[Sample]]]:
@@ -80,7 +84,9 @@ def _samples(file: Path, base: Path, rows: Sequence[_Row]) -> tuple[tuple[str, .
     for split, some in found.items():
         if some:
             entries = PathsSource([row.path for row in some], base=base).entries
-            given[split] = [Sample(entry, index[row.label]) for entry, row in zip(entries, some, strict=True)]
+            given[split] = [
+                Sample(entry, index[row.label], row.group) for entry, row in zip(entries, some, strict=True)
+            ]
     check_files_exist(
         [sample for samples in given.values() for sample in samples],
         where=file,
@@ -107,7 +113,10 @@ def _find_file(root: Path | None) -> Path:
     return tables[0]
 
 
-def _read(file: Path, path_column: str, label_column: str, split_column: str | None) -> list[_Row]:
+def _read(
+    file: Path, path_column: str, label_column: str, split_column: str | None, group_column: str | None
+) -> tuple[list[_Row], bool]:
+    """The rows, and whether the column of groups is there."""
     try:
         check_text(file, "the CSV file")
         with file.open(newline="", encoding="utf-8-sig") as lines:
@@ -116,13 +125,14 @@ def _read(file: Path, path_column: str, label_column: str, split_column: str | N
             places = [_column(file, columns, name) for name in (path_column, label_column)]
             if split_column is not None and (split_column in columns or split_column != "split"):
                 places.append(_column(file, columns, split_column))
-            rows = [_row(file, reader.line_num, fields, columns, places) for fields in reader if fields]
+            group = _column(file, columns, group_column) if group_column and group_column in columns else None
+            rows = [_row(file, reader.line_num, fields, columns, places, group) for fields in reader if fields]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(
             "the CSV file cannot be read", where=file, got=error, expected="comma-separated values in UTF-8"
         ) from None
     _check_paths(file, rows)
-    return _with_splits(file, rows)
+    return _with_splits(file, rows), group is not None
 
 
 def _column(file: Path, columns: Sequence[str], name: str) -> int:
@@ -137,7 +147,9 @@ def _column(file: Path, columns: Sequence[str], name: str) -> int:
     return columns.index(name)
 
 
-def _row(file: Path, line: int, fields: Sequence[str], columns: Sequence[str], places: Sequence[int]) -> _Row:
+def _row(
+    file: Path, line: int, fields: Sequence[str], columns: Sequence[str], places: Sequence[int], group: int | None
+) -> _Row:
     if len(fields) > len(columns):
         raise DataError(
             "a row has more fields than the header",
@@ -150,7 +162,8 @@ def _row(file: Path, line: int, fields: Sequence[str], columns: Sequence[str], p
     for name, value in (("path", path), ("label", label)):
         if not value.strip():
             raise DataError(f"a row has no {name}", where=f"{file}:{line}", got=",".join(fields))
-    return _Row(line, _posix(path), label.strip(), split.strip())
+    belongs_to = fields[group].strip() if group is not None and group < len(fields) else ""
+    return _Row(line, _posix(path), label.strip(), split.strip(), belongs_to or None)
 
 
 def _posix(path: str) -> str:
@@ -173,7 +186,7 @@ def _check_paths(file: Path, rows: Sequence[_Row]) -> None:
 def _with_splits(file: Path, rows: list[_Row]) -> list[_Row]:
     """The rows with their split's own name; all of them ``train`` where none names a split."""
     if not any(row.split for row in rows):
-        return [_Row(row.line, row.path, row.label, "train") for row in rows]
+        return [replace(row, split="train") for row in rows]
     known = []
     for row in rows:
         split = _SPLIT_OF.get(row.split.lower())
@@ -184,5 +197,5 @@ def _with_splits(file: Path, rows: list[_Row]) -> list[_Row]:
                 got=row.split or row.path,
                 expected=", ".join(_SPLIT_OF),
             )
-        known.append(_Row(row.line, row.path, row.label, split))
+        known.append(replace(row, split=split))
     return known

@@ -5,12 +5,15 @@ It reads no file: whoever decodes the images hands in what it found.
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from clsbench.datasets.dataset import Dataset, Sample
+from clsbench.datasets.groups import are_grouped, torn_groups
+from clsbench.datasets.near_duplicates import Hashed, common_prefix, near_pairs, share_of_split
 from clsbench.datasets.similar_names import similar_names, told_apart
 from clsbench.errors import DataError
 from clsbench.text import counted, on_one_line
@@ -18,7 +21,10 @@ from clsbench.text import counted, on_one_line
 #: A class with fewer training images than this is tiny.
 FEW = 5
 
-Kind = Literal["unreadable", "duplicates", "contradictions", "similar-classes", "tiny-class", "empty-class"]
+Kind = Literal[
+    "unreadable", "duplicates", "near-duplicates", "torn-groups", "contradictions", "similar-classes", "tiny-class",
+    "empty-class",
+]  # fmt: skip
 
 #: Samples that are one image, each with its split.
 Group = list[tuple[str, Sample]]
@@ -30,11 +36,12 @@ class Finding:
 
     Args:
         kind: ``unreadable``; ``duplicates``: one image in two splits, so that validation sees
-            what training saw; ``contradictions``: one image with two labels; ``similar-classes``:
-            names that differ only in case, spaces or Unicode normalisation; ``tiny-class``;
-            ``empty-class``: a class without an image in a split.
+            what training saw; ``near-duplicates``: images of one split that nearly equal an image of
+            another; ``torn-groups``: groups in more than one split; ``contradictions``: one image with
+            two labels; ``similar-classes``: names that differ only in case, spaces or Unicode
+            normalisation; ``tiny-class``; ``empty-class``: a class without an image in a split.
         message: One line, with the number and at most three examples.
-        names: All the samples, or for the last three kinds all the classes, that are concerned.
+        names: All the samples, or all the groups, or for the last three kinds all the classes, that are concerned.
     """
 
     kind: Kind
@@ -67,7 +74,13 @@ class DataCheck:
             )
 
 
-def check_dataset(dataset: Dataset, *, unreadable: Mapping[str, str], digests: Mapping[str, bytes]) -> DataCheck:
+def check_dataset(
+    dataset: Dataset,
+    *,
+    unreadable: Mapping[str, str],
+    digests: Mapping[str, bytes],
+    hashed: Mapping[str, Hashed] | None = None,
+) -> DataCheck:
     """Look at a dataset before training; unreadable images count as absent.
 
     Args:
@@ -75,6 +88,7 @@ def check_dataset(dataset: Dataset, *, unreadable: Mapping[str, str], digests: M
         unreadable: Sample name -> reason.
         digests: Sample name -> a hash of the encoded image or its pixels; those without one
             are not compared.
+        hashed: Split -> perceptual hashes, train first; None to look for no near-duplicates.
     """
     readable = {
         split: [sample for sample in samples if sample.name not in unreadable]
@@ -86,6 +100,8 @@ def check_dataset(dataset: Dataset, *, unreadable: Mapping[str, str], digests: M
     findings = [
         *_unreadable(unreadable),
         *_duplicates(groups),
+        *_near_duplicates(dataset, hashed or {}, digests),
+        *_torn(readable),
         *_contradictions(groups, dataset.classes),
         *_similar(dataset.classes),
         *_tiny(dataset.classes, counts.get("train", Counter())),
@@ -118,6 +134,29 @@ def _duplicates(groups: Sequence[Group]) -> Iterator[Finding]:
         examples = [" = ".join(f"{s.name} ({split})" for split, s in _first_of_each(group)) for group in across[:3]]
         message = f"{counted(len(across), 'image')} in more than one split: {_some(examples, len(across))}"
         yield Finding("duplicates", message, tuple(sample.name for group in across for _, sample in group))
+
+
+def _near_duplicates(dataset: Dataset, hashed: Mapping[str, Hashed], digests: Mapping[str, bytes]) -> Iterator[Finding]:
+    for split in list(hashed)[1:]:
+        if pairs := near_pairs(hashed, digests, split):
+            message = share_of_split(pairs, split, len(dataset.splits[split]))
+            samples = [sample for some in dataset.splits.values() for sample in some]
+            if not are_grouped(samples):
+                prefix = common_prefix(pairs, [sample.name for sample in samples], len(dataset.classes))
+                message += f"; --group {shlex.quote(prefix)} keeps such images together" if prefix else ""
+            names = {name: None for pair in pairs for name in (pair.sample.name, pair.other.name)}
+            yield Finding("near-duplicates", message, tuple(names))
+
+
+def _torn(splits: Mapping[str, Sequence[Sample]]) -> Iterator[Finding]:
+    if torn := torn_groups(splits):
+        examples = [
+            f"{on_one_line(group)} ({', '.join(f'{on_one_line(name)} in {split}' for split, name in homes.items())})"
+            for group, homes in list(torn.items())[:3]
+        ]
+        what = "group is" if len(torn) == 1 else "groups are"
+        message = f"{len(torn):,} {what} in more than one split, as the data gives them: {_some(examples, len(torn))}"
+        yield Finding("torn-groups", message, tuple(torn))
 
 
 def _first_of_each(group: Group) -> list[tuple[str, Sample]]:

@@ -22,10 +22,13 @@ class Sample:
     Args:
         image: Its entry, with a name that is unique in the dataset.
         label: Index into the dataset's classes, or None.
+        group: What it belongs to, such as a video or a patient; None for nothing but itself. No group is torn
+            apart by a split.
     """
 
     image: Entry
     label: int | None
+    group: str | None = None
 
     @property
     def name(self) -> str:
@@ -47,6 +50,7 @@ class Dataset:
         root: Where the images come from, for messages.
         default_test_fraction: The part of each class that becomes a test split where neither
             the data nor the user says anything; None for no test split.
+        grouped_by: The column that the groups of the samples come from, where a user asked for one.
 
     Raises:
         DataError: if class names repeat or are fewer than two, a label is out of range, or
@@ -59,6 +63,7 @@ class Dataset:
     mirrored: bool = True
     root: str | None = None
     default_test_fraction: float | None = None
+    grouped_by: str | None = None
 
     def __post_init__(self) -> None:
         try:

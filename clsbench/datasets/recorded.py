@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clsbench.datasets.dataset import Dataset, Sample
+from clsbench.datasets.groups import with_groups
 from clsbench.datasets.splits import share
 from clsbench.errors import DataError
 from clsbench.text import counted
@@ -75,7 +76,13 @@ def record_splits(dataset: Dataset) -> SplitRecord:
 
 
 def as_recorded(
-    dataset: Dataset, record: SplitRecord, where: object = None, *, data_fraction: float | None = None, seed: int = 0
+    dataset: Dataset,
+    record: SplitRecord,
+    where: object = None,
+    *,
+    data_fraction: float | None = None,
+    group: str | None = None,
+    seed: int = 0,
 ) -> Dataset:
     """The dataset with its samples back in the splits of a run; whatever is in neither val nor test is train.
 
@@ -83,11 +90,13 @@ def as_recorded(
         dataset: Built again, with whatever splits.
         record: Of the run.
         where: The data or the run, for messages.
-        data_fraction, seed: Of the run's ``SplitSpec``: it trained on this share of the rest.
+        data_fraction, group, seed: Of the run's ``SplitSpec``: it trained on this share of the rest.
 
     Raises:
+        OptionError: if no image has a group any more.
         DataError: if none of the recorded validation images exists any more.
     """
+    dataset = dataclasses.replace(with_groups(dataset, group), notes=dataset.notes)
     samples = {sample.name: sample for some in dataset.splits.values() for sample in some}
     splits: dict[str, list[Sample]] = {"train": []}
     notes = []

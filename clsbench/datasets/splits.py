@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from clsbench.datasets import MAX_SEED
 from clsbench.datasets.dataset import Dataset, Sample
+from clsbench.datasets.group_splits import group_folds, group_share, group_split, labels_of, one_sided
+from clsbench.datasets.groups import are_grouped, group_numbers, with_groups
 from clsbench.errors import DataError, OptionError
 from clsbench.text import counted
 
@@ -35,6 +36,8 @@ class SplitSpec:
         folds: k of k-fold cross-validation, over train and a given validation split.
         fold: Which of them validates: 1 to k.
         data_fraction: The part of each class of the train split to train on, in (0, 1]; None for all of it.
+        group: The column or regular expression that says which images belong together, on one side of every split;
+            see :func:`~clsbench.datasets.groups.with_groups`.
         seed: Same seed, same samples: same splits; at most ``MAX_SEED``.
 
     Raises:
@@ -46,6 +49,7 @@ class SplitSpec:
     folds: int | None = None
     fold: int | None = None
     data_fraction: float | None = None
+    group: str | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -121,8 +125,10 @@ def split(dataset: Dataset, spec: SplitSpec) -> Dataset:
         OptionError: if an option contradicts a given split, or the folds cannot be made.
         DataError: if there are no training images.
     """
-    given, where, seed = dataset.splits, dataset.root, spec.seed
-    spec.check_given(given, where=where)
+    where, seed = dataset.root, spec.seed
+    spec.check_given(dataset.splits, where=where)
+    dataset = with_groups(dataset, spec.group)
+    given = dataset.splits
     train, notes = list(dataset.samples("train")), []
     if spec.folds is not None and "val" in given:
         train += given["val"]
@@ -133,8 +139,8 @@ def split(dataset: Dataset, spec: SplitSpec) -> Dataset:
         test_fraction = dataset.default_test_fraction
     test = list(given["test"]) if "test" in given else None
     if test_fraction is not None:
-        train, test = stratified_split(train, test_fraction, seed=seed)
-        notes.append(f"test: {_aside(test, test_fraction, source, seed)}")
+        (train, test), aside = _set_aside(train, test_fraction, source, seed)
+        notes.append(f"test: {aside}")
     if spec.folds is not None and spec.fold is not None:
         total = len(train)
         train, val, more = _one_fold(train, spec.folds, spec.fold, seed, where)
@@ -147,9 +153,11 @@ def split(dataset: Dataset, spec: SplitSpec) -> Dataset:
         val = list(given["val"])
     else:
         fraction = VAL_FRACTION if spec.val_fraction is None else spec.val_fraction
-        train, val = stratified_split(train, fraction, seed=seed)
         rest = "train without test" if test_fraction is not None else "train"
-        notes.append(f"validation: {_aside(val, fraction, rest, seed)}")
+        (train, val), aside = _set_aside(train, fraction, rest, seed)
+        notes.append(f"validation: {aside}")
+    if notes and (lonely := one_sided(given["train"], dataset.classes)):
+        notes.append(lonely)
     if spec.data_fraction is not None:
         total, train = len(train), share(train, spec.data_fraction, seed=seed)
         part = f"{100 * spec.data_fraction:g}% of each class, seed {seed}"
@@ -158,21 +166,43 @@ def split(dataset: Dataset, spec: SplitSpec) -> Dataset:
     return dataclasses.replace(dataset, splits=splits, notes=(*dataset.notes, *notes))
 
 
+def _set_aside(
+    samples: list[Sample], fraction: float, source: str, seed: int
+) -> tuple[tuple[list[Sample], list[Sample]], str]:
+    """((kept, set aside), what was set aside for people)."""
+    if not are_grouped(samples):
+        kept, aside = stratified_split(samples, fraction, seed=seed)
+        of = f"{100 * fraction:g}% of each class of {source}"
+        return (kept, aside), f"{counted(len(aside), 'image')}, {of}, seed {seed}"
+    kept, aside = group_split(samples, fraction, seed=seed)
+    groups = f"{counted(len(aside), 'image')} in {_groups_of(aside, samples)}"
+    got = f"{len(aside) / len(samples):.1%} of {source} where {100 * fraction:g}% were asked for"
+    return (kept, aside), f"{groups}, {got}, seed {seed}"
+
+
+def _groups_of(some: Sequence[Sample], samples: Sequence[Sample]) -> str:
+    return f"{len(set(group_numbers(some))):,} of {counted(len(set(group_numbers(samples))), 'group')}"
+
+
 def _one_fold(
     samples: list[Sample], folds: int, fold: int, seed: int, where: object
 ) -> tuple[list[Sample], list[Sample], list[str]]:
     """(the other folds, the fold, notes)."""
     from sklearn.model_selection import StratifiedKFold
 
-    labels = _labels(samples)
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            parts = list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(labels, labels))
-    except ValueError as error:
-        raise OptionError("these folds cannot be made", where=where, got=error) from None
-    others, chosen = parts[fold - 1]
-    notes = [f"some folds lack a class: {warning.message}" for warning in caught]
+    labels, notes = labels_of(samples), []
+    if are_grouped(samples):
+        others, chosen = group_folds(samples, folds, seed=seed, where=where)[fold - 1]
+        notes.append(f"the fold has {_groups_of([samples[i] for i in chosen], samples)}")
+    else:
+        try:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                parts = list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(labels, labels))
+        except ValueError as error:
+            raise OptionError("these folds cannot be made", where=where, got=error) from None
+        others, chosen = parts[fold - 1]
+        notes += [f"some folds lack a class: {warning.message}" for warning in caught]
     return [samples[i] for i in others], [samples[i] for i in chosen], notes
 
 
@@ -190,7 +220,7 @@ def stratified_split(samples: Sequence[Sample], fraction: float, *, seed: int) -
         (kept, set aside), both in the order of ``samples``.
     """
     random = np.random.default_rng(seed)
-    labels = _labels(samples)
+    labels = labels_of(samples)
     aside = np.zeros(len(samples), dtype=bool)
     for label in np.unique(labels):
         members = random.permutation(np.flatnonzero(labels == label))
@@ -209,11 +239,13 @@ def share(samples: Sequence[Sample], fraction: float, *, seed: int) -> list[Samp
         seed: Same seed, same samples: same part; a larger fraction holds that of a smaller one.
 
     Returns:
-        Those chosen, in the order of ``samples``.
+        Those chosen, whole groups where they have groups, in the order of ``samples``.
     """
+    if are_grouped(samples):
+        return group_share(samples, fraction, seed=seed)
     random = np.random.default_rng(seed)
     by_name = sorted(range(len(samples)), key=lambda k: samples[k].name)
-    labels = _labels([samples[k] for k in by_name])
+    labels = labels_of([samples[k] for k in by_name])
     chosen: set[int] = set()
     for label in np.unique(labels):
         members = random.permutation(np.flatnonzero(labels == label))
@@ -235,11 +267,3 @@ def check_known_classes(found: Iterable[str], classes: Sequence[str], *, where: 
             expected=", ".join(classes[:20]),
             hint="rename them, or add training images of these classes",
         )
-
-
-def _labels(samples: Sequence[Sample]) -> NDArray[np.int64]:
-    return np.array([-1 if s.label is None else s.label for s in samples], np.int64)
-
-
-def _aside(samples: Sequence[Sample], fraction: float, source: str, seed: int) -> str:
-    return f"{counted(len(samples), 'image')}, {100 * fraction:g}% of each class of {source}, seed {seed}"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import struct
 from dataclasses import dataclass
 from typing import IO
 
 from clsbench.errors import DataError
-from clsbench.images.decoders import ORIENTATION_TAG
-from clsbench.images.entries import Entry, FileEntry, open_file
+from clsbench.images.decoders import ORIENTATION_TAG, jpeg_size
+from clsbench.images.entries import Content, Entry, FileEntry, open_file
 from clsbench.images.loader import read
 from clsbench.images.pillow import open_image
 
@@ -42,6 +43,24 @@ def read_shape(entry: Entry) -> ImageShape:
     if isinstance(content, bytes):
         return _header(io.BytesIO(content))
     return ImageShape(content.shape[1], content.shape[0], "RGB", "pixels")
+
+
+def shorter_side(content: Content) -> int:
+    """The shorter side of an image in pixels, from its header; 0 where that cannot be read.
+
+    Faster than :func:`read_shape` for JPEG and PNG.
+    """
+    if not isinstance(content, bytes):
+        return int(min(content.shape[:2]))
+    if content[12:16] == b"IHDR":
+        return int(min(struct.unpack(">II", content[16:24].ljust(8, b"\0"))))
+    if size := jpeg_size(content):
+        return min(size)
+    try:
+        shape = _header(io.BytesIO(content))
+    except DataError:
+        return 0
+    return min(shape.width, shape.height)
 
 
 def _header(source: IO[bytes]) -> ImageShape:

@@ -22,6 +22,7 @@ class Layer:
         kind: Its class.
         output: Shape of its output for one image, without N; None where it is not one tensor.
         parameters: Their number, with those of the layers in it.
+        multiply_adds: Of convolutions and matrix products for one image, of a layer that holds no others; else 0.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Layer:
     kind: str
     output: tuple[int, ...] | None
     parameters: int
+    multiply_adds: int = 0
 
 
 def without_memory(build: Callable[[], Classifier]) -> tuple[Classifier, list[Layer]]:
@@ -70,6 +72,7 @@ def list_layers(classifier: Classifier, *, device: str = "cpu") -> list[Layer]:
                 module.class_name,
                 tuple(module.output_size[1:]) if module.output_size else None,
                 module.num_params,
+                module.macs if module.is_leaf_layer else 0,
             )
         )
     return layers

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from clsbench.training.run_state import Part
+
 
 class Average:
     """An exponential moving average of weights and buffers, warmed up.
@@ -39,6 +41,15 @@ class Average:
             else:
                 torch._foreach_copy_(means, values)
         self._steps += 1
+
+    def part(self) -> Part:
+        """The average and its number of steps, for the state of the run."""
+        return {"steps": self._steps, **{f"module.{name}": t for name, t in self.module.state_dict().items()}}
+
+    def restore(self, part: Part) -> None:
+        """Go on from what :meth:`part` gave."""
+        self.module.load_state_dict({name.removeprefix("module."): v for name, v in part.items() if name != "steps"})
+        self._steps = int(part["steps"])  # type: ignore[call-overload]
 
 
 def _tensors(network: nn.Module) -> list[Tensor]:

@@ -21,13 +21,16 @@ from clsbench.json_fields import Scalar
 from clsbench.options import convert, describe
 from clsbench.training.option_specs import LOSS, MODEL, RATE, RUN, OptionSpec, TrainOption, flag, option_spec
 from clsbench.training.quantities import RATES, is_slice, read_slice, seconds
+from clsbench.training.tracker_names import parse_trackers
 
 Recipe = Literal["fine-tune", "frozen", "scratch"]
 Schedule = Literal["one-cycle", "cosine", "step", "constant"]
 Optimizer = Literal["adamw", "adam", "sgd"]
 ClassWeights = Literal["none", "balanced"]
+Sampler = Literal["shuffle", "balanced"]
 Policy = Literal["none", "basic", "rand", "trivial"]
 Cache = Literal["auto", "ram", "disk", "off"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 #: The learning rate that stands for the result of a range test.
 AUTO = "auto"
@@ -76,6 +79,9 @@ class TrainConfig:
         "Share of each target that is spread evenly over all classes.", LOSS, least=0, below=1))  # fmt: skip
     class_weights: ClassWeights = field(default="none", metadata=option_spec(
         "Weights of classes in the loss; balanced: rare ones count as much as common ones.", LOSS))  # fmt: skip
+    sampler: Sampler = field(default="shuffle", metadata=option_spec(
+        "Images of an epoch: each of them once (shuffle), or as many drawn with replacement, so that every class is "
+        "as likely as the others (balanced; instead of --class-weights).", LOSS))  # fmt: skip
     mixup: float = field(default=0.0, metadata=option_spec("Beta parameter of Mixup; 0 turns it off.", LOSS, least=0))
     cutmix: float = field(default=0.0, metadata=option_spec("Beta parameter of CutMix; 0 turns it off.", LOSS, least=0))
     augment: Policy = field(default="basic", metadata=option_spec(
@@ -103,16 +109,35 @@ class TrainConfig:
     log_every: int = field(default=0, metadata=option_spec(
         "Number of batches after which their mean loss is printed; 0 for never.", RUN, least=0,
         metavar="N"))  # fmt: skip
+    checkpoint_every: int = field(default=0, metadata=option_spec(
+        "Number of batches after which the state that --resume goes on from is written; 0 for every half a minute or "
+        "so, as often as it costs little.", RUN, least=0, metavar="N"))  # fmt: skip
     cache: Cache = field(default="auto", metadata=option_spec("Where to keep decoded images between epochs.", RUN))
+    track: str = field(default="", metadata=option_spec(
+        "Where to record the training as well: tensorboard, mlflow, wandb, or several with commas. They write into the "
+        "run directory, unless the environment names a server.",
+        RUN, metavar="NAME[,NAME]", given=str | None))  # fmt: skip
     seed: int = field(default=0, metadata=option_spec(
         "Random seed for splits, weights, the order of images and augmentation.", RUN, least=0,
         most=MAX_SEED))  # fmt: skip
+    deterministic: bool = field(default=False, metadata=option_spec(
+        "Use only algorithms that repeat bit for bit on a GPU, which may be slower; a CPU always repeats.",
+        RUN))  # fmt: skip
     device: str = field(default="cpu", metadata=option_spec(
         "Device to train on.", RUN, given=Literal["auto", "cpu", "cuda"], given_default="auto"))  # fmt: skip
+    devices: int = field(default=1, metadata=option_spec(
+        "Number of processes on this machine that share each batch: of GPUs, or on the CPU parts of its cores.",
+        RUN, least=1, metavar="N"))  # fmt: skip
+    precision: Precision = field(default="auto", metadata=option_spec(
+        "Precision of the forward and backward passes; weights, validation and export stay float32. auto: bf16 "
+        "where it makes this network faster on this device, else fp32. fp16 is for GPUs.", RUN))  # fmt: skip
+    compile: bool = field(default=False, metadata=option_spec(
+        "Compile the network with torch.compile, which takes a minute or more at the beginning.", RUN))  # fmt: skip
 
     def __post_init__(self) -> None:
         for name, (kind, spec) in _specs().items():
             spec.check(name, getattr(self, name), kind)
+        _refuse_twice(self.class_weights, self.sampler)
 
 
 @cache
@@ -162,6 +187,8 @@ def read_options(given: Mapping[str, object]) -> dict[str, Scalar]:
                 hint="leave it out",
             )  # fmt: skip
         given = {**given, "lr": last, "lr_mult": first / last}
+    if isinstance(given.get("track"), list | tuple):
+        given = {**given, "track": ",".join(parse_trackers(typing.cast(list[str], given["track"])))}
     for name, value in given.items():
         if name not in _specs():
             near = difflib.get_close_matches(name, _specs(), n=1)
@@ -175,7 +202,17 @@ def read_options(given: Mapping[str, object]) -> dict[str, Scalar]:
             kind = spec.given if name == "device" else kind
             read[name] = seconds(value) if name == "max_time" and isinstance(value, str) else _value(name, value, kind)
             spec.check(name, read[name], kind)
+    _refuse_twice(read.get("class_weights"), read.get("sampler"))
     return read
+
+
+def _refuse_twice(class_weights: Scalar, sampler: Scalar) -> None:
+    """Refuse to correct the frequencies of classes twice, which would favour the rare ones."""
+    if class_weights == sampler == "balanced":
+        raise OptionError(
+            "class weights and the sampler would both even out the classes, and so favour rare ones",
+            where="--sampler balanced", got="--class-weights balanced", hint="leave one of them out",
+        )  # fmt: skip
 
 
 def _value(name: str, value: object, kind: object) -> Scalar:
@@ -184,8 +221,12 @@ def _value(name: str, value: object, kind: object) -> Scalar:
     try:
         if isinstance(value, str):
             return value if typing.get_origin(kind) is Literal else typing.cast(Scalar, convert(value, kind))
+        if kind is bool and isinstance(value, bool):
+            return value
         if kind is int and not isinstance(value, bool):
             return operator.index(typing.cast(typing.SupportsIndex, value))
+        if kind is bool and isinstance(value, bool):
+            return value
         if kind is float and isinstance(value, numbers.Real) and not isinstance(value, bool):
             return float(value)
         raise TypeError

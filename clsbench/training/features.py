@@ -26,6 +26,7 @@ from clsbench.machine import available_cores
 from clsbench.models.classifier import Classifier
 from clsbench.training.batches import Batches
 from clsbench.training.config import Cache
+from clsbench.training.processes import Processes
 from clsbench.training.storage import allocate, choose_storage
 from clsbench.training.stored_images import StoredImages
 from clsbench.training.transfer import fits_on_device, to_tensor
@@ -53,18 +54,16 @@ class Features:
 
     Args:
         values: float32 (V, N, D): V views of N images; a tensor on the batches' device, or an array.
-        images: Where the features came from, for labels and readable indices.
+        images: Where the features came from, for labels and messages.
+        indices: int64, of the images that have features in all views.
     """
 
     ahead = 0
 
-    def __init__(self, values: NDArray[np.float32] | Tensor, images: StoredImages) -> None:
-        self.labels, self._values, self._images = images.labels, values, images
-
-    @property
-    def indices(self) -> NDArray[np.int64]:
-        """Of the readable images, int64."""
-        return self._images.indices
+    def __init__(self, values: NDArray[np.float32] | Tensor, images: StoredImages, indices: NDArray[np.int64]) -> None:
+        self.labels, self.indices, self._values, self._images = images.labels, indices, values, images
+        #: Index -> reason of those that have none, because they could not be read.
+        self.failing = {int(k): images.unreadable[images.name(k)] for k in np.setdiff1d(images.indices, indices)}
 
     def fetch(self, indices: NDArray[np.int64], view: int) -> tuple[NDArray[np.float32] | Tensor, NDArray[np.int64]]:
         """Features (n, D) of a view."""
@@ -72,9 +71,22 @@ class Features:
             return self._values[max(0, view - 1)].index_select(0, to_tensor(indices, self._values.device)), indices
         return self._values[max(0, view - 1), indices], indices
 
-    def finish(self, stored: Tensor, indices: NDArray[np.int64], view: int) -> Tensor:
+    def name(self, index: int) -> str:
+        """Of an image."""
+        return self._images.name(index)
+
+    def refuse(self) -> None:
+        """There are no features; raises DataError."""
+        self._images.refuse()
+
+    def finish(
+        self, stored: Tensor, indices: NDArray[np.int64], view: int, draws: NDArray[np.int64] | None = None
+    ) -> Tensor:
         """The features as they are."""
         return stored
+
+    def agree(self, processes: Processes) -> None:
+        """All of them have the same features."""
 
 
 class FrozenBackbone:
@@ -89,9 +101,11 @@ class FrozenBackbone:
     """
 
     def __init__(self, classifier: Classifier, device: torch.device, total: int, operations: int) -> None:
-        self._classifier, self._run, self._streams = classifier, _in_torch(classifier), 1
+        self._classifier, self._run, self._streams = classifier, in_torch(classifier), 1
         self._worth_exporting = device.type == "cpu" and total * operations > WORTH
         self.batch_size = CPU_BATCH if device.type == "cpu" else GPU_BATCH
+        #: The backbone in ONNX Runtime, one thread a call, once it was exported.
+        self.exported: Run | None = None
 
     def __call__(self, batches: Iterable[tuple[Tensor, T]]) -> Iterator[tuple[NDArray[np.float32] | Tensor, T]]:
         """Features float32 (n, D) of each batch (n, h, w, 3) in levels 0 to 255, with what came along."""
@@ -108,7 +122,8 @@ class FrozenBackbone:
         if self._worth_exporting and len(images) > 1:
             self._worth_exporting = False
             if faster := onnx_backbone(self._classifier, images):
-                self._run, self._streams = faster, available_cores()
+                self._run = self.exported = faster
+                self._streams = available_cores()
 
 
 def cache_features(
@@ -121,6 +136,7 @@ def cache_features(
     cache: Cache,
     folder: Path,
     heard: Callable[[int], None],
+    processes: Processes | None = None,
 ) -> Features | None:
     """Evaluate a frozen backbone once on each view of each image.
 
@@ -133,38 +149,49 @@ def cache_features(
         cache: Where to keep the features.
         folder: For features on disk.
         heard: Called with the number of images just done.
+        processes: Each evaluates its part, and has all features in the end.
 
     Returns:
         The features; None where they fit nowhere, and the backbone has to stay in the loop.
     """
+    processes = processes or Processes()
     shape = (views, len(images.labels), feature_dim)
-    values = _room(shape, device, cache, folder)
+    values = _room(shape, device, cache, folder, processes)
     if values is None:
         return None
-    batches = Batches(images, backbone.batch_size, device)
+    batches = Batches(images, backbone.batch_size * processes.count, device, processes=processes)
     numbers = range(1, views + 1) if views > 1 else range(1)
-    jobs = ((inputs, (k, at)) for k, number in enumerate(numbers) for inputs, at in batches.indexed(number))
+    read = np.zeros(shape[:2], bool)
+    jobs = ((inputs, (k, at)) for k, number in enumerate(numbers) for inputs, at in batches.indexed(number) if len(at))
     for features, (view, indices) in backbone(jobs):
         if isinstance(values, Tensor):
             values[view].index_copy_(0, to_tensor(indices, device), torch.as_tensor(features))
         else:
             values[view, indices] = features.cpu().numpy() if isinstance(features, Tensor) else features
-        heard(len(indices))
-    return Features(values, images)
+        read[view, indices] = True
+        heard(processes.count * len(indices))
+    processes.fill(values)
+    processes.fill(read.view(np.uint8))
+    return Features(values, images, np.flatnonzero(read.all(0)))
 
 
 def _room(
-    shape: tuple[int, ...], device: torch.device, cache: Cache, folder: Path
+    shape: tuple[int, ...], device: torch.device, cache: Cache, folder: Path, processes: Processes
 ) -> NDArray[np.float32] | Tensor | None:
     """Where float32 features of this shape are kept: on the GPU if they fit there; None if they fit nowhere."""
     size = 4 * math.prod(shape)
-    if fits_on_device(size, device):
-        return torch.empty(shape, device=device)
-    place = choose_storage(size, "auto" if cache == "off" else cache, folder)
-    return None if place == "off" else allocate(shape, np.float32, place, folder).view(np.float32)
+    if processes.from_main(fits_on_device(size, device)):
+        return torch.zeros(shape, device=device)
+    place = choose_storage(size * processes.local_count, "auto" if cache == "off" else cache, folder)
+    if (place := processes.from_main(place)) == "off":
+        return None
+    room = allocate(shape, np.float32, place, folder).view(np.float32)
+    if processes.several:
+        room[:] = 0
+    return room
 
 
-def _in_torch(classifier: Classifier) -> Run:
+def in_torch(classifier: Classifier) -> Run:
     """The backbone in torch: (n, h, w, 3) in levels 0 to 255 -> features float32 (n, D)."""
 
     def run(images: Tensor) -> NDArray[np.float32] | Tensor:
@@ -211,5 +238,5 @@ def onnx_backbone(classifier: Classifier, images: Tensor) -> Run | None:
         features: NDArray[np.float32] = session.run(["features"], {"images": images.float().numpy()})[0]
         return features
 
-    expected, got = np.asarray(_in_torch(classifier)(images)), run(images)
+    expected, got = np.asarray(in_torch(classifier)(images)), run(images)
     return run if np.abs(got - expected).max() <= TOLERANCE * max(float(expected.std()), 1e-6) else None

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from clsbench.errors import DeviceError, OptionError
-from clsbench.machine import available_cores
+from clsbench.machine import available_cores, processes_here
 from clsbench.models.classifier import evaluating
+from clsbench.text import counted
 
 #: Floating-point operations of a batch's forward pass below which one thread is enough. Handing a
 #: small layer to several threads costs more than it saves, and many times more where other
@@ -49,6 +50,24 @@ def choose_device(asked: str) -> str:
             hint="check nvidia-smi and the driver's version, or use --device cpu",
         )
     return "cuda" if usable and asked != "cpu" else "cpu"
+
+
+def check_count(count: int, device: str) -> None:
+    """Refuse more processes on this machine than there are GPUs, or cores.
+
+    Raises:
+        DeviceError: if there are too many.
+    """
+    usable = torch.cuda.device_count() if device == "cuda" else available_cores()
+    if count > max(1, usable) and processes_here() == 1:
+        what = "GPU" if device == "cuda" else "core"
+        most = f"at most {usable}: this process may use {counted(usable, what)}"
+        raise DeviceError("there are not so many devices", where="--devices", got=count, expected=most)
+
+
+def gpu_names() -> list[str]:
+    """Of the GPUs that torch can use."""
+    return [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
 
 
 def put_on(device: torch.device, network: nn.Module) -> None:

@@ -50,12 +50,11 @@ def outcomes_of(setup: Setup, split: Literal["test", "val"], classes: tuple[str,
     if split == "val":
         _, batches, features = setup.batches(stages(classifier, setup.config)[-1])
     else:
-        batches, features = Batches(images, setup.config.batch_size, setup.device), False
+        batches, features = Batches(images, setup.config.batch_size, setup.device, processes=setup.processes), False
     classifier.to(setup.device)
     with fitting_threads(classifier, setup.example, batches.batch_size):
-        logits = predict(classifier.head if features else classifier, batches)
+        logits, rows = predict(classifier.head if features else classifier, batches)
     classifier.to("cpu")
-    rows = images.indices
     collector = OutcomeCollector(classes)
     names = [images.samples[row].name for row in rows]
     collector.add(Predictions(names, logits, [None] * len(rows), images.labels[rows]))

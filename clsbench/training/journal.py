@@ -7,19 +7,18 @@ weights are, and a run that was interrupted keeps its best epoch; both can be ex
 from __future__ import annotations
 
 import dataclasses
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from typing import Any
 
 from clsbench.errors import DataError, Terminated
 from clsbench.run_record import RunRecord, RunResult
 from clsbench.runs import Run
 from clsbench.text import command, counted, some
-from clsbench.training.loop import Observer, Trainer
+from clsbench.training.interrupts import Interrupts
+from clsbench.training.loop import Trainer
+from clsbench.training.observer import Observer
 from clsbench.training.plan import describe_rates, plan_stages
 from clsbench.training.plots import save_curves
 from clsbench.training.setup import Setup
@@ -38,16 +37,18 @@ class Journal:
 
     def __init__(self, run: Run, record: RunRecord, setup: Setup, observer: Observer, started: float) -> None:
         self.run, self.record = run, record
+        #: What Ctrl-C and SIGTERM come to.
+        self.interrupts = Interrupts()
         #: The one that trains, from when there is one.
         self.trainer: Trainer | None = None
         self._setup, self._observer, self._started = setup, observer, started
-        run.write_record(record)
+        self._write(record)
 
     def set_rate(self, lr: float) -> None:
         """Train at a learning rate that was just found."""
         config = self._setup.config = dataclasses.replace(self._setup.config, lr=lr)
         planned = plan_stages(self._setup.classifier, config)
-        self._write(dataclasses.replace(self.record, training=asdict(config), stages=planned))
+        self._write(dataclasses.replace(self.record, training=asdict(config), stages=planned, lr_test="done"))
         self._observer.note(f"learning rate by range test: {lr:.2g}")
         for stage in planned:
             self._observer.note(f"  {stage.name}: {counted(stage.epochs, 'epoch')}, {describe_rates(stage.rates)}")
@@ -60,25 +61,28 @@ class Journal:
         """The training has ended by itself."""
         result = self._result(trainer, trainer.stopped, test_accuracy)
         self._write(dataclasses.replace(self.record, status=trainer.status, result=result))
+        self.run.state.unlink(missing_ok=True)
 
     @contextmanager
     def interruptions(self) -> Iterator[None]:
         """Within, whatever ends the training leaves a run that keeps its best epoch; SIGTERM is an exception."""
-        with _on_sigterm(_terminate):
+        with self.interrupts.listening():
             try:
                 yield
             except BaseException as error:
-                if self.record.status == "running":
-                    with _on_sigterm(signal.SIG_IGN):  # a process of a group may be sent it twice
+                if self.record.status == "running" and self._setup.processes.is_main:
+                    with self.interrupts.saving():
                         self._interrupted(error)
                 raise
 
     def _interrupted(self, error: BaseException) -> None:
         trainer, record = self.trainer, dataclasses.replace(self.record, status="interrupted")
         # A full disk is no reason to hide what happened.
+        asked_for = isinstance(error, KeyboardInterrupt | Terminated)
         with suppress(DataError):
+            if trainer:
+                trainer.interrupt(resumable=asked_for)
             if trainer and trainer.best:
-                trainer.interrupt()
                 record = dataclasses.replace(record, result=self._result(trainer, _reason(error)))
         with suppress(DataError):
             self._write(record)
@@ -88,12 +92,16 @@ class Journal:
             text = f"the run ended after {len(trainer.history)} of {asked}; "
             if kept := self.record.result:
                 found = f"epoch {kept.best_epoch} with {kept.val_accuracy:.2%} validation accuracy"
-                text += f"{self.run.path} keeps its best so far, {found}\n  next: {command('export', self.run.path)}"
+                text += f"{self.run.path} keeps its best so far, {found}"
             else:
                 found = f"epoch {best.epoch} with {best.val_accuracy:.2%} validation accuracy"
                 text += f"its best so far, {found}, could not be written to {self.run.path}"
         else:
             text = f"the run ended before its first epoch was done; {self.run.path} holds no weights to export"
+        if asked_for or self.run.state.is_file():
+            text += f"\n  next: {command('train', '--resume', self.run.path)}"
+        if self.record.result:
+            text += f"\n  next: {command('export', self.run.path)}"
         if leftovers := self.run.leftovers():
             text += f"\n  unfinished files to delete: {some([str(file) for file in leftovers])}"
         self._observer.warn(text)
@@ -117,10 +125,12 @@ class Journal:
             stopped=stopped,
             head_loaded=self._setup.classifier.head_loaded,
             unreadable=self._setup.unreadable(),
+            val_images=best.val_images,
         )
 
     def _write(self, record: RunRecord) -> None:
-        self.run.write_record(record)
+        if self._setup.processes.is_main:
+            self.run.write_record(record)
         self.record = record
 
 
@@ -131,21 +141,3 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, Terminated):
         return "ended by SIGTERM"
     return f"an error: {str(error).partition(chr(10))[0] or type(error).__name__}"
-
-
-def _terminate(number: int, _: object) -> None:
-    raise Terminated(128 + number)
-
-
-@contextmanager
-def _on_sigterm(action: Callable[[int, Any], None] | signal.Handlers) -> Iterator[None]:
-    """Within, this is what SIGTERM does, unless the program has a handler of its own."""
-    before = signal.getsignal(signal.SIGTERM)
-    if threading.current_thread() is not threading.main_thread() or before not in (signal.SIG_DFL, _terminate):
-        yield
-        return
-    signal.signal(signal.SIGTERM, action)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -2,91 +2,37 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import math
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
-from typing import Literal, Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from clsbench.datasets.data_check import DataCheck
 from clsbench.errors import ModelError
 from clsbench.models.classifier import Classifier
-from clsbench.models.loading import LoadReport
 from clsbench.runs import Run
 from clsbench.text import counted
 from clsbench.training.augmentation import Mix
 from clsbench.training.batches import Batches
 from clsbench.training.checkpoints import Checkpoints
 from clsbench.training.config import TrainConfig
+from clsbench.training.divergence import HOPELESS, Diverged, check_epoch, finite_names
+from clsbench.training.epochs import Epoch, write_log
 from clsbench.training.hardware import fitting_threads
-from clsbench.training.plan import Plan
+from clsbench.training.interrupts import Interrupts
+from clsbench.training.missing import MissingImages, lost_classes, readable
+from clsbench.training.observer import Observer
+from clsbench.training.processes import Processes
+from clsbench.training.progress import Progress
+from clsbench.training.random_state import random_state, restore_random_state
 from clsbench.training.recipes import Stage
-from clsbench.training.steps import BatchLoss, Steps, validate
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One line of the log: losses in nats, accuracies as fractions, times in seconds.
-
-    ``train_*`` are of augmented images under changing weights; ``lr`` is the head's at the
-    epoch's end; ``elapsed`` counts from the start of the run; ``best`` says whether its weights
-    are the best so far.
-    """
-
-    epoch: int
-    stage: str
-    train_loss: float
-    train_accuracy: float
-    val_loss: float
-    val_accuracy: float
-    lr: float
-    seconds: float
-    elapsed: float
-    best: bool = False
-
-    @property
-    def quality(self) -> tuple[float, float]:
-        """What makes an epoch the best: validation accuracy, ties broken by the loss."""
-        return self.val_accuracy, -self.val_loss if math.isfinite(self.val_loss) else -math.inf
-
-
-class Observer(Protocol):
-    """Hears how training goes."""
-
-    def note(self, text: str) -> None:
-        """Something was assumed or found out."""
-
-    def warn(self, text: str) -> None:
-        """Something that must not be missed."""
-
-    def planned(self, plan: Plan) -> None:
-        """The network is built, and everything about the training is decided."""
-
-    def loaded(self, report: LoadReport, recipe: str) -> None:
-        """The network has weights from a file, and goes on by this recipe."""
-
-    def checked(self, check: DataCheck) -> None:
-        """The images have been read, and what is wrong with them is known."""
-
-    def stage(self, name: str, total: int) -> None:
-        """Something long begins: reading images, a stage; ``total`` images or batches."""
-
-    def advance(self, count: int) -> None:
-        """So many of them are done."""
-
-    def loss(self, epoch: int, loss: float) -> None:
-        """Now and then: the epoch from 1, the running mean loss."""
-
-    def batch(self, result: BatchLoss) -> None:
-        """Every ``log_every`` batches."""
-
-    def epoch(self, result: Epoch) -> None:
-        """After each epoch."""
+from clsbench.training.run_state import Part, reading
+from clsbench.training.steps import Steps, validate
 
 
 class Trainer:
@@ -101,6 +47,8 @@ class Trainer:
         mix: Mixup or CutMix, or None.
         started: ``time.perf_counter()`` at the start of the run.
         saved: Called after the best weights so far were written.
+        interrupts: Is told when a step is under way.
+        processes: That train together; this one alone if left out.
     """
 
     def __init__(
@@ -114,20 +62,32 @@ class Trainer:
         mix: Mix | None = None,
         started: float | None = None,
         saved: Callable[[Trainer], None] = lambda trainer: None,
+        interrupts: Interrupts | None = None,
+        processes: Processes | None = None,
     ) -> None:
         self.classifier, self.config, self.run, self.observer = classifier, config, run, observer
         self.history: list[Epoch] = []
-        #: (epochs done, learning rate of the head) at each step of the optimizer.
-        self.rates: list[tuple[float, float]] = []
+        self.rates: list[tuple[float, float]] = []  # see Steps.rates
         #: Why the last stage ended before its last epoch, if it did.
         self.stopped: str | None = None
-        #: Whether the loss became NaN or infinite, so that no further stage makes sense.
+        #: Whether loss or weights became NaN or infinite, so that no further stage makes sense.
         self.diverged = False
         #: ``stopped`` where the time limit or a diverging loss ended the training.
         self.status: Literal["finished", "stopped"] = "finished"
         self._weights, self._mix = class_weights, mix
         self._started = time.perf_counter() if started is None else started
-        self._checkpoints, self._saved = Checkpoints(run), saved
+        self.interrupts = interrupts or Interrupts()
+        self.stages_done = 0  # how many of them have ended
+        self._steps: Steps | None = None
+        self._progress: Progress | None = None
+        self._epoch_began, self._since = 0.0, 0
+        self._alike_from = 1  # the first epoch whose validation can be compared with that of the last
+        self._resumed: Mapping[str, Part] | None = None  # within a stage
+        self.processes = processes or Processes()
+        self._checkpoints, self._saved = Checkpoints(run, writes=self.processes.is_main), saved
+        self._missing = MissingImages(observer)
+        # What an epoch has to beat, and the validation images that it was reached on.
+        self._bar: tuple[tuple[float, float], NDArray[np.int64]] | None = None
 
     @property
     def best(self) -> Epoch | None:
@@ -144,29 +104,94 @@ class Trainer:
             features: Whether the batches hold features, so that the head alone is run.
 
         Raises:
-            ModelError: if the loss is NaN or infinite in the first epoch.
+            Diverged: if loss or weights become NaN or infinite before there is an epoch worth keeping.
         """
+        resumed, self._resumed = self._resumed, None
         steps = Steps(
             self.classifier, stage, self.config, len(train),
             features=features, class_weights=self._weights, mix=self._mix,
+            processes=self.processes, warn=self.observer.warn,
         )  # fmt: skip
+        self._steps, self._progress = steps, Progress.begun(train.device)
+        self._epoch_began = time.perf_counter()
+        if resumed:
+            with reading(self.run.state):
+                steps.restore(resumed)
+                self._progress = Progress.restored(resumed["epoch"], train.device)
+                self._epoch_began -= float(resumed["run"]["epoch_seconds"])  # type: ignore[arg-type]
         self.observer.stage(stage.name, stage.epochs * len(train))
+        self.observer.advance(len(self._epochs_of(stage)) * len(train) + self._progress.batch)
         try:
             with fitting_threads(steps.network, steps.example(train.device), train.batch_size):
+                if resumed:  # last, as what was done to come here may have drawn some
+                    restore_random_state(resumed["random"], train.device)
                 self.stopped = self._epochs(stage, steps, train, val)
+        except Diverged as error:
+            if self.best is None or self.best.val_loss > HOPELESS:
+                raise
+            self.diverged, self.status, self.stopped = True, "stopped", error.reason
         finally:
             self.rates += steps.rates
-        self._checkpoints.write(self._checkpoints.best if self.diverged else steps.state())
+            steps.rates = []
+        self.interrupts.hold()
+        judged = self._checkpoints.best if self.diverged else steps.state()
+        self.stages_done, self._steps, self._progress = self.stages_done + 1, None, None
+        self._checkpoints.write(judged, self.parts())
         self._saved(self)
+        self.interrupts.release()
 
-    def interrupt(self) -> None:
-        """Write the best weights so far, after an exception has ended a stage."""
+    def interrupt(self, *, resumable: bool) -> None:
+        """Write the best weights so far, and the state to go on from, after an exception has ended a stage.
+
+        Args:
+            resumable: Whether it is worth going on from here, rather than from the last state that was written.
+        """
+        # Between two stages the file has the state already; within a step there is none.
+        if resumable and self._steps and not self.interrupts.held and not self.processes.several:
+            self._checkpoints.write_state(self.parts())
         self._checkpoints.write_best()
+
+    def parts(self) -> dict[str, Part]:
+        """All that the next step, or the next stage, depends on: see :mod:`clsbench.training.run_state`."""
+        now = time.perf_counter()
+        run: Part = {
+            "stages_done": self.stages_done, "history": [asdict(epoch) for epoch in self.history],
+            "alike_from": self._alike_from, "stopped": self.stopped, "diverged": self.diverged, "status": self.status,
+            "elapsed": now - self._started, "epoch_seconds": now - self._epoch_began,
+        }  # fmt: skip
+        rates = self.rates + (self._steps.rates if self._steps else [])
+        return {
+            "run": run,
+            "rates": {"rates": torch.tensor(rates, dtype=torch.float64).reshape(-1, 2)},
+            "random": random_state(next(self.classifier.parameters()).device),
+            "model": dict(self.classifier.state_dict()),
+            **(self._steps.parts() if self._steps else {}),
+            **({"epoch": self._progress.part()} if self._progress else {}),
+        }
+
+    def restore(self, parts: Mapping[str, Part]) -> None:
+        """Go on from what :meth:`parts` gave; before the first stage that is still to be trained."""
+        run: Any = parts["run"]
+        self.history = [Epoch(**epoch) for epoch in run["history"]]
+        self.stages_done, self.stopped, self.diverged = run["stages_done"], run["stopped"], run["diverged"]
+        self.status, self._started = run["status"], self._started - run["elapsed"]
+        self._alike_from = run["alike_from"]
+        rates: Any = parts["rates"]["rates"]
+        self.rates = [(position, rate) for position, rate in rates.tolist()]
+        self.classifier.load_state_dict(parts["model"])
+        self._checkpoints.restore(self.history, parts)
+        if self.processes.is_main:
+            write_log(self.run.log, self.history)
+        if "epoch" in parts:
+            self._resumed = parts
+        else:
+            restore_random_state(parts["random"], next(self.classifier.parameters()).device)
 
     def finish(self) -> Epoch:
         """Leave the classifier on the CPU with its best weights; returns their epoch."""
         if self.best is None:
             raise ModelError("no epoch was completed")
+        self._missing.summarise()
         if any(parameter.is_cuda for parameter in self.classifier.parameters()):  # see put_on
             self.classifier.to(memory_format=torch.contiguous_format)
         self.classifier.to("cpu").load_state_dict(self._checkpoints.best)
@@ -176,7 +201,9 @@ class Trainer:
 
     def out_of_time(self) -> bool:
         """Whether ``max_time`` is over."""
-        return 0 < self.config.max_time <= time.perf_counter() - self._started
+        if not self.config.max_time:
+            return False
+        return self.processes.from_main(self.config.max_time <= time.perf_counter() - self._started)
 
     def over(self) -> bool:
         """Whether no further stage makes sense: the loss diverged, or the time is over."""
@@ -188,53 +215,87 @@ class Trainer:
         self.status = "stopped"
         return f"the time limit of {self.config.max_time:g} s was reached (--max-time)"
 
+    def _epochs_of(self, stage: Stage) -> list[Epoch]:
+        """Those that are done."""
+        return [epoch for epoch in self.history if epoch.stage == stage.name]
+
     def _epochs(self, stage: Stage, steps: Steps, train: Batches, val: Batches) -> str | None:
-        """All epochs of a stage, or the reason why it ended early."""
-        best: Epoch | None = None
-        for left in reversed(range(stage.epochs)):
-            started = time.perf_counter()
-            number = len(self.history) + 1
+        """All epochs of a stage that are still to be done, or the reason why it ended early."""
+        finite = finite_names(steps.judged.state_dict())
+        while len(done := self._epochs_of(stage)) < stage.epochs:
+            if done and self.out_of_time():
+                return self._time_is_up()
+            patience, number = self.config.patience, len(self.history) + 1
+            alike = [epoch for epoch in done if epoch.epoch >= self._alike_from]
+            if alike and patience and number - 1 - max(alike, key=lambda e: e.quality).epoch >= patience:
+                return f"no better validation in {counted(patience, 'epoch')} (--patience)"
             loss, accuracy = steps.train(
-                train, number, self.observer.advance, self.observer.loss, self.out_of_time, self.observer.batch
-            )
+                train, number, self.observer.advance, self.observer.loss, self.out_of_time, self.observer.batch,
+                progress=self._progress, begun=self.interrupts.hold, done=self._step_done,
+            )  # fmt: skip
             cut = self.out_of_time()
-            if not math.isfinite(loss):
-                return self._diverged(number, stage.lr, "NaN" if math.isnan(loss) else "infinite")
+            self._missing.look(train, "training", number)
             val_loss, val_accuracy = validate(steps.judged, val)
+            self._missing.look(val, "validation", number)
+            images = readable(val.source)
+            check_epoch(steps.judged.state_dict(), finite, val_loss, number, self.config)
             now, rate = time.perf_counter(), float(steps.optimizer.param_groups[-1]["lr"])
             result = Epoch(
-                number, stage.name, loss, accuracy, val_loss, val_accuracy, rate, now - started, now - self._started
-            )
-            result = dataclasses.replace(result, best=self.best is None or result.quality > self.best.quality)
-            self._end_epoch(result, steps.state())
-            best = max(best or result, result, key=lambda e: e.quality)
-            if cut or (left and self.out_of_time()):
+                number, stage.name, loss, accuracy, val_loss, val_accuracy, rate, now - self._epoch_began,
+                now - self._started, val_images=len(images),
+            )  # fmt: skip
+            if self._judge_best_again(steps, val, images):
+                self._alike_from = number  # earlier ones cannot be compared any more: patience begins anew
+            if self._bar is None or (result.quality > self._bar[0] and not lost_classes(val.source)):
+                result, self._bar = dataclasses.replace(result, best=True), (result.quality, images)
+            self._end_epoch(result, steps.state(), train.device)
+            if cut:
                 return self._time_is_up()
-            if left and self.config.patience and number - best.epoch >= self.config.patience:
-                return f"no better validation in {counted(self.config.patience, 'epoch')} (--patience)"
         return None
 
-    def _end_epoch(self, result: Epoch, state: dict[str, Tensor]) -> None:
+    def _judge_best_again(self, steps: Steps, val: Batches, images: NDArray[np.int64]) -> bool:
+        """Judge the best epoch on the validation images that are there now, if they are not those it was judged on.
+
+        Args:
+            steps: Of the stage.
+            val: In order.
+            images: Those that could be read just now.
+        """
+        best = self.best
+        if best is None or (self._bar is None and best.val_images == len(images)):
+            self._bar = (best.quality, images) if best else None
+            return False
+        if self._bar is not None and np.array_equal(self._bar[1], images):
+            return False
+        loss, accuracy = steps.judge(self._checkpoints.best, val)
+        images = readable(val.source)
+        self._bar = (accuracy, -loss), images
+        self.observer.note(
+            f"the best epoch so far, {best.epoch}, is judged again on the {counted(len(images), 'validation image')} "
+            f"that can be read now: {accuracy:.2%} instead of {best.val_accuracy:.2%} of {best.val_images:,}"
+        )
+        return True
+
+    def _step_done(self) -> None:
+        """Write the state now and then; a signal that came meanwhile is heard now."""
+        self._since += self.config.accumulate
+        every = self.config.checkpoint_every
+        due = self._since >= every if every else self._checkpoints.state_due
+        if due and not self.processes.several:  # others have random numbers and sums of their own
+            self._since = 0
+            self._checkpoints.write_state(self.parts())
+        self.interrupts.release()
+
+    def _end_epoch(self, result: Epoch, state: dict[str, Tensor], device: torch.device) -> None:
+        self.interrupts.hold()
         self.history.append(result)
+        self._progress, self._epoch_began = Progress.begun(device), time.perf_counter()
         if result.best:
             self._checkpoints.keep(result, state)
-        with self.run.log.open("a", newline="", encoding="utf-8") as file:
-            log = csv.DictWriter(file, [field.name for field in fields(Epoch)])
-            if len(self.history) == 1:
-                log.writeheader()
-            log.writerow(asdict(result))
+        if self.processes.is_main:
+            write_log(self.run.log, self.history[-1:])
         if self._checkpoints.due:
-            self._checkpoints.write(state)
+            self._checkpoints.write(state, self.parts())
             self._saved(self)
+        self.interrupts.release()
         self.observer.epoch(result)
-
-    def _diverged(self, number: int, lr: float, loss: str) -> str:
-        if self.best is None:
-            raise ModelError(
-                f"training diverged: the loss is {loss}",
-                where=f"epoch {number}",
-                got=f"--lr {lr:g}",
-                hint="use a lower --lr, or limit the gradient with --clip-grad 1",
-            )
-        self.diverged, self.status = True, "stopped"
-        return f"the loss is {loss} in epoch {number}; use a lower --lr, or --clip-grad 1"

@@ -91,6 +91,7 @@ def range_test(setup: Setup, *, steps: int = STEPS, unfrozen: bool = False) -> R
     tried = Steps(
         classifier, stage, dataclasses.replace(config, schedule="constant"), len(train), features=features,
         class_weights=setup.class_weights(), mix=mixing(config.mixup, config.cutmix, setup.num_classes),
+        processes=setup.processes,
     )  # fmt: skip
     setup.observer.stage("learning-rate test", steps)
     # The training that follows draws the random numbers it would have drawn without the test.
@@ -130,8 +131,8 @@ def _raise_rates(
     for step, (inputs, labels) in zip(range(steps), _endless(train), strict=False):
         for group, ratio in zip(tried.optimizer.param_groups, ratios, strict=True):
             group["lr"] = rates[step] * ratio
-        loss, _ = tried.loss(inputs, labels)
-        unread.append(loss.detach())
+        loss, _, _ = tried.loss(inputs, labels)
+        unread.append(tried.processes.sum(loss.detach()) / tried.processes.count)
         if len(unread) == every or step == steps - 1:
             for value in torch.stack(unread).tolist():
                 average = SMOOTHING * average + (1 - SMOOTHING) * value
@@ -141,9 +142,9 @@ def _raise_rates(
                 smoothed.append(smooth)
             unread.clear()
         tried.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        tried.processes.backward(loss)
         tried.clip()
-        tried.optimizer.step()
+        tried.stepper.step()
         advance(1)
     return rates[: len(smoothed)], smoothed
 

@@ -8,13 +8,16 @@ ICLR 2017 (cosine).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim import lr_scheduler as schedules
 
 from clsbench.training.config import TrainConfig
 from clsbench.training.freezing import Group
+from clsbench.training.run_state import Part
 
 MOMENTUM = 0.9
 
@@ -51,3 +54,34 @@ def build_schedule(optimizer: Optimizer, config: TrainConfig, steps: int) -> sch
     if config.schedule == "step":
         return schedules.MultiStepLR(optimizer, [max(1, round(part * steps)) for part in MILESTONES])
     return schedules.ConstantLR(optimizer, factor=1.0)
+
+
+def optimizer_part(optimizer: Optimizer, schedule: schedules.LRScheduler) -> Part:
+    """An optimizer and its schedule for the state of a run: values of parameter n as ``n.name``, the rest as it is."""
+    saved = optimizer.state_dict()
+    values = {f"{n}.{name}": value for n, own in saved["state"].items() for name, value in own.items()}
+    groups = [{name: value for name, value in group.items() if name != "params"} for group in saved["param_groups"]]
+    # All else of a schedule is made anew from the configuration.
+    steps = {name: getattr(schedule, name) for name in ("last_epoch", "_step_count", "_last_lr")}
+    return {"groups": groups, "schedule": steps, **values}
+
+
+def restore_optimizer(optimizer: Optimizer, schedule: schedules.LRScheduler, part: Part) -> None:
+    """Let a new optimizer and its schedule go on from what :func:`optimizer_part` gave."""
+    state: dict[int, dict[str, object]] = {}
+    for name, value in part.items():
+        if name not in ("groups", "schedule"):
+            number, _, own = name.partition(".")
+            state.setdefault(int(number), {})[own] = value
+    groups = cast("list[dict[str, Any]]", part["groups"])
+    # JSON has no tuples.
+    groups = [{name: tuple(v) if isinstance(v, list) else v for name, v in group.items()} for group in groups]
+    own_groups = optimizer.state_dict()["param_groups"]
+    merged = [{**group, "params": own["params"]} for group, own in zip(groups, own_groups, strict=True)]
+    optimizer.load_state_dict({"state": state, "param_groups": merged})
+    for parameter, values in optimizer.state.items():
+        for name, value in values.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                # In the memory layout of the parameter, as if it had been made beside it.
+                values[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+    schedule.load_state_dict(cast("dict[str, Any]", part["schedule"]))

@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 from clsbench.errors import OptionError
 from clsbench.json_fields import Scalar
 from clsbench.models.heads import parse_head
+from clsbench.training.tracker_names import parse_trackers
 
 #: The headings of the command line that options stand under.
 MODEL, RATE, LOSS, RUN = "Network and recipe", "Learning rate and optimizer", "Augmentation and loss", "Run"
@@ -67,6 +68,8 @@ class OptionSpec:
             raise OptionError(f"unknown {name}", where=flag(name), got=value, expected=", ".join(choices))
         if name == "head":
             parse_head(str(value))
+        if name == "track":
+            parse_trackers(str(value))
         lowest = self.least if self.above is None else self.above
         if lowest is None or not isinstance(value, int | float):
             return

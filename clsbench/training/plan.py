@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 
+import torch
+
+from clsbench import __version__
+from clsbench.json_fields import Scalar
 from clsbench.machine import available_cores
 from clsbench.models.classifier import Classifier
-from clsbench.run_record import RunModel, RunStage
+from clsbench.run_record import RunData, RunModel, RunStage
 from clsbench.text import counted
 from clsbench.training.config import TrainConfig
 from clsbench.training.freezing import freeze, learning_groups
+from clsbench.training.precision import DESCRIBED
 from clsbench.training.recipes import stages
 
-#: torch computes in this; nothing is autocast.
-PRECISION = "float32"
+#: Options of training that the facts always tell in words of their own, and those that they tell where they are on;
+#: all others stand in a list.
+TOLD = (
+    "recipe", "epochs", "freeze_epochs", "lr", "lr_mult", "unfreeze_mult", "schedule", "optimizer", "weight_decay",
+    "batch_size", "class_weights", "augment", "head", "patience", "max_time", "cache", "seed", "device", "devices",
+    "precision",
+)  # fmt: skip
+TOLD_IF_ON = ("compile", "clip_grad", "ema", "mixup", "cutmix", "label_smoothing")
+TOLD_IF_SEVERAL = ("accumulate", "views")
 
 #: Layer groups whose rates are shown; of more, the first and the last few.
 SHOWN = 6
@@ -41,13 +53,23 @@ class Plan:
         return sum(stage.epochs for stage in self.stages)
 
 
-def plan(classifier: Classifier, config: TrainConfig, model: RunModel, *, auto_lr: bool = False) -> Plan:
+def plan(
+    classifier: Classifier,
+    config: TrainConfig,
+    model: RunModel,
+    *,
+    data: RunData | None = None,
+    split: Mapping[str, Scalar] | None = None,
+    auto_lr: bool = False,
+) -> Plan:
     """What a configured training of a network will do.
 
     Args:
         classifier: With its head; all of it can learn afterwards.
         config: How to train.
         model: Where the network came from.
+        data: Where the images came from.
+        split: How they were asked to be split.
         auto_lr: Whether the learning rate is still to be found.
 
     Raises:
@@ -61,9 +83,15 @@ def plan(classifier: Classifier, config: TrainConfig, model: RunModel, *, auto_l
         f"{counted(parameters, 'parameter')}"
     )
     lines = [(stage.name, _stage(stage, auto=auto_lr)) for stage in planned]
-    facts = [("network", network), *lines, ("optimizer", _optimizer(config)), ("images", _images(config))]
+    if built := _values({**model.options, **model.defaults}, but=("pretrained", "weights")):
+        network += f", {built}"
+    facts = [
+        *([("data", _data(data, split or {}))] if data else []), ("network", network), *lines,
+        ("optimizer", _optimizer(config)), ("images", _images(config)), ("devices", _devices(config)),
+        ("run", _run(config)), ("other", _others(config)), ("versions", _versions(model)),
+    ]  # fmt: skip
     title = f"Training {model.name} on {config.device}, recipe {config.recipe}"
-    return Plan(title, planned, (*facts, ("run", _run(config))))
+    return Plan(title, planned, tuple(facts))
 
 
 def plan_stages(classifier: Classifier, config: TrainConfig) -> tuple[RunStage, ...]:
@@ -89,6 +117,40 @@ def describe_rates(rates: Mapping[str, float]) -> str:
     if len(texts) > SHOWN:
         texts = [*texts[: SHOWN // 2], "…", *texts[-(SHOWN // 2) :]]
     return f"rates {', '.join(texts)}"
+
+
+def _data(data: RunData, split: Mapping[str, Scalar]) -> str:
+    place = [data.dataset.removeprefix("clsbench/"), *([data.root] if data.root else [])]
+    told = [" ".join(place), _values({**data.options, **data.defaults}), _values(split)]
+    return "; ".join([text for text in told[:2] if text] + ([f"split: {told[2]}"] if told[2] else []))
+
+
+def _values(options: Mapping[str, Scalar], *, but: Collection[str] = ()) -> str:
+    """Options as people read them, those that have no value left out.
+
+    >>> _values({"width": 16, "bias": False, "mean": None})
+    'width 16, bias no'
+    """
+    return ", ".join(f"{k} {_value(v)}" for k, v in options.items() if v not in (None, "") and k not in but)
+
+
+def _value(value: Scalar) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else "none" if value in (None, "") else str(value)
+
+
+def _others(config: TrainConfig) -> str:
+    """All that no other fact tells, as an option and its value; what is off as well."""
+    told = {*TOLD, *(name for name in TOLD_IF_ON if getattr(config, name))}
+    told |= {name for name in TOLD_IF_SEVERAL if getattr(config, name) > 1}
+    values = {f.name.replace("_", "-"): getattr(config, f.name) for f in fields(config) if f.name not in told}
+    return ", ".join(f"{name} {_value(value)}" for name, value in values.items())
+
+
+def _versions(model: RunModel) -> str:
+    own = f", {model.distribution} {model.version}" if model.distribution not in (None, "clsbench") else ""
+    return f"clsbench {__version__}, torch {torch.__version__}{own}"
 
 
 def _weights(options: Mapping[str, object]) -> str:
@@ -119,13 +181,26 @@ def _images(config: TrainConfig) -> str:
         *([f"cutmix {config.cutmix:g}"] if config.cutmix else []),
         *([f"label smoothing {config.label_smoothing:g}"] if config.label_smoothing else []),
         f"class weights {config.class_weights}",
+        *(["all classes drawn as often"] if config.sampler == "balanced" else []),
         f"cache {config.cache}",
+    ])  # fmt: skip
+
+
+def _devices(config: TrainConfig) -> str:
+    threads = counted(available_cores(), "thread")
+    return ", ".join([
+        f"{config.devices} processes on {config.device} with {threads} each" if config.devices > 1
+        else f"{config.device}, {threads}",
+        DESCRIBED[config.precision],
+        *(["compiled"] if config.compile else []),
     ])  # fmt: skip
 
 
 def _run(config: TrainConfig) -> str:
     return ", ".join([
-        f"seed {config.seed}, {PRECISION}, {counted(available_cores(), 'thread')}",
+        f"seed {config.seed}",
+        *(["deterministic"] if config.deterministic else []),
         f"patience {counted(config.patience, 'epoch')}" if config.patience else "no early stopping",
         f"time limit {config.max_time:g} s" if config.max_time else "no time limit",
+        *([f"its state every {config.checkpoint_every:,} batches"] if config.checkpoint_every else []),
     ])  # fmt: skip

@@ -14,7 +14,8 @@ from clsbench.images.figures import save_figure
 from clsbench.predictions.outcomes import Outcomes
 from clsbench.text import printable, shortened
 from clsbench.training.config import TrainConfig
-from clsbench.training.loop import Epoch, Trainer
+from clsbench.training.epochs import Epoch
+from clsbench.training.loop import Trainer
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

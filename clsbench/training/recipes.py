@@ -10,7 +10,7 @@ from clsbench.json_fields import Scalar
 from clsbench.models.classifier import Classifier
 from clsbench.training.config import Recipe, TrainConfig, read_options
 from clsbench.training.freezing import first_group
-from clsbench.training.hardware import choose_device
+from clsbench.training.hardware import check_count, choose_device
 from clsbench.training.quantities import is_slice
 
 #: What a recipe trains with unless told otherwise. After the head's stage everything learns at a
@@ -79,11 +79,12 @@ def configure(recipe: Recipe | None = None, *, pretrained: bool, **asked: object
 
     Raises:
         OptionError: if an option is unknown or out of range, or options contradict each other.
-        DeviceError: if CUDA is asked for and cannot be used.
+        DeviceError: if CUDA is asked for and cannot be used, or there are fewer devices than asked for.
     """
     given, sliced = read_options({"recipe": recipe, **asked}), is_slice(asked.get("lr"))
     chosen = cast(Recipe, given.pop("recipe", None) or ("fine-tune" if pretrained else "scratch"))
-    given["device"] = choose_device(str(given.get("device", "auto")))
+    given["device"] = device = choose_device(str(given.get("device", "auto")))
+    check_count(int(given.get("devices") or 1), device)
     if chosen != "scratch" and not pretrained:
         raise OptionError(
             f"the recipe {chosen} starts from weights, and the network has none",

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from clsbench.datasets.data_check import DataCheck, check_dataset
 from clsbench.datasets.dataset import Dataset
+from clsbench.datasets.near_duplicates import Hashed
 from clsbench.errors import ModelError
 from clsbench.images.loader import ImageLoader
 from clsbench.images.sources.source import reading_threads
@@ -22,7 +23,8 @@ from clsbench.training.batches import Batches
 from clsbench.training.config import Policy, TrainConfig
 from clsbench.training.features import Features, FrozenBackbone, cache_features
 from clsbench.training.hardware import fitting_threads, operations, put_on
-from clsbench.training.loop import Observer
+from clsbench.training.observer import Observer
+from clsbench.training.processes import Processes
 from clsbench.training.recipes import Stage
 from clsbench.training.storage import choose_storage
 from clsbench.training.stored_images import StoredImages
@@ -67,6 +69,7 @@ class Setup:
         test: The same, where the dataset has a test split.
         folder: Where things too large for memory may lie.
         observer: Hears how it goes.
+        processes: That train together.
     """
 
     classifier: Classifier
@@ -77,12 +80,13 @@ class Setup:
     test: StoredImages | None
     folder: Path
     observer: Observer
+    processes: Processes
     _cached: dict[int, tuple[Features, Features] | None] = field(default_factory=dict)
 
     @property
     def device(self) -> torch.device:
         """Of network and batches."""
-        return torch.device(self.config.device)
+        return self.processes.device
 
     def batches(self, stage: Stage) -> tuple[Batches, Batches, bool]:
         """Training and validation batches of a stage, and whether they hold features.
@@ -96,8 +100,17 @@ class Setup:
         train, val = cached or (self.train, self.val)
         size, seed = self.config.batch_size, self.config.seed
         return (
-            Batches(train, size, self.device, seed, shuffle=True, views=views),
-            Batches(val, size, self.device),
+            Batches(
+                train,
+                size,
+                self.device,
+                seed,
+                shuffle=True,
+                balanced=self.config.sampler == "balanced",
+                views=views,
+                processes=self.processes,
+            ),
+            Batches(val, size, self.device, processes=self.processes),
             cached is not None,
         )
 
@@ -114,6 +127,7 @@ class Setup:
                     cache_features(
                         backbone, images, self.classifier.feature_dim, views=count, device=self.device,
                         cache=self.config.cache, folder=self.folder, heard=self.observer.advance,
+                        processes=self.processes,
                     )
                     for images, count in ((self.train, views), (self.val, 1))
                 )  # fmt: skip
@@ -167,6 +181,7 @@ def set_up(
     folder: Path,
     *,
     strict: bool = False,
+    processes: Processes | None = None,
 ) -> tuple[Setup, DataCheck]:
     """Read all images once, check the data, and put the network on its device.
 
@@ -177,26 +192,36 @@ def set_up(
         observer: Hears how it goes.
         folder: Where things too large for memory may lie.
         strict: Whether anything the data check finds is an error.
+        processes: That train together; this one alone if left out.
 
     Raises:
         DataError: if a split is missing or unreadable, or the check found something in strict mode.
     """
+    processes = processes or Processes(config.device)
     train = images_of(dataset, "train", classifier, config, policy=config.augment)
     val = images_of(dataset, "val", classifier, config)
     test = images_of(dataset, "test", classifier, config) if dataset.splits.get("test") else None
-    setup = Setup(classifier, config, len(dataset.classes), train, val, test, folder, observer)
-    place = choose_storage(sum(images.stored_bytes for images in setup.everything), config.cache, folder)
+    setup = Setup(classifier, config, len(dataset.classes), train, val, test, folder, observer, processes)
+    size = sum(images.stored_bytes for images in setup.everything)
+    place = processes.from_main(choose_storage(size * processes.local_count, config.cache, folder))
     observer.stage("reading", sum(len(images.samples) for images in setup.everything))
     # The small splits first: that one of them cannot be read is known before the large one is.
     for images in sorted(setup.everything, key=lambda images: len(images.samples)):
-        images.prepare(place, folder, observer.advance, decode=strict)
+        images.prepare(place, folder, observer.advance, decode=strict, processes=processes)
     digests = {name: digest for images in setup.everything for name, digest in images.digests.items()}
-    check = check_dataset(dataset, unreadable=setup.unreadable(), digests=digests)
+    names = ["train", "val", *(["test"] if test else [])]
+    hashed = {
+        name: Hashed(images.samples, images.hashes, images.hashed)
+        for name, images in zip(names, setup.everything, strict=True)
+    }
+    check = check_dataset(dataset, unreadable=setup.unreadable(), digests=digests, hashed=hashed)
     if strict:
         check.refuse(dataset.root)
+    elif place == "off":
+        observer.note("images are not kept, so near-duplicates are not looked for (--strict-data does)")
     observer.checked(check)
     put_on(setup.device, classifier)
-    if fits_on_device(sum(images.stored_bytes for images in setup.everything), setup.device):
+    if fits_on_device(size, setup.device):
         for images in setup.everything:
             images.move_to(setup.device)
     return setup, check

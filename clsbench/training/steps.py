@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,30 +18,16 @@ from clsbench.training.augmentation import Mix
 from clsbench.training.averaging import Average
 from clsbench.training.batches import Batches
 from clsbench.training.config import TrainConfig
+from clsbench.training.divergence import Diverged, first_bad
 from clsbench.training.freezing import freeze, learning_groups, training_mode
-from clsbench.training.optimisation import build_optimizer, build_schedule
+from clsbench.training.optimisation import build_optimizer, build_schedule, optimizer_part, restore_optimizer
+from clsbench.training.processes import Processes
+from clsbench.training.progress import BatchLoss, Progress
 from clsbench.training.recipes import Stage
+from clsbench.training.run_state import Part
 
 #: Batches between two reports: reading a loss makes a GPU wait.
 REPORT = 10
-
-
-@dataclass(frozen=True)
-class BatchLoss:
-    """A line of ``--log-every``: the mean loss in nats of the images since the line before it.
-
-    Args:
-        epoch: From 1.
-        batch: How many of the epoch's ``total`` batches are done.
-        loss: Of augmented images under changing weights.
-        lr: The head's.
-    """
-
-    epoch: int
-    batch: int
-    total: int
-    loss: float
-    lr: float
 
 
 class Steps:
@@ -53,6 +41,8 @@ class Steps:
         features: Whether inputs are features, so that the head alone is run.
         class_weights: float32 (K,) of the loss, or None.
         mix: Mixup or CutMix, or None.
+        processes: That train together; this one alone if left out.
+        warn: Called where the network cannot be compiled.
     """
 
     def __init__(
@@ -65,6 +55,8 @@ class Steps:
         features: bool,
         class_weights: Tensor | None,
         mix: Mix | None,
+        processes: Processes | None = None,
+        warn: Callable[[str], None] = lambda text: None,
     ) -> None:
         freeze(classifier, stage.first)
         self.network: nn.Module = classifier.head if features else classifier
@@ -75,6 +67,12 @@ class Steps:
         self._classifier, self._config, self._features = classifier, config, features
         self._weights, self._mix = class_weights, mix
         self._average = Average(self.network, config.ema) if config.ema else None
+        self.processes = processes or Processes()
+        # A head on its own takes a moment, and is as exact as the features are.
+        self._forward = self.processes.prepare(
+            self.network, exact=features, compiled=warn if config.compile and not features else None
+        )
+        self.stepper = self.processes.prepare_optimizer(self.optimizer)
 
     @property
     def judged(self) -> nn.Module:
@@ -87,6 +85,29 @@ class Steps:
         own = {prefix + name: tensor for name, tensor in self.judged.state_dict().items()}
         return {**self._classifier.state_dict(), **own}
 
+    def judge(self, state: Mapping[str, Tensor], batches: Batches) -> tuple[float, float]:
+        """How other weights do, those of an earlier :meth:`state`; see :func:`validate`."""
+        prefix = "head." if self._features else ""
+        network = copy.deepcopy(self.judged)
+        network.load_state_dict({name: state[prefix + name] for name in network.state_dict()})
+        return validate(network, batches)
+
+    def parts(self) -> dict[str, Part]:
+        """What the next step depends on, for the state of the run."""
+        return {
+            "model": dict(self._classifier.state_dict()),
+            "optimizer": optimizer_part(self.optimizer, self.schedule),
+            "average": self._average.part() if self._average else {},
+            "processes": dict(self.processes.state()),
+        }
+
+    def restore(self, parts: Mapping[str, Part]) -> None:
+        """Go on from what :meth:`parts` gave; the classifier has its weights already."""
+        restore_optimizer(self.optimizer, self.schedule, parts["optimizer"])
+        if self._average:
+            self._average.restore(parts["average"])
+        self.processes.restore(parts["processes"])
+
     def example(self, device: torch.device) -> Tensor:
         """Two empty inputs, as the network takes them."""
         if self._features:
@@ -97,13 +118,25 @@ class Steps:
         """Put what learns into training mode, and all else into evaluation mode."""
         training_mode(self._classifier, keep_statistics=self._config.recipe == "fine-tune")
 
-    def loss(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """The loss of a batch in nats, and its logits (n, K)."""
-        inputs, targets = self._mix(inputs, labels) if self._mix else (inputs, labels)
-        logits = self.network(inputs)
-        smoothing = self._config.label_smoothing
-        loss = nn.functional.cross_entropy(logits, targets, weight=self._weights, label_smoothing=smoothing)
-        return loss, logits
+    def loss(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, float | Tensor]:
+        """The mean loss of a batch in nats, its logits (n, K), and how many images that mean is of.
+
+        Of several processes each gets what it adds to the mean of the whole batch, times their count, and an
+        equal part of the number of images; its logits are of its own images.
+        """
+        inputs, targets = self._mix(inputs, labels) if self._mix and len(labels) else (inputs, labels)
+        logits = self._forward(inputs if len(labels) else self.example(labels.device))[: len(labels)]
+        entropy = partial(
+            nn.functional.cross_entropy, weight=self._weights, label_smoothing=self._config.label_smoothing
+        )
+        if not self.processes.several:
+            return entropy(logits, targets), logits, len(labels)
+        images = logits.new_tensor(float(len(labels)), dtype=torch.float32)
+        # What torch divides the sum by where it takes the mean.
+        size = self._weights[labels].sum() if self._weights is not None and targets is labels else images
+        size, images = self.processes.sum(torch.stack([size, images]))
+        count = self.processes.count
+        return entropy(logits, targets, reduction="sum") * count / size.clamp(min=1e-12), logits, images / count
 
     def train(
         self,
@@ -113,6 +146,10 @@ class Steps:
         heard: Callable[[int, float], None],
         out_of_time: Callable[[], bool],
         logged: Callable[[BatchLoss], None] | None = None,
+        *,
+        progress: Progress | None = None,
+        begun: Callable[[], None] = lambda: None,
+        done: Callable[[], None] = lambda: None,
     ) -> tuple[float, float]:
         """One pass over the training batches.
 
@@ -123,64 +160,119 @@ class Steps:
             heard: Called now and then with the epoch and its mean loss so far.
             out_of_time: Whether to stop after this batch.
             logged: Called every ``log_every`` batches.
+            progress: How far the epoch is, and how far it has come; None for its beginning.
+            begun, done: Called before and after each step, which is one batch or some that are accumulated: between
+                two steps weights, optimizer, schedule, average and ``progress`` fit together.
 
         Returns:
             Mean loss in nats, and top-1 accuracy as a fraction, of images as they were trained on.
+
+        Raises:
+            Diverged: if the loss of a batch is NaN or infinite, at most :data:`REPORT` batches later.
         """
         self.training_mode()
-        total, count, waiting, together = len(batches), 0, 0, self._config.accumulate
-        loss_sum, correct = torch.zeros((), device=batches.device), torch.zeros((), device=batches.device)
-        said = (0.0, 0)  # sum of losses and number of images at the line before
-        for position, (inputs, labels) in enumerate(batches.epoch(number), start=1):
-            loss, logits = self.loss(inputs, labels)
+        far, recent = progress or Progress.begun(batches.device), list[Tensor]()  # losses that have not been read yet
+        total, waiting, together = len(batches), 0, self._config.accumulate
+        for position, inputs, labels in batches.numbered(number, far.batch):
+            if not waiting:
+                begun()
             group = min(together, total - (position - 1) // together * together)
-            (loss / group).backward()  # type: ignore[no-untyped-call]
+            last = waiting + 1 == group
+            with nullcontext() if last else self.processes.apart(self._forward):
+                loss, logits, images = self.loss(inputs, labels)
+                self.processes.backward(loss / group)
             with torch.no_grad():
-                loss_sum += loss * len(labels)
-                correct += (logits.argmax(1) == labels).sum()
-            count, waiting = count + len(labels), waiting + 1
-            if waiting == together:
-                self._step(number - 1 + position / total)
+                recent.append(loss.detach())
+                far.loss += loss * images
+                far.correct += (logits.argmax(1) == labels).sum()
+            far.batch, far.images, waiting = position, far.images + images, waiting + 1
+            over = out_of_time()
+            if waiting == group or (over and not self.processes.several):  # theirs have not been averaged
+                self._step(number - 1 + position / total if waiting == group else number)
                 waiting = 0
+                done()
             advance(1)
-            if position % REPORT == 0 or position == total:
-                heard(number, float(loss_sum) / count)
+            if position % REPORT == 0 or position == total or over:
+                mean = self._mean(far.loss, far.images)
+                if not math.isfinite(mean):
+                    raise self._diverged(recent, number, position, total)
+                heard(number, mean)
+                recent.clear()
             if logged and self._config.log_every and position % self._config.log_every == 0:
-                now = float(loss_sum), count
-                mean = (now[0] - said[0]) / (now[1] - said[1])
-                logged(BatchLoss(number, position, total, mean, float(self.optimizer.param_groups[-1]["lr"])))
-                said = now
-            if out_of_time():
+                logged(self._line(number, total, far))
+            if over:
                 break
-        if waiting:
-            self._step(number)
-        return float(loss_sum) / count, float(correct) / count
+        if waiting:  # no image of the last batch could be read
+            if not self.processes.several:
+                self._step(number)
+            done()
+        self.optimizer.zero_grad(set_to_none=True)
+        for network in {self.network, self.judged}:
+            self.processes.average_buffers(network)
+        return self._mean(far.loss, far.images), self._mean(far.correct, far.images)
+
+    def _line(self, number: int, total: int, far: Progress) -> BatchLoss:
+        now = self._totals(far.loss, far.images)
+        mean = (now[0] - far.said[0]) / (now[1] - far.said[1])
+        far.said = now
+        return BatchLoss(number, far.batch, total, mean, float(self.optimizer.param_groups[-1]["lr"]))
+
+    def _totals(self, value: Tensor, count: float | Tensor) -> tuple[float, float]:
+        """A sum over this process's images and their number, of all processes."""
+        if not self.processes.several:
+            return float(value), float(count)
+        total, images = self.processes.sum(torch.stack([value, torch.as_tensor(count, device=value.device)])).tolist()
+        return total, images
+
+    def _mean(self, value: Tensor, count: float | Tensor) -> float:
+        total, images = self._totals(value, count)
+        return total / images
 
     def clip(self) -> None:
         """Limit the norm of the gradient, where the configuration says so."""
         if self._config.clip_grad:
             parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-            nn.utils.clip_grad_norm_(parameters, self._config.clip_grad)
+            self.processes.clip(parameters, self._config.clip_grad)
+
+    def _diverged(self, recent: list[Tensor], number: int, position: int, total: int) -> Diverged:
+        """The error of an epoch whose mean loss is not finite; ``recent`` holds the losses up to ``position``."""
+        before, found = first_bad(recent) or (len(recent) - 1, "infinite in sum")
+        at = f"epoch {number}, batch {position - len(recent) + before + 1} of {total}"
+        return Diverged(f"the loss is {found}", at, self._config)
 
     def _step(self, position: float) -> None:
         self.clip()
         self.rates.append((position, float(self.optimizer.param_groups[-1]["lr"])))
-        self.optimizer.step()
+        self.stepper.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.schedule.step()
         if self._average:
             self._average.update(self.network)
 
 
-def predict(network: nn.Module, batches: Batches) -> NDArray[np.float32]:
-    """Logits (N, K) of every readable input in order, in evaluation mode."""
+def predict(network: nn.Module, batches: Batches) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Logits (N, K) of every readable input in order, in evaluation mode; and the indices (N,) of these inputs.
+
+    Each process evaluates its part.
+    """
     network.eval()
     with torch.inference_mode():
-        # Copied all at once: a GPU is waited for at each copy.
-        logits: NDArray[np.float32] = (
-            torch.cat([network(inputs).float() for inputs, _ in batches.epoch(0)]).cpu().numpy()
-        )
-    return logits
+        found = [(network(inputs).float(), rows) for inputs, rows in batches.indexed(0) if len(rows)]
+    # Copied all at once: a GPU is waited for at each copy.
+    logits = torch.cat([part for part, _ in found]).cpu().numpy() if found else np.empty((0, 0), np.float32)
+    indices = np.concatenate([rows for _, rows in found]) if found else np.empty(0, np.int64)
+    processes = batches.processes
+    if not processes.several:
+        return logits, indices
+    classes = max(processes.union({str(processes.rank): logits.shape[1]}).values())
+    count = len(batches.source.labels)
+    rows, read = np.zeros((count, classes), np.float32), np.zeros(count, np.float32)
+    if found:
+        rows[indices], read[indices] = logits, 1
+    processes.fill(rows)
+    processes.fill(read)
+    everyone = np.flatnonzero(read)
+    return rows[everyone], everyone
 
 
 def validate(network: nn.Module, batches: Batches) -> tuple[float, float]:
@@ -190,8 +282,14 @@ def validate(network: nn.Module, batches: Batches) -> tuple[float, float]:
     network.eval()
     with torch.inference_mode():
         for inputs, labels in batches.epoch(0):
+            if not len(labels):  # this process's part of a small batch
+                continue
             logits = network(inputs)
             loss += nn.functional.cross_entropy(logits, labels, reduction="sum")
             correct += (logits.argmax(1) == labels).sum()
             count += len(labels)
-    return float(loss) / count, int(correct) / count
+    if not batches.processes.several:
+        return float(loss) / count, int(correct) / count
+    images = torch.tensor(float(count), dtype=torch.float64, device=batches.device)
+    loss_sum, right, total = batches.processes.sum(torch.stack([loss, correct.double(), images])).tolist()
+    return loss_sum / total, right / total

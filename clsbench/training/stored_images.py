@@ -19,10 +19,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from clsbench.datasets.dataset import Sample
+from clsbench.datasets.near_duplicates import SMALLEST
 from clsbench.errors import ClsbenchError, DataError, PluginError
 from clsbench.images.entries import in_memory
 from clsbench.images.loader import ImageLoader
+from clsbench.images.perceptual_hash import THUMBNAIL, WORDS, perceptual_hashes, thumbnail
+from clsbench.images.shapes import shorter_side
 from clsbench.training.augmentation import SHAPE_COLUMNS, Augmentation
+from clsbench.training.processes import Processes
 from clsbench.training.storage import allocate
 from clsbench.training.transfer import to_tensor
 
@@ -53,15 +57,20 @@ class StoredImages:
         self.samples = [sample for sample in samples if sample.label is not None]
         self.labels = np.array([sample.label for sample in self.samples], np.int64)
         self.augmentation = augmentation
-        #: Names of unreadable images, left out, with the reason.
-        self.unreadable: dict[str, str] = {}
         #: Names of images read by :meth:`prepare`, with a digest of their encoded bytes.
         self.digests: dict[str, bytes] = {}
+        #: Perceptual hashes, uint64 (N, 4), of what validation sees of the images, and which of them have one.
+        self.hashes, self.hashed = np.zeros((len(self.samples), WORDS), np.uint64), np.zeros(len(self.samples), bool)
         self._loader, self._threads, self._split = loader, threads, split
         self._stored: NDArray[np.uint8] | None = None
         self._on_device: Tensor | None = None
         self._shapes = np.zeros((len(self.samples), SHAPE_COLUMNS), np.float32)
         self._kept = np.ones(len(self.samples), bool)
+        # Index -> reason: never read; failed at the last attempt, after :meth:`prepare`; failed and read again.
+        self._unreadable: dict[int, str] = {}
+        self._failing: dict[int, str] = {}
+        self._recovered: dict[int, str] = {}
+        self._changed: set[int] = set()  # of the last two, since :meth:`agree`
         self._pool: ThreadPoolExecutor | None = None
 
     @property
@@ -71,8 +80,20 @@ class StoredImages:
 
     @property
     def indices(self) -> NDArray[np.int64]:
-        """Of the images that have not turned out to be unreadable, int64."""
+        """Of the images that could be read at first, int64: the same in every epoch, whatever fails later."""
         return np.flatnonzero(self._kept)
+
+    @property
+    def failing(self) -> dict[int, str]:
+        """Those of :attr:`indices` that failed when they were last wanted, with the reason; they are tried again."""
+        return dict(self._failing)
+
+    @property
+    def unreadable(self) -> dict[str, str]:
+        """Names of images that were left out, of all epochs or of some, with the reason."""
+        recovered = {k: f"{reason}; it could be read again later" for k, reason in dict(self._recovered).items()}
+        found = {**self._unreadable, **recovered, **self._failing}
+        return {self.samples[index].name: reason for index, reason in found.items()}
 
     @property
     def ahead(self) -> int:
@@ -83,23 +104,34 @@ class StoredImages:
         return 2 if not in_memory or self.augmentation.whole else 0
 
     def prepare(
-        self, storage: Literal["ram", "disk", "off"], folder: Path, heard: Callable[[int], None], *, decode: bool
+        self,
+        storage: Literal["ram", "disk", "off"],
+        folder: Path,
+        heard: Callable[[int], None],
+        *,
+        decode: bool,
+        processes: Processes | None = None,
     ) -> None:
-        """Read every image once: keep it, digest it, and find the unreadable ones.
+        """Read every image once: keep it, digest it, hash what it shows, and find the unreadable ones.
 
         Args:
             storage: Where to keep them.
             folder: For ``disk``.
             heard: Called with the number of images just read.
-            decode: Without storage, whether to decode as well, or only to digest.
+            decode: Without storage, whether to decode and hash as well, or only to digest.
+            processes: Each reads its part, and has all of them in the end.
 
         Raises:
             DataError: if none of them can be read.
         """
-        kept = None
+        processes, kept = processes or Processes(), None
         if storage != "off":
             shape = (len(self.samples), *self.augmentation.stored_size, 3)
             kept = allocate(shape, np.uint8, storage, folder).view(np.uint8)
+            if processes.several:
+                kept[:] = 0
+
+        thumbnails = np.empty((CHUNK, THUMBNAIL, THUMBNAIL, 3), np.uint8)
 
         def one(index: int) -> None:
             sample = self.samples[index]
@@ -112,19 +144,57 @@ class StoredImages:
                     stored, self._shapes[index] = self.augmentation.load(self._loader, held)
                     if kept is not None:
                         kept[index] = stored
+                    if shorter_side(content) >= SMALLEST:
+                        thumbnails[index % CHUNK] = thumbnail(stored, tuple(self._shapes[index, :4].tolist()))
+                        self.hashed[index] = True
             except PluginError:
                 raise
             except ClsbenchError as error:
-                self._leave_out(index, error)
+                self._kept[index], self._unreadable[index] = False, error.one_line()
 
         with ThreadPoolExecutor(self._threads, thread_name_prefix="decode") as pool:
             for start in range(0, len(self.samples), CHUNK):
-                part = range(start, min(start + CHUNK, len(self.samples)))
-                for _ in pool.map(one, part, chunksize=8):
+                part = np.arange(start, min(start + CHUNK, len(self.samples)))
+                for _ in pool.map(one, processes.share(part).tolist(), chunksize=8):
                     pass
+                known = start + np.flatnonzero(self.hashed[start : start + CHUNK])
+                if len(known):
+                    self.hashes[known] = perceptual_hashes(thumbnails[known % CHUNK])
                 heard(len(part))
         self._stored = kept
-        self._none_readable()
+        self._gather(processes)
+        if not self._kept.any():
+            self.refuse()
+
+    def _gather(self, processes: Processes) -> None:
+        """Take what the other processes have read of it as well."""
+        if processes.several:
+            if self._stored is not None:
+                processes.fill(self._stored)
+            for values in (self._shapes, self.hashes.view(np.int64), self.hashed.view(np.uint8)):
+                processes.fill(values)
+            digests = processes.union(self.digests)
+            self.digests = {s.name: digests[s.name] for s in self.samples if s.name in digests}
+            lost = processes.union({str(index): reason for index, reason in self._unreadable.items()})
+            self._unreadable = {int(index): lost[index] for index in sorted(lost, key=int)}
+            self._kept[list(self._unreadable)] = False
+
+    def agree(self, processes: Processes) -> None:
+        """After a pass in which each process has read its part, know what all of them could not read."""
+        if processes.several:
+            failed = {str(index): self._failing.get(index) for index in self._changed}
+            for index, reason in processes.union(failed).items():
+                self._note(int(index), reason)
+        self._changed.clear()
+
+    def _note(self, index: int, reason: str | None) -> None:
+        """An image has failed, or one that had failed could be read (None)."""
+        if reason is not None:
+            self._failing[index] = reason
+            self._recovered.pop(index, None)
+        elif index in self._failing:
+            self._recovered[index] = self._failing.pop(index)
+        self._changed.add(index)
 
     def move_to(self, device: torch.device) -> None:
         """Keep stored images on a device from now on."""
@@ -141,13 +211,13 @@ class StoredImages:
             self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="decode")
         pixels = list(self._pool.map(self._decode, indices.tolist()))
         read = [p for p in pixels if p is not None]
-        if not read:
-            self._none_readable()
         return np.stack(read) if read else np.empty((0, 0, 0, 3), np.uint8), indices[[p is not None for p in pixels]]
 
-    def finish(self, stored: Tensor, indices: NDArray[np.int64], view: int) -> Tensor:
+    def finish(
+        self, stored: Tensor, indices: NDArray[np.int64], view: int, draws: NDArray[np.int64] | None = None
+    ) -> Tensor:
         """Augment fetched images on their device: see :meth:`Augmentation.apply`."""
-        return self.augmentation.apply(stored, self._shapes[indices], indices, view)
+        return self.augmentation.apply(stored, self._shapes[indices], indices if draws is None else draws, view)
 
     def close(self) -> None:
         """Let go of memory and threads."""
@@ -156,23 +226,28 @@ class StoredImages:
             self._pool.shutdown(cancel_futures=True)
             self._pool = None
 
+    def name(self, index: int) -> str:
+        """Of an image."""
+        return self.samples[index].name
+
+    def refuse(self) -> None:
+        """None of the images can be read.
+
+        Raises:
+            DataError: saying so.
+        """
+        reason = next(iter(self.unreadable.values()), "no images")
+        raise DataError("none of the images can be read", where=self._split, got=reason)
+
     def _decode(self, index: int) -> NDArray[np.uint8] | None:
-        if not self._kept[index]:
-            return None
+        """The stored pixels; None where the image cannot be read now, which the next epoch tries again."""
         try:
             pixels, self._shapes[index] = self.augmentation.load(self._loader, self.samples[index].image)
         except PluginError:
             raise
         except ClsbenchError as error:
-            self._leave_out(index, error)
+            self._note(index, error.one_line())
             return None
+        if index in self._failing:
+            self._note(index, None)
         return pixels
-
-    def _leave_out(self, index: int, error: ClsbenchError) -> None:
-        self._kept[index] = False
-        self.unreadable[self.samples[index].name] = error.one_line()
-
-    def _none_readable(self) -> None:
-        if not self._kept.any():
-            reason = next(iter(self.unreadable.values()), "no images")
-            raise DataError("none of the images can be read", where=self._split, got=reason)

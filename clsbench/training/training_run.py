@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -16,23 +16,33 @@ from clsbench import __version__
 from clsbench.datasets.data_check import DataCheck
 from clsbench.datasets.dataset import Dataset
 from clsbench.datasets.recorded import record_splits
+from clsbench.environment import environment
 from clsbench.json_fields import Scalar
 from clsbench.machine import available_cores
 from clsbench.models.classifier import Classifier
+from clsbench.output_lock import exclusive
 from clsbench.run_record import SCHEMA, RunData, RunModel, RunRecord
 from clsbench.runs import Run, check_name, create
 from clsbench.tabular import Tabular
 from clsbench.training.augmentation import mixing
 from clsbench.training.config import TrainConfig
-from clsbench.training.hardware import keep_freed_memory
+from clsbench.training.determinism import deterministic
+from clsbench.training.epochs import Epoch
+from clsbench.training.hardware import gpu_names, keep_freed_memory
 from clsbench.training.held_out import HeldOut, held_out, outcomes_of
 from clsbench.training.journal import Journal
-from clsbench.training.loop import Epoch, Observer, Trainer
+from clsbench.training.loop import Trainer
 from clsbench.training.lr_finder import range_test
-from clsbench.training.plan import PRECISION, plan
+from clsbench.training.observer import Observer
+from clsbench.training.plan import plan
 from clsbench.training.plots import save_plots
+from clsbench.training.precision import NAMES, settle
+from clsbench.training.processes import Processes
 from clsbench.training.recipes import stages
+from clsbench.training.resume import Resumed, fingerprint_of
+from clsbench.training.run_state import RunState, reading
 from clsbench.training.setup import Setup, build_classifier, set_up
+from clsbench.training.tracking import Tracking
 
 if TYPE_CHECKING:
     import pyarrow
@@ -96,6 +106,8 @@ def run_training(
     run_name: str | None = None,
     auto_lr: bool = False,
     strict: bool = False,
+    processes: Processes | None = None,
+    resumed: Resumed | None = None,
 ) -> TrainingResult:
     """Train a model on a dataset and fill a run directory.
 
@@ -110,22 +122,33 @@ def run_training(
         run_name: The directory's name, or None for a generated one.
         auto_lr: Replace the learning rate by what a range test suggests.
         strict: Whether anything the data check finds is an error.
+        processes: That train together; this one alone if left out. The first writes the run, and is heard.
+        resumed: A run to go on with; ``config`` and all else have to be what it began with.
 
     Raises:
-        DataError: if a split is missing or none of its images can be read, or for the check.
+        DataError: if a split is missing or none of its images can be read, or for the check; if the images are not
+            those that a resumed run began with.
         OptionError: if the run's name is taken, or options contradict the model.
+        ClsbenchError: if a tracker is not installed, or cannot record.
         ModelError: if the model does not keep its contract, or training diverges at once.
+        LostProcess: if another process has ended.
         KeyboardInterrupt, SystemExit: after Ctrl-C or SIGTERM; the run keeps its best weights so far.
     """
+    processes = processes or Processes(config.device)
     started = time.perf_counter()
+    tracking = Tracking(config.track, observer)
+    observer = cast(Observer, tracking)
     keep_freed_memory()
     dataset.samples("train"), dataset.samples("val")
-    classifier = build_classifier(build_model, dataset, config, observer, name=model.name)
-    planned = plan(classifier, config, model, auto_lr=auto_lr)  # refuses what the model does not have
+    with processes.main_first():  # its weights may have to be downloaded
+        classifier = build_classifier(build_model, dataset, config, observer, name=model.name)
+    config = settle(config, classifier, processes, observer)
+    planned = plan(
+        classifier, config, model, data=data, split=split, auto_lr=auto_lr
+    )  # refuses what the model does not have
     check_name(run_name)
     observer.planned(planned)
-    setup, check = set_up(classifier, dataset, config, observer, Path(), strict=strict)
-    run = create(run_name, default=f"{data.dataset}-{model.name}".replace("clsbench/", ""))
+    setup, check = set_up(classifier, dataset, config, observer, Path(), strict=strict, processes=processes)
     record = RunRecord(
         clsbench=__version__,
         torch=str(torch.__version__),
@@ -134,7 +157,7 @@ def run_training(
         model=model,
         training=asdict(config),
         stages=planned.stages,
-        precision=PRECISION,
+        precision=NAMES[config.precision],
         threads=available_cores(),
         classes=dataset.classes,
         transform=classifier.transform,
@@ -142,17 +165,31 @@ def run_training(
         splits=record_splits(dataset).to_json(),
         check=check.to_json(),
         weights=classifier.loaded.to_json() if classifier.loaded else {},
+        environment=environment(gpu_names(), [name for name in (model.distribution, data.distribution) if name]),
+        lr_test="due" if auto_lr else resumed.record.lr_test if resumed else "none",
+        fingerprint=fingerprint_of(setup),
     )
+    if resumed:
+        run, record = resumed.run, resumed.go_on(record, observer)
+    else:
+        default = f"{data.dataset}-{model.name}".replace("clsbench/", "")
+        run = cast(Run, processes.from_main(create(run_name, default=default) if processes.is_main else None))
+    # Of a resumed run the lock is held already; of several processes the first holds it.
+    alone = nullcontext() if resumed or not processes.is_main else exclusive(run.state, "the state of the run")
     journal = Journal(run, record, setup, observer, started)
-    with closing(setup), journal.interruptions():
+    same_bits = deterministic(config.deterministic, config.device)
+    with alone, closing(setup), tracking.recorded(journal), journal.interruptions(), processes.telling(), same_bits:
         if auto_lr:
             journal.set_rate(range_test(setup).valley)
-        trainer = _train(setup, journal, started)
+        if setup.processes.is_main:
+            tracking.begin(run, journal.record)
+        trainer = _train(setup, journal, started, resumed.state if resumed else None)
         best = trainer.finish()
         val, test = outcomes_of(setup, "val", dataset.classes), outcomes_of(setup, "test", dataset.classes)
         test_accuracy = float(np.mean(test.predicted == test.labels)) if test else None
         journal.finish(trainer, test_accuracy)
-        save_plots(trainer, val)
+        if processes.is_main:
+            save_plots(trainer, val)
     return TrainingResult(
         run=run,
         record=journal.record,
@@ -161,13 +198,13 @@ def run_training(
         test_accuracy=test_accuracy,
         check=check,
         stopped=trainer.stopped,
-        lr_suggestion=setup.config.lr if auto_lr else None,
+        lr_suggestion=setup.config.lr if journal.record.lr_test == "done" else None,
         held_out=held_out(val, test),
         classifier=classifier,
     )
 
 
-def _train(setup: Setup, journal: Journal, started: float) -> Trainer:
+def _train(setup: Setup, journal: Journal, started: float, state: RunState | None) -> Trainer:
     config = setup.config
     trainer = Trainer(
         setup.classifier,
@@ -178,9 +215,14 @@ def _train(setup: Setup, journal: Journal, started: float) -> Trainer:
         mix=mixing(config.mixup, config.cutmix, setup.num_classes),
         started=started,
         saved=journal.saved,
+        interrupts=journal.interrupts,
+        processes=setup.processes,
     )
     journal.trainer = trainer
-    for stage in stages(setup.classifier, config):
+    if state:
+        with reading(journal.run.state):
+            trainer.restore(state.parts)
+    for stage in stages(setup.classifier, config)[trainer.stages_done :]:
         if trainer.history and trainer.over():
             break
         train, val, features = setup.batches(stage)

@@ -80,6 +80,7 @@ def test_without_torchvision_there_are_the_other_models(tmp_path, monkeypatch):
         ("evaluate preds.csv --metric c", ["coverage", "confusion"]),
         ("export --model vgg11", ["vgg11", "vgg11_bn"]),
         ("train --recipe f", ["fine-tune", "frozen"]),
+        ("runs ", ["diff", "rm"]),
         ("infer --model ", []),  # files: the shell's own completion
     ],
 )
@@ -87,7 +88,9 @@ def test_names_are_completed_without_loading_anything_heavy(complete, line, want
     assert sorted(complete(line)) == sorted(wanted)
 
 
-@pytest.mark.parametrize("line", ["export ", "show --run ", "datasets --run ", "train --weights "])
+@pytest.mark.parametrize(
+    "line", ["export ", "show --run ", "datasets --run ", "train --weights ", "runs diff a ", "runs rm "]
+)
 def test_runs_are_completed(complete, tmp_path, line):
     for name in ("first", "second", "no-run", "steers\x1bthe-terminal"):
         (tmp_path / "runs" / name).mkdir(parents=True)

@@ -86,8 +86,62 @@ def test_one_model_is_printed_layer_by_layer_with_what_each_recipe_trains(narrow
         "kind": "Conv2d",
         "output": [18, 32, 32],
         "parameters": 504,
+        "multiply_adds": 504 * 32 * 32,
     }
     assert facts["groups"][-1] == {"name": "head", "parameters": 24}
+
+
+def test_each_layer_says_in_which_stage_of_a_recipe_it_learns(narrow):
+    done = narrow("models", "resnet18", "--show", "--unfreeze-from", "layer4", "--depth", 2, "--json", "facts.json")
+    assert done.code == 0, done.stderr
+    rows = [line.split() for line in lines(done.stdout)]
+    for row in (["layer3", "Sequential", "256×14×14", "2,099,712", "frozen"],
+                ["layer4", "Sequential", "512×7×7", "8,393,728", "everything"],
+                ["head", "Linear", "1000", "513,000", "head,", "everything"],
+                ["fine-tune", "everything", "5", "8,906,728", "76.2%"]):  # fmt: skip
+        assert row in rows
+    assert max(map(len, done.stdout.splitlines())) <= 101, "the line of groups folds on a terminal"
+    with open("facts.json", encoding="utf-8") as file:
+        facts = json.load(file)
+    _, everything = facts["recipes"]
+    learning = dict(zip([layer["name"] for layer in facts["layers"]], everything["layers"], strict=True))
+    assert (learning["backbone.conv1"], learning["backbone.layer4"], learning["head"]) == (0, 8_393_728, 513_000)
+
+
+def test_the_work_of_an_image_grows_with_its_size(narrow):
+    """torchvision documents 1.81 GFLOPS for its resnet18 at 224 × 224."""
+    done = narrow("models", "resnet18", "--json", "-")
+    assert json.loads(done.stdout)["multiply_adds"] == pytest.approx(1.81e9, rel=0.01)
+    smaller = json.loads(narrow("models", "resnet18", "--size", 112, "--json", "-").stdout)
+    assert smaller["transform"]["size"] == [112, 112]
+    assert smaller["multiply_adds"] == pytest.approx(1.81e9 / 4, rel=0.1)
+
+
+HOSTILE = """
+    from clsbench import Component, hookimpl
+
+    def build(num_classes, *, pretrained: bool = False):
+        from torch import nn
+        from clsbench import Classifier, ImageTransform
+        backbone = nn.Sequential()
+        backbone.add_module("\\x1b[31mred\\nnext: rm", nn.Conv2d(3, 3, 1))
+        backbone.add_module("flat", nn.Flatten())
+        half = (0.5, 0.5, 0.5)
+        transform = ImageTransform(size=(4, 4), mean=half, std=half)
+        return Classifier(backbone, nn.Linear(48, num_classes), transform=transform, feature_dim=48)
+
+    @hookimpl
+    def register_models():
+        yield Component("hostile", build, "names a layer oddly")
+"""
+
+
+def test_a_layers_name_does_not_steer_the_terminal(narrow, fake_distribution):
+    fake_distribution("clsbench-acme", HOSTILE)
+    done = narrow("models", "hostile")
+    assert done.code == 0, done.stderr
+    assert "?[31mred?next: rm" in done.stdout
+    assert "\x1b" not in done.stdout
 
 
 def test_the_layers_of_resnet18_are_those_of_its_paper(narrow):
@@ -106,6 +160,9 @@ def test_the_layers_of_resnet18_are_those_of_its_paper(narrow):
         (2, ["resnet81"], ["unknown model 'resnet81'", "did you mean resnet18"]),
         (2, ["resnet18", "--match", "a"], ["not both"]),
         (2, ["--with", "model.size=3"], ["which model"]),
+        (2, ["--show"], ["which model is --show for?"]),
+        (2, ["simple-cnn", "--unfreeze-from", "nowhere"], ["no such layer group", "nowhere"]),
+        (2, ["simple-cnn", "--recipe", "frozen", "--unfreeze-from", "head"], ["frozen does not take"]),
         (2, ["simple-cnn", "--with", "model.size=3"], ["an even size"]),
     ],
 )

@@ -61,6 +61,8 @@ COMMANDS = [
     f"train photos --json {IMAGE}",
     f"find-lr photos --out {IMAGE}",
     "find-lr photos --json find-lr.png",
+    f"probe photos --models resnet18 --plot {IMAGE}",
+    f"probe photos --models resnet18 --json {IMAGE}",
 ]
 
 

@@ -150,3 +150,31 @@ def test_a_run_of_another_version_or_damaged_cannot_be_shown(cli, make, command,
     assert done.code == 1
     assert "run.json" in done.stderr
     assert "fault of clsbench" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("order", "names"),
+    {
+        "name": ["a", "b", "c"], "accuracy": ["c", "a", "b"], "test": ["a", "c", "b"], "seconds": ["c", "a", "b"],
+        "model": ["a", "b", "c"],
+    }.items(),
+)  # fmt: skip
+def test_any_column_orders_the_list_and_what_has_no_value_comes_last(listed, make, order, names):
+    make("b", None, model="clsbench/resnet18")
+    make("a", 0.5, test_accuracy=0.9, seconds=20.0, model="acme/net")
+    make("c", 0.75, test_accuracy=0.8, seconds=10.0)
+    assert [run["run"] for run in listed("--sort", order)] == names
+    if order in ("accuracy", "test", "seconds"):
+        assert [run["run"] for run in listed("--sort", order, "--reverse")] == [*reversed(names[:2]), "b"]
+
+
+def test_a_folder_that_is_not_there_may_be_a_command_misspelt(refused, make):
+    make("a", 0.5)
+    refused(1, ["no such folder of runs", "did you mean `clsbench runs diff`?"], "runs", "dif")
+
+
+def test_the_help_names_the_directory_and_the_commands(cli):
+    shown = cli("runs", "--help").stdout
+    assert "DIR  The directory of all runs." in shown
+    assert "  diff  Print what differs" in shown
+    assert "  list" not in shown

@@ -15,6 +15,7 @@ PREDS = "path,label,predicted,confidence\nred/0.png,red,red,0.9\nblue/0.png,blue
 COMMANDS = [
     (["train", "photos"], "the run"),
     (["find-lr", "photos"], "the image"),
+    (["probe", "photos", "--models", "resnet18", "--plot", "plot.png"], "the plot"),
     (["show", "photos"], "the image"),
     (["show", "a.csv", "--images", "photos/val"], "the image"),
     (["infer", "photos/val", "--out", "preds.csv"], "the predictions"),

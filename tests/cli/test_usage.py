@@ -6,6 +6,7 @@ COMMANDS = [
     *(
         "train",
         "find-lr",
+        "probe",
         "show",
         "runs",
         "export",
@@ -32,6 +33,7 @@ def test_help_says_what_a_value_is_rather_than_its_type(cli, command):
     ("command", "words"),
     {
         "train": "[DATA]",
+        "probe": "[DATA]",
         "show": "[DATA]",
         "runs": "[DIR]",
         "export": "[RUN]",

@@ -184,7 +184,7 @@ def mistyped(*, digits: int = "three"):
     return metric(mean).build()
 
 
-def for_type_checkers(*, digits: "NotThere" = 3):  # noqa: F821  # type: ignore[name-defined]
+def for_type_checkers(*, digits: "NotThere" = 3):  # type: ignore[name-defined]  # noqa: F821
     return metric(mean).build()
 
 

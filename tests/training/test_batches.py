@@ -23,7 +23,8 @@ class Numbers:
         time.sleep(0.02 if len(self.fetched) == 1 and self.ahead else 0)
         return indices.astype(np.float32), indices
 
-    def finish(self, stored, indices, view):
+    def finish(self, stored, indices, view, draws=None):
+        self.draws = draws
         self.finished.append(threading.current_thread())
         self.views.append(view)
         return stored
@@ -97,3 +98,40 @@ def test_validation_is_without_randomness():
     source = Numbers(4)
     order(Batches(source, 4, CPU), 0)
     assert source.views == [0]
+
+
+class Uneven(Numbers):
+    """Three classes of 8, 24 and 96 inputs."""
+
+    def __init__(self):
+        super().__init__(128)
+        self.labels = np.repeat([0, 2, 5], [8, 24, 96])
+
+
+def test_balanced_batches_draw_every_class_equally_often_and_repeat():
+    source = Uneven()
+    batches = Batches(source, 32, CPU, seed=3, shuffle=True, balanced=True)
+    epochs = [np.concatenate([labels.numpy() for _, labels in batches.epoch(number)]) for number in range(1, 101)]
+    assert {len(labels) for labels in epochs} == {128}
+    counts = np.bincount(np.concatenate(epochs), minlength=6)[[0, 2, 5]]
+    # Each count is binomial: five standard deviations around a third.
+    assert np.abs(counts - 12800 / 3).max() < 5 * np.sqrt(12800 * 1 / 3 * 2 / 3)
+    assert order(batches, 7) == order(Batches(Uneven(), 32, CPU, seed=3, shuffle=True, balanced=True), 7)
+    assert order(batches, 7) != order(batches, 8)
+
+
+def test_every_input_of_a_class_is_as_likely_as_the_others():
+    source = Uneven()
+    batches = Batches(source, 32, CPU, shuffle=True, balanced=True)
+    drawn = np.bincount([k for number in range(200) for part in order(batches, number) for k in part], minlength=128)
+    expected = 200 * 128 / 3 / np.repeat([8, 24, 96], [8, 24, 96])
+    assert (np.abs(drawn - expected) < 5 * np.sqrt(expected)).all()
+
+
+def test_copies_of_an_input_in_an_epoch_are_told_apart():
+    source, seen = Uneven(), []
+    for _ in Batches(source, 32, CPU, shuffle=True, balanced=True).epoch(1):
+        seen += source.draws.tolist()
+    assert seen == list(range(128))
+    list(Batches(source, 32, CPU, shuffle=True).epoch(1))
+    assert source.draws is None

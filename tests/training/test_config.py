@@ -33,7 +33,7 @@ def test_every_field_is_an_option_and_described_by_a_phrase():
 def test_what_the_recipe_decides_has_no_default_and_may_be_left_out():
     decided = {
         "recipe", "epochs", "freeze_epochs", "unfreeze_from", "unfreeze_mult", "lr", "lr_mult", "augment", "views",
-        "max_time",
+        "max_time", "track",
     }  # fmt: skip
     assert {name for name, option in OPTIONS.items() if option.default is None} == decided
     assert {name for name, option in OPTIONS.items() if type(None) in typing.get_args(option.type)} == decided

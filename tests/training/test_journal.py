@@ -13,8 +13,8 @@ from clsbench.guard import calling
 from clsbench.models.simple_cnn import build
 from clsbench.run_record import RunData, RunModel
 from clsbench.runs import Run, find
-from clsbench.training import checkpoints, loop, training_run
 from clsbench.training import journal as module
+from clsbench.training import loop, run_state, training_run
 from clsbench.training.training_run import run_training
 
 
@@ -203,11 +203,11 @@ def test_a_time_limit_between_two_stages_is_a_reason_too(run, observer, configur
 
 
 def test_a_disk_that_is_full_is_told_with_what_was_lost(run, observer, configured, monkeypatch):
-    def save(tensors, file):
+    def save(tensors, file, metadata):
         raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
-    monkeypatch.setattr(checkpoints, "save_file", save)
-    with pytest.raises(DataError, match=r"(?s)weights cannot be written.*got: No space left.*to do: free some space"):
+    monkeypatch.setattr(run_state, "save_file", save)
+    with pytest.raises(DataError, match=r"(?s)state of the run cannot be written.*No space left.*free some space"):
         run(configured(epochs=2))
     (warning,) = observer.warnings
     assert "the run ended after 1 of 2 epochs; its best so far, epoch 1" in warning
@@ -281,15 +281,15 @@ def test_sigterm_while_a_plugin_works_is_not_its_error(run, at, configured):
 
 
 def test_what_was_cut_off_and_written_again_is_not_called_unwritten(run, configured, monkeypatch):
-    save, cut = checkpoints.save_file, []
+    save, cut = run_state.save_file, []
 
-    def once(state, file):
+    def once(state, file, metadata):
         if "best" in file.name and not cut:
             cut.append(file)
             raise KeyboardInterrupt
-        save(state, file)
+        save(state, file, metadata)
 
-    monkeypatch.setattr(checkpoints, "save_file", once)
+    monkeypatch.setattr(run_state, "save_file", once)
     with pytest.raises(KeyboardInterrupt) as caught:
         run(configured(epochs=3))
     assert cut

@@ -8,9 +8,10 @@ from torch import nn
 
 from clsbench.errors import ModelError
 from clsbench.runs import Run, create
-from clsbench.training import checkpoints, loop
+from clsbench.training import checkpoints, loop, run_state
 from clsbench.training.config import TrainConfig
-from clsbench.training.loop import Epoch, Trainer
+from clsbench.training.epochs import Epoch
+from clsbench.training.loop import Trainer
 from clsbench.training.plots import save_curves
 
 
@@ -152,8 +153,9 @@ def test_without_a_limit_there_is_always_time(tiny, configured, tmp_path, observ
 def test_a_training_that_diverges_at_once_is_an_error_that_names_the_rate(tiny, pictures, configured, train):
     with pytest.raises(ModelError, match="diverged") as caught:
         train(tiny(), pictures(), configured(lr=1e30, optimizer="sgd", schedule="constant"))
-    assert caught.value.facts["where"] == "epoch 1"
+    assert caught.value.facts["where"] == "epoch 1, batch 2 of 4"
     assert "1e+30" in caught.value.facts["got"]
+    assert "--lr 0.005" in caught.value.facts["to do"]
 
 
 def test_a_training_that_diverges_later_ends_with_what_was_best(
@@ -171,7 +173,8 @@ def test_a_training_that_diverges_later_ends_with_what_was_best(
     monkeypatch.setattr(observer, "epoch", epoch)
     trainer = train(classifier, pictures(), configured(epochs=5))
     assert len(trainer.history) == 2
-    assert "the loss is NaN in epoch 3" in trainer.stopped
+    assert "the loss is NaN in epoch 3, batch 1 of 4" in trainer.stopped
+    assert "--lr 0.005" in trainer.stopped
     best = trainer.finish()
     same(classifier.state_dict(), weights[best.epoch - 1])
 
@@ -229,7 +232,7 @@ def test_the_observer_hears_of_stages_batches_and_losses(normed, pictures, confi
 def test_nothing_half_written_is_left(tiny, pictures, configured, train):
     trainer = train(tiny(), pictures(), configured())
     assert sorted(path.name for path in trainer.run.path.iterdir()) == [
-        "best.safetensors", "last.safetensors", "log.csv"
+        "best.safetensors", "last.safetensors", "log.csv", "state.safetensors"
     ]  # fmt: skip
 
 
@@ -256,12 +259,12 @@ def test_an_epoch_says_whether_it_is_the_best_so_far(judged, tiny, pictures, con
 
 
 def test_weights_that_cannot_be_written_leave_no_part_of_them(tmp_path, monkeypatch):
-    def failing(state, file):
+    def failing(state, file, metadata):
         file.write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(checkpoints, "save_file", failing)
+    monkeypatch.setattr(run_state, "save_file", failing)
     kept = checkpoints.Checkpoints(create("a", default="x", root=tmp_path))
     with pytest.raises(KeyboardInterrupt):
-        kept.write({"w": torch.zeros(1)})
+        kept.write({"w": torch.zeros(1)}, {"model": {}})
     assert list((tmp_path / "a").iterdir()) == []

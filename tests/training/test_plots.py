@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from clsbench.training.config import TrainConfig
-from clsbench.training.loop import Epoch
+from clsbench.training.epochs import Epoch
 from clsbench.training.lr_finder import RangeTest, save_range_test
 from clsbench.training.plots import save_curves
 

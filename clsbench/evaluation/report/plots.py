@@ -36,6 +36,9 @@ SQUARE, PERCENTAGES = DENSE, 12
 #: Bars of the largest confusions, and characters of a name: as many as the longest breed of Oxford's pets has.
 BARS, NAME = 30, 28
 
+#: The throughput of a predictions file.
+RATE = "images/s of infer, end to end"
+
 #: Right and wrong, told apart by the colour-blind too.
 RIGHT, WRONG = "#0b62b0", "#b5470b"
 
@@ -109,14 +112,14 @@ def save_reliability(reliability: Reliability, file: Path, *, kind: str = "image
 
 
 def save_accuracy_throughput(
-    points: Sequence[tuple[str, float, float, float, float]], file: Path, *, what: str = "top-1"
+    points: Sequence[tuple[str, float, float, float, float]], file: Path, *, what: str = "top-1", rate: str = RATE
 ) -> None:
     """Draw accuracy over throughput; models that no other beats in both are filled and joined.
 
     Args:
         points: Of each model the name, its accuracy and the interval (low, high), fractions, and images a second.
         file: The PNG; folders above it are made.
-        what: The accuracy, on its axis.
+        what, rate: The accuracy and the throughput, on their axes.
 
     Raises:
         DataError: if there is no model.
@@ -147,7 +150,7 @@ def save_accuracy_throughput(
             axes.xaxis.set_major_formatter(lambda speed, _: f"{speed:,.4g}")
             axes.xaxis.set_minor_formatter(NullFormatter())
         axes.margins(x=0.25, y=0.15)
-        axes.set_xlabel("images/s of infer, end to end")
+        axes.set_xlabel(rate)
         axes.set_ylabel(f"{shown(what, 2 * NAME)} (%), with 95% interval", parse_math=False)
         axes.set_title(f"{'accuracy' if what == 'top-1' else 'agreement'} and throughput", fontsize=11)
         axes.grid(alpha=0.3, which="both")

@@ -1,0 +1,58 @@
+"""What a run's best.safetensors says about itself: which epoch's weights it holds.
+
+run.json is written after the weights, so a kill between the two leaves it one write behind; what the weights say of
+themselves came to the disk with them. Reads a header of JSON, and no tensor.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from clsbench.run_record import RunRecord, RunResult
+
+#: The metadata that names the epoch: a line of the log as JSON.
+BEST_EPOCH = "epoch"
+
+#: The longest header that is read, bytes.
+LONGEST = 1 << 24
+
+
+def with_best(record: RunRecord, weights: Path) -> RunRecord:
+    """The record of a run that has not ended, with the epoch whose weights lie beside it as its best.
+
+    Args:
+        record: The content of run.json.
+        weights: best.safetensors; it need not exist, nor say anything.
+    """
+    if record.status != "running" or (epoch := _epoch(weights)) is None:
+        return record
+    result = record.result
+    if result is not None and result.best_epoch == epoch["epoch"]:
+        return record
+    found = RunResult(
+        epochs=max(epoch["epoch"], result.epochs if result else 0),
+        best_epoch=epoch["epoch"],
+        val_accuracy=epoch["val_accuracy"],
+        val_loss=epoch["val_loss"],
+        test_accuracy=None,
+        seconds=epoch["elapsed"],
+    )
+    if result is not None:
+        found = dataclasses.replace(found, head_loaded=result.head_loaded, unreadable=result.unreadable)
+    return dataclasses.replace(record, result=found)
+
+
+def _epoch(weights: Path) -> dict[str, Any] | None:
+    """The epoch that the weights are of; None where they do not say it."""
+    try:
+        with weights.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(size)) if size <= LONGEST else {}
+        epoch: dict[str, Any] = json.loads(header["__metadata__"][BEST_EPOCH])
+        kinds = {"epoch": int, "val_accuracy": float, "val_loss": float, "elapsed": float}
+        return epoch if all(type(epoch[name]) is kind for name, kind in kinds.items()) else None
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
