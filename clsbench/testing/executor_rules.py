@@ -151,7 +151,9 @@ def can_be_cancelled(subject: Subject) -> None:
         require(hasattr(blocks, "close"), "run returned an iterator that cannot be closed")
         _within(lambda: next(blocks))
         _within(blocks.close)
-        _settled(log)
+        read = _settled(log)
+        time.sleep(0.2)
+        require(log.stat().st_size == read, "images are still read seconds after the job was closed")
         names = [name for block in _run(subject, spec, _images(subject)) for name in block.names]
     require(names == [entry.name for entry in _images(subject)], "after a cancelled job the next one has other rows")
 
