@@ -72,6 +72,17 @@ class Terminal:
         """Whether there is a progress bar: on a terminal that no stream is written to."""
         return self.err.is_terminal and not self.quiet and not (self._streaming and self._stdout.isatty())
 
+    @property
+    def notes_beside_results(self) -> bool:
+        """Whether notes are read where the results are: both on a terminal, or both in one file."""
+        if self.err.is_terminal and self.out.is_terminal:
+            return True
+        try:
+            places = [os.fstat(stream.fileno()) for stream in (self._stdout, sys.stderr)]
+        except (OSError, ValueError):  # no file at all
+            return False
+        return os.path.samestat(*places)
+
     @cached_property
     def err(self) -> Console:
         """stderr, for progress and notes."""

@@ -161,17 +161,17 @@ def cache_features(
         return None
     batches = Batches(images, backbone.batch_size * processes.count, device, processes=processes)
     numbers = range(1, views + 1) if views > 1 else range(1)
-    read = np.zeros(shape[:2], bool)
+    read = np.zeros(shape[:2], np.uint8)
     jobs = ((inputs, (k, at)) for k, number in enumerate(numbers) for inputs, at in batches.indexed(number) if len(at))
     for features, (view, indices) in backbone(jobs):
         if isinstance(values, Tensor):
             values[view].index_copy_(0, to_tensor(indices, device), torch.as_tensor(features))
         else:
             values[view, indices] = features.cpu().numpy() if isinstance(features, Tensor) else features
-        read[view, indices] = True
+        read[view, indices] = 1
         heard(processes.count * len(indices))
     processes.fill(values)
-    processes.fill(read.view(np.uint8))
+    processes.fill(read)
     return Features(values, images, np.flatnonzero(read.all(0)))
 
 
