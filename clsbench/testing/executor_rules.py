@@ -116,7 +116,7 @@ def no_images_are_no_rows(subject: Subject) -> None:
 
 @rule("builds", "rows-in-order")
 def says_where_it_ran(subject: Subject) -> None:
-    """``execution`` is a :class:`clsbench.Execution` from the first block on: on which device, and how."""
+    """``execution`` is an :class:`clsbench.Execution` from the first block on: on which device, and how."""
     with _job(subject) as spec:
         blocks = _started(subject, spec, _images(subject))
         _within(lambda: next(blocks))
