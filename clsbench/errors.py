@@ -41,6 +41,8 @@ class ClsbenchError(Exception):
         got: What was found there.
         expected: What would have been right.
         hint: What to do next.
+        code: A stable code of :mod:`clsbench.finding_codes`, such as ``CB-L001``, where this refusal has one. It is not
+            part of the text: the command line prints it before.
 
     >>> print(DataError("no images found", where="photos/", hint="check the path"))
     no images found
@@ -49,6 +51,8 @@ class ClsbenchError(Exception):
     """
 
     exit_code = 1
+    #: The code of every error of this class that is given no other.
+    code: str | None = None
 
     def __init__(
         self,
@@ -58,8 +62,10 @@ class ClsbenchError(Exception):
         got: object = None,
         expected: object = None,
         hint: str | None = None,
+        code: str | None = None,
     ) -> None:
         self.what = what
+        self.code = code or self.code
         self.facts = {"where": where, "got": got, "expected": expected, "to do": hint}
         super().__init__(what)
 
@@ -119,9 +125,13 @@ class ModelError(ClsbenchError):
 class DeviceError(ClsbenchError):
     """A device was asked for and cannot be used."""
 
+    code = "CB-H001"
+
 
 class DeviceMemoryError(DeviceError):
     """A device has not enough memory for what was asked of it."""
+
+    code = "CB-H004"
 
 
 class Terminated(SystemExit):

@@ -15,6 +15,7 @@ from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
 from clsbench.api.training_inputs import open_inputs
 from clsbench.errors import OptionError
+from clsbench.finding_codes.lookup import ignored_kinds
 from clsbench.machine import wait_passively
 from clsbench.picture_shape import GivenSize, PictureShape
 from clsbench.training.config import AUTO, read_options
@@ -39,6 +40,7 @@ def find_lr(
     test_fraction: float | None = None,
     data_fraction: float | None = None,
     group: str | None = None,
+    ignore: str | Sequence[str] = (),
     unfrozen: bool = False,
     steps: int = 100,
     out: str | Path | None = None,
@@ -50,7 +52,7 @@ def find_lr(
 
     Args:
         data, dataset, model, pretrained, weights, size, resize, pad, interpolation: As in :func:`train`.
-        val_fraction, test_fraction, data_fraction, group, options, observer: As in :func:`train`.
+        val_fraction, test_fraction, data_fraction, group, ignore, options, observer: As in :func:`train`.
         unfrozen: Test the stage in which everything learns, rather than the recipe's first stage.
         steps: Learning rates to try.
         out: A PNG of the curve.
@@ -65,6 +67,7 @@ def find_lr(
     outputs.add(curve, "--out", "the image", ".png")
     check_at_least("steps", steps, 20)
     read_options(training)
+    ignored = ignored_kinds([ignore] if isinstance(ignore, str) else ignore)
     shape = PictureShape.asked(size, resize, pad, interpolation)
     splits: dict[str, Any] = {"val_fraction": val_fraction, "test_fraction": test_fraction, "group": group}
     splits |= {"data_fraction": data_fraction}
@@ -80,7 +83,7 @@ def find_lr(
         raise OptionError("the recipe frozen never trains the whole network", where="--unfrozen", hint="leave it out")
     classifier = build_classifier(inputs.build_model, inputs.images, config, observer, name=inputs.network.name)
     with TemporaryDirectory() as folder, inputs.staying():
-        setup, _ = set_up(classifier, inputs.images, config, observer, Path(folder))
+        setup, _ = set_up(classifier, inputs.images, config, observer, Path(folder), ignore=ignored)
         try:
             if training.get("batch_size") == AUTO:
                 setup.config = dataclasses.replace(config, batch_size=fitting_batch_size(setup))

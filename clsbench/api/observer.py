@@ -63,7 +63,10 @@ class Observer:
     def checked(self, check: DataCheck) -> None:
         """Training: the images have been read, and what is wrong with them is known."""
         for finding in check.findings:
-            self.warn(finding.message)
+            self.warn(str(finding))
+        if check.findings:
+            code = check.findings[0].code
+            self.note(f"`clsbench --code {code}` says what that means, --ignore {code} accepts it")
 
     def loss(self, epoch: int, loss: float) -> None:
         """Training, now and then: the epoch from 1, and its mean loss so far in nats."""

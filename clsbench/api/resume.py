@@ -14,6 +14,7 @@ from clsbench.api.outputs import Outputs
 from clsbench.api.repeat import Recorded
 from clsbench.api.together import together
 from clsbench.api.training_inputs import open_inputs
+from clsbench.datasets.data_check import ignored_before
 from clsbench.errors import ClsbenchError, DataError, ModelError, OptionError
 from clsbench.output_lock import HeldError, exclusive, remove_leftovers
 from clsbench.run_record import RunRecord
@@ -67,6 +68,7 @@ def resume_training(name: str | Path | None, observer: Observer) -> TrainingResu
                 data=inputs.data,
                 model=inputs.model,
                 split=inputs.spec.to_json(),
+                ignore=ignored_before(record.check),
                 auto_lr=recorded.training["lr"] == AUTO,
                 resumed=resumed,
                 processes=processes,

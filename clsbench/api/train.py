@@ -14,6 +14,7 @@ from clsbench.api.repeat import Recorded, repeated
 from clsbench.api.resume import refuse_beside_resume, resume_training
 from clsbench.api.together import together
 from clsbench.api.training_inputs import open_inputs
+from clsbench.finding_codes.lookup import ignored_kinds
 from clsbench.machine import wait_passively
 from clsbench.models.heads import parse_head
 from clsbench.output_files import check_folder
@@ -49,6 +50,7 @@ def train(
     data_fraction: float | None = None,
     group: str | None = None,
     strict_data: bool = False,
+    ignore: str | Sequence[str] = (),
     options: Options = (),
     observer: Observer | None = None,
     **training: object,
@@ -76,6 +78,8 @@ def train(
         group: What belongs together and stays on one side of every split: a column of a CSV dataset, or a regular
             expression that is searched in names, whose first group tells what an image belongs to.
         strict_data: Refuse to train if the data check finds anything.
+        ignore: Codes or names of findings, such as ``"CB-D003"`` or ``["tiny-class"]``, that the data check neither
+            tells nor refuses; run.json records them as ignored.
         options: Options of model and dataset, such as ``{"model.width": 64}``.
         observer: Hears notes, warnings and progress.
         training: Fields of :class:`clsbench.training.config.TrainConfig`, such as ``epochs=5, lr="auto"``;
@@ -98,6 +102,7 @@ def train(
     # Wrong usage is refused before images are looked for, or downloaded.
     check_trackers(parse_trackers(str(read_options(training).get("track", ""))))
     parse_head(str(training.get("head") or "linear"))
+    ignored = ignored_kinds([ignore] if isinstance(ignore, str) else ignore)
     splits: dict[str, Any] = {"val_fraction": val_fraction, "test_fraction": test_fraction, "group": group}
     splits |= {"folds": folds, "fold": fold, "data_fraction": data_fraction}
     asked = Recorded(
@@ -112,7 +117,7 @@ def train(
         training=training,
     )
     if resume is not False:
-        refuse_beside_resume(asked, config=config, run=run, strict_data=strict_data)
+        refuse_beside_resume(asked, config=config, run=run, strict_data=strict_data, ignore=", ".join(ignored))
         return resume_training(None if resume is True else resume, observer)
     check_name(run)
     check_folder(ROOT.absolute(), "the run")
@@ -140,5 +145,6 @@ def train(
             auto_lr=training.get("lr") == AUTO,
             auto_batch=training.get("batch_size") == AUTO,
             strict=strict_data,
+            ignore=ignored,
             processes=processes,
         )

@@ -38,11 +38,18 @@ def explain(error: BaseException) -> int:
     elif isinstance(error, MemoryError):
         error = ClsbenchError("there is not enough memory", hint="try smaller batches, or fewer threads")
     if isinstance(error, ClsbenchError):
-        _print([f"error: {error}", *(f"  {note}" for note in notes)], colour=typer.colors.RED)
+        _print([_titled(error), *(f"  {note}" for note in notes)], colour=typer.colors.RED)
         return error.exit_code
     fault = "  this is a fault of clsbench, not of yours; CLSBENCH_DEBUG=1 shows where"
     _print([f"error: {type(error).__name__}: {error}", fault])
     return 1
+
+
+def _titled(error: ClsbenchError) -> str:
+    """An error's text with its code, and where more about that is to be read."""
+    if error.code is None:
+        return f"error: {error}"
+    return f"error [{error.code}]: {error}\n  more: clsbench --code {error.code}"
 
 
 def delivered(code: int) -> int:

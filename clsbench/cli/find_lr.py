@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from clsbench.cli.parameters import OUTPUT, Json, Quiet, With
-from clsbench.cli.split_parameters import DataFraction, Group, TestFraction, ValFraction
+from clsbench.cli.split_parameters import DataFraction, Group, Ignore, TestFraction, ValFraction
 from clsbench.cli.training_options import takes_training_options, typed
 from clsbench.cli.training_parameters import (
     Data,
@@ -34,6 +34,7 @@ def find_lr(
     test_fraction: TestFraction = None,
     data_fraction: DataFraction = None,
     group: Group = None,
+    ignore: Ignore = None,
     model: ModelName = "simple-cnn",
     pretrained: Pretrained = False,
     weights: Weights = None,
@@ -72,7 +73,7 @@ def find_lr(
             data, dataset=dataset, model=model, pretrained=pretrained, weights=weights,
             size=size, resize=resize, pad=pad, interpolation=interpolation,
             val_fraction=val_fraction, test_fraction=test_fraction, data_fraction=data_fraction, group=group,
-            steps=steps, unfrozen=unfrozen, out=out, options=options or (), observer=observer, **(training or {}),
+            ignore=ignore or (),            steps=steps, unfrozen=unfrozen, out=out, options=options or (), observer=observer, **(training or {}),
         )  # fmt: skip
     rates = [
         ("valley", f"{test.valley:.2e}", "two thirds down the longest descent; what --lr auto takes"),
@@ -83,7 +84,7 @@ def find_lr(
     given = [("--dataset", dataset), ("--model", model), ("--weights", weights), ("--size", size),
              ("--resize", resize), ("--pad", pad), ("--interpolation", interpolation),
              ("--val-fraction", val_fraction), ("--test-fraction", test_fraction), ("--data-fraction", data_fraction),
-             ("--group", group),
+             ("--group", group), *(("--ignore", code) for code in ignore or ()),
              *(("--with", option) for option in options or ())]  # fmt: skip
     words = [word for flag, value in given if value is not None for word in (flag, value)]
     rate, asked = f"{test.valley:.1e}", dict(training or {})

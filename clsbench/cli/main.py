@@ -17,7 +17,7 @@ from typing import Annotated
 import typer
 
 from clsbench import __version__
-from clsbench.cli import streams
+from clsbench.cli import completion, streams
 from clsbench.cli.commands import Commands, add_commands
 from clsbench.cli.failures import INTERRUPTED, TERMINATED, delivered, explain
 from clsbench.errors import Terminated
@@ -39,11 +39,30 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
+def _code(asked: str | None) -> None:
+    if asked is not None:
+        from clsbench.cli.codes import print_codes
+
+        print_codes(asked)
+        raise typer.Exit
+
+
 @app.callback()
 def main(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
+    code: Annotated[
+        str | None,
+        typer.Option(
+            "--code",
+            metavar="CODE",
+            callback=_code,
+            is_eager=True,
+            autocompletion=completion.codes,
+            help="Print what the code of a finding or an error means, and exit; CB lists all codes.",
+        ),  # fmt: skip
+    ] = None,
 ) -> None:
     """Train, export, run and judge image classifiers, with nothing silently wrong."""
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from clsbench.cli import completion
 from clsbench.cli.parameters import DATA
 
 ValFraction = Annotated[
@@ -35,6 +36,16 @@ DataFraction = Annotated[
 StrictData = Annotated[
     bool,
     typer.Option("--strict-data", help="Refuse to train if the data check finds anything.", rich_help_panel=DATA),
+]
+Ignore = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="CODE",
+        help="Accept what the data check finds under this code or name, such as CB-D003 or tiny-class: not told, not "
+        "refused, recorded as ignored. May be repeated; `clsbench --code CB-D` lists them.",
+        autocompletion=completion.findings,
+        rich_help_panel=DATA,
+    ),
 ]
 Folds = Annotated[
     int | None,

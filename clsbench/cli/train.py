@@ -9,7 +9,16 @@ import typer
 
 from clsbench.cli import completion
 from clsbench.cli.parameters import Json, Quiet, With
-from clsbench.cli.split_parameters import DataFraction, Fold, Folds, Group, StrictData, TestFraction, ValFraction
+from clsbench.cli.split_parameters import (
+    DataFraction,
+    Fold,
+    Folds,
+    Group,
+    Ignore,
+    StrictData,
+    TestFraction,
+    ValFraction,
+)
 from clsbench.cli.training_options import takes_training_options
 from clsbench.cli.training_parameters import (
     Data,
@@ -36,6 +45,7 @@ def train(
     data_fraction: DataFraction = None,
     group: Group = None,
     strict_data: StrictData = False,
+    ignore: Ignore = None,
     model: ModelOrRecorded = None,
     pretrained: Pretrained = False,
     weights: Weights = None,
@@ -98,8 +108,8 @@ def train(
             dataset=dataset, model=model, pretrained=pretrained, weights=weights, run=run,
             size=size, resize=resize, pad=pad, interpolation=interpolation,
             val_fraction=val_fraction, test_fraction=test_fraction, folds=folds, fold=fold,
-            data_fraction=data_fraction, group=group, strict_data=strict_data, options=options or (),
-            observer=observer, **(training or {}),
+            data_fraction=data_fraction, group=group, strict_data=strict_data, ignore=ignore or (),
+            options=options or (), observer=observer, **(training or {}),
         )  # fmt: skip
     if secondary():
         return

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from clsbench.datasets.groups import are_grouped, torn_groups
 from clsbench.datasets.near_duplicates import Hashed, common_prefix, near_pairs, share_of_split
 from clsbench.datasets.similar_names import similar_names, told_apart
 from clsbench.errors import DataError
+from clsbench.finding_codes.data_findings import FINDINGS
 from clsbench.text import counted, on_one_line
 
 #: A class with fewer training images than this is tiny.
@@ -25,6 +26,8 @@ Kind = Literal[
     "unreadable", "duplicates", "near-duplicates", "torn-groups", "contradictions", "similar-classes", "tiny-class",
     "empty-class",
 ]  # fmt: skip
+
+CODES = {each.name: each.code for each in FINDINGS}
 
 #: Samples that are one image, each with its split.
 Group = list[tuple[str, Sample]]
@@ -48,16 +51,35 @@ class Finding:
     message: str
     names: tuple[str, ...]
 
+    @property
+    def code(self) -> str:
+        """Of its kind, such as ``CB-D003``; :mod:`clsbench.finding_codes` says what it means."""
+        return CODES[self.kind]
 
-@dataclass(frozen=True)
-class DataCheck:
-    """What the check found: nothing in good data."""
-
-    findings: tuple[Finding, ...]
+    def __str__(self) -> str:
+        return f"{self.code} {self.message}"
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        return {"findings": [{**asdict(finding), "names": list(finding.names)} for finding in self.findings]}
+        return {"code": self.code, **asdict(self), "names": list(self.names)}
+
+
+@dataclass(frozen=True)
+class DataCheck:
+    """What the check found: nothing in good data.
+
+    Args:
+        findings: What nobody wants to ignore.
+        ignored: What somebody does: not told and not refused, but recorded.
+    """
+
+    findings: tuple[Finding, ...]
+    ignored: tuple[Finding, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        ignored = {"ignored": [finding.to_json() for finding in self.ignored]} if self.ignored else {}
+        return {"findings": [finding.to_json() for finding in self.findings], **ignored}
 
     def refuse(self, where: object) -> None:
         """Refuse data with findings.
@@ -69,8 +91,9 @@ class DataCheck:
             raise DataError(
                 f"the data check found {counted(len(self.findings), 'problem')}",
                 where=where,
-                got="\n       ".join(finding.message for finding in self.findings),
-                hint="correct the data, or train anyway without --strict-data",
+                got="\n       ".join(map(str, self.findings)),
+                hint="correct the data, accept a finding with --ignore CODE, or train without --strict-data",
+                code="CB-T003",
             )
 
 
@@ -80,6 +103,7 @@ def check_dataset(
     unreadable: Mapping[str, str],
     digests: Mapping[str, bytes],
     hashed: Mapping[str, Hashed] | None = None,
+    ignore: Collection[str] = (),
 ) -> DataCheck:
     """Look at a dataset before training; unreadable images count as absent.
 
@@ -89,6 +113,7 @@ def check_dataset(
         digests: Sample name -> a hash of the encoded image or its pixels; those without one
             are not compared.
         hashed: Split -> perceptual hashes, train first; None to look for no near-duplicates.
+        ignore: Kinds of finding that are recorded apart.
     """
     readable = {
         split: [sample for sample in samples if sample.name not in unreadable]
@@ -107,7 +132,19 @@ def check_dataset(
         *_tiny(dataset.classes, counts.get("train", Counter())),
         *_empty(dataset.classes, counts),
     ]
-    return DataCheck(tuple(findings))
+    kept, ignored = (tuple(f for f in findings if (f.kind in ignore) is known) for known in (False, True))
+    return DataCheck(kept, ignored)
+
+
+def ignored_before(record: Mapping[str, Any]) -> frozenset[str]:
+    """The kinds of finding that a run's check ignored.
+
+    Args:
+        record: What :meth:`DataCheck.to_json` gave, from a file.
+    """
+    ignored = record.get("ignored")
+    found = {each.get("kind") for each in ignored if isinstance(each, dict)} if isinstance(ignored, list) else set()
+    return frozenset(kind for kind in found if isinstance(kind, str) and kind in CODES)
 
 
 def _same_images(splits: Mapping[str, Sequence[Sample]], digests: Mapping[str, bytes]) -> list[Group]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -181,6 +181,7 @@ def set_up(
     folder: Path,
     *,
     strict: bool = False,
+    ignore: Collection[str] = (),
     processes: Processes | None = None,
 ) -> tuple[Setup, DataCheck]:
     """Read all images once, check the data, and put the network on its device.
@@ -192,6 +193,7 @@ def set_up(
         observer: Hears how it goes.
         folder: Where things too large for memory may lie.
         strict: Whether anything the data check finds is an error.
+        ignore: Kinds of finding that are neither told nor an error.
         processes: That train together; this one alone if left out.
 
     Raises:
@@ -214,7 +216,7 @@ def set_up(
         name: Hashed(images.samples, images.hashes, images.hashed)
         for name, images in zip(names, setup.everything, strict=True)
     }
-    check = check_dataset(dataset, unreadable=setup.unreadable(), digests=digests, hashed=hashed)
+    check = check_dataset(dataset, unreadable=setup.unreadable(), digests=digests, hashed=hashed, ignore=ignore)
     if strict:
         check.refuse(dataset.root)
     elif place == "off":

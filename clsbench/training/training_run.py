@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -109,6 +109,7 @@ def run_training(
     auto_lr: bool = False,
     auto_batch: bool = False,
     strict: bool = False,
+    ignore: Collection[str] = (),
     processes: Processes | None = None,
     resumed: Resumed | None = None,
 ) -> TrainingResult:
@@ -126,6 +127,7 @@ def run_training(
         auto_lr: Replace the learning rate by what a range test suggests.
         auto_batch: Replace the batch size by what memory allows.
         strict: Whether anything the data check finds is an error.
+        ignore: Kinds of finding that are neither told nor an error, but recorded.
         processes: That train together; this one alone if left out. The first writes the run, and is heard.
         resumed: A run to go on with; ``config`` and all else have to be what it began with.
 
@@ -152,7 +154,9 @@ def run_training(
     )  # refuses what the model does not have
     check_name(run_name)
     observer.planned(planned)
-    setup, check = set_up(classifier, dataset, config, observer, Path(), strict=strict, processes=processes)
+    setup, check = set_up(
+        classifier, dataset, config, observer, Path(), strict=strict, ignore=ignore, processes=processes
+    )
     if auto_batch:  # before there is a record: a run that is resumed has the same
         setup.config = config = dataclasses.replace(config, batch_size=fitting_batch_size(setup))
     record = RunRecord(
