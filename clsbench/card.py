@@ -165,6 +165,7 @@ class ModelCard:
                 got=schema,
                 expected=f"at most {SCHEMA}",
                 hint="pip install --upgrade clsbench",
+                code="CB-M009",
             )
         unknown = {name: None for name in ("model", "parity") if values.get(name) == {}}
         return read_fields(cls, {**values, **unknown}, what="a model card", where=where)
@@ -182,6 +183,7 @@ class ModelCard:
                 where=where,
                 expected=f"metadata key '{METADATA_KEY}'",
                 hint=f"`{command('adopt', where or 'FILE')}` gives it one, or export it with `clsbench export`",
+                code="CB-M001",
             )
         return cls.from_json(parse_object(metadata[METADATA_KEY], what="a model card", where=where), where=where)
 

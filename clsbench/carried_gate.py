@@ -177,7 +177,7 @@ def read_carried(file: Path) -> Carried | None:
     if found.schema > SCHEMA:
         raise ModelError(
             f"{what} are of an unknown schema", where=file, got=found.schema, expected=f"at most {SCHEMA}",
-            hint="pip install --upgrade clsbench",
+            hint="pip install --upgrade clsbench", code="CB-M009",
         )  # fmt: skip
     count, classes = len(found.images), len(card.classes)
     if not 1 <= count <= MOST:
@@ -237,7 +237,7 @@ def refusal(found: Agreement, file: Path, backend: str, card: ModelCard, *, hint
         f"{backend} does not answer as this {card.precision} file was meant to", where=file,
         got=found,
         expected=f"what it answers on {' and '.join(card.proved_on) or card.made_for}, where it was proved",
-        hint=hint,
+        hint=hint, code="CB-G005",
     )  # fmt: skip
 
 

@@ -117,6 +117,13 @@ class GateReport:
         return 100 * (self.reference_accuracy - self.accuracy)
 
     @property
+    def code(self) -> str | None:
+        """Of :mod:`clsbench.finding_codes`, where it did not pass: of accuracy that is lost, or of parity."""
+        if self.passed:
+            return None
+        return "CB-G002" if self.max_drop is not None and self.tolerance is None else "CB-G001"
+
+    @property
     def top1_agreement(self) -> float:
         """The smallest over the batch sizes, as a fraction."""
         return min(b.top1_agreement for b in self.batches)

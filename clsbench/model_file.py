@@ -120,6 +120,7 @@ def check_contract(inputs: Tensors, outputs: Tensors, card: ModelCard, file: Pat
             got=f"inputs {inputs}, outputs {outputs}",
             expected=f"{INPUT_NAME} uint8 (N, {size[0]}, {size[1]}, 3) -> {OUTPUT_NAME} float32 (N, {count}){more}",
             hint=_contract_hint(inputs, outputs, card),
+            code="CB-M002",
         )
 
 

@@ -250,6 +250,7 @@ def _external_file(file: Path, name: str) -> Path:
         raise ModelError(
             "the model wants a file outside its folder", where=file, got=f"external data {name[:200]!r}",
             expected="a path below the model's folder, without .. and without links that lead out of it",
+            code="CB-M008",
         )  # fmt: skip
     if not place.is_file():
         raise ModelError(

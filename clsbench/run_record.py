@@ -191,7 +191,9 @@ class RunRecord:
         schema, data = values.get("schema"), values.get("data")
         if type(schema) is not int or not 0 < schema <= SCHEMA:
             expected = f"1 to {SCHEMA}; a newer clsbench may read more"
-            raise ModelError("a run is of an unknown schema", where=where, got=schema, expected=expected)
+            raise ModelError(
+                "a run is of an unknown schema", where=where, got=schema, expected=expected, code="CB-M009"
+            )
         if schema < 3 and isinstance(data, dict) and isinstance(data.get("options"), dict):
             options, split = without_split(data["options"])
             values = {**values, "data": {**data, "options": options}, "split": split}

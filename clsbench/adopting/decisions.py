@@ -118,6 +118,7 @@ def refuse_inexpressible(described: Sequence[Description], decisions: Sequence[D
                 "the preprocessing of the model cannot be expressed, and nothing is approximated", where=file,
                 got=f"{each.origin}: {'; '.join(each.refused)}",
                 hint="if other preprocessing is right for it all the same, state all of it: --transform FILE",
+                code="CB-M004",
             )  # fmt: skip
 
 
@@ -129,6 +130,7 @@ def _agree(field: str, said: Sequence[tuple[str, Any]]) -> None:
                 f"two sources contradict each other about the {field.replace('_', ' ')}",
                 got=f"{first}: {value}; {origin}: {other}",
                 hint=f"say which is right: --{field.replace('_', '-')}" if not first.startswith("--") else None,
+                code="CB-M005",
             )  # fmt: skip
 
 

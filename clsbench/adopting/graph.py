@@ -74,14 +74,14 @@ def read_input(facts: OnnxFacts, file: Path) -> ImageInput:
         raise ModelError(
             "the graph wants something other than one batch of images", where=file, got=got,
             expected=f"one input, and not {counted(len(facts.inputs), 'input')}",
-            hint="export the classifier alone, with its images as the only input",
+            hint="export the classifier alone, with its images as the only input", code="CB-M006",
         )  # fmt: skip
     (one,) = facts.inputs
     dims = [dim if isinstance(dim, int) and dim > 0 else None for dim in one.shape]
     if one.dtype not in INPUT_TYPES or len(dims) != 4:
         raise ModelError(
             "the input of the graph is no batch of images", where=file, got=f"{one.name} {one.dtype} {_shape(one)}",
-            expected=f"(N, 3, h, w) or (N, h, w, 3) of {', '.join(INPUT_TYPES)}",
+            expected=f"(N, 3, h, w) or (N, h, w, 3) of {', '.join(INPUT_TYPES)}", code="CB-M006",
         )  # fmt: skip
     layout = _layout(dims, one, file)
     channels, sides = (dims[1], dims[2:]) if layout == "NCHW" else (dims[3], dims[1:3])
@@ -99,7 +99,7 @@ def _layout(dims: list[int | None], one: TensorFacts, file: Path) -> Layout:
         return "NHWC"
     raise ModelError(
         "the input of the graph has neither one nor three channels", where=file, got=f"{one.name} {_shape(one)}",
-        expected="(N, 3, h, w) or (N, h, w, 3), or 1 for grey",
+        expected="(N, 3, h, w) or (N, h, w, 3), or 1 for grey", code="CB-M006",
     )  # fmt: skip
 
 

@@ -57,7 +57,7 @@ def kind_of(rows: NDArray[np.float64], graph: Any, name: str, file: Path) -> Kin
             got=f"{name}: {counted(rows.shape[1], 'probability', 'probabilities')} by Sigmoid, "
             f"in all {rows[0].sum():.3f}",
             expected="probabilities that sum to 1, or logits",
-            hint="clsbench judges classifiers with one class an image",
+            hint="clsbench judges classifiers with one class an image", code="CB-M006",
         )  # fmt: skip
     if (rows <= SUM_TOLERANCE).all() and np.allclose(np.exp(rows).sum(axis=1), 1, atol=SUM_TOLERANCE):
         return "log-probabilities"
@@ -72,6 +72,7 @@ def _kind_of_one(rows: NDArray[np.float64], inside: bool, last: str, name: str, 
         raise ModelError(
             "the only output is always 1: it is a softmax over one number", where=file, got=f"{name}: {rows[0, 0]:g}",
             expected="one number before Softmax, or two after it", hint="export the network without its last layer",
+            code="CB-M006",
         )  # fmt: skip
     if inside and last in _SIGMOIDS:
         return "probability"
@@ -88,6 +89,7 @@ def _unclear(rows: NDArray[np.float64], last: str, name: str, file: Path) -> Mod
         got=f"{name}: numbers from {rows.min():.4g} to {rows.max():.4g} by {last or 'no operator'}{sums}",
         expected="logits, or probabilities that sum to 1; of one number, Sigmoid or what is before it",
         hint="export the network without what follows its last layer, or name another output with --output",
+        code="CB-M006",
     )  # fmt: skip
 
 

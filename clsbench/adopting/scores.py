@@ -81,6 +81,7 @@ def find_scores(
             "no output of the graph has a score a class", where=file, got=got,
             expected="(N, K) or (N, K, 1, 1) of floats",
             hint="a detector or segmenter is no classifier; of a classifier, export the scores as an output",
+            code="CB-M006",
         )  # fmt: skip
     if broken := [name for name, found in usable.items() if not np.isfinite(found).all()]:
         raise ModelError(
@@ -160,5 +161,5 @@ def _refuse_embedding(name: str, rows: NDArray[np.float64], classes: int | None,
         reason = "rows of length 1" if unit else "by its name"
         raise ModelError(
             "the graph gives an embedding, and no score a class", where=file, got=f"{name}: {count} numbers, {reason}",
-            expected="a classifier", hint="export the network with its classification head",
+            expected="a classifier", hint="export the network with its classification head", code="CB-M006",
         )  # fmt: skip

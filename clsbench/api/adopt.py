@@ -51,6 +51,7 @@ class AdoptResult:
             "file": str(self.file) if self.file else None,
             "original": str(self.proposal.foreign.file),
             "decisions": [each.to_json() for each in self.proposal.decisions],
+            **({"code": self.report.code} if self.report.code else {}),
             "parity": self.report.to_json(),
             "card": dataclasses.replace(self.card, parity=None).to_json(),
         }

@@ -31,7 +31,7 @@ def apart(ranges: Sequence[Entry], judging: Sequence[Entry], observer: Observer)
         raise DataError(
             "the same images cannot calibrate int8 and judge it", where="--calibrate-images and --gate-images",
             got=f"{counted(len(ranges), 'image')} in both, such as {ranges[0].name}",
-            expected="training images to calibrate with, and others for the gate",
+            expected="training images to calibrate with, and others for the gate", code="CB-G006",
         )  # fmt: skip
     if left_out := len(ranges) - len(left):
         observer.note(f"{counted(left_out, 'image')} would calibrate and judge: left out of the ranges")

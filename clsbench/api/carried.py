@@ -85,7 +85,7 @@ def _without_images(file: Path, card: ModelCard, where: str, observer: Observer)
     raise ModelError(
         f"this int8 file is not proved on {where}, and carries no images to find out with", where=file,
         expected=f"{' or '.join(card.proved_on) or card.made_for}, which it was made for",
-        hint="export it again without --carry-n 0, or --for another engine",
+        hint="export it again without --carry-n 0, or --for another engine", code="CB-G004",
     )  # fmt: skip
 
 

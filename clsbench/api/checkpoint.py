@@ -117,13 +117,13 @@ class Checkpoint:
         if loaded and not loaded.complete:
             raise ModelError(
                 "the weights do not fit the network as a whole", where=self.weights, got="; ".join(loaded.left_out()),
-                expected="all of its tensors", hint="check --model and its options",
+                expected="all of its tensors", hint="check --model and its options", code="CB-M010",
             )  # fmt: skip
         if names is not None and loaded and not loaded.head:
             raise ModelError(
                 "the head in the weights file does not fit these classes", where=self.weights, got=loaded.head_reason,
                 expected=f"a {self.head} head with {len(names)} outputs, one for each name",
-                hint="name each of its classes with --classes, and another kind of head with --head",
+                hint="name each of its classes with --classes, and another kind of head with --head", code="CB-L006",
             )  # fmt: skip
         return classifier
 

@@ -141,6 +141,6 @@ def _exported(run: Run, observer: Observer) -> Path:
     if exported.file is None:
         raise ModelError(
             "the run cannot be exported: the file disagrees with the trained network", where=run.path,
-            hint=f"{command('export', run.path)} says where",
+            hint=f"{command('export', run.path)} says where", code="CB-G001",
         )  # fmt: skip
     return exported.file

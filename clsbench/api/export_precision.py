@@ -187,7 +187,7 @@ class Reduction:
             if len(pool) < 2:
                 raise DataError(
                     "one image cannot calibrate and judge", where="--calibrate-images", got=counted(len(pool), "image"),
-                    hint="name others to judge with: --gate-images DIR",
+                    hint="name others to judge with: --gate-images DIR", code="CB-G006",
                 )  # fmt: skip
             rest = sorted({*range(len(pool))} - {*chosen.tolist()})
             if len(rest) < math.ceil(len(pool) / 2):  # too few are left over

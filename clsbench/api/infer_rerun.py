@@ -65,7 +65,7 @@ class Rerun:
         if there and not self.overwrite:
             raise DataError(
                 "the output is there already", where="--out", got=there[0],
-                hint="replace it with --overwrite, or choose another path",
+                hint="replace it with --overwrite, or choose another path", code="CB-J002",
             )  # fmt: skip
 
     def find_ledger(
@@ -137,18 +137,19 @@ class Rerun:
         if not self.resume:
             raise DataError(
                 "an unfinished job was writing this file", where=out, got=f"{done} are done",
-                hint="--resume continues it, --restart begins anew",
+                hint="--resume continues it, --restart begins anew", code="CB-J002",
             )  # fmt: skip
         if changes := then.differences(job) or ledger.changes():
             raise DataError(
                 "the job cannot be continued: something has changed", where=out, got="; ".join(changes),
                 expected=f"what it was when {done} were done", hint="undo the change, or begin anew with --restart",
+                code="CB-J001",
             )  # fmt: skip
         there = [file for file in (out, features_path(out)) if file.exists()]
         if there and not (self.overwrite or then.overwrite or ledger.rows == job.images):
             raise DataError(
                 "the output is there already, and was not when the job began", where="--out", got=there[0],
-                hint="move it, or add --overwrite",
+                hint="move it, or add --overwrite", code="CB-J002",
             )  # fmt: skip
 
 
@@ -217,7 +218,7 @@ def find_finished(out: Path, job: JobIdentity) -> Manifest | None:
     if manifest.job is None:
         raise DataError(
             "the output is there already, and there is no job that could be continued", where="--out", got=out,
-            hint="replace it with --overwrite, or choose another path",
+            hint="replace it with --overwrite, or choose another path", code="CB-J002",
         )  # fmt: skip
     then = read_fields(JobIdentity, manifest.job, what="the description of a job", where=out)
     changes = then.differences(job)
@@ -229,7 +230,7 @@ def find_finished(out: Path, job: JobIdentity) -> Manifest | None:
         raise DataError(
             "the file is finished, and something has changed since", where=out,
             got="; ".join(changes),
-            hint="replace it with --overwrite, or choose another path",
+            hint="replace it with --overwrite, or choose another path", code="CB-J001",
         )  # fmt: skip
     if manifest.features and manifest.features.file:  # both files, or it is not finished
         open_features(features_path(out), (job.images, manifest.features.dim or 0))

@@ -227,7 +227,7 @@ class InferenceRun:
             if ledger.job and (changes := ledger.job.differences(now)):
                 raise DataError(
                     "the job cannot be continued: something has changed", where=ledger.file, got="; ".join(changes),
-                    hint="begin anew with --restart",
+                    hint="begin anew with --restart", code="CB-J001",
                 )  # fmt: skip
             ledger.begin(now)
 

@@ -134,7 +134,7 @@ class Outputs:
                 if os.path.realpath(output.file.parent) in folders:
                     raise DataError(
                         "the output would be one of the images the next time", where=output.option, got=output.file,
-                        expected=f"a path outside of {location}",
+                        expected=f"a path outside of {location}", code="CB-J003",
                     )  # fmt: skip
 
     def _add(self, output: _Output) -> None:
@@ -150,7 +150,11 @@ class Outputs:
             _compare(output, file, identity)
         if not output.draws and _is_image(output.file):
             raise DataError(
-                "the output would overwrite an image", where=output.option, got=output.file, hint="choose another path"
+                "the output would overwrite an image",
+                where=output.option,
+                got=output.file,
+                hint="choose another path",
+                code="CB-J003",
             )
         self._files.append(output)
 
@@ -181,7 +185,7 @@ def _overwrites(output: _Output, file: str | Path) -> DataError:
     also = "" if os.path.normpath(file) == os.path.normpath(output.file) else f", which is {file}"
     return DataError(
         "the output would overwrite an input", where=output.option, got=f"{output.file}{also}",
-        hint="choose another path",
+        hint="choose another path", code="CB-J003",
     )  # fmt: skip
 
 

@@ -63,6 +63,7 @@ class Proposal:
                 got=f"guesses for {some(guessed, 9)}",
                 expected="flags for these, --transform NAME or FILE, or --yes to take the guesses",
                 hint="add --check DIR, labelled images in class folders, to see which preprocessing is right",
+                code="CB-M003",
             )  # fmt: skip
 
 
@@ -154,7 +155,7 @@ def recognised(file: Path, card: ModelCard) -> Foreign:
     if foreign.scores.classes != count:
         raise ModelError(
             "the original has another number of classes than the card", where=file,
-            got=counted(foreign.scores.classes, "class"), expected=counted(count, "class"),
+            got=counted(foreign.scores.classes, "class"), expected=counted(count, "class"), code="CB-L006",
         )  # fmt: skip
     return foreign
 
@@ -174,7 +175,7 @@ def _names(
     if len({names for _, names in said}) > 1:
         raise ModelError(
             "two sources name the classes differently", where=file, got=" and ".join(origin for origin, _ in said),
-            hint="say which are right: --classes FILE",
+            hint="say which are right: --classes FILE", code="CB-M005",
         )  # fmt: skip
     return (said[0][1], ("found", said[0][0])) if said else (None, ("found", ""))
 
@@ -195,7 +196,7 @@ def _fitting(names: tuple[str, ...] | None, classes: Classes | None, foreign: Fo
             "the graph has another number of classes than there are names", where=foreign.file,
             got=f"output {foreign.scores.output}: {counted(count, 'class')}; {counted(len(names), 'name')}",
             hint="give --classes FILE with one name for each, in the order of the outputs; if the output is an "
-            "embedding, export the network with its head",
+            "embedding, export the network with its head", code="CB-L006",
         )  # fmt: skip
     return names
 

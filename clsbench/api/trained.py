@@ -111,6 +111,7 @@ def trained_network(name: str | Path | None, observer: Observer) -> Trained:
             where=run.best,
             got="; ".join([loaded.head_reason, *loaded.left_out()]) if loaded else None,
             expected=f"all of its tensors, and a {head} head for {counted(len(card.classes), 'class')}",
+            code="CB-M010",
         )
     files = [file for file in run.files if file != run.onnx]
     return Trained(trained.name, resolved.owner, classifier, card, run.onnx, files, run=run)

@@ -59,7 +59,8 @@ class VerifyResult:
         """Plain values."""
         names = {"reference": self.reference, "verified": self.verified, "images": self.images}
         decoded = {"decoded": self.decoded.to_json()} if self.decoded else {}
-        return {"schema": 1, **names, "parity": self.report.to_json(), **decoded}
+        code = {"code": self.report.code} if self.report.code else {}
+        return {"schema": 1, **names, **code, "parity": self.report.to_json(), **decoded}
 
 
 @dataclass(frozen=True)
@@ -277,6 +278,6 @@ def _columns(reference: Form, verified: Form) -> tuple[int, ...] | None:
         only = [f"only {form.spec}: {some(names)}" for form, names in ((reference, missing), (verified, more)) if names]
         raise ModelError(
             "the two have different classes", got="; ".join(only),
-            expected=f"the same {counted(len(ours), 'name')}, in any order",
+            expected=f"the same {counted(len(ours), 'name')}, in any order", code="CB-L005",
         )  # fmt: skip
     return tuple(theirs.index(name) for name in ours)

@@ -27,7 +27,9 @@ def print_codes(text: str) -> None:
         terminal.print(table("Codes", ("code", "name", "means"), rows, left=3))
     else:
         width = min(shutil.get_terminal_size().columns, WIDTH)
-        terminal.print("\n\n".join(textwrap.fill(each, width) for each in _paragraphs(found[0])))
+        terminal.print(
+            "\n\n".join(textwrap.fill(each, width, break_on_hyphens=False) for each in _paragraphs(found[0]))
+        )
 
 
 def _paragraphs(one: FindingCode) -> list[str]:

@@ -73,7 +73,8 @@ def find_lr(
             data, dataset=dataset, model=model, pretrained=pretrained, weights=weights,
             size=size, resize=resize, pad=pad, interpolation=interpolation,
             val_fraction=val_fraction, test_fraction=test_fraction, data_fraction=data_fraction, group=group,
-            ignore=ignore or (),            steps=steps, unfrozen=unfrozen, out=out, options=options or (), observer=observer, **(training or {}),
+            ignore=ignore or (), steps=steps, unfrozen=unfrozen, out=out, options=options or (), observer=observer,
+            **(training or {}),
         )  # fmt: skip
     rates = [
         ("valley", f"{test.valley:.2e}", "two thirds down the longest descent; what --lr auto takes"),

@@ -48,7 +48,10 @@ def print_gate(terminal: Terminal, title: str, report: GateReport) -> None:
         terminal.print(table("How far each stage moves a probability", ("stage", "at most", ""), moved))
     for line in _facts(report):
         terminal.print(line)
-    word = Text("PASSED: " if report.passed else "FAILED: ", style="bold green" if report.passed else "bold red")
+    word = Text(
+        "PASSED: " if report.passed else f"FAILED [{report.code}]: ",
+        style="bold green" if report.passed else "bold red",
+    )
     terminal.print(word + Text(printable(_verdict(report))))
 
 

@@ -81,7 +81,7 @@ def infer(
     print_result(terminal, result, saved=out is not None, asked=bool(metrics))
     terminal.write_json(result.to_json())
     if not result.within_budget:
-        terminal.warn(over_budget(result))
+        terminal.warn(f"{result.code} {over_budget(result)}")
         raise typer.Exit(3)
 
 

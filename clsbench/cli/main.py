@@ -61,7 +61,7 @@ def main(
             is_eager=True,
             autocompletion=completion.codes,
             help="Print what the code of a finding or an error means, and exit; CB lists all codes.",
-        ),  # fmt: skip
+        ),
     ] = None,
 ) -> None:
     """Train, export, run and judge image classifiers, with nothing silently wrong."""

@@ -143,7 +143,7 @@ def ignored_before(record: Mapping[str, Any]) -> frozenset[str]:
         record: What :meth:`DataCheck.to_json` gave, from a file.
     """
     ignored = record.get("ignored")
-    found = {each.get("kind") for each in ignored if isinstance(each, dict)} if isinstance(ignored, list) else set()
+    found = [each.get("kind") for each in ignored if isinstance(each, dict)] if isinstance(ignored, list) else []
     return frozenset(kind for kind in found if isinstance(kind, str) and kind in CODES)
 
 

@@ -135,7 +135,10 @@ def _read_csv(file: Path) -> dict[str, str]:
                 path, label = Path(row["path"] or "").as_posix(), row["label"] or ""
                 if given.setdefault(path, label) != label:
                     raise DataError(
-                        "the labels file has two labels for a path", where=f"{file}:{reader.line_num}", got=path
+                        "the labels file has two labels for a path",
+                        where=f"{file}:{reader.line_num}",
+                        got=path,
+                        code="CB-L003",
                     )
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         said = getattr(error, "strerror", None) or error
@@ -166,6 +169,7 @@ def from_pairs(
             where=file,
             got=some(list(given)),
             expected=f"paths relative to the folder, such as {some(names)}",
+            code="CB-L002",
         )
     found = [-1 if label is None else index.get(label, -1) for label in matched]
     labels = _labels(str(file), found, {m for m in matched if m}, classes, file, unknown)
@@ -188,6 +192,7 @@ def _labels(
                 expected=f"one of its {len(classes)} classes: {some(classes)}",
                 hint=(f"did you mean '{near[0]}'? " if near else "")
                 + "rename them, or leave them unlabelled with --unknown-labels ignore",
+                code="CB-L001",
             )
         notes.append(f"left unlabelled, unknown to the model: {some(strangers)}")
     missing = [name for name in classes if name not in present]

@@ -266,4 +266,5 @@ def check_known_classes(found: Iterable[str], classes: Sequence[str], *, where: 
             got=", ".join(strangers[:20]),
             expected=", ".join(classes[:20]),
             hint="rename them, or add training images of these classes",
+            code="CB-L004",
         )

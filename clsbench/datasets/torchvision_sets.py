@@ -135,6 +135,7 @@ def _official_splits(name: str, root: Path, *, download: bool) -> tuple[tuple[st
                 where=root,
                 got=f"{len(theirs.classes)} in {split}, {len(classes)} in {next(iter(given))}",
                 hint=f"the files are incomplete; remove them and download again: {known.files}",
+                code="CB-L004",
             )
         given[split] = _samples(theirs, split, root)
     check_files_exist(

@@ -57,6 +57,7 @@ class ExportResult:
         return {
             "schema": 1,
             "file": str(self.file) if self.file else None,
+            **({"code": self.report.code} if self.report.code else {}),
             "parity": self.report.to_json(),
             "card": dataclasses.replace(self.card, parity=None).to_json(),
             **({"precision": self.precision.to_json()} if self.precision else {}),
@@ -177,4 +178,5 @@ def check_same_preprocessing(classifier: Classifier, recorded: ModelCard) -> Non
             got=classifier.transform.to_json(),
             expected=recorded.transform.to_json(),
             hint="install the plugin version that the run was trained with, or train again",
+            code="CB-M011",
         )

@@ -8,9 +8,11 @@ from collections.abc import Iterable
 from clsbench.errors import OptionError
 from clsbench.finding_codes.data_findings import FINDINGS
 from clsbench.finding_codes.finding_code import FindingCode
+from clsbench.finding_codes.model_refusals import LABELS, MODELS
+from clsbench.finding_codes.task_refusals import DEVICES, GATES, JOBS, TRAINING
 
 #: All codes, in the order of the page.
-CODES: tuple[FindingCode, ...] = (*FINDINGS,)
+CODES: tuple[FindingCode, ...] = (*FINDINGS, *LABELS, *MODELS, *GATES, *DEVICES, *TRAINING, *JOBS)
 
 
 def find_codes(text: str, *, where: str) -> tuple[FindingCode, ...]:

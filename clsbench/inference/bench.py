@@ -127,7 +127,7 @@ class Benchmark:
             "failure": self.failure.one_line() if self.failure else None,
         }
         if self.failure:
-            return values
+            return values | ({"code": self.failure.code} if self.failure.code else {})
         return values | {
             "streams": self.streams,
             "stable": self.stable,

@@ -216,7 +216,7 @@ def _prove(session: Any, device: PluginDevice, where: str, said: list[str]) -> N
         raise DeviceError(
             f"ONNX Runtime did not use {device.provider} although it was asked to", where=where,
             got=f"{', '.join(used)}; {counted(count, 'node')} on it" + "".join(f": {line}" for line in logged(said)),
-            expected=device.provider,
+            expected=device.provider, code="CB-H003",
         )  # fmt: skip
 
 

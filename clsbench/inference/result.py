@@ -190,6 +190,11 @@ class InferenceResult(Tabular):
         return errors <= self.max_failure_rate * total
 
     @property
+    def code(self) -> str | None:
+        """Of :mod:`clsbench.finding_codes`, where it is not within its budget."""
+        return None if self.within_budget else "CB-G007"
+
+    @property
     def manifest(self) -> Manifest:
         """The manifest that is written next to the predictions file."""
         if self.recorded:
@@ -247,6 +252,8 @@ class InferenceResult(Tabular):
         """
         told = [answer.to_json() for answer in self.answers]
         values = self.manifest.to_json() | ({"predictions": told} if told else {})
+        if self.code:
+            values["code"] = self.code
         if self.skipped:
             values["skipped"] = skipped_json(self.skipped, complete=True)
         return values | ({"sorted": self.sorted.to_json()} if self.sorted else {})

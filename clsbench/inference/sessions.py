@@ -237,6 +237,7 @@ def _prove_provider(session: Any, kind: str, said: list[str]) -> None:
         got=f"{', '.join(used)}{f': {reason}' if reason else ''}",
         expected=provider,
         hint=missing.remedy if missing else "`clsbench doctor` looks for the reason",
+        code="CB-H003",
     )
 
 
@@ -258,4 +259,5 @@ def prove_nodes(session: Any, where: str) -> None:
             where=where,
             got=", ".join(stray[:5]) + (", …" if len(stray) > 5 else ""),
             hint="--allow-fallback to accept that",
+            code="CB-H002",
         )

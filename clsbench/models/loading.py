@@ -203,6 +203,7 @@ def _refuse_another_network(
             got="; ".join([few, *report.left_out()]),
             expected=f"{ENOUGH:.0%} or more of the numbers of the file and of {own}",
             hint="check --model and its options",
+            code="CB-M010",
         )
 
 

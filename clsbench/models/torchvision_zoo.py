@@ -100,6 +100,7 @@ def build(
                 where=weights,
                 got=classifier.loaded.head_reason if classifier.loaded else None,
                 hint="name the classes that they are for with `clsbench export --classes FILE`",
+                code="CB-L006",
             )
     return classifier
 

@@ -50,6 +50,7 @@ def read_state(file: Path) -> dict[str, Tensor]:
             expected="a .safetensors file, or a torch file with a state dict of tensors",
             hint="files with pickled objects are refused, since loading them can run code; the program that made it "
             "can write the tensors alone: torch.save(model.state_dict(), FILE)",
+            code="CB-M007",
         ) from None
     state = _state_in(content)
     if not state:

@@ -115,6 +115,7 @@ class ClassIndex:
             got=repr(name),
             expected=some(list(self._index)),
             hint=f"did you mean '{near[0]}'?" if near else "predictions of different models cannot be mixed",
+            code="CB-L001",
         )
 
     def finished(self) -> tuple[tuple[str, ...], NDArray[np.int32]]:

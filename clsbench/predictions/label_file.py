@@ -57,6 +57,7 @@ def read_labels(file: Path, names: Names, classes: ClassIndex) -> NDArray[np.int
             where=file,
             got=some([path.decode("utf-8", "replace") for path in paths[:6].to_pylist()]),
             expected=f"paths as in the predictions file, such as {some(names[:3])}",
+            code="CB-L002",
         )
     found: NDArray[np.int32] = np.where(rows < 0, np.int32(-1), codes[rows])
     return found
@@ -121,4 +122,5 @@ def _refuse_contradictions(file: Path, table: pa.Table) -> None:
             "the labels file gives a path two labels",
             where=file,
             got=some([path.decode("utf-8", "replace") for path in twice], 3),
+            code="CB-L003",
         )

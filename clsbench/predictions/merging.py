@@ -74,7 +74,7 @@ def write_whole(shards: Sequence[ShardFile], out: Path, lasting: Manifest) -> No
     if names.hex() != shards[0].record.names:
         raise DataError(
             "the names in the shards are not those of the job", where=shards[0].file.parent,
-            hint="a shard's file was changed, or lies beside the manifest of another one",
+            hint="a shard's file was changed, or lies beside the manifest of another one", code="CB-J004",
         )  # fmt: skip
 
 
@@ -228,7 +228,9 @@ class _Rows:
 
 def _require_columns(shard: ShardFile, ours: str, wanted: str) -> None:
     if ours != wanted:
-        raise DataError("the shards have other columns", where=shard.file, got=ours.strip(), expected=wanted.strip())
+        raise DataError(
+            "the shards have other columns", where=shard.file, got=ours.strip(), expected=wanted.strip(), code="CB-J004"
+        )
 
 
 def _wrong_rows(shard: ShardFile) -> DataError:

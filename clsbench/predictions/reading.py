@@ -148,5 +148,6 @@ def _known(file: Path, manifest: Sequence[str], columns: list[str]) -> Sequence[
             got=some([name for name in columns if name not in expected]) or "fewer classes",
             expected=f"the {len(manifest)} classes that {file.name}.json names: {some(manifest)}",
             hint="the manifest belongs to another file, or predictions of different models were mixed",
+            code="CB-L005",
         )
     return manifest

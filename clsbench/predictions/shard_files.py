@@ -60,20 +60,23 @@ def check_shards(shards: Sequence[ShardFile]) -> None:
             if ours != theirs:
                 raise DataError(
                     f"shards of two jobs: another {what}", where=shard.file, got=theirs,
-                    expected=f"{ours}, as in {first.file}",
+                    expected=f"{ours}, as in {first.file}", code="CB-J004",
                 )  # fmt: skip
         if (before := seen.setdefault(shard.record.index, shard.file)) is not shard.file:
-            raise DataError(f"shard {shard.record.index} is there twice", where=shard.file, got=f"also in {before}")
+            raise DataError(
+                f"shard {shard.record.index} is there twice", where=shard.file, got=f"also in {before}", code="CB-J004"
+            )
     if missing := [str(k) for k in range(1, first.record.of + 1) if k not in seen]:
         raise DataError(
             "a shard is missing", where=first.file.parent, got=f"{len(seen)} of {counted(first.record.of, 'shard')}",
-            expected=f"also {some([f'{k}/{first.record.of}' for k in missing], 8)}",
+            expected=f"also {some([f'{k}/{first.record.of}' for k in missing], 8)}", code="CB-J004",
         )  # fmt: skip
     rows = np.sort(np.concatenate([shard.record.rows for shard in shards]))
     if not np.array_equal(rows, np.arange(first.record.total)):
         raise DataError(
             "the shards are not the whole job", where=first.file.parent,
             got=counted(len(np.unique(rows)), "different row"), expected=f"{first.record.total:,}, each once",
+            code="CB-J004",
         )  # fmt: skip
 
 

@@ -37,6 +37,8 @@ class Diverged(ModelError):
         config: What was trained with.
     """
 
+    code = "CB-T001"
+
     def __init__(self, found: str, at: str, config: TrainConfig) -> None:
         got, hint = f"--lr {config.lr:g}", _advice(config)
         if config.weight_decay > 1:

@@ -45,7 +45,7 @@ class Resumed:
             raise DataError(
                 "the data has changed since the run began", where=self.record.data.root or self.record.data.dataset,
                 got="; ".join(changes), expected="the images that the run began with",
-                hint="bring them back, or train anew: another run has other weights",
+                hint="bring them back, or train anew: another run has other weights", code="CB-T002",
             )  # fmt: skip
         observer.note(f"resuming {self.run.path} {self._where()}")
         return dataclasses.replace(now, result=self.record.result)

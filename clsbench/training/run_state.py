@@ -88,7 +88,7 @@ def read_state(file: Path) -> RunState:
         raise damaged(file, str(error).partition("\n")[0] or type(error).__name__) from None
     raise ModelError(
         "the state of the run is of an unknown schema", where=file, got=f"{schema!r:.40}", expected=SCHEMA,
-        hint="resume with the clsbench that began the run",
+        hint="resume with the clsbench that began the run", code="CB-M009",
     )  # fmt: skip
 
 

@@ -89,6 +89,7 @@ def _class_map(first_name: str, first: PredictionTable, name: str, table: Predic
             where=f"{first_name} and {name}",
             got="; ".join(f"only in {n}: {some(c)}" for n, c in ((first_name, here), (name, there)) if c),
             expected="models of the same classes",
+            code="CB-L005",
         )
     index = {c: k for k, c in enumerate(first.classes)}
     return np.array([*(index[c] for c in table.classes), -1], np.int32)
@@ -142,6 +143,7 @@ def _labels(
                 where=tables[0][1].names[int(common[at])],
                 got=f"{classes[labels[at]]} in an earlier file, {classes[given[at]]} in {name}",
                 hint="give the labels of all with --labels FILE.csv",
+                code="CB-L003",
             )
         labels = np.where(labels >= 0, labels, given)
     return labels

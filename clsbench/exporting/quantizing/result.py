@@ -40,7 +40,7 @@ class Budget:
                 )
 
     def broken(self, report: GateReport, speed: Speedup | None) -> tuple[str, ...]:
-        """What is not kept, for people."""
+        """What is not kept, for people, each with its code."""
         found = []
         if not report.passed:
             drop = (
@@ -48,11 +48,11 @@ class Budget:
                 if report.drop is None
                 else f"{report.drop:.2f} points of accuracy are lost"
             )
-            found.append(f"{drop}, --max-drop allows {self.max_drop:g}")
+            found.append(f"CB-G002 {drop}, --max-drop allows {self.max_drop:g}")
         if speed and self.min_speedup is not None and speed.least < self.min_speedup:
             model, whole = speed.model_only.ratio, speed.end_to_end.ratio
             how = f"not faster: {model:.2f} × alone, {whole:.2f} × end to end"
-            found.append(f"{how}, --min-speedup asks for {self.min_speedup:g}")
+            found.append(f"CB-G003 {how}, --min-speedup asks for {self.min_speedup:g}")
         return tuple(found)
 
 
@@ -67,7 +67,7 @@ class PrecisionResult:
         calibrated_on: Images that the ranges were taken from; 0 for float16.
         tries: Graphs that were judged on the images of the gate until one kept the budget.
         layers: Layers that do the work of the network, those in float among them.
-        broken: The budgets that are not kept, for people.
+        broken: The budgets that are not kept, for people, each with its code.
         carried: Images of the gate that the file carries.
     """
 
