@@ -83,7 +83,7 @@ DEVICES = (
         meaning="The device that was asked for is not there, or its driver, a library or this build of a package does "
         "not serve it.",
         why="Other tools go on with the CPU and leave a line in a log; the job takes ten times as long.",
-        remedy="Do what the message says, `clsbench doctor` tries each device. `--device auto` takes what there is "
+        remedy="Do what the message says; `clsbench doctor` tries each device. `--device auto` takes what there is "
         "and says why; `--device cpu` needs nothing.",
     ),
     FindingCode(

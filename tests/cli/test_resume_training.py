@@ -122,13 +122,26 @@ def test_a_run_that_has_ended_has_nothing_to_resume_and_others_are_named(cli, ph
 @pytest.mark.parametrize(
     ("option", "named"),
     [(("--epochs", 5), "--epochs"), (("--model", "resnet18"), "--model"), (("--val-fraction", 0.3), "--val-fraction"),
-     (("--with", "model.width=4"), "--with"), (("--run", "other"), "--run"), (("--seed", 0), "--seed")],
+     (("--with", "model.width=4"), "--with"), (("--run", "other"), "--run"), (("--seed", 0), "--seed"),
+     (("--ignore", "CB-D003"), "--ignore")],
 )  # fmt: skip
 def test_other_options_are_refused_beside_resume(option, named, cli, interrupted):
     done = cli("train", "--resume", *option)
     assert done.code == 2
     assert "a run that is resumed goes on as it began" in done.stderr
     assert f"where: {named}" in done.stderr
+
+
+def test_findings_that_the_run_ignored_are_ignored_when_it_goes_on(photos, cli, tmp_path):
+    photos.joinpath("blue/copy.png").write_bytes(photos.joinpath("red/1.png").read_bytes())
+    with pytest.raises(KeyboardInterrupt):
+        train(photos, **TINY, epochs=3, run="mine", ignore="contradictions,CB-D003", observer=Impatient(24 + 8))
+    before = json.loads((tmp_path / "runs/mine/run.json").read_text())["check"]
+    assert "CB-D002" in [found["code"] for found in before["ignored"]]
+    done = cli("train", "--resume", "--json", "train.json")
+    assert done.code == 0, done.stderr
+    assert "CB-D" not in done.stderr
+    assert json.loads(Path("train.json").read_text())["check"] == before
 
 
 def test_changed_images_are_refused(cli, interrupted, photos):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from clsbench.finding_codes.lookup import CODES
 from clsbench.training.steps import Steps
 
 pytestmark = pytest.mark.usefixtures("without_curves")
@@ -297,6 +298,7 @@ def spoil(folder, trouble):
 def test_trouble_in_the_data_is_a_warning_or_with_strict_data_an_error(cli, given, tmp_path, trouble, finding):
     spoil(given, trouble)
     kind, words = finding
+    (code,) = (each.code for each in CODES if each.name == kind)
     refused = cli("train", given, *TINY, "--epochs", 1, "--strict-data")
     assert refused.code == 1
     assert words in refused.stderr
@@ -305,8 +307,33 @@ def test_trouble_in_the_data_is_a_warning_or_with_strict_data_an_error(cli, give
 
     done = cli("train", given, *TINY, "--epochs", 1, "--quiet", "--json", "train.json")
     assert done.code == 0, done.stderr
-    assert words in "\n".join(warnings(done))
+    assert any(line.startswith(f"warning: {code} ") and words in line for line in warnings(done))
     assert [found["kind"] for found in read("train.json")["check"]["findings"]] == [kind]
+
+
+def test_a_finding_that_is_ignored_is_neither_told_nor_refused_but_recorded(cli, given, tmp_path):
+    spoil(given, "a duplicate in val")
+    spoil(given, "a tiny class")
+    refused = cli("train", given, *TINY, "--epochs", 1, "--strict-data", "--ignore", "tiny-class")
+    assert refused.code == 1
+    assert "error [CB-T003]: the data check found 1 problem" in refused.stderr
+    assert "  got: CB-D003 1 image in more than one split: " in refused.stderr
+    assert "CB-D007" not in refused.stderr
+    asked = ("--strict-data", "--ignore", "tiny-class", "--ignore", "CB-D003", "--run", "mine")
+    done = cli("train", given, *TINY, "--epochs", 1, *asked)
+    assert done.code == 0, done.stderr
+    assert not warnings(done)
+    assert "CB-D" not in done.stderr
+    check = read(tmp_path / "runs/mine/run.json")["check"]
+    assert check["findings"] == []
+    assert [found["code"] for found in check["ignored"]] == ["CB-D003", "CB-D007"]
+
+
+@pytest.mark.parametrize(("code", "words"), {"CB-D03": "did you mean CB-D003", "CB-T003": "is a refusal"}.items())
+def test_what_cannot_be_ignored_is_refused_before_anything_is_read(cli, code, words):
+    done = cli("train", "nowhere", "--ignore", code)
+    assert done.code == 2
+    assert words in done.stderr
 
 
 def test_unreadable_pictures_are_left_out_and_named(cli, given):

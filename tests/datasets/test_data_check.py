@@ -137,7 +137,12 @@ def test_the_findings_are_json():
     bad = check({"train": {"cat": 5, "dog": 5}, "val": {"cat": 1}})
     assert json.loads(json.dumps(bad.to_json())) == {
         "findings": [
-            {"kind": "empty-class", "message": "1 of 2 classes without an image in val: dog", "names": ["dog"]}
+            {
+                "code": "CB-D008",
+                "kind": "empty-class",
+                "message": "1 of 2 classes without an image in val: dog",
+                "names": ["dog"],
+            }
         ]
     }
 
