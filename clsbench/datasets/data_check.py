@@ -136,7 +136,7 @@ def check_dataset(
     return DataCheck(kept, ignored)
 
 
-def ignored_before(record: Mapping[str, Any]) -> frozenset[str]:
+def ignored_before(record: Mapping[str, object]) -> frozenset[str]:
     """The kinds of finding that a run's check ignored.
 
     Args:
