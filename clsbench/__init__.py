@@ -53,8 +53,17 @@ if TYPE_CHECKING:
     from clsbench.card import ModelCard
     from clsbench.component import Component, ModelFacts
     from clsbench.datasets.dataset import Dataset, Sample
+    from clsbench.datasets.folder import folder_dataset
     from clsbench.datasets.splits import SplitSpec
-    from clsbench.errors import ClsbenchError, DataError, DeviceError, ModelError, OptionError, PluginError
+    from clsbench.errors import (
+        ClsbenchError,
+        DataError,
+        DeviceError,
+        ImageError,
+        ModelError,
+        OptionError,
+        PluginError,
+    )
     from clsbench.exporting.gate import Gate
     from clsbench.hookspecs import hookimpl
     from clsbench.images.batch_decoders import BatchDecoder
@@ -109,8 +118,11 @@ _HOMES = {
     "clsbench.api.verify": ("verify",),
     "clsbench.card": ("ModelCard",),
     "clsbench.datasets.dataset": ("Dataset", "Sample"),
+    "clsbench.datasets.folder": ("folder_dataset",),
     "clsbench.datasets.splits": ("SplitSpec",),
-    "clsbench.errors": ("ClsbenchError", "DataError", "DeviceError", "ModelError", "OptionError", "PluginError"),
+    "clsbench.errors": (
+        *("ClsbenchError", "DataError", "DeviceError", "ImageError", "ModelError", "OptionError", "PluginError"),
+    ),
     "clsbench.exporting.gate": ("Gate",),
     "clsbench.component": ("Component", "ModelFacts"),
     "clsbench.hookspecs": ("hookimpl",),
@@ -155,6 +167,7 @@ __all__ = [
     "FileEntry",
     "Gate",
     "Geometry",
+    "ImageError",
     "ImageTransform",
     "JobSpec",
     "Model",
@@ -188,6 +201,7 @@ __all__ = [
     "evaluate",
     "export",
     "find_lr",
+    "folder_dataset",
     "hookimpl",
     "imagenet_classes",
     "infer",
