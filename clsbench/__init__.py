@@ -20,6 +20,8 @@ __version__ = "0.1.0"
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
+    from clsbench.adopting.description import Description
+    from clsbench.adopting.huggingface_config import describe_huggingface
     from clsbench.api.adopt import adopt
     from clsbench.api.bench import bench
     from clsbench.api.check_plugin import check_plugin
@@ -86,6 +88,8 @@ if TYPE_CHECKING:
 
 #: Module -> the public names that live there.
 _HOMES = {
+    "clsbench.adopting.description": ("Description",),
+    "clsbench.adopting.huggingface_config": ("describe_huggingface",),
     "clsbench.api.adopt": ("adopt",),
     "clsbench.api.bench": ("bench",),
     "clsbench.api.check_plugin": ("check_plugin",),
@@ -157,6 +161,7 @@ __all__ = [
     "Component",
     "DataError",
     "Dataset",
+    "Description",
     "DeviceError",
     "DeviceInfo",
     "Embedding",
@@ -195,6 +200,7 @@ __all__ = [
     "check_plugin",
     "compare",
     "describe_dataset",
+    "describe_huggingface",
     "describe_model",
     "diff_runs",
     "doctor",
