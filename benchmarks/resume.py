@@ -95,11 +95,12 @@ def same(one: Path, other: Path) -> dict[str, bool]:
         )
     logs = [list(csv.DictReader((run / "log.csv").open(newline=""))) for run in (one, other)]
     for line in [line for log in logs for line in log]:
-        del line["seconds"], line["elapsed"]
+        for measured in ("seconds", "elapsed", "images_per_second", "waited"):
+            del line[measured]
     return {**found, "log.csv": logs[0] == logs[1]}
 
 
-def cost(options: argparse.Namespace, repeats: int = 3) -> list[dict[str, object]]:
+def cost(options: argparse.Namespace) -> list[dict[str, object]]:
     """Seconds of whole trainings, and of what they wrote meanwhile."""
     from clsbench import train
     from clsbench.training import loop, training_run
@@ -130,7 +131,7 @@ def cost(options: argparse.Namespace, repeats: int = 3) -> list[dict[str, object
     timed(loop.Trainer, "parts")
     timed(Journal, "saved")
     rows: list[dict[str, object]] = []
-    for number in range(repeats):
+    for number in range(options.repeats):
         spent[0] = 0.0
         result = train(options.cifar, data_fraction=options.share, epochs=options.epochs, run=f"cost{number}")
         total = sum(epoch.seconds for epoch in result.history)
@@ -146,6 +147,7 @@ def main() -> None:
     parser.add_argument("--model", default="efficientnet-lite0")
     parser.add_argument("--share", type=float, default=0.1, help="of CIFAR-10's training images")
     parser.add_argument("--epochs", type=int, default=5, help="of --cost")
+    parser.add_argument("--repeats", type=int, default=3, help="of --cost")
     parser.add_argument("--kills", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cost", action="store_true", help="measure what checkpoints cost instead")

@@ -256,7 +256,7 @@ class Registry:
                 yield component
 
     def _unknown(self, kind: str, name: str, within: Plugin | None = None) -> OptionError:
-        offers = [r for r in self.components(kind) if within in (None, r.plugin)]
+        offers = self.components_of(within, kind) if within else self.components(kind)
         names = [r.component.name for r in offers]
         near = difflib.get_close_matches(name.lower(), names, n=5, cutoff=0.5)
         listed = names if len(names) <= 12 else [*names[:12], f"… ({len(names)} in all)"]

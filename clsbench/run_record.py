@@ -151,13 +151,15 @@ class RunRecord:
         values = {
             "schema": SCHEMA,
             **asdict(self),
-            "data": {name: v for name, v in asdict(self.data).items() if name not in ("distribution", "version") or v},
-            "model": {name: value for name, value in asdict(self.model).items() if name != "shape" or value},
+            "data": _given(asdict(self.data), "defaults", "distribution", "version"),
+            "model": _given(asdict(self.model), "defaults", "shape"),
             "transform": self.transform.to_json(),
             "classes": list(self.classes),
             "stages": [asdict(stage) for stage in self.stages],
+            "environment": {**asdict(self.environment), "gpus": list(self.environment.gpus)},
         }
-        return values if self.result else {name: value for name, value in values.items() if name != "result"}
+        values["result"] = self.result and _given(asdict(self.result), "val_images")
+        return _given(values, "result")
 
     @property
     def epochs_asked(self) -> int | None:
@@ -196,6 +198,11 @@ class RunRecord:
         if "status" not in values:  # before there was one, a result was written at the end only
             values = {**values, "status": "finished" if values.get("result") else "running"}
         return read_fields(cls, values, what="a run", where=where)
+
+
+def _given(values: Mapping[str, object], *optional: str) -> dict[str, object]:
+    """Without those of the optional ones that say nothing, which older runs do not have."""
+    return {name: value for name, value in values.items() if name not in optional or value}
 
 
 def without_split(options: Mapping[str, Scalar]) -> tuple[dict[str, Scalar], dict[str, Scalar]]:

@@ -1,6 +1,6 @@
 """plugins/README.md: its part about the hooks is made from their docstrings, and its commands are those that there are.
 
-`python tests/test_plugin_guide.py` writes that part.
+plugins/RULES.md lists the rules of the kit. `python tests/test_plugin_guide.py` writes that part and that page.
 """
 
 import doctest
@@ -15,9 +15,13 @@ import pytest
 
 from clsbench import hookspecs
 from clsbench.hookspecs import HOOKS
+from clsbench.testing.component_rules import RULES as COMPONENT_RULES
 from clsbench.testing.inputs import INPUTS
+from clsbench.testing.listing import RULES
+from clsbench.testing.plugin_rules import RULES as PLUGIN_RULES
 
 GUIDE = Path(__file__).parent.parent / "plugins" / "README.md"
+PAGE = GUIDE.with_name("RULES.md")
 BEGIN = "<!-- The part between these lines is made from clsbench/hookspecs.py: python tests/test_plugin_guide.py -->\n"
 END = "<!-- end -->"
 
@@ -38,6 +42,26 @@ def hooks():
         heading = f"### {kind}: `{name}()`\n\n{words}: {signature.replace('``', '`')}\n"
         parts.append(f"{heading}\n{plain}\n\n```python\n{formatted(code)}```\n")
     return "\n" + "\n".join(parts) + "\n"
+
+
+def rules():
+    """The page of rules: of each kind the name of every rule, and what it demands and why."""
+    shared = [
+        "# The rules of the kit",
+        "Made from the docstrings in `clsbench/testing/`. `clsbench plugins check NAME` and `plugin_checks(NAME)`\n"
+        "try them in this order; [README.md](README.md) says how. Legend: N images, K classes, D features.",
+    ]
+    for kind, listed in {"plugin": PLUGIN_RULES, "every component": COMPONENT_RULES, **RULES}.items():
+        own = [rule for rule in listed if kind not in RULES or rule not in COMPONENT_RULES]
+        rows = [f"| `{rule.name}` | {plain(rule.demand)} |" for rule in own]
+        shared += [f"## {kind.capitalize()}", "\n".join(["| rule | demands |", "|---|---|", *rows])]
+    return "\n\n".join(shared) + "\n"
+
+
+def plain(text):
+    """reStructuredText as Markdown, on one line."""
+    text = re.sub(r":class:`(?:~?clsbench\.)?([\w.]+)`|:func:`(?:clsbench\.)?([\w.]+)`", r"`\1\2`", text)
+    return " ".join(text.replace("``", "`").split())
 
 
 def formatted(code):
@@ -84,6 +108,11 @@ def test_what_checks_can_be_given_is_in_the_guide():
     assert not [f"check_{kind}" for kind in HOOKS if f"`check_{kind}`" not in text]
 
 
+def test_the_page_of_rules_is_that_of_the_code():
+    assert PAGE.read_text(encoding="utf-8") == rules(), "run: python tests/test_plugin_guide.py"
+
+
 if __name__ == "__main__":
+    PAGE.write_text(rules(), encoding="utf-8")
     before, _, after = split()
     GUIDE.write_text(before + BEGIN + hooks() + END + after, encoding="utf-8")

@@ -108,3 +108,47 @@ FIRST_LOOK = """
 def test_how_threads_wait_is_decided_before_torch_is_loaded(arguments, tmp_path):
     done = fresh(FIRST_LOOK, *arguments, cwd=tmp_path)
     assert "torch is looked for with PASSIVE" in done.stdout + done.stderr
+
+
+PLUGIN = """
+import pathlib
+pathlib.Path(__file__).with_suffix(".loaded").touch()
+from clsbench import Component, hookimpl
+
+@hookimpl
+def register_metrics():
+    yield Component("{name}", lambda: len)
+"""
+
+
+@pytest.fixture
+def ten_plugins(tmp_path, monkeypatch):
+    """Ten distributions, one of them broken and one that imports torch; a function that says which were loaded."""
+    site = tmp_path / "site"
+    for k in range(10):
+        info = site / f"clsbench_p{k}-1.0.dist-info"
+        info.mkdir(parents=True)
+        more = {3: "1 / 0\n", 7: "import torch\n"}.get(k, "")
+        (site / f"clsbench_p{k}.py").write_text(PLUGIN.format(name=f"m{k}") + more, encoding="utf-8")
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: clsbench-p{k}\nVersion: 1.0\n", encoding="utf-8")
+        (info / "entry_points.txt").write_text(f"[clsbench]\np{k} = clsbench_p{k}\n", encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")]))
+    return lambda: sorted(file.stem for file in site.glob("*.loaded"))
+
+
+def test_with_ten_plugins_nobody_loads_one_who_does_not_name_it(ten_plugins, tiny_onnx, photos, tmp_path):
+    done = fresh(LOADED, "--help", cwd=tmp_path)
+    assert (done.returncode, ten_plugins()) == (0, []), done.stderr
+    arguments = ["infer", photos / "val", "--model", tiny_onnx, "--device", "cpu", "--out", "preds.csv"]
+    done = fresh(LOADED, *arguments, cwd=tmp_path)
+    assert (done.returncode, ten_plugins()) == (0, []), done.stderr
+    assert "torch" not in loaded(done)
+    done = fresh(LOADED, "train", "--model", "p5/tiny", cwd=tmp_path)
+    assert (done.returncode, ten_plugins()) == (2, ["clsbench_p5"]), done.stderr
+
+
+def test_with_ten_plugins_the_broken_one_is_named_where_it_matters(ten_plugins, tmp_path):
+    done = fresh(LOADED, "train", "--model", "tiny-net", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "p3 (clsbench-p3 1.0) is broken: ZeroDivisionError" in done.stderr
+    assert len(ten_plugins()) == 10

@@ -62,7 +62,7 @@ class PluginCheck:
 def check_plugin(
     name: str,
     *components: str,
-    options: Sequence[str] | Mapping[str, Mapping[str, Any]] = (),
+    options: Sequence[str] | Mapping[str, Mapping[str, object]] = (),
     observer: Observer | None = None,
 ) -> PluginCheck:
     """Try every check of a plugin: those of :func:`clsbench.testing.plugin_checks`.
@@ -88,14 +88,15 @@ def check_plugin(
     for outcome in run_checks(checks):
         observer.advance(1, int(outcome.status == "failed"))
         outcomes.append(outcome)
-    (plugin,) = (one for one in registry().plugins(name) if one.name == name)
+    plugin = checks[0].subject.plugin
+    assert plugin  # the first checks are those of the plugin itself
     return PluginCheck(plugin, tuple(outcomes), models_left_out(name, *components, registry=registry()))
 
 
-def _by_component(options: Sequence[str] | Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
+def _by_component(options: Sequence[str] | Mapping[str, Mapping[str, object]]) -> Mapping[str, Mapping[str, object]]:
     if isinstance(options, Mapping):
         return options
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, object]] = {}
     for option in parse_with([options] if isinstance(options, str) else options):
         found.setdefault(option.prefix, {})[option.key] = option.text
     return found

@@ -65,9 +65,10 @@ class Chosen:
         return replace(self, options={**given, **self.options})
 
     def offered(self, **values: OptionValue) -> Chosen:
-        """With those of some general values that the component takes."""
+        """With those of some general values that the component takes; None only where its option may be None."""
         known = option_types(self.resolved.component.build)
-        return replace(self, options={**{k: v for k, v in values.items() if k in known}, **self.options})
+        taken = {k: v for k, v in values.items() if k in known and (v is not None or _may_be_none(*known[k]))}
+        return replace(self, options={**taken, **self.options})
 
     def build(self, *arguments: object) -> Any:
         """Call the component's build function; see :meth:`clsbench.registry.Resolved.build`."""
@@ -119,6 +120,10 @@ def colon_options(resolved: Resolved, texts: Sequence[str], *, where: str, examp
                 expected=f"KEY=VALUE after each colon: {example}",
             )  # fmt: skip
     return assign([f"{resolved.qualified}.{text}" for text in texts], [Use(resolved.kind, resolved)])[0]
+
+
+def _may_be_none(annotation: object, default: object) -> bool:
+    return default is None or type(None) in get_args(annotation)
 
 
 def with_size(network: Chosen, shape: PictureShape) -> Chosen:

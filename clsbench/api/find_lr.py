@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +17,7 @@ from clsbench.api.training_inputs import open_inputs
 from clsbench.errors import OptionError
 from clsbench.machine import wait_passively
 from clsbench.picture_shape import GivenSize, PictureShape
-from clsbench.training.config import read_options
+from clsbench.training.config import AUTO, read_options
 from clsbench.transform import Interpolation, Resize
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def find_lr(
     outputs.refuse(inputs.start.file if inputs.start else None)
     refuse_dataset(outputs, inputs.images, data)
     from clsbench.training.lr_finder import range_test, save_range_test
+    from clsbench.training.memory import fitting_batch_size, memory_explained
     from clsbench.training.setup import build_classifier, set_up
 
     config = inputs.configure(training)
@@ -80,7 +82,10 @@ def find_lr(
     with TemporaryDirectory() as folder, inputs.staying():
         setup, _ = set_up(classifier, inputs.images, config, observer, Path(folder))
         try:
-            test = range_test(setup, steps=steps, unfrozen=unfrozen)
+            if training.get("batch_size") == AUTO:
+                setup.config = dataclasses.replace(config, batch_size=fitting_batch_size(setup))
+            with memory_explained(setup.config):
+                test = range_test(setup, steps=steps, unfrozen=unfrozen)
         finally:
             setup.close()
     if curve:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from clsbench.training.epochs import Epoch
     from clsbench.training.plan import Plan
     from clsbench.training.progress import BatchLoss
+    from clsbench.training.stopwatch import TrainingPace
 
 _log = logging.getLogger("clsbench")
 
@@ -66,6 +67,9 @@ class Observer:
 
     def loss(self, epoch: int, loss: float) -> None:
         """Training, now and then: the epoch from 1, and its mean loss so far in nats."""
+
+    def pace(self, result: TrainingPace) -> None:
+        """Training, now and then: images/s, the share of waiting for images, and the time left."""
 
     def batch(self, result: BatchLoss) -> None:
         """Training: another ``log_every`` batches are done."""

@@ -138,6 +138,7 @@ def train(
             split=inputs.spec.to_json(),
             run_name=run,
             auto_lr=training.get("lr") == AUTO,
+            auto_batch=training.get("batch_size") == AUTO,
             strict=strict_data,
             processes=processes,
         )

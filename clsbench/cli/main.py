@@ -2,7 +2,7 @@
 
 Exit codes: 0 done; 1 failed; 2 wrong usage; 3 finished, but a gate or budget was broken;
 130 interrupted by Ctrl-C, 143 ended by SIGTERM; 141 nobody reads stdout any more.
-``CLSBENCH_DEBUG=1`` shows tracebacks.
+``CLSBENCH_DEBUG=1`` shows tracebacks, ``CLSBENCH_STRICT=1`` makes a broken plugin an error.
 """
 
 from __future__ import annotations

@@ -11,13 +11,22 @@ if TYPE_CHECKING:
     from clsbench.training.epochs import Epoch
     from clsbench.training.training_run import TrainingResult
 
+#: The share of the time that steps wait for their images from which on that is worth advice.
+SLOW_DATA = 0.3
+
 
 def report_training(terminal: Terminal, result: TrainingResult) -> None:
     """Print how it went, what the best weights are worth, and what to do next."""
     from clsbench.cli.evaluation_tables import display_table
 
-    if terminal.quiet or not (terminal.err.is_terminal and terminal.out.is_terminal):
+    if terminal.quiet or not terminal.notes_beside_results:
         terminal.print(_table(result))  # else its lines stand above already
+    trained = [epoch for epoch in result.history if epoch.images_per_second]
+    if trained:
+        last = trained[-1]
+        data = "; --cache ram, or more cores, would help" if last.waited >= SLOW_DATA else ""
+        speed = f"speed: {last.images_per_second:,.0f} images/s in the last epoch"
+        terminal.note(f"{speed}, of which steps waited {last.waited:.0%} of the time for their images{data}")
     if result.stopped:
         terminal.print(f"stopped early: {result.stopped}")
     best, total = result.best, result.record.counts.get("val", 0)

@@ -181,14 +181,14 @@ def _opened(subject: Subject, device: str | None = None) -> Iterator[Any]:
 def _file(subject: Subject) -> Iterator[Path]:
     """The author's model, or the kit's."""
     if "model" in subject.inputs:
-        yield Path(subject.inputs["model"])
+        yield Path(subject.input("model"))
         return
     with TemporaryDirectory() as folder:
         yield write_model(Path(folder) / "model.onnx")
 
 
 def _device(subject: Subject) -> str:
-    return str(subject.inputs.get("device", "cpu"))
+    return str(subject.input("device", "cpu"))
 
 
 def _card(subject: Subject) -> ModelCard:
@@ -202,8 +202,8 @@ def _reference(subject: Subject) -> tuple[NDArray[np.float32], NDArray[np.float3
     A model of the author's is run in ONNX Runtime, as the evaluator would take minutes.
     """
     if "reference" in subject.inputs:
-        logits = np.asarray(subject.inputs["reference"], np.float32)
-        return logits, subject.inputs.get("features")
+        logits = np.asarray(subject.input("reference"), np.float32)
+        return logits, subject.input("features")
 
     def run() -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         build: Callable[..., Any] = onnxruntime_backend.build if "model" in subject.inputs else reference_backend.build

@@ -154,7 +154,7 @@ def _odd(subject: Subject) -> list[Image]:
 
 def _given(subject: Subject) -> list[Image]:
     """The author's images; of files the pixels are Pillow's, where Pillow reads them."""
-    given = subject.inputs.get("images", ())
+    given = subject.input("images", ())
     images: list[Image] = []
     for one in (given,) if isinstance(given, str | Path) else given:
         if isinstance(one, str | Path):

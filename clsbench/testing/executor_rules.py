@@ -26,7 +26,7 @@ from clsbench.testing.component_rules import RULES as COMPONENT_RULES
 from clsbench.testing.component_rules import check_built
 from clsbench.testing.rules import Subject, require, rule
 from clsbench.testing.samples import encoded, noise, write_model
-from clsbench.text import some
+from clsbench.text import counted, some
 
 T = TypeVar("T")
 
@@ -55,7 +55,10 @@ def rows_in_order(subject: Subject) -> None:
     require(not odd, f"it yielded {some(odd)}")
     names, right = [name for block in blocks for name in block.names], [entry.name for entry in _images(subject)]
     differ = next((pair for pair in zip(right, names, strict=False) if pair[0] != pair[1]), None)
-    require(names == right, f"{len(names)} rows for {len(right)} entries; the first that differs: {differ}")
+    require(
+        names == right,
+        f"{counted(len(names), 'row')} for {counted(len(right), 'image')}; the first that differs: {differ}",
+    )
 
 
 @rule("builds", "rows-in-order")
@@ -108,12 +111,12 @@ def no_images_are_no_rows(subject: Subject) -> None:
     """A job without images ends without a block, and without an error."""
     with _job(subject) as spec:
         blocks = _run(subject, spec, [])
-    require(not blocks, f"it yielded {len(blocks)} blocks although there are no images")
+    require(not blocks, f"it yielded {counted(len(blocks), 'block')} although there are no images")
 
 
 @rule("builds", "rows-in-order")
 def says_where_it_ran(subject: Subject) -> None:
-    """``execution`` is a :class:`clsbench.Execution` from the first block on: on which device, and how."""
+    """``execution`` is an :class:`clsbench.Execution` from the first block on: on which device, and how."""
     with _job(subject) as spec:
         blocks = _started(subject, spec, _images(subject))
         _within(lambda: next(blocks))
@@ -136,7 +139,7 @@ def a_failing_backend_ends_the_job(subject: Subject) -> None:
         except ModelError as error:
             require("burnt out" in str(error), f"it raised another error: {error}")
             return
-    raise AssertionError(f"it ended without an error, with {rows} rows")
+    raise AssertionError(f"it ended without an error, with {counted(rows, 'row')}")
 
 
 @rule("builds", "rows-in-order", "runs-again")
@@ -148,7 +151,9 @@ def can_be_cancelled(subject: Subject) -> None:
         require(hasattr(blocks, "close"), "run returned an iterator that cannot be closed")
         _within(lambda: next(blocks))
         _within(blocks.close)
-        _settled(log)
+        read = _settled(log)
+        time.sleep(0.2)
+        require(log.stat().st_size == read, "images are still read seconds after the job was closed")
         names = [name for block in _run(subject, spec, _images(subject)) for name in block.names]
     require(names == [entry.name for entry in _images(subject)], "after a cancelled job the next one has other rows")
 
@@ -162,7 +167,7 @@ def memory_is_bounded(subject: Subject) -> None:
         _within(lambda: next(blocks))
         read = _settled(log)
         _within(blocks.close)
-    require(read <= total // 2, f"{read} of {total} images were read when one block had been taken")
+    require(read <= total // 2, f"read when one block had been taken: {read} of {counted(total, 'image')}")
 
 
 def _executor(subject: Subject) -> Any:
@@ -201,7 +206,7 @@ def _within(function: Callable[[], T]) -> T:
 def _job(subject: Subject, *, features: bool = False, max_pixels: int | None = None) -> Iterator[JobSpec]:
     """A job of the kit's model, or the author's, in batches of four."""
     with TemporaryDirectory() as folder:
-        file = subject.inputs.get("model") or write_model(Path(folder) / "model.onnx")
+        file = subject.input("model") or write_model(Path(folder) / "model.onnx")
         opener = Opener(job_parts.open_backend, {}, "kit/onnxruntime")
         yield JobSpec(
             model=file, card=read_card(file), backend=opener, device="cpu", batch_size=4,
@@ -211,7 +216,7 @@ def _job(subject: Subject, *, features: bool = False, max_pixels: int | None = N
 
 def _images(subject: Subject) -> list[Entry]:
     if "entries" in subject.inputs:
-        return list(subject.inputs["entries"])
+        return list(subject.input("entries"))
     return [BytesEntry(f"{k}.png", encoded(noise(1, (8 + k % 3, 9), seed=k)[0])) for k in range(IMAGES)]
 
 
@@ -222,7 +227,7 @@ def _counted(log: Path, total: int) -> list[Entry]:
 
 
 def _many(subject: Subject) -> int:
-    return int(subject.inputs.get("many", MANY))
+    return int(subject.input("many", MANY))
 
 
 def _settled(log: Path) -> int:

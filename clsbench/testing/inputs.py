@@ -13,7 +13,7 @@ from clsbench.options import convert, describe, option_types
 from clsbench.registry import Resolved
 
 #: Options of components: ``{"dataset/pets": {"root": "pets/", "small": True}}``.
-Options = Mapping[str, Mapping[str, Any]]
+Options = Mapping[str, Mapping[str, object]]
 
 
 def _place(text: str) -> Path | str | None:
@@ -35,7 +35,7 @@ INPUTS: dict[str, dict[str, Callable[[str], Any]]] = {
 }
 
 
-def for_component(options: Options, found: Resolved) -> tuple[dict[str, Any], dict[str, Any]]:
+def for_component(options: Options, found: Resolved) -> tuple[dict[str, object], dict[str, object]]:
     """What is for the checks of a component, and what is for its build function.
 
     Args:
@@ -45,12 +45,12 @@ def for_component(options: Options, found: Resolved) -> tuple[dict[str, Any], di
     Raises:
         OptionError: for an option that there is not, or a text that cannot be read.
     """
-    given: dict[str, Any] = {}
+    given: dict[str, object] = {}
     for address in reversed(addresses(found)):
-        given |= options.get(address, {})
+        given.update(options.get(address, {}))
     takes, known = INPUTS[found.kind], option_types(found.component.build)
-    inputs: dict[str, Any] = {}
-    own: dict[str, Any] = {}
+    inputs: dict[str, object] = {}
+    own: dict[str, object] = {}
     for name, value in given.items():
         if name in takes:
             inputs[name] = _read(found, name, value, takes[name])
@@ -73,7 +73,7 @@ def addresses(found: Resolved) -> tuple[str, ...]:
     return f"{kind}/{name}", found.qualified, name, kind
 
 
-def _read(found: Resolved, name: str, value: Any, reader: Callable[[str], Any]) -> Any:
+def _read(found: Resolved, name: str, value: object, reader: Callable[[str], object]) -> object:
     if not isinstance(value, str):
         return value
     try:

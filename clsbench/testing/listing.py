@@ -67,7 +67,8 @@ def plugin_checks(
     """
     plugin, found = _plugin(name, registry or installed_registry())
     chosen = _chosen(plugin, found, components)
-    _refuse_unknown(options, found)
+    if plugin.trouble is None:  # else the check that it loads says what is wrong
+        _refuse_unknown(options, found)
     subjects: list[tuple[Subject, tuple[Rule, ...]]] = [(Subject(plugin), plugin_rules.RULES)]
     for one in chosen:
         inputs, own = for_component(options, one)
@@ -110,7 +111,7 @@ def _chosen(plugin: Plugin, found: Sequence[Resolved], wanted: Sequence[str]) ->
     if wanted:
         names = [f"{one.kind}/{one.component.name}" for one in found]
         for pattern in wanted:
-            if not any(_matches(one, pattern) for one in found):
+            if plugin.trouble is None and not any(_matches(one, pattern) for one in found):
                 near = difflib.get_close_matches(pattern, names, n=3, cutoff=0.5)
                 raise OptionError(
                     f"plugin {plugin} has no component that matches",

@@ -199,7 +199,7 @@ def export_passes_the_gate(subject: Subject) -> None:
 
 
 def _classes(subject: Subject) -> int:
-    return int(subject.inputs.get("num_classes", CLASSES))
+    return int(subject.input("num_classes", CLASSES))
 
 
 def _network(subject: Subject) -> Classifier:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,22 +45,21 @@ def loads(subject: Subject) -> None:
 @rule("loads")
 def loads_in_a_fresh_interpreter(subject: Subject) -> None:
     """It loads where nothing else was imported before: what works after another import by luck fails for users."""
-    facts, _ = _probed(subject)
-    require(facts["trouble"] is None, str(facts["trouble"]))
+    trouble = _probed(subject).trouble
+    require(trouble is None, str(trouble))
 
 
 @rule("loads", "loads-in-a-fresh-interpreter")
 def loads_nothing_heavy(subject: Subject) -> None:
     """Importing it and listing its components imports no heavy library: whoever looks for a name would wait."""
-    facts, _ = _probed(subject)
-    heavy = sorted({name.partition(".")[0] for name in facts["imported"]} & set(HEAVY))
+    heavy = sorted({name.partition(".")[0] for name in _probed(subject).imported} & set(HEAVY))
     require(not heavy, f"it imports {', '.join(heavy)} at load time; import inside build")
 
 
 @rule("loads", "loads-in-a-fresh-interpreter")
 def prints_nothing(subject: Subject) -> None:
     """Loading it writes nothing to stdout or stderr: stdout carries results, and stderr progress."""
-    _, output = _probed(subject)
+    output = _probed(subject).output
     require(not output, f"it prints {output!r:.200}")
 
 
@@ -75,13 +75,21 @@ def _plugin(subject: Subject) -> Any:
     return subject.plugin
 
 
-def _probed(subject: Subject) -> tuple[dict[str, Any], str]:
-    """What a fresh interpreter says of the plugin: facts, and what was printed."""
-    found: tuple[dict[str, Any], str] = subject.fact("answer of a fresh interpreter", lambda: _probe(subject))
+@dataclass(frozen=True)
+class _Probe:
+    """What a fresh interpreter says of a plugin: what is wrong, the modules it imported, and what it printed."""
+
+    trouble: str | None
+    imported: tuple[str, ...]
+    output: str
+
+
+def _probed(subject: Subject) -> _Probe:
+    found: _Probe = subject.fact("answer of a fresh interpreter", lambda: _probe(subject))
     return found
 
 
-def _probe(subject: Subject) -> tuple[dict[str, Any], str]:
+def _probe(subject: Subject) -> _Probe:
     point = _plugin(subject).entry_point
     value = point.value if point else f"{GROUP}.builtin"
     with tempfile.TemporaryDirectory() as folder:
@@ -92,7 +100,8 @@ def _probe(subject: Subject) -> tuple[dict[str, Any], str]:
         )
         last = (done.stderr.strip() or "no message").splitlines()[-1]
         require(answer.is_file(), f"the interpreter ended with code {done.returncode} while it loaded: {last}")
-        return json.loads(answer.read_text(encoding="utf-8")), (done.stdout + done.stderr).strip()
+        facts = json.loads(answer.read_text(encoding="utf-8"))
+    return _Probe(facts["trouble"], tuple(facts["imported"]), (done.stdout + done.stderr).strip())
 
 
 RULES = (loads, loads_in_a_fresh_interpreter, loads_nothing_heavy, prints_nothing, names_are_unique)

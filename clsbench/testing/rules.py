@@ -54,11 +54,11 @@ class Subject:
     plugin: Plugin | None = None
     kind: str = ""
     component: Component | None = None
-    inputs: Mapping[str, Any] = field(default_factory=dict)
-    options: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Mapping[str, object] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
     skipped: set[str] = field(default_factory=set)
-    _facts: dict[str, Any] = field(default_factory=dict)
+    _facts: dict[str, object] = field(default_factory=dict)
     _failures: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -100,6 +100,10 @@ class Subject:
             raise NotChecked(
                 f"it needs a device: {error.one_line()}; another one by --with {self}.{device}=…"
             ) from error
+
+    def input(self, name: str, otherwise: object = None) -> Any:
+        """What the author gave under a name, or something else."""
+        return self.inputs.get(name, otherwise)
 
     def given(self, name: str, what: str) -> Any:
         """An input of the author.

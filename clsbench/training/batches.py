@@ -30,6 +30,9 @@ class BatchSource(Protocol):
     def failing(self) -> Mapping[int, str]:
         """Those of :attr:`indices` that could not be read when they were last wanted, with the reason."""
 
+    def agree(self, processes: Processes) -> None:
+        """After a pass in which each process has read its part, know what all of them could not read."""
+
     @property
     def ahead(self) -> int:
         """How many batches to fetch before they are needed."""
@@ -53,9 +56,6 @@ class BatchSource(Protocol):
 
         It runs in another thread where batches are fetched ahead, and must not draw torch's random numbers.
         """
-
-    def agree(self, processes: Processes) -> None:
-        """Leave out inputs that any of the processes could not read."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ class Batches:
                 some = True
                 yield position, inputs, indices
         source.agree(self.processes)
-        if not some or len(source.failing) == len(source.indices):
+        if not some or not len(np.setdiff1d(source.indices, list(source.failing))):
             source.refuse()
 
 

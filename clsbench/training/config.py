@@ -32,8 +32,11 @@ Policy = Literal["none", "basic", "rand", "trivial"]
 Cache = Literal["auto", "ram", "disk", "off"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
-#: The learning rate that stands for the result of a range test.
+#: A learning rate that stands for the result of a range test; a batch size for what memory allows.
 AUTO = "auto"
+
+#: The options that take it.
+MEASURED = ("lr", "batch_size")
 
 #: The options that a range test takes too.
 RANGE_TEST = ("recipe", "optimizer", "batch_size", "augment", "head", "seed", "device")
@@ -73,7 +76,9 @@ class TrainConfig:
     optimizer: Optimizer = field(default="adamw", metadata=option_spec("Optimizer; sgd has momentum 0.9.", RATE))
     weight_decay: float = field(default=0.01, metadata=option_spec(
         "Weight decay; biases and normalisation layers get none.", RATE, least=0))  # fmt: skip
-    batch_size: int = field(default=32, metadata=option_spec("Number of images per batch.", RATE, least=1))
+    batch_size: int = field(default=32, metadata=option_spec(
+        "Number of images per batch; or `auto` for as many as fit into memory, at most 256 and 16 steps an epoch.",
+        RATE, least=1, metavar="N|auto", given=str, given_default="32"))  # fmt: skip
     accumulate: int = field(default=1, metadata=option_spec("Number of batches per optimizer step.", RATE, least=1))
     label_smoothing: float = field(default=0.0, metadata=option_spec(
         "Share of each target that is spread evenly over all classes.", LOSS, least=0, below=1))  # fmt: skip
@@ -151,7 +156,7 @@ def options(names: Collection[str] | None = None) -> tuple[TrainOption, ...]:
     """The options of training as users give them; those of ``names`` only, where it is given.
 
     >>> [(option.flag, option.default) for option in options(("lr", "batch_size"))]
-    [('--lr', None), ('--batch-size', 32)]
+    [('--lr', None), ('--batch-size', '32')]
     """
     made = []
     for f in fields(TrainConfig):
@@ -168,11 +173,11 @@ def read_options(given: Mapping[str, object]) -> dict[str, Scalar]:
 
     Args:
         given: Option name -> value or text; None means that nothing was given. Also takes ``auto``
-            for ``lr``, a text or pair of two rates, and a time such as ``10m`` for ``max_time``.
+            for ``lr`` and ``batch_size``, a text or pair of two rates, and a time such as ``10m`` for ``max_time``.
 
     Returns:
         The fields of :class:`TrainConfig` that were given. ``lr="auto"`` is left out: the recipe's
-        rate stands until the range test is made. Two rates become ``lr`` and ``lr_mult``.
+        rate stands until the range test is made, and so does the batch size. Two rates become ``lr`` and ``lr_mult``.
         ``device`` may still be ``auto``.
 
     Raises:
@@ -197,7 +202,7 @@ def read_options(given: Mapping[str, object]) -> dict[str, Scalar]:
                 expected=", ".join(_specs()),
                 hint=f"did you mean {near[0]}?" if near else None,
             )
-        if value is not None and (name, value) != ("lr", AUTO):
+        if value is not None and not (name in MEASURED and value == AUTO):
             kind, spec = _specs()[name]
             kind = spec.given if name == "device" else kind
             read[name] = seconds(value) if name == "max_time" and isinstance(value, str) else _value(name, value, kind)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -76,6 +76,15 @@ def put_on(device: torch.device, network: nn.Module) -> None:
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     else:
         network.to(device)
+
+
+def take_back(network: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Put a network on the CPU with these weights, all of it able to learn; the opposite of :func:`put_on`."""
+    if any(parameter.is_cuda for parameter in network.parameters()):
+        network.to(memory_format=torch.contiguous_format)
+    network.to("cpu").load_state_dict(state)
+    for parameter in network.parameters():
+        parameter.requires_grad_(True)
 
 
 @contextmanager

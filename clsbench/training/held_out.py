@@ -10,12 +10,12 @@ import numpy as np
 from clsbench.evaluation.metrics import per_class
 from clsbench.predictions.block import Predictions
 from clsbench.predictions.metric import Metrics, run_metrics
-from clsbench.predictions.outcomes import OutcomeCollector, Outcomes
+from clsbench.predictions.outcomes import OutcomeCollector, Outcomes, joined
 from clsbench.training.batches import Batches
 from clsbench.training.hardware import fitting_threads
 from clsbench.training.recipes import stages
 from clsbench.training.setup import Setup
-from clsbench.training.steps import predict
+from clsbench.training.validation import predict
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,16 @@ def outcomes_of(setup: Setup, split: Literal["test", "val"], classes: tuple[str,
     else:
         batches, features = Batches(images, setup.config.batch_size, setup.device, processes=setup.processes), False
     classifier.to(setup.device)
+    collector, finite = OutcomeCollector(classes), True
     with fitting_threads(classifier, setup.example, batches.batch_size):
-        logits, rows = predict(classifier.head if features else classifier, batches)
+        for logits, rows in predict(classifier.head if features else classifier, batches):
+            finite = finite and bool(np.isfinite(logits).all())
+            if finite:
+                names = [images.samples[row].name for row in rows]
+                collector.add(Predictions(names, logits, [None] * len(rows), images.labels[rows]))
     classifier.to("cpu")
-    collector = OutcomeCollector(classes)
-    names = [images.samples[row].name for row in rows]
-    collector.add(Predictions(names, logits, [None] * len(rows), images.labels[rows]))
-    return collector.outcomes() if np.isfinite(logits).all() else None
+    found = setup.processes.union({str(setup.processes.rank): (finite, collector.outcomes())}).values()
+    return joined([part for _, part in found if part]) if all(finite for finite, _ in found) else None
 
 
 def held_out(val: Outcomes | None, test: Outcomes | None) -> HeldOut | None:

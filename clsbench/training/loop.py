@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
-from typing import Any, Literal
+from functools import partial
+from typing import Literal
 
 import numpy as np
 import torch
@@ -23,19 +23,22 @@ from clsbench.training.checkpoints import Checkpoints
 from clsbench.training.config import TrainConfig
 from clsbench.training.divergence import HOPELESS, Diverged, check_epoch, finite_names
 from clsbench.training.epochs import Epoch, write_log
-from clsbench.training.hardware import fitting_threads
+from clsbench.training.hardware import fitting_threads, take_back
 from clsbench.training.interrupts import Interrupts
-from clsbench.training.missing import MissingImages, lost_classes, readable
+from clsbench.training.missing import MissingImages, judged_again
 from clsbench.training.observer import Observer
 from clsbench.training.processes import Processes
 from clsbench.training.progress import Progress
-from clsbench.training.random_state import random_state, restore_random_state
-from clsbench.training.recipes import Stage
+from clsbench.training.random_state import restore_random_state
+from clsbench.training.recipes import Stage, stages
+from clsbench.training.resumable import Resumable
 from clsbench.training.run_state import Part, reading
-from clsbench.training.steps import Steps, validate
+from clsbench.training.steps import Steps
+from clsbench.training.stopwatch import EVERY, pace
+from clsbench.training.validation import validate
 
 
-class Trainer:
+class Trainer(Resumable):
     """Runs stages on one classifier, and keeps log and checkpoints.
 
     Args:
@@ -68,10 +71,8 @@ class Trainer:
         self.classifier, self.config, self.run, self.observer = classifier, config, run, observer
         self.history: list[Epoch] = []
         self.rates: list[tuple[float, float]] = []  # see Steps.rates
-        #: Why the last stage ended before its last epoch, if it did.
-        self.stopped: str | None = None
-        #: Whether loss or weights became NaN or infinite, so that no further stage makes sense.
-        self.diverged = False
+        self.stopped: str | None = None  # why the last stage ended before its last epoch, if it did
+        self.diverged = False  # loss or weights became NaN or infinite, so that no further stage makes sense
         #: ``stopped`` where the time limit or a diverging loss ended the training.
         self.status: Literal["finished", "stopped"] = "finished"
         self._weights, self._mix = class_weights, mix
@@ -81,6 +82,8 @@ class Trainer:
         self._steps: Steps | None = None
         self._progress: Progress | None = None
         self._epoch_began, self._since = 0.0, 0
+        self._val_seconds: float | None = None
+        self._paced, self._plan = 0.0, stages(classifier, config)
         self._alike_from = 1  # the first epoch whose validation can be compared with that of the last
         self._resumed: Mapping[str, Part] | None = None  # within a stage
         self.processes = processes or Processes()
@@ -113,6 +116,7 @@ class Trainer:
             processes=self.processes, warn=self.observer.warn,
         )  # fmt: skip
         self._steps, self._progress = steps, Progress.begun(train.device)
+        self._val_seconds, self._paced = None, time.perf_counter()
         self._epoch_began = time.perf_counter()
         if resumed:
             with reading(self.run.state):
@@ -123,13 +127,14 @@ class Trainer:
         self.observer.advance(len(self._epochs_of(stage)) * len(train) + self._progress.batch)
         try:
             with fitting_threads(steps.network, steps.example(train.device), train.batch_size):
-                if resumed:  # last, as what was done to come here may have drawn some
-                    restore_random_state(resumed["random"], train.device)
+                if resumed:  # last: what was done to come here may have drawn some
+                    restore_random_state(resumed["random"], train.device, self.processes.rank)
                 self.stopped = self._epochs(stage, steps, train, val)
         except Diverged as error:
             if self.best is None or self.best.val_loss > HOPELESS:
                 raise
             self.diverged, self.status, self.stopped = True, "stopped", error.reason
+            self.classifier.load_state_dict(self._checkpoints.best)  # what is written from now on is finite
         finally:
             self.rates += steps.rates
             steps.rates = []
@@ -151,52 +156,12 @@ class Trainer:
             self._checkpoints.write_state(self.parts())
         self._checkpoints.write_best()
 
-    def parts(self) -> dict[str, Part]:
-        """All that the next step, or the next stage, depends on: see :mod:`clsbench.training.run_state`."""
-        now = time.perf_counter()
-        run: Part = {
-            "stages_done": self.stages_done, "history": [asdict(epoch) for epoch in self.history],
-            "alike_from": self._alike_from, "stopped": self.stopped, "diverged": self.diverged, "status": self.status,
-            "elapsed": now - self._started, "epoch_seconds": now - self._epoch_began,
-        }  # fmt: skip
-        rates = self.rates + (self._steps.rates if self._steps else [])
-        return {
-            "run": run,
-            "rates": {"rates": torch.tensor(rates, dtype=torch.float64).reshape(-1, 2)},
-            "random": random_state(next(self.classifier.parameters()).device),
-            "model": dict(self.classifier.state_dict()),
-            **(self._steps.parts() if self._steps else {}),
-            **({"epoch": self._progress.part()} if self._progress else {}),
-        }
-
-    def restore(self, parts: Mapping[str, Part]) -> None:
-        """Go on from what :meth:`parts` gave; before the first stage that is still to be trained."""
-        run: Any = parts["run"]
-        self.history = [Epoch(**epoch) for epoch in run["history"]]
-        self.stages_done, self.stopped, self.diverged = run["stages_done"], run["stopped"], run["diverged"]
-        self.status, self._started = run["status"], self._started - run["elapsed"]
-        self._alike_from = run["alike_from"]
-        rates: Any = parts["rates"]["rates"]
-        self.rates = [(position, rate) for position, rate in rates.tolist()]
-        self.classifier.load_state_dict(parts["model"])
-        self._checkpoints.restore(self.history, parts)
-        if self.processes.is_main:
-            write_log(self.run.log, self.history)
-        if "epoch" in parts:
-            self._resumed = parts
-        else:
-            restore_random_state(parts["random"], next(self.classifier.parameters()).device)
-
     def finish(self) -> Epoch:
         """Leave the classifier on the CPU with its best weights; returns their epoch."""
         if self.best is None:
             raise ModelError("no epoch was completed")
         self._missing.summarise()
-        if any(parameter.is_cuda for parameter in self.classifier.parameters()):  # see put_on
-            self.classifier.to(memory_format=torch.contiguous_format)
-        self.classifier.to("cpu").load_state_dict(self._checkpoints.best)
-        for parameter in self.classifier.parameters():
-            parameter.requires_grad_(True)
+        take_back(self.classifier, self._checkpoints.best)
         return self.best
 
     def out_of_time(self) -> bool:
@@ -230,58 +195,57 @@ class Trainer:
             if alike and patience and number - 1 - max(alike, key=lambda e: e.quality).epoch >= patience:
                 return f"no better validation in {counted(patience, 'epoch')} (--patience)"
             loss, accuracy = steps.train(
-                train, number, self.observer.advance, self.observer.loss, self.out_of_time, self.observer.batch,
+                train, number, partial(self._advance, stage, steps, len(train), len(val)), self.observer.loss,
+                self.out_of_time, self.observer.batch,
                 progress=self._progress, begun=self.interrupts.hold, done=self._step_done,
             )  # fmt: skip
             cut = self.out_of_time()
             self._missing.look(train, "training", number)
+            began = time.perf_counter()
             val_loss, val_accuracy = validate(steps.judged, val)
-            self._missing.look(val, "validation", number)
-            images = readable(val.source)
+            self._val_seconds = time.perf_counter() - began
+            images = self._missing.look(val, "validation", number)
             check_epoch(steps.judged.state_dict(), finite, val_loss, number, self.config)
             now, rate = time.perf_counter(), float(steps.optimizer.param_groups[-1]["lr"])
             result = Epoch(
                 number, stage.name, loss, accuracy, val_loss, val_accuracy, rate, now - self._epoch_began,
-                now - self._started, val_images=len(images),
+                now - self._started, val_images=len(images), images_per_second=steps.watch.images_per_second,
+                waited=steps.watch.waited,
             )  # fmt: skip
-            if self._judge_best_again(steps, val, images):
-                self._alike_from = number  # earlier ones cannot be compared any more: patience begins anew
-            if self._bar is None or (result.quality > self._bar[0] and not lost_classes(val.source)):
+            self._judge_best_again(steps, val, images)
+            if self._bar is None or (result.quality > self._bar[0] and not self._missing.lost_classes(val)):
                 result, self._bar = dataclasses.replace(result, best=True), (result.quality, images)
             self._end_epoch(result, steps.state(), train.device)
             if cut:
                 return self._time_is_up()
         return None
 
-    def _judge_best_again(self, steps: Steps, val: Batches, images: NDArray[np.int64]) -> bool:
-        """Judge the best epoch on the validation images that are there now, if they are not those it was judged on.
+    def _advance(self, stage: Stage, steps: Steps, total: int, val_batches: int, count: int) -> None:
+        """Tell of a batch and, now and then, of the pace."""
+        self.observer.advance(count)
+        now = time.perf_counter()
+        if now - self._paced >= EVERY and self._progress and steps.watch.batches:
+            self._paced, left = now, stage.epochs - len(self._epochs_of(stage)) - 1
+            val, more = (val_batches, self._val_seconds), len(self._plan) > self.stages_done + 1
+            at = len(self.history) + 1, self._progress.batch, total
+            self.observer.pace(pace(steps.watch, *at, val=val, epochs=left, more=more))
 
-        Args:
-            steps: Of the stage.
-            val: In order.
-            images: Those that could be read just now.
-        """
-        best = self.best
-        if best is None or (self._bar is None and best.val_images == len(images)):
-            self._bar = (best.quality, images) if best else None
-            return False
-        if self._bar is not None and np.array_equal(self._bar[1], images):
-            return False
-        loss, accuracy = steps.judge(self._checkpoints.best, val)
-        images = readable(val.source)
-        self._bar = (accuracy, -loss), images
-        self.observer.note(
-            f"the best epoch so far, {best.epoch}, is judged again on the {counted(len(images), 'validation image')} "
-            f"that can be read now: {accuracy:.2%} instead of {best.val_accuracy:.2%} of {best.val_images:,}"
-        )
-        return True
+    def _judge_best_again(self, steps: Steps, val: Batches, images: NDArray[np.int64]) -> None:
+        """Judge the best epoch on the validation images that are there now, if they are not those it was judged on."""
+        if (best := self.best) and self._bar is None and best.val_images == len(images):
+            self._bar = best.quality, images  # of a run that was resumed
+        if best is None or (self._bar is not None and np.array_equal(self._bar[1], images)):
+            return
+        self._bar = judged_again(best, self._checkpoints.best, steps, val, self.observer)
+        self._alike_from = len(self.history) + 1  # earlier ones cannot be compared any more: patience begins anew
 
     def _step_done(self) -> None:
         """Write the state now and then; a signal that came meanwhile is heard now."""
         self._since += self.config.accumulate
         every = self.config.checkpoint_every
         due = self._since >= every if every else self._checkpoints.state_due
-        if due and not self.processes.several:  # others have random numbers and sums of their own
+        # Of several processes the others have random numbers and sums of their own.
+        if due and not self.processes.several and self._progress and self._progress.sound:
             self._since = 0
             self._checkpoints.write_state(self.parts())
         self.interrupts.release()

@@ -13,7 +13,8 @@ those that forget the class would be preferred.
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +22,21 @@ from numpy.typing import NDArray
 from clsbench.text import counted, on_one_line, some
 from clsbench.training.batches import Batches, BatchSource
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from clsbench.training.epochs import Epoch
+    from clsbench.training.steps import Steps
+
 #: Names in a message.
 SHOWN = 3
 
 
-class Warned(Protocol):
-    """Hears warnings."""
+class Hearing(Protocol):
+    """Hears notes and warnings."""
+
+    def note(self, text: str) -> None:
+        """Something was found out."""
 
     def warn(self, text: str) -> None:
         """Something that must not be missed."""
@@ -39,24 +49,25 @@ class MissingImages:
         observer: Hears of every change.
     """
 
-    def __init__(self, observer: Warned) -> None:
+    def __init__(self, observer: Hearing) -> None:
         self._observer = observer
         self._now: dict[str, frozenset[int]] = {}
         self._ever: dict[str, set[int]] = {}
         self._epochs: set[int] = set()
 
-    def look(self, batches: Batches, kind: str, number: int) -> None:
+    def look(self, batches: Batches, kind: str, number: int) -> NDArray[np.int64]:
         """Say what changed in a pass that has just ended.
 
         Args:
             batches: Of the pass.
             kind: ``training`` or ``validation``.
             number: Of the epoch, from 1.
+
+        Returns:
+            The inputs, by index, that could be read.
         """
-        source = batches.source
-        failing, before = source.failing, self._now.get(kind, frozenset())
-        if not failing and not before:
-            return
+        source, before = batches.source, self._now.get(kind, frozenset())
+        failing = source.failing
         now = self._now[kind] = frozenset(failing)
         if now:
             self._epochs.add(number)
@@ -65,7 +76,7 @@ class MissingImages:
             self._observer.warn(f"epoch {number}: {counted(len(back), f'{kind} image')} can be read again")
         if new := sorted(now - before):
             total, names = len(np.union1d(source.indices, new)), [source.name(index) for index in new[:SHOWN]]
-            lost = lost_classes(source)
+            lost = lost_classes(source, now)
             self._observer.warn(
                 f"epoch {number}: {len(new):,} of {counted(total, f'{kind} image')} cannot be read now, and the epoch "
                 f"goes without: {some(names)}{', …' * (len(new) > SHOWN)} ({on_one_line(failing[new[0]])}). "
@@ -73,6 +84,11 @@ class MissingImages:
                 + "No epoch becomes the best without them. " * (lost > 0 and kind == "validation")
                 + "They are tried again in the next epoch"
             )
+        return readable(source, now)
+
+    def lost_classes(self, val: Batches) -> int:
+        """How many classes have no validation image left."""
+        return lost_classes(val.source, self._now.get("validation", frozenset()))
 
     def summarise(self) -> None:
         """At the end, say how many images some epochs had to do without."""
@@ -85,14 +101,34 @@ class MissingImages:
             )
 
 
-def readable(source: BatchSource) -> NDArray[np.int64]:
-    """The inputs, by index, that the last pass in order was of."""
-    return np.setdiff1d(source.indices, list(source.failing)) if source.failing else source.indices
+def readable(source: BatchSource, failing: Collection[int]) -> NDArray[np.int64]:
+    """The inputs, by index, that do not fail."""
+    return np.setdiff1d(source.indices, list(failing)) if failing else source.indices
 
 
-def lost_classes(source: BatchSource) -> int:
+def lost_classes(source: BatchSource, failing: Collection[int]) -> int:
     """How many of the classes that had images have none left."""
-    if not source.failing:
+    if not failing:
         return 0
-    left = np.unique(source.labels[readable(source)])
-    return len(np.setdiff1d(source.labels[np.union1d(source.indices, list(source.failing))], left))
+    left = np.unique(source.labels[readable(source, failing)])
+    return len(np.setdiff1d(source.labels[np.union1d(source.indices, list(failing))], left))
+
+
+def judged_again(
+    best: Epoch, state: Mapping[str, Tensor], steps: Steps, val: Batches, observer: Hearing
+) -> tuple[tuple[float, float], NDArray[np.int64]]:
+    """The quality of the best epoch on the validation images that are there now, and these images.
+
+    Args:
+        best, state: The epoch, and its weights.
+        steps: Of the stage.
+        val: In order.
+        observer: Hears of it.
+    """
+    loss, accuracy = steps.judge(state, val)
+    images = readable(val.source, val.source.failing)
+    observer.note(
+        f"the best epoch so far, {best.epoch}, is judged again on the {counted(len(images), 'validation image')} "
+        f"that can be read now: {accuracy:.2%} instead of {best.val_accuracy:.2%} of {best.val_images:,}"
+    )
+    return (accuracy, -loss), images

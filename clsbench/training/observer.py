@@ -9,6 +9,7 @@ from clsbench.models.loading import LoadReport
 from clsbench.training.epochs import Epoch
 from clsbench.training.plan import Plan
 from clsbench.training.progress import BatchLoss
+from clsbench.training.stopwatch import TrainingPace
 
 
 class Observer(Protocol):
@@ -37,6 +38,9 @@ class Observer(Protocol):
 
     def loss(self, epoch: int, loss: float) -> None:
         """Now and then: the epoch from 1, the running mean loss."""
+
+    def pace(self, result: TrainingPace) -> None:
+        """Now and then: how fast it goes, and how long it still takes."""
 
     def batch(self, result: BatchLoss) -> None:
         """Every ``log_every`` batches."""

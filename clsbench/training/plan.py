@@ -61,6 +61,7 @@ def plan(
     data: RunData | None = None,
     split: Mapping[str, Scalar] | None = None,
     auto_lr: bool = False,
+    auto_batch: bool = False,
 ) -> Plan:
     """What a configured training of a network will do.
 
@@ -71,6 +72,7 @@ def plan(
         data: Where the images came from.
         split: How they were asked to be split.
         auto_lr: Whether the learning rate is still to be found.
+        auto_batch: Whether the batch size is still to be found.
 
     Raises:
         OptionError: if options contradict the recipe, or name no layer group.
@@ -87,8 +89,9 @@ def plan(
         network += f", {built}"
     facts = [
         *([("data", _data(data, split or {}))] if data else []), ("network", network), *lines,
-        ("optimizer", _optimizer(config)), ("images", _images(config)), ("devices", _devices(config)),
-        ("run", _run(config)), ("other", _others(config)), ("versions", _versions(model)),
+        ("optimizer", _optimizer(config, auto=auto_batch)), ("images", _images(config)),
+        ("devices", _devices(config)), ("run", _run(config)), ("other", _others(config)),
+        ("versions", _versions(model)),
     ]  # fmt: skip
     title = f"Training {model.name} on {config.device}, recipe {config.recipe}"
     return Plan(title, planned, tuple(facts))
@@ -164,10 +167,10 @@ def _stage(stage: RunStage, *, auto: bool) -> str:
     return f"{counted(stage.epochs, 'epoch')}, peak learning {rates}"
 
 
-def _optimizer(config: TrainConfig) -> str:
+def _optimizer(config: TrainConfig, *, auto: bool) -> str:
     return ", ".join([
         f"{config.optimizer}, weight decay {config.weight_decay:g}, schedule {config.schedule}",
-        f"batches of {config.batch_size}",
+        "batches as large as memory allows" if auto else f"batches of {config.batch_size}",
         *([f"{config.accumulate} of them a step"] if config.accumulate > 1 else []),
         *([f"gradient norm at most {config.clip_grad:g}"] if config.clip_grad else []),
         *([f"weights averaged with decay {config.ema:g}"] if config.ema else []),

@@ -34,7 +34,7 @@ DESCRIBED: dict[Precision, str] = {
 }
 
 #: Floating-point operations for each number that a layer puts out, and of a whole image, above which bfloat16
-#: is worth its conversions on a CPU. A step's CPU time at 224 pixels on AVX512-BF16, in float32 over bfloat16:
+#: is worth its conversions on a CPU. CPU time of a step at 224 pixels on AVX512-BF16, float32 over bfloat16:
 #: ResNet-18 (485 operations a number) 1.9, ConvNeXt-tiny (284) 1.5, DenseNet-121 (147) 1.8, RegNetY-400MF (71)
 #: 1.5; but ShuffleNetV2 (53) 1.0, EfficientNet-Lite0 (37) 0.8, MobileNetV3-small (27) 0.6. Like the number of
 #: threads it is chosen by the work alone and not by the clock, so that a run with the same seed gives the same

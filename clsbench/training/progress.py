@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +52,11 @@ class Progress:
     def begun(cls, device: torch.device) -> Progress:
         """Of an epoch that begins."""
         return cls(0, 0, torch.zeros((), device=device), torch.zeros((), device=device))
+
+    @property
+    def sound(self) -> bool:
+        """Whether all losses so far are finite, so that there is something to go on from; a GPU is waited for."""
+        return math.isfinite(float(self.loss))
 
     def part(self) -> Part:
         """For the state of the run."""

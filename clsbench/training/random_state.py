@@ -30,8 +30,14 @@ def random_state(device: torch.device) -> Part:
     return part
 
 
-def restore_random_state(part: Part, device: torch.device) -> None:
-    """Let all generators go on where they were."""
+def restore_random_state(part: Part, device: torch.device, rank: int = 0) -> None:
+    """Let all generators go on where they were.
+
+    Args:
+        part: What :func:`random_state` gave in the first process.
+        device: Of the training.
+        rank: Of this process; any but the first draws new numbers, since no state of theirs is kept.
+    """
     torch.set_rng_state(cast(Tensor, part["torch"]))
     name, keys, *rest = cast("list[object]", part["numpy"])
     np.random.set_state((name, np.array(keys, np.uint32), *rest))  # type: ignore[arg-type]
@@ -39,3 +45,5 @@ def restore_random_state(part: Part, device: torch.device) -> None:
     random.setstate((version, tuple(numbers), gauss))
     if device.type == "cuda" and "cuda" in part:
         torch.cuda.set_rng_state(cast(Tensor, part["cuda"]), device)
+    if rank:
+        torch.manual_seed(rank + int(torch.randint(1 << 62, ())))

@@ -8,9 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from functools import partial
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from clsbench.models.classifier import Classifier
@@ -25,6 +23,8 @@ from clsbench.training.processes import Processes
 from clsbench.training.progress import BatchLoss, Progress
 from clsbench.training.recipes import Stage
 from clsbench.training.run_state import Part
+from clsbench.training.stopwatch import Stopwatch
+from clsbench.training.validation import validate
 
 #: Batches between two reports: reading a loss makes a GPU wait.
 REPORT = 10
@@ -72,6 +72,8 @@ class Steps:
         self._forward = self.processes.prepare(
             self.network, exact=features, compiled=warn if config.compile and not features else None
         )
+        #: Of the epoch under way, or of the last one.
+        self.watch = Stopwatch(self.processes.device)
         self.stepper = self.processes.prepare_optimizer(self.optimizer)
 
     @property
@@ -126,13 +128,11 @@ class Steps:
         """
         inputs, targets = self._mix(inputs, labels) if self._mix and len(labels) else (inputs, labels)
         logits = self._forward(inputs if len(labels) else self.example(labels.device))[: len(labels)]
-        entropy = partial(
-            nn.functional.cross_entropy, weight=self._weights, label_smoothing=self._config.label_smoothing
-        )
+        smoothing = self._config.label_smoothing
+        entropy = partial(nn.functional.cross_entropy, weight=self._weights, label_smoothing=smoothing)
         if not self.processes.several:
             return entropy(logits, targets), logits, len(labels)
         images = logits.new_tensor(float(len(labels)), dtype=torch.float32)
-        # What torch divides the sum by where it takes the mean.
         size = self._weights[labels].sum() if self._weights is not None and targets is labels else images
         size, images = self.processes.sum(torch.stack([size, images]))
         count = self.processes.count
@@ -161,8 +161,7 @@ class Steps:
             out_of_time: Whether to stop after this batch.
             logged: Called every ``log_every`` batches.
             progress: How far the epoch is, and how far it has come; None for its beginning.
-            begun, done: Called before and after each step, which is one batch or some that are accumulated: between
-                two steps weights, optimizer, schedule, average and ``progress`` fit together.
+            begun, done: Called before and after each step, between two of which the state can be saved.
 
         Returns:
             Mean loss in nats, and top-1 accuracy as a fraction, of images as they were trained on.
@@ -171,9 +170,11 @@ class Steps:
             Diverged: if the loss of a batch is NaN or infinite, at most :data:`REPORT` batches later.
         """
         self.training_mode()
-        far, recent = progress or Progress.begun(batches.device), list[Tensor]()  # losses that have not been read yet
+        far = progress or Progress.begun(batches.device)
         total, waiting, together = len(batches), 0, self._config.accumulate
-        for position, inputs, labels in batches.numbered(number, far.batch):
+        recent: list[Tensor] = []  # losses that have not been read yet
+        self.watch = Stopwatch(batches.device, self.processes.count)
+        for position, inputs, labels in self.watch.timed(batches.numbered(number, far.batch)):
             if not waiting:
                 begun()
             group = min(together, total - (position - 1) // together * together)
@@ -193,23 +194,18 @@ class Steps:
                 done()
             advance(1)
             if position % REPORT == 0 or position == total or over:
-                mean = self._mean(far.loss, far.images)
-                if not math.isfinite(mean):
-                    raise self._diverged(recent, number, position, total)
-                heard(number, mean)
-                recent.clear()
+                heard(number, self._checked(far, recent, number, total))
             if logged and self._config.log_every and position % self._config.log_every == 0:
                 logged(self._line(number, total, far))
             if over:
                 break
-        if waiting:  # no image of the last batch could be read
-            if not self.processes.several:
-                self._step(number)
-            done()
+        if waiting and not self.processes.several:  # no image of the last batch could be read
+            self._step(number)
+        done()
         self.optimizer.zero_grad(set_to_none=True)
         for network in {self.network, self.judged}:
             self.processes.average_buffers(network)
-        return self._mean(far.loss, far.images), self._mean(far.correct, far.images)
+        return self._checked(far, recent, number, total), self._mean(far.correct, far.images)
 
     def _line(self, number: int, total: int, far: Progress) -> BatchLoss:
         now = self._totals(far.loss, far.images)
@@ -234,11 +230,19 @@ class Steps:
             parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
             self.processes.clip(parameters, self._config.clip_grad)
 
-    def _diverged(self, recent: list[Tensor], number: int, position: int, total: int) -> Diverged:
-        """The error of an epoch whose mean loss is not finite; ``recent`` holds the losses up to ``position``."""
-        before, found = first_bad(recent) or (len(recent) - 1, "infinite in sum")
-        at = f"epoch {number}, batch {position - len(recent) + before + 1} of {total}"
-        return Diverged(f"the loss is {found}", at, self._config)
+    def _checked(self, far: Progress, recent: list[Tensor], number: int, total: int) -> float:
+        """The mean loss so far; ``recent`` holds the losses of the last batches, and is emptied.
+
+        Raises:
+            Diverged: if it is not finite, naming the first batch whose loss is not.
+        """
+        mean = self._mean(far.loss, far.images)
+        if not math.isfinite(mean):
+            before, found = (first_bad(recent) if recent else None) or (len(recent) - 1, "not finite in sum")
+            at = f"epoch {number}, batch {max(1, far.batch - len(recent) + before + 1)} of {total}"
+            raise Diverged(f"the loss is {found}", at, self._config)
+        recent.clear()
+        return mean
 
     def _step(self, position: float) -> None:
         self.clip()
@@ -248,48 +252,3 @@ class Steps:
         self.schedule.step()
         if self._average:
             self._average.update(self.network)
-
-
-def predict(network: nn.Module, batches: Batches) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Logits (N, K) of every readable input in order, in evaluation mode; and the indices (N,) of these inputs.
-
-    Each process evaluates its part.
-    """
-    network.eval()
-    with torch.inference_mode():
-        found = [(network(inputs).float(), rows) for inputs, rows in batches.indexed(0) if len(rows)]
-    # Copied all at once: a GPU is waited for at each copy.
-    logits = torch.cat([part for part, _ in found]).cpu().numpy() if found else np.empty((0, 0), np.float32)
-    indices = np.concatenate([rows for _, rows in found]) if found else np.empty(0, np.int64)
-    processes = batches.processes
-    if not processes.several:
-        return logits, indices
-    classes = max(processes.union({str(processes.rank): logits.shape[1]}).values())
-    count = len(batches.source.labels)
-    rows, read = np.zeros((count, classes), np.float32), np.zeros(count, np.float32)
-    if found:
-        rows[indices], read[indices] = logits, 1
-    processes.fill(rows)
-    processes.fill(read)
-    everyone = np.flatnonzero(read)
-    return rows[everyone], everyone
-
-
-def validate(network: nn.Module, batches: Batches) -> tuple[float, float]:
-    """Mean cross-entropy in nats, and top-1 accuracy as a fraction, in evaluation mode."""
-    loss = torch.zeros((), dtype=torch.float64, device=batches.device)
-    correct, count = torch.zeros((), dtype=torch.int64, device=batches.device), 0
-    network.eval()
-    with torch.inference_mode():
-        for inputs, labels in batches.epoch(0):
-            if not len(labels):  # this process's part of a small batch
-                continue
-            logits = network(inputs)
-            loss += nn.functional.cross_entropy(logits, labels, reduction="sum")
-            correct += (logits.argmax(1) == labels).sum()
-            count += len(labels)
-    if not batches.processes.several:
-        return float(loss) / count, int(correct) / count
-    images = torch.tensor(float(count), dtype=torch.float64, device=batches.device)
-    loss_sum, right, total = batches.processes.sum(torch.stack([loss, correct.double(), images])).tolist()
-    return loss_sum / total, right / total

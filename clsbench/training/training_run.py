@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing, nullcontext
@@ -33,6 +34,7 @@ from clsbench.training.held_out import HeldOut, held_out, outcomes_of
 from clsbench.training.journal import Journal
 from clsbench.training.loop import Trainer
 from clsbench.training.lr_finder import range_test
+from clsbench.training.memory import fitting_batch_size, memory_explained
 from clsbench.training.observer import Observer
 from clsbench.training.plan import plan
 from clsbench.training.plots import save_plots
@@ -105,6 +107,7 @@ def run_training(
     split: Mapping[str, Scalar] | None = None,
     run_name: str | None = None,
     auto_lr: bool = False,
+    auto_batch: bool = False,
     strict: bool = False,
     processes: Processes | None = None,
     resumed: Resumed | None = None,
@@ -121,6 +124,7 @@ def run_training(
         split: How the dataset was asked to be split, for run.json.
         run_name: The directory's name, or None for a generated one.
         auto_lr: Replace the learning rate by what a range test suggests.
+        auto_batch: Replace the batch size by what memory allows.
         strict: Whether anything the data check finds is an error.
         processes: That train together; this one alone if left out. The first writes the run, and is heard.
         resumed: A run to go on with; ``config`` and all else have to be what it began with.
@@ -144,11 +148,13 @@ def run_training(
         classifier = build_classifier(build_model, dataset, config, observer, name=model.name)
     config = settle(config, classifier, processes, observer)
     planned = plan(
-        classifier, config, model, data=data, split=split, auto_lr=auto_lr
+        classifier, config, model, data=data, split=split, auto_lr=auto_lr, auto_batch=auto_batch
     )  # refuses what the model does not have
     check_name(run_name)
     observer.planned(planned)
     setup, check = set_up(classifier, dataset, config, observer, Path(), strict=strict, processes=processes)
+    if auto_batch:  # before there is a record: a run that is resumed has the same
+        setup.config = config = dataclasses.replace(config, batch_size=fitting_batch_size(setup))
     record = RunRecord(
         clsbench=__version__,
         torch=str(torch.__version__),
@@ -178,7 +184,8 @@ def run_training(
     alone = nullcontext() if resumed or not processes.is_main else exclusive(run.state, "the state of the run")
     journal = Journal(run, record, setup, observer, started)
     same_bits = deterministic(config.deterministic, config.device)
-    with alone, closing(setup), tracking.recorded(journal), journal.interruptions(), processes.telling(), same_bits:
+    guarded, explained = journal.interruptions(), memory_explained(config)
+    with alone, closing(setup), tracking.recorded(journal), guarded, same_bits, processes.telling(), explained:
         if auto_lr:
             journal.set_rate(range_test(setup).valley)
         if setup.processes.is_main:

@@ -16,13 +16,13 @@ import traceback
 
 import torch
 
-import clsbench.training.training_run as training_run
 from clsbench import Observer, train
 from clsbench.errors import ClsbenchError
+from clsbench.training import journal, training_run
 
 torch.set_num_threads(1)
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what runs in the background
-training_run.save_plots = lambda *_, **__: None
+training_run.save_plots = journal.save_curves = lambda *_, **__: None
 
 
 class Progress(Observer):

@@ -70,7 +70,7 @@ def test_every_check_can_be_shown(cli, acme):
 
 def test_a_broken_plugin_fails_the_check_that_it_loads(cli, fake_distribution):
     fake_distribution("clsbench-acme", "1 / 0")
-    done = cli("plugins", "check", "acme")
+    done = cli("plugins", "check", "acme", "model/tiny", "--with", "model/tiny.width=3")
     assert done.code == 1
     assert "ZeroDivisionError" in done.stdout
 

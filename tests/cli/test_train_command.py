@@ -1,12 +1,15 @@
 """``clsbench train`` as a user sees it: what it writes, repeats, warns of and keeps of its data."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.stats import binomtest
+
+from clsbench.training.steps import Steps
 
 pytestmark = pytest.mark.usefixtures("without_curves")
 
@@ -35,7 +38,8 @@ def read(file):
 
 
 def without_times(history):
-    return [{k: v for k, v in epoch.items() if k not in ("seconds", "elapsed")} for epoch in history]
+    times = ("seconds", "elapsed", "images_per_second", "waited")
+    return [{k: v for k, v in epoch.items() if k not in times} for epoch in history]
 
 
 def warnings(done):
@@ -126,13 +130,29 @@ def test_time_is_up(cli, photos):
     assert len(read("train.json")["history"]) == 1
 
 
-def test_a_training_that_diverges_keeps_its_best_epoch_and_writes_proper_json(cli, photos):
-    wild = ("--optimizer", "sgd", "--schedule", "constant", "--lr", "1e9", "--epochs", 40)
-    done = cli("train", photos, *TINY, *wild, "--json", "train.json")
+def test_a_training_that_diverges_keeps_its_best_epoch_and_writes_proper_json(cli, photos, monkeypatch):
+    loss_of = Steps.loss
+    losses = iter([*[1.0] * 5, *[float("nan")] * 40])
+
+    def loss(self, inputs, labels):
+        found, *rest = loss_of(self, inputs, labels)
+        return (found * next(losses), *rest)
+
+    monkeypatch.setattr(Steps, "loss", loss)
+    done = cli("train", photos, *TINY, "--epochs", 40, "--json", "train.json", "--run", "nan")
     assert done.code == 0, done.stderr
-    assert "stopped early: the loss is NaN in epoch" in done.stdout
-    assert "lower --lr" in done.stdout
+    assert re.search(r"stopped early: the loss is NaN in epoch \d, batch \d of \d \(--lr 0.005\)", done.stdout)
+    assert "use a lower rate, --lr 0.0005" in done.stdout
     assert np.isfinite(read("train.json")["result"]["val_loss"])
+    assert read("train.json")["status"] == "stopped"
+    assert cli("export", "nan").code == 0
+
+
+def test_a_training_that_leaves_nothing_good_fails(refused, photos):
+    """Its weights are still finite after the first epoch, and its loss some billion nats."""
+    wild = ("--optimizer", "sgd", "--schedule", "constant", "--lr", "1e9", "--epochs", 40)
+    done = refused(1, ["training diverged", "epoch 2", "--lr 0.005"], "train", photos, *TINY, *wild)
+    assert "best:" not in done.stdout
 
 
 @pytest.mark.parametrize("head", ["linear,dropout=0.5", "mlp:6"])

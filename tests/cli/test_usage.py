@@ -51,6 +51,15 @@ def test_a_usage_line_has_brackets_around_what_may_be_left_out(cli, command, wor
     assert usage == f"Usage: clsbench {command} [OPTIONS] {words}"
 
 
+@pytest.mark.parametrize(
+    ("command", "words"), {"list": "", "check": " NAME [KIND/COMPONENT]...", "new": " NAME"}.items()
+)
+def test_the_commands_for_plugins_say_what_they_take(cli, command, words):
+    shown = cli("plugins", command, "--help").stdout
+    assert shown.strip().splitlines()[0] == f"Usage: clsbench plugins {command} [OPTIONS]{words}"
+    assert re.findall(r"--?[\w-]+ <(?:str|path|list|int range|float range)[^>]*>", shown) == []
+
+
 def test_the_list_of_commands_cuts_no_sentence(cli):
     shown = cli("--help").stdout.partition("Commands:")[2]
     assert len(shown.strip().splitlines()) > 14

@@ -51,6 +51,12 @@ def _hook(name, component):
     return hookimpl(hook)
 
 
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch):
+    """Nothing here reads for long."""
+    monkeypatch.setattr("clsbench.testing.executor_rules.SETTLES", 0.8)
+
+
 def tried(kind, component, inputs, *, export=False):
     checks = plugin_checks("clsbench", kind, options={kind: inputs}, registry=plugin_of(**{kind: component}))
     return list(run_checks(c for c in checks if c.subject.kind and (export or c.rule.name != EXPORT)))

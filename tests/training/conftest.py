@@ -26,7 +26,7 @@ class Hearing:
 
     def __init__(self) -> None:
         self.stages, self.advanced, self.losses, self.epochs = [], 0, [], []
-        self.batches, self.plans, self.notes, self.warnings = [], [], [], []
+        self.paces, self.batches, self.plans, self.notes, self.warnings = [], [], [], [], []
 
     def note(self, text):
         self.notes.append(text)
@@ -36,6 +36,9 @@ class Hearing:
 
     def planned(self, plan):
         self.plans.append(plan)
+
+    def pace(self, result):
+        self.paces.append(result)
 
     def batch(self, result):
         self.batches.append(result)

@@ -48,7 +48,7 @@ def test_what_the_recipe_decides_has_no_default_and_may_be_left_out():
         ("lr", str | None, None, "RATE"),
         ("schedule", Literal["one-cycle", "cosine", "step", "constant"], "one-cycle", None),
         ("weight_decay", float, 0.01, None),
-        ("batch_size", int, 32, None),
+        ("batch_size", str, "32", "N|auto"),
         ("max_time", str | None, None, "TIME"),
         ("cache", Literal["auto", "ram", "disk", "off"], "auto", None),
         ("device", Literal["auto", "cpu", "cuda"], "auto", None),

@@ -78,7 +78,8 @@ def _raise(error):
 
 def log_of(run):
     lines = csv.DictReader(run.log.read_text(encoding="utf-8").splitlines())
-    return [{k: v for k, v in line.items() if k not in ("seconds", "elapsed")} for line in lines]
+    measured = ("seconds", "elapsed", "images_per_second", "waited")
+    return [{k: v for k, v in line.items() if k not in measured} for line in lines]
 
 
 def check_same(one, other):

@@ -11,7 +11,8 @@ from clsbench.datasets.dataset import Sample
 from clsbench.images.entries import BytesEntry
 from clsbench.training.augmentation import mixing
 from clsbench.training.recipes import Stage
-from clsbench.training.steps import Steps, validate
+from clsbench.training.steps import Steps
+from clsbench.training.validation import validate
 
 EVERYTHING = Stage("everything", 2, 0, 0.05, 1.0)
 

@@ -17,8 +17,9 @@ from clsbench.training import features, hardware, lr_finder, setup, transfer
 from clsbench.training.augmentation import Augmentation
 from clsbench.training.averaging import Average
 from clsbench.training.recipes import Stage
-from clsbench.training.steps import REPORT, Steps, validate
+from clsbench.training.steps import REPORT, Steps
 from clsbench.training.transfer import fits_on_device, to_tensor
+from clsbench.training.validation import validate
 from clsbench.transform import ImageTransform
 
 CPU, META, CUDA = torch.device("cpu"), torch.device("meta"), torch.device("cuda")
