@@ -93,10 +93,12 @@ def _json(file: Path) -> dict[str, Any] | None:
 def _plain(config: Mapping[str, Any]) -> ImageTransform:
     """ImageNet's usual preprocessing in the size that the configuration names, for random weights."""
     size = config.get("image_size")
-    sides = size if isinstance(size, list) and len(size) == 2 else [size, size]
-    if not all(type(side) is int and 0 < side <= 4096 for side in sides):
-        sides = [SIDE, SIDE]
-    return ImageTransform(size=(sides[0], sides[1]))
+    height, width = size if isinstance(size, list) and len(size) == 2 else (size, size)
+    if not (
+        isinstance(height, int) and isinstance(width, int) and 0 < min(height, width) <= max(height, width) <= 4096
+    ):
+        height, width = SIDE, SIDE
+    return ImageTransform(size=(height, width))
 
 
 def _placeholders(config: Mapping[str, Any]) -> tuple[str, ...] | None:
