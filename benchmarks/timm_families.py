@@ -49,7 +49,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", default=FAMILIES)
     models = parser.parse_args().models
-    print(f"{'model':34} {'parameters':>11} {'features':>8} {'logits':>7} {'difference':>10} {'flips':>5} {'s':>5} gate")
+    print(
+        f"{'model':34} {'parameters':>11} {'features':>8} {'logits':>7} {'difference':>10} {'flips':>5} {'s':>5} gate"
+    )
     failed = 0
     for name in models:
         started = time.perf_counter()

@@ -14,10 +14,9 @@ import warnings
 
 import timm
 import torch
-from timm.models import get_pretrained_cfg
-
 from clsbench_timm import build
 from clsbench_timm.names import TABLE, UNTRAINED
+from timm.models import get_pretrained_cfg
 
 
 def main() -> None:

@@ -45,7 +45,7 @@ def names() -> Iterator[Name]:
     """Every architecture of the installed timm, each followed by its tags."""
     installed = version("timm")
     table = json.loads(TABLE.read_text(encoding="utf-8"))
-    models: Mapping[str, Mapping[str, int | None | Mapping[str, int | None]]] = table["models"]
+    models: Mapping[str, Mapping[str, int | Mapping[str, int | None] | None]] = table["models"]
     tags = None if table["timm"] == installed else tags_in_source()
     for architecture in models if tags is None else tags:
         known = models.get(architecture, {})

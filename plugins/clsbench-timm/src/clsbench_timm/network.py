@@ -49,7 +49,7 @@ def build_classifier(
     else:
         network = create(name, count, options, pretrained=pretrained)
         state = network.state_dict() if pretrained else None
-    head, paths = _split(name, network, paths, transform.size, exact=num_classes is None)
+    head, paths = split_head(name, network, paths, transform.size, exact=num_classes is None)
     if num_classes is not None:
         bias = head.bias is not None or num_classes != head.out_features
         head = nn.Linear(head.in_features, num_classes, bias=bias)
@@ -63,6 +63,7 @@ def build_classifier(
     )
     if state is not None:
         where = weights or f"huggingface.co/{published.hf_hub_id}"
+        state = {key: tensor for key, tensor in state.items() if not key.startswith(f"{PER_PATCH}.")}
         head_fits = load_state(classifier, with_one_head(state, paths), head=paths[0], where=where)
         if num_classes is None and not head_fits:
             raise ModelError(
@@ -87,7 +88,7 @@ def _own_classes(name: str, published: Any, weights: bool) -> tuple[str, ...]:
     return found
 
 
-def _split(
+def split_head(
     name: str, network: Any, paths: tuple[str, ...], size: tuple[int, int], *, exact: bool
 ) -> tuple[nn.Linear, tuple[str, ...]]:
     """Take the head out of a network; (the head, where its layers were).

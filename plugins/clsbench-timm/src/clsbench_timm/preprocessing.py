@@ -41,11 +41,14 @@ def transform_of(name: str, published: Any, size: tuple[int, int] | None, crop_p
     tested = published.test_input_size is not None and (h, w) == tuple(published.test_input_size[1:])
     part = crop_pct or (tested and published.test_crop_pct) or published.crop_pct
     resized = math.floor(h / part), math.floor(w / part)
-    fraction = next((f for f in (h / resized[0], w / resized[1]) if (round(h / f), round(w / f)) == resized), None)
+    sided = (f for f in (h / resized[0], w / resized[1]) if (round(h / f), round(w / f)) == resized)
+    fraction = next(
+        sided, part
+    )  # timm rounds both sides down, which for some oblongs no one fraction does to the pixel
     whole = resized == (h, w)
     resize = {"center": "crop", "squash": "squash" if whole else "squash-crop", "border": "letterbox"}
     how = resize.get(published.crop_mode)
-    if how is None or fraction is None or fraction > 1 or (how == "letterbox" and not whole):
+    if how is None or fraction > 1 or (how == "letterbox" and not whole):
         raise ModelError(
             f"the preprocessing of {name} cannot be stated in a model file",
             got=f"crop_mode {published.crop_mode} with crop_pct {part}, at {h}×{w} pixels",

@@ -46,7 +46,7 @@ def head_paths(name: str, classifier: str | Sequence[str] | None) -> tuple[str, 
         ModelError: if there is none.
     """
     if not classifier:
-        raise ModelError(f"{name} is no classifier", got="a network without a last layer", hint="choose another model")
+        raise _no_classifier(name)
     return (classifier,) if isinstance(classifier, str) else tuple(classifier)
 
 
@@ -61,7 +61,10 @@ def take_head(name: str, network: Any, paths: Sequence[str]) -> nn.Linear:
     Raises:
         ModelError: if one of them is of another kind.
     """
-    layers = [network.get_submodule(path) for path in paths]
+    try:
+        layers = [network.get_submodule(path) for path in paths]
+    except AttributeError:
+        raise _no_classifier(name) from None
     for path, layer in zip(paths, layers, strict=True):
         linear = isinstance(layer, nn.Linear) or (isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1))
         if not linear or getattr(layer, "groups", 1) != 1:
@@ -73,9 +76,15 @@ def take_head(name: str, network: Any, paths: Sequence[str]) -> nn.Linear:
     rows = layers[0].weight.shape[0]
     head = nn.Linear(sum(widths), rows, bias=all(layer.bias is not None for layer in layers))
     if not head.weight.is_meta:
-        names = {f"{path}.{n}": t for path, layer in zip(paths, layers, strict=True) for n, t in layer.named_parameters()}
+        names = {
+            f"{path}.{n}": t for path, layer in zip(paths, layers, strict=True) for n, t in layer.named_parameters()
+        }
         head.load_state_dict({n.removeprefix(f"{paths[0]}."): t for n, t in with_one_head(names, paths).items()})
     return head
+
+
+def _no_classifier(name: str) -> ModelError:
+    return ModelError(f"{name} is no classifier", got="a network without a last layer", hint="choose another model")
 
 
 def with_one_head(state: Mapping[str, Tensor], paths: Sequence[str]) -> dict[str, Tensor]:

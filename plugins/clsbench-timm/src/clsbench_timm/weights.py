@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -61,17 +62,22 @@ def read_file(
         ModelError: if the file is missing, damaged, has objects in it that could run code, or has no state dict.
     """
     state = {_unwrapped(key): tensor for key, tensor in read_state(file).items()}
-    last = state.get(f"{paths[0]}.weight")
-    rows = count if last is None else len(last)
-    if not any(key.startswith("backbone.") for key in state):  # those are clsbench's own names
-        given = {"state_dict": dict(state), "num_classes": rows}
-        try:
-            network = create(name, rows, options, pretrained=True, pretrained_cfg_overlay=given)
+    rows = _rows(state, paths, count)
+    ours = any(key.startswith("backbone.") for key in state)  # clsbench's own names
+    for number in () if ours else rows:
+        given = {"state_dict": dict(state), "num_classes": number}
+        with suppress(ModelError, KeyError, IndexError, AttributeError):  # of other networks' tensors
+            network = create(name, number, options, pretrained=True, pretrained_cfg_overlay=given)
             network.pretrained_cfg.pop("state_dict", None)
             return network, network.state_dict()
-        except (ModelError, KeyError, IndexError, AttributeError):
-            pass
-    return create(name, rows, options), state
+    return create(name, rows[0], options), state
+
+
+def _rows(state: Mapping[str, Tensor], paths: Sequence[str], count: int) -> list[int]:
+    """How many classes a file may be for, most likely first: its head's name may be one that timm has to change."""
+    named = state.get(f"{paths[0]}.weight")
+    last = next((tensor for tensor in reversed(list(state.values())) if tensor.ndim > 1), None)
+    return [len(named)] if named is not None else list(dict.fromkeys([count, *([] if last is None else [len(last)])]))
 
 
 def _unwrapped(key: str) -> str:
@@ -86,7 +92,9 @@ def _not_downloaded(name: str, error: Exception) -> ModelError:
     published = get_pretrained_cfg(name)
     if not published.has_weights:
         others = list_pretrained(f"{name.partition('.')[0]}*")[:3]
-        hint = f"there are weights of {', '.join(others)}" if others else "leave --pretrained out, or give --weights FILE"
+        hint = (
+            f"there are weights of {', '.join(others)}" if others else "leave --pretrained out, or give --weights FILE"
+        )
         return ModelError(f"timm has no weights of {name}", hint=hint)
     where = f"https://huggingface.co/{published.hf_hub_id}" if published.hf_hub_id else published.url
     return ModelError(
