@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def register_models() -> Iterator[Component]:
-    """One component for each architecture, and for each of its pretrained tags: ``resnet50d``, ``resnet50d.ra2_in1k``."""
+    """One component for each architecture and each of its tags: ``resnet50d``, ``resnet50d.ra2_in1k``."""
     for one in names():
         yield Component(one.name, partial(build, one.name), one.summary, facts=one.facts)
 

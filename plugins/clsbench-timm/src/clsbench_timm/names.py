@@ -1,7 +1,7 @@
 """Which models timm has, known without importing it, which takes seconds.
 
-``names.json`` holds them for one release, with their sizes, and is written by ``scripts/write_names.py``. Of any other
-release the names are read from its source text, and the sizes of those that both have from the table.
+``names.json`` holds them for one release, with their sizes, and is written by ``benchmarks/timm_names.py``. Of any
+other release the names are read from its source text, and the sizes of those that both have from the table.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Name:
 
     name: str
     summary: str
-    facts: ModelFacts = ModelFacts()
+    facts: ModelFacts
 
 
 def names() -> Iterator[Name]:

@@ -40,7 +40,7 @@ def build_classifier(
     published = get_pretrained_cfg(name)
     transform = transform_of(name, published, None if size is None else sides(size), crop_pct)
     classes = None if num_classes is not None else _own_classes(name, published, bool(pretrained or weights))
-    options = {key: value for key, value in drops.items() if value is not None}
+    options: dict[str, Any] = {key: value for key, value in drops.items() if value is not None}
     if published.fixed_input_size:
         options["img_size"] = transform.size
     count, paths = published.num_classes or num_classes or 0, head_paths(name, published.classifier)
@@ -48,7 +48,7 @@ def build_classifier(
         network, state = read_file(name, weights, paths, count, options)
     else:
         network = create(name, count, options, pretrained=pretrained)
-        state = network.state_dict() if pretrained else None
+        state = network.state_dict() if pretrained else {}
     head, paths = split_head(name, network, paths, transform.size, exact=num_classes is None)
     if num_classes is not None:
         bias = head.bias is not None or num_classes != head.out_features
@@ -61,17 +61,23 @@ def build_classifier(
         classes=classes,
         layer_groups=layer_groups(network),
     )
-    if state is not None:
-        where = weights or f"huggingface.co/{published.hf_hub_id}"
-        state = {key: tensor for key, tensor in state.items() if not key.startswith(f"{PER_PATCH}.")}
-        head_fits = load_state(classifier, with_one_head(state, paths), head=paths[0], where=where)
-        if num_classes is None and not head_fits:
-            raise ModelError(
-                "the weights are for another number of classes", where=where,
-                got=classifier.loaded.head_reason if classifier.loaded else None,
-                hint="name the classes that they are for with `clsbench export --classes FILE`",
-            )  # fmt: skip
+    if state:
+        _load(classifier, state, paths, weights or published.hf_hub_id or published.url, as_it_is=num_classes is None)
     return classifier
+
+
+def _load(
+    classifier: Classifier, state: Mapping[str, Tensor], paths: tuple[str, ...], where: object, *, as_it_is: bool
+) -> None:
+    """Load tensors by timm's names; for a network that is used as it is, the head has to be among them."""
+    kept = {key: tensor for key, tensor in state.items() if not key.startswith(f"{PER_PATCH}.")}
+    head_fits = load_state(classifier, with_one_head(kept, paths), head=paths[0], where=where)
+    if as_it_is and not head_fits:
+        raise ModelError(
+            "the weights are for another number of classes", where=where,
+            got=classifier.loaded.head_reason if classifier.loaded else None,
+            hint="name the classes that they are for with `clsbench export --classes FILE`",
+        )  # fmt: skip
 
 
 def _own_classes(name: str, published: Any, weights: bool) -> tuple[str, ...]:

@@ -1,9 +1,9 @@
 """A network of timm in two: the backbone, up to the features, and one linear layer.
 
 Most of timm's networks end in a linear layer, or in a 1×1 convolution of pooled features, which is one. It becomes the
-head, and an identity takes its place. Some end in several linear layers whose logits are added with weights c₁, c₂, …, as
-distilled networks do: Σ cᵢ (Wᵢ fᵢ + bᵢ) = [W₁ W₂ …] [c₁f₁; c₂f₂; …] + Σ cᵢ bᵢ, so that the features are all of theirs
-together, and the head is one linear layer again.
+head, and an identity takes its place. Some end in several linear layers whose logits are added with weights c₁, c₂, …,
+as distilled networks do: Σ cᵢ (Wᵢ fᵢ + bᵢ) = [W₁ W₂ …] [c₁f₁; c₂f₂; …] + Σ cᵢ bᵢ, so that the features are all of
+theirs together, and the head is one linear layer again.
 
 Legend: N images, K classes, D features.
 """

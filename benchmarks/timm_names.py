@@ -1,6 +1,6 @@
 """Write ``names.json`` for the installed timm: every architecture with its parameters, input size and tags.
 
-    python plugins/clsbench-timm/scripts/write_names.py
+    python benchmarks/timm_names.py
 
 Each architecture is built once on torch's meta device, which holds shapes and no numbers: some minutes. What cannot be
 built as a classifier is left without a number of parameters, and told on stderr.
@@ -44,7 +44,7 @@ def parameters(architecture: str) -> int | None:
     try:
         with torch.device("meta"):
             network = build(architecture, 1000, crop_pct=1.0)
-    except Exception as error:  # any of 90 families may fail in its own way
+    except Exception as error:  # noqa: BLE001  any of 90 families may fail in its own way
         print(architecture, type(error).__name__, re.sub(r"\s+", " ", str(error))[:300], file=sys.stderr, flush=True)
         return None
     return sum(parameter.numel() for parameter in network.parameters())
