@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clsbench import Component, hookimpl
-from clsbench_timm.names import names
+from clsbench_timm.names import known_names
 
 if TYPE_CHECKING:
     from clsbench import Classifier
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @hookimpl
 def register_models() -> Iterator[Component]:
     """One component for each architecture and each of its tags: ``resnet50d``, ``resnet50d.ra2_in1k``."""
-    for one in names():
+    for one in known_names():
         yield Component(one.name, partial(build, one.name), one.summary, facts=one.facts)
 
 

@@ -41,7 +41,7 @@ class Name:
     facts: ModelFacts
 
 
-def names() -> Iterator[Name]:
+def known_names() -> Iterator[Name]:
     """Every architecture of the installed timm, each followed by its tags."""
     installed = version("timm")
     table = json.loads(TABLE.read_text(encoding="utf-8"))
