@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -37,9 +38,10 @@ def resume_training(name: str | Path | None, observer: Observer) -> TrainingResu
 
     Raises:
         ModelError: if there is no such run, it has ended by itself, or its state is missing or damaged.
-        DataError: if it is still training, or its images have changed.
+        DataError: if it is still training, a file of it is a link, or its images have changed.
     """
     run = runs.find(str(name) if name is not None else None)
+    _refuse_links(run)
     outputs = Outputs(observer)
     outputs.refuse(*run.files)
     with _alone(run):
@@ -114,6 +116,19 @@ def _alone(run: Run) -> Iterator[None]:
                 hint="wait until it has ended, or stop it with Ctrl-C: it then saves its state",
             ) from None  # fmt: skip
         yield
+
+
+def _refuse_links(run: Run) -> None:
+    """Refuse a file of the run that is a link: what is written would replace a file elsewhere.
+
+    Raises:
+        DataError: naming the first.
+    """
+    if links := [file for file in run.files if file != run.onnx and file.is_symlink()]:
+        raise DataError(
+            "a file of the run is a link, and what it points to would be overwritten", where=links[0],
+            got=os.readlink(links[0]), hint="replace the link by a copy of the file, or remove it",
+        )  # fmt: skip
 
 
 def _refuse_ended(run: Run, record: RunRecord) -> None:

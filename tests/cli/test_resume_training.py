@@ -158,6 +158,16 @@ def test_a_damaged_or_missing_state_is_an_error(interrupted):
         train(resume="mine")
 
 
+def test_a_link_in_a_strangers_run_does_not_lead_to_a_file_elsewhere(interrupted):
+    log, precious = Run(Path("runs") / interrupted).log, Path("precious.txt")
+    precious.write_text("mine")
+    log.unlink()
+    log.symlink_to(precious.absolute())
+    with pytest.raises(DataError, match="a file of the run is a link"):
+        train(resume=interrupted)
+    assert precious.read_text() == "mine"
+
+
 def test_a_state_of_another_version_is_warned_of(interrupted, monkeypatch):
     state = Run(Path("runs/mine")).state
     content, begin = state.read_bytes(), b'\\"torch\\": \\"'

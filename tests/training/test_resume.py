@@ -201,6 +201,35 @@ def test_a_state_that_cannot_be_used_is_an_error_that_names_it(damage, train_run
     assert caught.value.facts["where"] == file
 
 
+STRANGE = {
+    "a batch of another epoch": ("epoch", "batch", 10**9),
+    "half a batch": ("epoch", "batch", 1.5),
+    "stages that no plan has": ("run", "stages_done", -1),
+    "epochs that are none": ("run", "history", [{"epoch": "\x1b[2J"}]),
+    "a status of its own": ("run", "status", "\x1b[2J"),
+    "no time": ("run", "elapsed", float("nan")),
+    "numbers that no generator has": ("random", "numpy", ["MT19937", [2**70] * 624, 3, 0, 0.0]),
+    "an epoch that was not": ("best", "epoch", -1),
+    "weights of another network": ("best", "model.more", torch.zeros(2)),
+}
+
+
+def test_a_state_that_strangers_wrote_is_an_error_that_names_it(train_run, configured):
+    with pytest.raises(KeyboardInterrupt):
+        train_run(configured(), "cut", at=33 + 8, error=KeyboardInterrupt)
+    file = find("cut").state
+    for what, (part, name, value) in STRANGE.items():
+        parts = {part: dict(values) for part, values in read_state(file).parts.items()}
+        own = file.read_bytes()
+        parts[part][name] = value
+        write_state(file, parts)
+        with pytest.raises(ModelError, match="the state of the run cannot be read") as caught:
+            train_run(configured(), "cut")
+        assert caught.value.facts["where"] == file, what
+        file.write_bytes(own)
+    train_run(configured(), "cut")
+
+
 def test_a_state_says_nan_and_infinity_and_keeps_every_bit(tmp_path):
     values = torch.tensor([-0.0, 0.1, float("nan")])
     write_state(tmp_path / "s", {"run": {"loss": [float("inf"), 0.1], "none": None}, "model": {"w": values}})
