@@ -12,7 +12,7 @@ from clsbench import runs
 from clsbench.api.data import refuse_dataset
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
-from clsbench.api.repeat import Recorded
+from clsbench.api.repeat import Recorded, known_fields
 from clsbench.api.together import together
 from clsbench.api.training_inputs import open_inputs
 from clsbench.errors import ClsbenchError, DataError, ModelError, OptionError
@@ -49,16 +49,16 @@ def resume_training(name: str | Path | None, observer: Observer) -> TrainingResu
             remove_leftovers(file)
         record = run.read_record()
         _refuse_ended(run, record)
+        config = known_fields(TrainConfig, record.training, "training", run.record)
         resumed = _resumed(run, record, observer)
-        recorded = Recorded.of(record)
+        recorded = Recorded.of(record, run.record)
         inputs = open_inputs(**recorded.inputs(), observer=observer)
         outputs.refuse(inputs.start.file if inputs.start else None)
         refuse_dataset(outputs, inputs.images, record.data.root)
         from clsbench.training.hardware import check_count, choose_device
         from clsbench.training.training_run import run_training
 
-        check_count(int(record.training.get("devices") or 1), choose_device(str(record.training["device"])))
-        config = TrainConfig(**record.training)  # type: ignore[arg-type]
+        check_count(config.devices, choose_device(config.device))
         arguments = {"resume": str(run.path), "training": {}}
         with inputs.staying(), together(config, arguments) as processes, processes.telling():
             return run_training(

@@ -17,6 +17,7 @@ from clsbench.models.simple_cnn import build
 from clsbench.run_record import RunData, RunModel
 from clsbench.runs import Run, find
 from clsbench.training import training_run
+from clsbench.training.divergence import Diverged
 from clsbench.training.recipes import configure
 from clsbench.training.resume import Resumed
 from clsbench.training.run_state import read_state, write_state
@@ -138,6 +139,13 @@ def test_a_signal_within_a_step_waits_for_its_end_and_a_second_does_not(ctrl_c):
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+
+
+def test_a_run_that_diverged_is_not_told_to_go_on(train_run, configured, observer):
+    with pytest.raises(Diverged):
+        train_run(configured(lr=1e30, checkpoint_every=1), "cut")
+    assert find("cut").state.exists()
+    assert "--resume" not in observer.warnings[-1]
 
 
 def test_before_there_is_a_state_a_run_begins_again(train_run, configured):
