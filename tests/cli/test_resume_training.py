@@ -158,6 +158,15 @@ def test_a_damaged_or_missing_state_is_an_error(interrupted):
         train(resume="mine")
 
 
+def test_a_run_with_weights_of_another_goes_on_from_elsewhere(photos, interrupted, tmp_path, monkeypatch):
+    with pytest.raises(KeyboardInterrupt):
+        train(photos, **TINY, epochs=2, run="next", weights=interrupted, recipe="frozen", observer=Impatient(24 + 5))
+    (tmp_path / "elsewhere").mkdir()
+    run = Path("runs/next").absolute()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert train(resume=run).run.read_record().status == "finished"
+
+
 def test_a_link_in_a_strangers_run_does_not_lead_to_a_file_elsewhere(interrupted):
     log, precious = Run(Path("runs") / interrupted).log, Path("precious.txt")
     precious.write_text("mine")
