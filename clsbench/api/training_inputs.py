@@ -90,6 +90,9 @@ def open_inputs(asked: Recorded, observer: Observer) -> TrainingInputs:
     note_dataset(images, f"{source.resolved.component.name}{place}", observer)
     check_training_packages()
     plugin = network.resolved.plugin
+    options_given = dict(network.options)
+    if start:  # as the data, so that a run can be gone on with from elsewhere
+        options_given["weights"] = start.file.resolve()
     return TrainingInputs(
         images,
         RunData(
@@ -105,7 +108,7 @@ def open_inputs(asked: Recorded, observer: Observer) -> TrainingInputs:
             distribution=plugin.distribution,
             version=plugin.version,
             pretrained=bool(network.options.get("pretrained")),
-            options=plain(network.options),
+            options=plain(options_given),
             defaults=plain({k: v for k, v in network.defaults.items() if k not in WEIGHTS}),
             shape=shape.to_json(),
         ),

@@ -230,8 +230,6 @@ def _value(name: str, value: object, kind: object) -> Scalar:
             return value
         if kind is int and not isinstance(value, bool):
             return operator.index(typing.cast(typing.SupportsIndex, value))
-        if kind is bool and isinstance(value, bool):
-            return value
         if kind is float and isinstance(value, numbers.Real) and not isinstance(value, bool):
             return float(value)
         raise TypeError

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clsbench.errors import ClsbenchError
+from clsbench.errors import ClsbenchError, OptionError
 from clsbench.machine import available_cores, processes_here
 
 if TYPE_CHECKING:
@@ -29,8 +29,25 @@ READY, NOTICED, ENDING = 300.0, 5.0, 5.0
 
 
 def launched() -> int:
-    """How many processes were started together with this one, on all machines; 1 where it is alone."""
-    return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
+    """How many processes were started together with this one, on all machines; 1 where it is alone.
+
+    Raises:
+        OptionError: if what the environment says of it makes no sense.
+    """
+    if "RANK" not in os.environ or (size := os.environ.get("WORLD_SIZE", "1")) == "1":
+        return 1
+    rank = os.environ["RANK"]
+    if not (rank.isdecimal() and size.isdecimal() and int(rank) < int(size)):
+        got = f"RANK={rank!a}, WORLD_SIZE={size!a}"
+        raise _wrong("the environment names no process among others", got, "RANK from 0, below WORLD_SIZE")
+    if "MASTER_ADDR" not in os.environ:
+        raise _wrong("the environment does not say where the first process is", f"RANK={rank} of {size}", "MASTER_ADDR")
+    return int(size)
+
+
+def _wrong(what: str, got: str, expected: str) -> OptionError:
+    hint = "start with accelerate launch -m clsbench train, or unset RANK to train in one process"
+    return OptionError(what, got=got, expected=expected, hint=hint)
 
 
 def secondary() -> bool:
