@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from clsbench.run_record import RunRecord
 
 #: Parts of a record that are told otherwise, or follow from the rest.
-LEFT_OUT = ("schema", "status", "result", "stages", "splits", "counts", "check", "weights")
+LEFT_OUT = ("schema", "status", "result", "stages", "splits", "counts", "check", "weights", "fingerprint")
 
 #: The order of the parts of a record in a comparison; the rest comes last.
 PARTS = ("data", "split", "images", "model", "training")
@@ -100,7 +100,10 @@ def diff_runs(*runs: str | Path, everything: bool = False, observer: Observer | 
     same = all(each["val"] == splits[0]["val"] for each in splits)
     if not same:
         observer.warn("these runs were validated on different images: their accuracies differ by that as well")
-    images = [{split: _images(of, splits[0], split) for split in of} for of in splits]
+    images = [
+        {split: _images(of, splits[0], split) + _changed(record, records[0], split) for split in of}
+        for of, record in zip(splits, records, strict=True)
+    ]
     settings = _rows([_settings(record, own) for record, own in zip(records, images, strict=True)])
     return RunDifferences(
         runs=tuple(names),
@@ -141,6 +144,22 @@ def _images(splits: Mapping[str, Any], first: Mapping[str, Any], split: str) -> 
     if split == "train":
         return counted(own[0], "image") + ("" if own == theirs else ", not the same")
     return counted(len(own), "image") + (f", {len(own - theirs):,} of them new" if own - theirs else "")
+
+
+def _changed(record: RunRecord, first: RunRecord, split: str) -> str:
+    """What images of the same names have of their own, where both runs know."""
+    own, theirs = (_fingerprint(of, split) for of in (record, first))
+    if not own or not theirs or own.get("names") != theirs.get("names"):
+        return ""
+    return "".join(
+        f", other {part}" for part in ("labels", "contents")
+        if own.get(part) and theirs.get(part) and own[part] != theirs[part]
+    )  # fmt: skip
+
+
+def _fingerprint(record: RunRecord, split: str) -> Mapping[str, object]:
+    found = record.fingerprint.get(split)
+    return found if isinstance(found, Mapping) else {}
 
 
 def _metrics(record: RunRecord) -> dict[str, object]:
