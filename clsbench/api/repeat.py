@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from clsbench import runs
 from clsbench.api.observer import Observer
@@ -76,9 +76,9 @@ class Recorded:
         other_model, other_data = _another(asked.model, self.model), _another(asked.dataset, self.dataset)
         gone = ("model.",) * other_model + ("data.",) * other_data + ("model.size=",) * (asked.shape.size is not None)
         given = {name: value for name, value in asked.training.items() if value is not None}
-        splits: dict[str, Any] = {name: value for name, value in asked.splits.items() if value is not None}
+        splits = {name: value for name, value in asked.splits.items() if value is not None}
         if "seed" in given:
-            splits["seed"] = given["seed"]
+            splits["seed"] = cast("int", given["seed"])
         return Recorded(
             data=asked.data or self.data,
             dataset=asked.dataset or self.dataset,
@@ -90,12 +90,6 @@ class Recorded:
             options=(*(text for text in self.options if not text.startswith(gone)), *asked.options),
             training={**_as_asked(self.training, given), **given},
         )
-
-    def inputs(self) -> dict[str, Any]:
-        """Arguments of :func:`~clsbench.api.training_inputs.open_inputs` but for the observer."""
-        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        model = self.model or "simple-cnn"
-        return {**values, "model": model, "splits": dict(self.splits), "training": dict(self.training)}
 
     def differences(self, asked: Recorded) -> list[str]:
         """What is asked for and is not as recorded: ``epochs 5 (was 30)``."""

@@ -49,7 +49,7 @@ def resume_training(name: str | Path | None, observer: Observer) -> TrainingResu
         _refuse_ended(run, record)
         resumed = _resumed(run, record, observer)
         recorded = Recorded.of(record)
-        inputs = open_inputs(**recorded.inputs(), observer=observer)
+        inputs = open_inputs(recorded, observer)
         outputs.refuse(inputs.start.file if inputs.start else None)
         refuse_dataset(outputs, inputs.images, record.data.root)
         from clsbench.training.hardware import check_count, choose_device
