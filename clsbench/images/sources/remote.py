@@ -258,8 +258,7 @@ class RemoteSource:
         self, found: Any, path: str, files: dict[str, dict[str, object]], prefix: str, suffixes: frozenset[str]
     ) -> list[str]:
         """Names of the images, in any order; those without the suffix of one are looked into, all at a time."""
-        names, unsure = [], []
-        hidden: set[str] = set()
+        names, unsure, hidden = [], [], set[str]()
         for name, facts in files.items():
             suffix = os.path.splitext(name)[1].lower()
             if part := hidden_part(name):
