@@ -115,10 +115,12 @@ def open_dataset(chosen: Chosen, data: Path | str | None, spec: SplitSpec) -> Da
     from clsbench.datasets.splits import split
 
     spec.check_given(chosen.resolved.component.gives, where=data or chosen.name)
-    return split(build_dataset(chosen.resolved, data, _grouped(chosen.resolved, chosen.options, spec)), spec)
+    return split(build_dataset(chosen.resolved, data, with_group_column(chosen.resolved, chosen.options, spec)), spec)
 
 
-def _grouped(resolved: Resolved, options: Mapping[str, OptionValue], spec: SplitSpec) -> Mapping[str, OptionValue]:
+def with_group_column(
+    resolved: Resolved, options: Mapping[str, OptionValue], spec: SplitSpec
+) -> Mapping[str, OptionValue]:
     """The options of a dataset, with the column that ``--group`` may name where the dataset can have one."""
     can = spec.group is not None and "group_column" in option_types(resolved.component.build)
     return {"group_column": spec.group, **options} if can else options
@@ -140,7 +142,7 @@ def reopen_dataset(run: Run) -> tuple[Dataset, RunRecord]:
     data = record.data
     resolved = registry().resolve("dataset", data.dataset)
     asked = read_fields(SplitSpec, record.split, what="a run", where=run.record)
-    options = _grouped(resolved, data.options, asked)
+    options = with_group_column(resolved, data.options, asked)
     built = build_dataset(resolved, as_location(data.root) if data.root else None, options)
     splits = SplitRecord.from_json(record.splits, where=run.record)
     same = as_recorded(

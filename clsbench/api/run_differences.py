@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from clsbench.run_record import RunRecord
 
 #: Parts of a record that are told otherwise, or follow from the rest.
-LEFT_OUT = ("schema", "status", "result", "stages", "splits", "counts", "check", "weights")
+LEFT_OUT = ("schema", "status", "result", "stages", "splits", "counts", "check", "weights", "fingerprint")
 
 #: The order of the parts of a record in a comparison; the rest comes last.
 PARTS = ("data", "split", "images", "model", "training")
@@ -100,7 +100,11 @@ def diff_runs(*runs: str | Path, everything: bool = False, observer: Observer | 
     same = all(each.val == images[0].val for each in images)
     if not same:
         observer.warn("these runs were validated on different images: their accuracies differ by that as well")
-    settings = _rows([_settings(record, own.told(images[0])) for record, own in zip(records, images, strict=True)])
+    told = [
+        {split: text + _changed(record, records[0], split) for split, text in own.told(images[0]).items()}
+        for record, own in zip(records, images, strict=True)
+    ]
+    settings = _rows([_settings(record, own) for record, own in zip(records, told, strict=True)])
     return RunDifferences(
         runs=tuple(names),
         settings=tuple(row for row in settings if everything or row.differs),
@@ -149,6 +153,22 @@ def _images(record: RunRecord, where: Path) -> _Images:
     splits = SplitRecord.from_json(record.splits, where=where)
     train = (splits.train_count or record.counts.get("train", 0), splits.train_sha256)
     return _Images(train, frozenset(splits.val), frozenset(splits.test))
+
+
+def _changed(record: RunRecord, first: RunRecord, split: str) -> str:
+    """What images of the same names have of their own, where both runs know."""
+    own, theirs = (_fingerprint(of, split) for of in (record, first))
+    if not own or not theirs or own.get("names") != theirs.get("names"):
+        return ""
+    return "".join(
+        f", other {part}" for part in ("labels", "contents")
+        if own.get(part) and theirs.get(part) and own[part] != theirs[part]
+    )  # fmt: skip
+
+
+def _fingerprint(record: RunRecord, split: str) -> Mapping[str, object]:
+    found = record.fingerprint.get(split)
+    return found if isinstance(found, Mapping) else {}
 
 
 def _metrics(record: RunRecord) -> dict[str, object]:
