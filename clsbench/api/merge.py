@@ -188,13 +188,9 @@ def _abstained(shards: Sequence[ShardFile]) -> Abstained | None:
 
 def _failures(parts: Sequence[JsonObject]) -> JsonObject | None:
     """The failures of all shards: reason -> count and the first examples."""
-    from clsbench.predictions.failures import EXAMPLES
+    from clsbench.predictions.failures import Failures
 
-    found: dict[str, Any] = {}
+    found = Failures()
     for part in parts:
-        for reason, failure in part.items():
-            if isinstance(failure, dict):
-                into = found.setdefault(reason, {**failure, "count": 0, "examples": []})
-                into["count"] += failure.get("count") or 0
-                into["examples"] = [*into["examples"], *(failure.get("examples") or [])][:EXAMPLES]
-    return found or None
+        found.join(Failures.from_json(part))
+    return found.to_json() or None

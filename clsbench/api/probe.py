@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from clsbench.api.arguments import check_at_least, check_training_packages
 from clsbench.api.components import Options
-from clsbench.api.data import build_dataset, choose_dataset, data_location, refuse_dataset
+from clsbench.api.data import build_dataset, choose_dataset, data_location, refuse_dataset, with_group_column
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
 from clsbench.api.probe_models import component_name, make_candidates, runs_among, split_models, warn_of_runs
@@ -87,7 +87,7 @@ def probe(
     from clsbench.training.hardware import choose_device
 
     chosen_device = choose_device(device)
-    images = build_dataset(source.resolved, root, source.options)
+    images = build_dataset(source.resolved, root, with_group_column(source.resolved, source.options, spec))
     refuse_dataset(outputs, images, data)
     pool = pooled(images, spec, folds)
     place = f" {redacted(str(data))}" if data else ""

@@ -6,17 +6,20 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypeVar, cast
 
 from clsbench import runs
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
 from clsbench.api.starting_weights import SOURCES
-from clsbench.json_fields import Scalar, parse_object
+from clsbench.errors import ModelError
+from clsbench.json_fields import Scalar, parse_object, read_fields
 from clsbench.picture_shape import PictureShape
 from clsbench.run_record import RunRecord
 from clsbench.training.config import AUTO, TrainConfig
 from clsbench.training.quantities import is_slice
+
+T = TypeVar("T")
 
 #: The options that another recipe decides anew.
 BY_RECIPE = ("epochs", "freeze_epochs", "unfreeze_from", "lr", "lr_mult", "unfreeze_mult", "augment", "views")
@@ -46,8 +49,15 @@ class Recorded:
     training: Mapping[str, object] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, record: RunRecord) -> Recorded:
-        """Read off a run.json."""
+    def of(cls, record: RunRecord, where: Path) -> Recorded:
+        """Read off a run.json.
+
+        Raises:
+            ModelError: if it splits in a way that is not known; names the file.
+        """
+        from clsbench.datasets.splits import SplitSpec
+
+        known_fields(SplitSpec, record.split, "split", where)
         weights = record.model.options.get("weights")
         options = [f"model.{name}={value}" for name, value in record.model.options.items() if name not in SOURCES]
         training: dict[str, object] = dict(record.training)
@@ -76,9 +86,9 @@ class Recorded:
         other_model, other_data = _another(asked.model, self.model), _another(asked.dataset, self.dataset)
         gone = ("model.",) * other_model + ("data.",) * other_data + ("model.size=",) * (asked.shape.size is not None)
         given = {name: value for name, value in asked.training.items() if value is not None}
-        splits: dict[str, Any] = {name: value for name, value in asked.splits.items() if value is not None}
+        splits = {name: value for name, value in asked.splits.items() if value is not None}
         if "seed" in given:
-            splits["seed"] = given["seed"]
+            splits["seed"] = cast("int", given["seed"])
         return Recorded(
             data=asked.data or self.data,
             dataset=asked.dataset or self.dataset,
@@ -90,12 +100,6 @@ class Recorded:
             options=(*(text for text in self.options if not text.startswith(gone)), *asked.options),
             training={**_as_asked(self.training, given), **given},
         )
-
-    def inputs(self) -> dict[str, Any]:
-        """Arguments of :func:`~clsbench.api.training_inputs.open_inputs` but for the observer."""
-        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        model = self.model or "simple-cnn"
-        return {**values, "model": model, "splits": dict(self.splits), "training": dict(self.training)}
 
     def differences(self, asked: Recorded) -> list[str]:
         """What is asked for and is not as recorded: ``epochs 5 (was 30)``."""
@@ -109,6 +113,17 @@ class Recorded:
             f"{name} {now} (was {then})" for name, now, then in pairs if now is not None and str(now) != str(then)
         ]
         return [*changes, *(text for text in asked.options if text not in self.options)]
+
+
+def known_fields(kind: type[T], values: Mapping[str, object], name: str, where: Path) -> T:
+    """A dataclass from a part of run.json that has to have its fields and no others.
+
+    Raises:
+        ModelError: naming the file and the field. OptionError: for a value that is out of range.
+    """
+    if unknown := set(values) - {f.name for f in dataclasses.fields(kind)}:  # type: ignore[arg-type]
+        raise ModelError("a run cannot be read", where=where, got=f"{name}.{min(unknown)}: an unknown option")
+    return read_fields(kind, values, what=f"{name} of a run", where=where)
 
 
 def _another(asked: str | None, recorded: str | None) -> bool:
@@ -125,11 +140,12 @@ def _as_asked(training: Mapping[str, object], given: Mapping[str, object]) -> di
     """
     from clsbench.training.recipes import DEFAULTS
 
-    recipe = str(training["recipe"])
-    usual = {f.name: f.default for f in dataclasses.fields(TrainConfig)} | DEFAULTS[recipe]  # type: ignore[index]
+    recipe = training.get("recipe")
+    by_recipe = DEFAULTS.get(recipe, {})  # type: ignore[call-overload]  what strangers wrote is refused later
+    usual = {f.name: f.default for f in dataclasses.fields(TrainConfig)} | by_recipe
     asked = {name: value for name, value in training.items() if name not in usual or value != usual[name]}
     # The defaults of a device and of the recipe are no values of their own.
-    asked |= {"device": training["device"], "recipe": recipe}
+    asked |= {name: training[name] for name in ("device", "recipe") if name in training}
     if is_slice(given.get("lr")):
         asked.pop("lr_mult", None)
     if not training.get("freeze_epochs"):
@@ -155,7 +171,7 @@ def repeated(config: str | Path, asked: Recorded, outputs: Outputs, observer: Ob
     file = Path(config) if Path(config).is_file() else runs.find(str(config)).record
     outputs.refuse(file)
     record = RunRecord.from_json(parse_object(file.read_bytes(), what="a run", where=file), where=file)
-    recorded = Recorded.of(record)
+    recorded = Recorded.of(record, file)
     changes = recorded.differences(asked)
     observer.note(f"trains what {file} describes" + (f", but {', '.join(changes)}" if changes else ""))
     return recorded.changed(asked)

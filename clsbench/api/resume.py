@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from clsbench import runs
 from clsbench.api.data import refuse_dataset
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
-from clsbench.api.repeat import Recorded
+from clsbench.api.repeat import Recorded, known_fields
 from clsbench.api.together import together
 from clsbench.api.training_inputs import open_inputs
 from clsbench.datasets.data_check import ignored_before
@@ -38,9 +39,10 @@ def resume_training(name: str | Path | None, observer: Observer) -> TrainingResu
 
     Raises:
         ModelError: if there is no such run, it has ended by itself, or its state is missing or damaged.
-        DataError: if it is still training, or its images have changed.
+        DataError: if it is still training, a file of it is a link, or its images have changed.
     """
     run = runs.find(str(name) if name is not None else None)
+    _refuse_links(run)
     outputs = Outputs(observer)
     outputs.refuse(*run.files)
     with _alone(run):
@@ -48,16 +50,16 @@ def resume_training(name: str | Path | None, observer: Observer) -> TrainingResu
             remove_leftovers(file)
         record = run.read_record()
         _refuse_ended(run, record)
+        config = known_fields(TrainConfig, record.training, "training", run.record)
         resumed = _resumed(run, record, observer)
-        recorded = Recorded.of(record)
-        inputs = open_inputs(**recorded.inputs(), observer=observer)
+        recorded = Recorded.of(record, run.record)
+        inputs = open_inputs(recorded, observer)
         outputs.refuse(inputs.start.file if inputs.start else None)
         refuse_dataset(outputs, inputs.images, record.data.root)
         from clsbench.training.hardware import check_count, choose_device
         from clsbench.training.training_run import run_training
 
-        check_count(int(record.training.get("devices") or 1), choose_device(str(record.training["device"])))
-        config = TrainConfig(**record.training)  # type: ignore[arg-type]
+        check_count(config.devices, choose_device(config.device))
         arguments = {"resume": str(run.path), "training": {}}
         with inputs.staying(), together(config, arguments) as processes, processes.telling():
             return run_training(
@@ -116,6 +118,19 @@ def _alone(run: Run) -> Iterator[None]:
                 hint="wait until it has ended, or stop it with Ctrl-C: it then saves its state",
             ) from None  # fmt: skip
         yield
+
+
+def _refuse_links(run: Run) -> None:
+    """Refuse a file of the run that is a link: what is written would replace a file elsewhere.
+
+    Raises:
+        DataError: naming the first.
+    """
+    if links := [file for file in run.files if file != run.onnx and file.is_symlink()]:
+        raise DataError(
+            "a file of the run is a link, and what it points to would be overwritten", where=links[0],
+            got=os.readlink(links[0]), hint="replace the link by a copy of the file, or remove it",
+        )  # fmt: skip
 
 
 def _refuse_ended(run: Run, record: RunRecord) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from clsbench.run_record import RunRecord
 
 #: Parts of a record that are told otherwise, or follow from the rest.
-LEFT_OUT = ("schema", "status", "result", "stages", "splits", "counts", "check", "weights")
+LEFT_OUT = ("schema", "status", "result", "stages", "splits", "counts", "check", "weights", "fingerprint")
 
 #: The order of the parts of a record in a comparison; the rest comes last.
 PARTS = ("data", "split", "images", "model", "training")
@@ -96,12 +96,15 @@ def diff_runs(*runs: str | Path, everything: bool = False, observer: Observer | 
         outputs.refuse(*run.files)
     records = [run.read_record() for run in found]
     names = distinct_names([run.path for run in found])
-    splits = [_splits(record, run.record) for record, run in zip(records, found, strict=True)]
-    same = all(each["val"] == splits[0]["val"] for each in splits)
+    images = [_images(record, run.record) for record, run in zip(records, found, strict=True)]
+    same = all(each.val == images[0].val for each in images)
     if not same:
         observer.warn("these runs were validated on different images: their accuracies differ by that as well")
-    images = [{split: _images(of, splits[0], split) for split in of} for of in splits]
-    settings = _rows([_settings(record, own) for record, own in zip(records, images, strict=True)])
+    told = [
+        {split: text + _changed(record, records[0], split) for split, text in own.told(images[0]).items()}
+        for record, own in zip(records, images, strict=True)
+    ]
+    settings = _rows([_settings(record, own) for record, own in zip(records, told, strict=True)])
     return RunDifferences(
         runs=tuple(names),
         settings=tuple(row for row in settings if everything or row.differs),
@@ -126,21 +129,46 @@ def _settings(record: RunRecord, images: Mapping[str, str]) -> dict[str, object]
     return {re.sub(r"^(data|model)\.(options|defaults)\.", r"\1.", name): value for name, value in flat.items()}
 
 
-def _splits(record: RunRecord, where: Path) -> dict[str, Any]:
-    """The images of each split: names, or their number and hash for train."""
+@dataclass(frozen=True)
+class _Images:
+    """The images of a run: how many it trained on with a hash of their names, and the names of the held-out ones."""
+
+    train: tuple[int, str | None]
+    val: frozenset[str]
+    test: frozenset[str]
+
+    def told(self, first: _Images) -> dict[str, str]:
+        """How many images each split has, and whether they are those of the first run."""
+        train = counted(self.train[0], "image") + ("" if self.train == first.train else ", not the same")
+        return {"train": train, "val": _held_out(self.val, first.val), "test": _held_out(self.test, first.test)}
+
+
+def _held_out(own: frozenset[str], first: frozenset[str]) -> str:
+    return counted(len(own), "image") + (f", {len(own - first):,} of them new" if own - first else "")
+
+
+def _images(record: RunRecord, where: Path) -> _Images:
     from clsbench.datasets.recorded import SplitRecord
 
     splits = SplitRecord.from_json(record.splits, where=where)
     train = (splits.train_count or record.counts.get("train", 0), splits.train_sha256)
-    return {"train": train, "val": frozenset(splits.val), "test": frozenset(splits.test)}
+    return _Images(train, frozenset(splits.val), frozenset(splits.test))
 
 
-def _images(splits: Mapping[str, Any], first: Mapping[str, Any], split: str) -> str:
-    """How many images a split has, and whether they are those of the first run."""
-    own, theirs = splits[split], first[split]
-    if split == "train":
-        return counted(own[0], "image") + ("" if own == theirs else ", not the same")
-    return counted(len(own), "image") + (f", {len(own - theirs):,} of them new" if own - theirs else "")
+def _changed(record: RunRecord, first: RunRecord, split: str) -> str:
+    """What images of the same names have of their own, where both runs know."""
+    own, theirs = (_fingerprint(of, split) for of in (record, first))
+    if not own or not theirs or own.get("names") != theirs.get("names"):
+        return ""
+    return "".join(
+        f", other {part}" for part in ("labels", "contents")
+        if own.get(part) and theirs.get(part) and own[part] != theirs[part]
+    )  # fmt: skip
+
+
+def _fingerprint(record: RunRecord, split: str) -> Mapping[str, object]:
+    found = record.fingerprint.get(split)
+    return found if isinstance(found, Mapping) else {}
 
 
 def _metrics(record: RunRecord) -> dict[str, object]:

@@ -27,6 +27,7 @@ from clsbench.transform import ImageTransform, Interpolation, Resize
 if TYPE_CHECKING:
     from clsbench.datasets.dataset import Dataset, Sample
     from clsbench.images.grid import Tile
+    from clsbench.json_fields import Scalar
     from clsbench.training.config import Policy
 
 #: How an image is drawn by itself: whole, on white.
@@ -125,7 +126,7 @@ def show(
             got="--plain beside --size, --resize, --pad or --interpolation", hint="leave one of them out",
         )  # fmt: skip
     shape = PictureShape.asked(size, resize, pad, interpolation).over({})
-    splits: dict[str, Any] = {"val_fraction": val_fraction, "test_fraction": test_fraction, "group": group}
+    splits: dict[str, Scalar] = {"val_fraction": val_fraction, "test_fraction": test_fraction, "group": group}
     splits |= {"folds": folds, "fold": fold}
     if run:
         refuse_beside_run(run, "DATA", data or dataset, **splits, size=size, **shape.to_json(), **{"with": options})

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def together(config: TrainConfig, arguments: Mapping[str, Any]) -> Iterator[Processes]:
+def together(config: TrainConfig, arguments: Mapping[str, object]) -> Iterator[Processes]:
     """Within, this process trains with the others; the further ones call :func:`clsbench.api.train.train` too.
 
     Args:
@@ -38,8 +38,8 @@ def together(config: TrainConfig, arguments: Mapping[str, Any]) -> Iterator[Proc
         yield join(config.device, others.who_ended)
 
 
-def _train_too(training: dict[str, Any], **arguments: Any) -> None:
+def _train_too(training: dict[str, object], **arguments: Any) -> None:
     """What the further processes do; the first has opened the data before, and downloaded what was missing."""
     from clsbench.api.train import train
 
-    train(**arguments, **training)
+    train(**arguments, **training)  # type: ignore[arg-type]

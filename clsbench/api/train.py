@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from clsbench.api.components import Options, option_texts
 from clsbench.api.data import refuse_dataset
@@ -26,6 +26,7 @@ from clsbench.training.tracker_names import check_trackers, parse_trackers
 from clsbench.transform import Interpolation, Resize
 
 if TYPE_CHECKING:
+    from clsbench.json_fields import Scalar
     from clsbench.training.training_run import TrainingResult
 
 
@@ -103,7 +104,7 @@ def train(
     check_trackers(parse_trackers(str(read_options(training).get("track", ""))))
     parse_head(str(training.get("head") or "linear"))
     ignored = ignored_kinds([ignore] if isinstance(ignore, str) else ignore)
-    splits: dict[str, Any] = {"val_fraction": val_fraction, "test_fraction": test_fraction, "group": group}
+    splits: dict[str, Scalar] = {"val_fraction": val_fraction, "test_fraction": test_fraction, "group": group}
     splits |= {"folds": folds, "fold": fold, "data_fraction": data_fraction}
     asked = Recorded(
         data=data,
@@ -125,7 +126,7 @@ def train(
     if run:
         outputs.refuse(*Run(ROOT / run).files)  # none of them is there yet
     asked = repeated(config, asked, outputs, observer) if config else asked
-    inputs = open_inputs(**asked.inputs(), observer=observer)
+    inputs = open_inputs(asked, observer)
     outputs.refuse(inputs.start.file if inputs.start else None)
     refuse_dataset(outputs, inputs.images, asked.data)
     from clsbench.training.training_run import run_training

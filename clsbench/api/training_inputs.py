@@ -5,12 +5,13 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from clsbench.api.arguments import check_training_packages
-from clsbench.api.components import Chosen, Options, with_size
+from clsbench.api.components import Chosen, with_size
 from clsbench.api.data import choose_dataset, data_location, note_dataset, open_dataset
 from clsbench.api.observer import Observer
+from clsbench.api.repeat import Recorded
 from clsbench.api.starting_weights import StartingWeights, find_weights
 from clsbench.guard import staying
 from clsbench.images.sources.urls import redacted
@@ -21,6 +22,7 @@ from clsbench.runs import plain
 if TYPE_CHECKING:
     from clsbench.datasets.dataset import Dataset
     from clsbench.datasets.splits import SplitSpec
+    from clsbench.json_fields import Scalar
     from clsbench.models.classifier import Classifier
     from clsbench.training.config import TrainConfig
 
@@ -73,32 +75,24 @@ class TrainingInputs:
         return configure(pretrained=started, **training)  # type: ignore[arg-type]
 
 
-def open_inputs(
-    data: str | Path | None,
-    dataset: str | None,
-    model: str,
-    pretrained: bool,
-    weights: str | Path | None,
-    shape: PictureShape,
-    splits: dict[str, Any],
-    options: Options,
-    observer: Observer,
-    training: dict[str, object],
-) -> TrainingInputs:
-    """Turn names into objects, and tell what was found."""
-    root = data_location(data)
-    splits.setdefault("seed", training.get("seed"))
-    source, spec, picked = choose_dataset(dataset, root, options, {"model": [model]}, **splits)
-    network, start = picked["model"][0], find_weights(weights) if weights else None
-    network = with_size(network, shape).asked(pretrained=pretrained, weights=start.file if start else None)
-    shape = shape.over(start.record.model.shape if start and start.record else {})
+def open_inputs(asked: Recorded, observer: Observer) -> TrainingInputs:
+    """Turn names into objects, and tell what was found; the splits have the seed of the training without their own."""
+    root, names = data_location(asked.data), {"model": [asked.model or "simple-cnn"]}
+    splits = {"seed": cast("Scalar", asked.training.get("seed")), **asked.splits}
+    source, spec, picked = choose_dataset(asked.dataset, root, asked.options, names, **splits)
+    network, start = picked["model"][0], find_weights(asked.weights) if asked.weights else None
+    network = with_size(network, asked.shape).asked(pretrained=asked.pretrained, weights=start.file if start else None)
+    shape = asked.shape.over(start.record.model.shape if start and start.record else {})
     if start:
         network = start.network(network)
     images = open_dataset(source, root, spec)
-    place = f" {redacted(str(data))}" if data else ""
+    place = f" {redacted(str(asked.data))}" if asked.data else ""
     note_dataset(images, f"{source.resolved.component.name}{place}", observer)
     check_training_packages()
     plugin = network.resolved.plugin
+    options_given = dict(network.options)
+    if start:  # as the data, so that a run can be gone on with from elsewhere
+        options_given["weights"] = start.file.resolve()
     return TrainingInputs(
         images,
         RunData(
@@ -114,7 +108,7 @@ def open_inputs(
             distribution=plugin.distribution,
             version=plugin.version,
             pretrained=bool(network.options.get("pretrained")),
-            options=plain(network.options),
+            options=plain(options_given),
             defaults=plain({k: v for k, v in network.defaults.items() if k not in WEIGHTS}),
             shape=shape.to_json(),
         ),

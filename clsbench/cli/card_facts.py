@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from clsbench.card import ModelCard
@@ -22,7 +22,7 @@ def card_facts(card: ModelCard) -> Facts:
         ("classes", f"{len(names)}: {shown}"),
         ("precision", values["precision"]),
         *_of_precision(card),
-        *_of_confidence(values),
+        *_of_confidence(card),
         *(
             (f"{group}.{name}", _plain(value))
             for group in ("transform", "model", "training", "parity")
@@ -61,7 +61,7 @@ def _plain(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _of_confidence(values: Mapping[str, Any]) -> Facts:
+def _of_confidence(card: ModelCard) -> Facts:
     """Temperature and threshold, and what is known of them, where there are any."""
 
     def brief(value: object) -> str:
@@ -69,10 +69,14 @@ def _of_confidence(values: Mapping[str, Any]) -> Facts:
             return " to ".join(map(brief, value))
         return f"{value:.4g}" if isinstance(value, float) else str(value)
 
-    numbers = [(name, f"{values[name]:.6g}") for name in ("temperature", "abstain_below") if values.get(name)]
-    records = [
-        (f"{group}.{name}", brief(value))
-        for group in ("calibration", "abstention")
-        for name, value in values.get(group, {}).items()
+    numbers = {"temperature": card.temperature, "abstain_below": card.abstain_below}
+    records = {"calibration": card.calibration, "abstention": card.abstention}
+    return [
+        *((name, f"{value:.6g}") for name, value in numbers.items() if value),
+        *(
+            (f"{group}.{name}", brief(value))
+            for group, record in records.items()
+            if record
+            for name, value in record.to_json().items()
+        ),
     ]
-    return [*numbers, *records]

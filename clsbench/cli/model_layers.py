@@ -48,10 +48,19 @@ def print_layers(terminal: Terminal, found: ModelDescription, depth: int, *, lea
     ]
     columns = ("recipe", "stage", "epochs", "parameters that learn", "of all")
     terminal.print(table("Trained by recipe, with its defaults", columns, stages, left=2))
-    work = f"{file_size(found.bytes)} in float32, {found.multiply_adds / 1e9:,.3g} G multiply-adds an image"
+    work = f"{file_size(found.bytes)} in float32, {_millions(found.multiply_adds)} multiply-adds an image"
     terminal.print(f"size: {work}")
     groups = ", ".join(on_one_line(name) for name, _ in found.groups)
     terminal.print(Text(printable(f"layer groups, for --unfreeze-from: {groups}")))
+
+
+def _millions(number: int) -> str:
+    """A number in millions or thousands of millions.
+
+    >>> _millions(876_000), _millions(1_814_073_344)
+    ('0.88 M', '1.8 G')
+    """
+    return f"{number / 1e9:,.2g} G" if number >= 1e9 else f"{number / 1e6:,.{0 if number >= 1e7 else 2}f} M"
 
 
 def _learns(found: ModelDescription, position: int) -> str:

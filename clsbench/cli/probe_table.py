@@ -58,8 +58,8 @@ def _seconds(row: Row) -> float:
 
 def _measured(result: ProbeResult) -> str:
     kinds = {
-        f"{'ONNX Runtime' if speed.engine == 'onnxruntime' else 'torch'} on {speed.device}"
-        + (f", {speed.streams} × {speed.batch_size}" if speed.streams > 1 else f", batches of {speed.batch_size}"): None
+        f"{'ONNX Runtime' if speed.engine == 'onnxruntime' else 'torch'} on {speed.device}, "
+        f"{counted(speed.streams, 'stream')}, batches of {speed.batch_size}": None
         for speed in (row.probed.speed for row in result.rows)
     }
     return f"images/s: the network alone, in {' or '.join(kinds)}."

@@ -79,7 +79,7 @@ def show(
     from clsbench.errors import DataError, OptionError
 
     terminal = Terminal(json=json, quiet=quiet)
-    splits: dict[str, Any] = {"val_fraction": val_fraction, "test_fraction": test_fraction, "group": group}
+    splits: dict[str, object] = {"val_fraction": val_fraction, "test_fraction": test_fraction, "group": group}
     splits |= {"folds": folds, "fold": fold}
     shape = {"size": size, "resize": resize, "pad": pad, "interpolation": interpolation}
     explained = explain_by or ("auto" if explain else None)

@@ -13,6 +13,7 @@ import codecs
 import io
 import os
 import sys
+from typing import TextIO
 
 #: Name of the error handler, and what stands for the punctuation that our own messages use.
 HANDLER = "clsbench.replaced"
@@ -79,6 +80,14 @@ def failure() -> OSError | None:
         return None
     sys.stdout.flush()
     return sys.stdout.failure
+
+
+def same_file(first: TextIO, second: TextIO) -> bool:
+    """Whether two streams go to one file, pipe or terminal."""
+    try:
+        return os.path.samestat(os.fstat(first.fileno()), os.fstat(second.fileno()))
+    except (OSError, ValueError):  # no file at all
+        return False
 
 
 def _replaced(error: UnicodeError) -> tuple[str, int]:

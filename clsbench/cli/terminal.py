@@ -6,13 +6,13 @@ stderr. With ``--json -`` or ``--out -`` stdout holds that alone, whatever a plu
 
 from __future__ import annotations
 
-import os
 import sys
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from clsbench.api.outputs import check_output
+from clsbench.cli.streams import same_file
 from clsbench.errors import OptionError
 from clsbench.json_fields import dumps, write_json
 from clsbench.text import abridged, command, printable
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from clsbench.cli.progress import TerminalObserver
-
-#: The width of a pipe.
-UNLIMITED = 1_000_000
 
 
 class Terminal:
@@ -55,17 +52,16 @@ class Terminal:
     @cached_property
     def out(self) -> Console:
         """stdout, for results; a pipe without ``COLUMNS`` takes lines of any length."""
-        from rich.console import Console
+        from clsbench.cli.consoles import for_results
 
-        console = Console(markup=False, highlight=False, emoji=False, soft_wrap=False)
-        if not console.is_terminal and "COLUMNS" not in os.environ:
-            console.width = UNLIMITED
-        return console
+        return for_results()
 
     @property
     def limited(self) -> bool:
         """Whether tables have to fit into a width."""
-        return self.out.width < UNLIMITED
+        from clsbench.cli.consoles import is_limited
+
+        return is_limited(self.out)
 
     @property
     def draws_progress(self) -> bool:
@@ -75,20 +71,14 @@ class Terminal:
     @property
     def notes_beside_results(self) -> bool:
         """Whether notes are read where the results are: both on a terminal, or both in one file."""
-        if self.err.is_terminal and self.out.is_terminal:
-            return True
-        try:
-            places = [os.fstat(stream.fileno()) for stream in (self._stdout, sys.stderr)]
-        except (OSError, ValueError):  # no file at all
-            return False
-        return os.path.samestat(*places)
+        return (self.err.is_terminal and self.out.is_terminal) or same_file(self._stdout, sys.stderr)
 
     @cached_property
     def err(self) -> Console:
         """stderr, for progress and notes."""
-        from rich.console import Console
+        from clsbench.cli.consoles import for_notes
 
-        return Console(stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
+        return for_notes()
 
     def note(self, text: str) -> None:
         """Tell the user what was assumed or done."""

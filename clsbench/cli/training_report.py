@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from clsbench.text import counted
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -30,7 +32,7 @@ def report_training(terminal: Terminal, result: TrainingResult) -> None:
     if result.stopped:
         terminal.print(f"stopped early: {result.stopped}")
     best, total = result.best, result.record.counts.get("val", 0)
-    of = f" (of {best.val_images:,} of {total:,} images)" if best.val_images < total else ""
+    of = f" (of {best.val_images:,} of {counted(total, 'image')})" if best.val_images < total else ""
     terminal.print(
         f"best: {best.val_accuracy:.2%} validation accuracy{of} in epoch {best.epoch}, written to {result.run.path}"
     )

@@ -53,9 +53,10 @@ def build(
     base = file.parent if images is None else Path(images)  # text where it comes out of run.json
     if not base.is_dir():
         raise DataError("there is no such folder of images", where=base)
-    rows, grouped = _read(file, path_column, label_column, split_column, group_column)
+    rows, columns = _read(file, path_column, label_column, split_column, group_column)
     classes, splits = _samples(file, base, rows)
-    return Dataset(classes=classes, splits=splits, root=str(file), grouped_by=group_column if grouped else None)
+    grouped_by = group_column if group_column in columns else None
+    return Dataset(classes=classes, splits=splits, root=str(file), grouped_by=grouped_by, columns=columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +116,8 @@ def _find_file(root: Path | None) -> Path:
 
 def _read(
     file: Path, path_column: str, label_column: str, split_column: str | None, group_column: str | None
-) -> tuple[list[_Row], bool]:
-    """The rows, and whether the column of groups is there."""
+) -> tuple[list[_Row], tuple[str, ...]]:
+    """The rows, and the names of all columns."""
     try:
         check_text(file, "the CSV file")
         with file.open(newline="", encoding="utf-8-sig") as lines:
@@ -132,7 +133,7 @@ def _read(
             "the CSV file cannot be read", where=file, got=error, expected="comma-separated values in UTF-8"
         ) from None
     _check_paths(file, rows)
-    return _with_splits(file, rows), group is not None
+    return _with_splits(file, rows), tuple(columns)
 
 
 def _column(file: Path, columns: Sequence[str], name: str) -> int:

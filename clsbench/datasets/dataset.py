@@ -51,6 +51,7 @@ class Dataset:
         default_test_fraction: The part of each class that becomes a test split where neither
             the data nor the user says anything; None for no test split.
         grouped_by: The column that the groups of the samples come from, where a user asked for one.
+        columns: Of the table that the samples come from, where there is one: what groups could come from.
 
     Raises:
         DataError: if class names repeat or are fewer than two, a label is out of range, or
@@ -64,6 +65,7 @@ class Dataset:
     root: str | None = None
     default_test_fraction: float | None = None
     grouped_by: str | None = None
+    columns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         try:

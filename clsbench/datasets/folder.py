@@ -26,7 +26,7 @@ from clsbench.text import counted, some
 Labelled = tuple[Entry, str]
 
 
-def build(root: Path | str | None, *, attribute: str | None = None) -> Dataset:
+def folder_dataset(root: Path | str | None, *, attribute: str | None = None) -> Dataset:
     """Read labelled images from class folders; names are relative to ``root``.
 
     Args:
@@ -50,6 +50,10 @@ def build(root: Path | str | None, *, attribute: str | None = None) -> Dataset:
     notes += more if attribute is None else []
     splits = {split: _samples(tree, folder, labelled[split], classes) for split, folder in folders.items()}
     return Dataset(classes=classes, splits=splits, notes=tuple(notes), root=tree.location)
+
+
+#: As components are built.
+build = folder_dataset
 
 
 def _find_splits(tree: ImageTree, base: str) -> tuple[dict[str, str], list[str]]:

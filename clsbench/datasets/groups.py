@@ -45,9 +45,10 @@ def with_groups(dataset: Dataset, group: str | None) -> Dataset:
             keys = {sample.name: group_of(search, sample.name) for sample in samples}
     found, alone = {key for key in keys.values() if key}, [name for name, key in keys.items() if not key]
     if not found:
+        columns = f"one of the columns {some(dataset.columns, 8)}" if dataset.columns else "a column of a CSV dataset"
         raise OptionError(
             "no image has a group", where=where, got=f"names such as {some(alone, 3)}",
-            expected="the name of a column of a CSV dataset, or a regular expression that matches these names",
+            expected=f"{columns}, or a regular expression that matches these names",
         )  # fmt: skip
     if len(found) + len(alone) < 2:
         raise OptionError(

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clsbench.datasets.dataset import Sample
-from clsbench.text import on_one_line
+from clsbench.text import counted, on_one_line
 
 #: Bits in which two hashes may differ: of all 256, and of the 64 of the lowest frequencies.
 MOST_BITS, MOST_LOW_BITS = 28, 8
@@ -125,7 +125,7 @@ def share_of_split(pairs: Sequence[NearPair], split: str, total: int) -> str:
     examples = ", ".join(f"{on_one_line(p.sample.name)} ≈ {on_one_line(p.other.name)} ({p.split})" for p in pairs[:3])
     equal = "equals" if len(pairs) == 1 else "equal"
     article = "a test" if others.startswith("test") else f"a {others}"
-    return (
-        f"{len(pairs):,} of {total:,} {full.get(split, split)} images ({len(pairs) / total:.0%}) nearly {equal} "
-        f"{article} image: {examples}" + (", …" if len(pairs) > 3 else "")
+    images = counted(total, f"{full.get(split, split)} image")
+    return f"{len(pairs):,} of {images} ({len(pairs) / total:.0%}) nearly {equal} {article} image: {examples}" + (
+        ", …" if len(pairs) > 3 else ""
     )

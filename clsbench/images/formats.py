@@ -15,7 +15,7 @@ SUFFIXES = frozenset(
         *("avif", "avifs", "heic", "heif", "hif", "ppm", "pgm", "pbm", "pnm", "pfm", "jp2", "j2k", "jpf", "jpx"),
         *("j2c", "jpc", "ico", "cur", "icns", "tga", "icb", "vda", "vst", "qoi", "pcx", "dcx", "dds", "sgi", "rgb"),
         *("rgba", "bw", "psd", "xbm", "xpm", "ras", "msp", "pxr", "pcd", "blp", "ftc", "ftu", "gbr", "fli", "flc"),
-        *("im", "fits", "fit"),
+        *("im", "fits", "fit", "dcm", "dicom"),
     )
 )
 
@@ -92,7 +92,7 @@ UNREAD = {
     "jpegxr": Unread("a JPEG XR image", rb"II\xbc[\0\x01]"),
     "openexr": Unread("an OpenEXR image", rb"\x76\x2f\x31\x01"),
     "hdr": Unread("a Radiance HDR image", rb"#\?(?:RADIANCE|RGBE)"),
-    "dicom": Unread("a DICOM image", rb".{128}DICM", "convert it to PNG with the window it is to be seen in (pydicom)"),
+    "dicom": Unread("a DICOM image", rb".{128}DICM", "pip install clsbench-dicom, then infer --decoder dicom"),
     "cr2": Unread("a camera raw image (Canon CR2)", rb"II\*\0.{4}CR\x02", _RAW),
     "cr3": Unread("a camera raw image (Canon CR3)", rb".{4}ftypcrx ", _RAW),
     "raf": Unread("a camera raw image (Fujifilm RAF)", rb"FUJIFILMCCD-RAW", _RAW),

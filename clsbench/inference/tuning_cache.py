@@ -10,7 +10,6 @@ import platform
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from clsbench import __version__
 from clsbench.errors import DataError
@@ -30,13 +29,13 @@ def version_facts() -> str:
     return f"clsbench {__version__}, onnxruntime {ort.__version__}"
 
 
-def recall(key: str) -> dict[str, Any] | None:
+def recall(key: str) -> Mapping[str, object] | None:
     """What is kept under a key; None where there is nothing, or it is damaged."""
     kept = _read(_store()).get(key)
     return kept if isinstance(kept, dict) else None
 
 
-def keep(key: str, values: Mapping[str, Any]) -> None:
+def keep(key: str, values: Mapping[str, object]) -> None:
     """Keep an answer; a cache that cannot be written is not an error."""
     with suppress(DataError):
         write_json(_store(), {**_read(_store()), key: dict(values)})
@@ -46,7 +45,7 @@ def _store() -> Path:
     return cache_folder() / "tuning.json"
 
 
-def _read(store: Path) -> dict[str, Any]:
+def _read(store: Path) -> Mapping[str, object]:
     try:
         values = json.loads(store.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

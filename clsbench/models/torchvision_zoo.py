@@ -162,11 +162,11 @@ def _side(name: str, size: tuple[int, int]) -> int:
     return size[0]
 
 
-def _download(published: Any) -> dict[str, Any]:
+def _download(published: Any) -> dict[str, Tensor]:
     """torchvision's published weights, checked by the hash in their name."""
     try:
         with redirect_stdout(sys.stderr):  # what torch tells about the download is no result
-            state: dict[str, Any] = published.get_state_dict(progress=False, check_hash=True, weights_only=True)
+            state: dict[str, Tensor] = published.get_state_dict(progress=False, check_hash=True, weights_only=True)
         return state
     except (OSError, RuntimeError) as error:
         raise ModelError(

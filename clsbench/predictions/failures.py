@@ -56,6 +56,13 @@ class Failures(Mapping[str, Failure]):
                 found.examples.append((name, error))
         return wrong
 
+    def join(self, others: Failures) -> None:
+        """Count those of other images too, which come after these."""
+        for reason, other in others.items():
+            found = self._found.setdefault(reason, Failure(0, []))
+            found.count += other.count
+            found.examples = [*found.examples, *other.examples][:EXAMPLES]
+
     @classmethod
     def from_json(cls, values: Mapping[str, Json]) -> Failures:
         """The inverse of :meth:`to_json`, of a manifest that may be damaged: what is none is passed over."""

@@ -24,6 +24,7 @@ from clsbench.probing.neighbours import neighbour_answers
 from clsbench.probing.pool import Pool
 from clsbench.probing.result import ProbeResult, ranked
 from clsbench.probing.speed import measure_speed
+from clsbench.text import on_one_line
 from clsbench.training.augmentation import Augmentation
 from clsbench.training.hardware import put_on
 from clsbench.training.stored_images import StoredImages
@@ -75,7 +76,10 @@ def probe_all(candidates: Sequence[Candidate], pool: Pool, settings: Settings, h
         if settings.device == "cuda":
             torch.cuda.empty_cache()
     if not found:
-        reasons = [f"{name}: {error.what}" for name, error in failures.items()]
+        reasons = [
+            f"{name}: {error.what}" + (f" ({on_one_line(str(got))})" if (got := error.facts.get("got")) else "")
+            for name, error in failures.items()
+        ]
         raise ModelError(
             "none of the models can be probed", got="; ".join(reasons),
             hint=WEIGHTS if any(candidate.pretrained for candidate in candidates) else None,

@@ -89,12 +89,22 @@ class Checkpoints:
             self._best_written = epoch
 
     def restore(self, history: list[Epoch], parts: Mapping[str, Part]) -> None:
-        """Remember the best weights that a state has."""
+        """Remember the best weights that a state has.
+
+        Raises:
+            ValueError: if they are not of the network, or of no epoch.
+        """
         part = dict(parts["best"])
-        if (number := part.pop("epoch")) is not None:
-            state = {name: tensor for name, tensor in parts["model"].items() if isinstance(tensor, Tensor)}
-            state |= {name.removeprefix("model."): tensor for name, tensor in part.items()}  # type: ignore[misc]
-            self._best = history[int(number) - 1], state  # type: ignore[call-overload]
+        if (number := part.pop("epoch")) is None:
+            return
+        if type(number) is not int or not 0 < number <= len(history):
+            raise ValueError(f"the best epoch is {number!r:.20} of {len(history)}")
+        model = {name: tensor for name, tensor in parts["model"].items() if isinstance(tensor, Tensor)}
+        other = {name.removeprefix("model."): tensor for name, tensor in part.items()}
+        for name, tensor in other.items():
+            if name not in model or not isinstance(tensor, Tensor) or tensor.shape != model[name].shape:
+                raise ValueError(f"the best weights have another {name!r:.60}")
+        self._best = history[number - 1], {**model, **other}  # type: ignore[dict-item]
 
     @property
     def best_epoch(self) -> Epoch | None:

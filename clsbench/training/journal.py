@@ -16,6 +16,7 @@ from clsbench.errors import DataError, Terminated
 from clsbench.run_record import RunRecord, RunResult
 from clsbench.runs import Run
 from clsbench.text import command, counted, some
+from clsbench.training.divergence import Diverged
 from clsbench.training.interrupts import Interrupts
 from clsbench.training.loop import Trainer
 from clsbench.training.observer import Observer
@@ -98,7 +99,8 @@ class Journal:
                 text += f"its best so far, {found}, could not be written to {self.run.path}"
         else:
             text = f"the run ended before its first epoch was done; {self.run.path} holds no weights to export"
-        if asked_for or self.run.state.is_file():
+        # A run that diverged does so again from the same state.
+        if asked_for or (self.run.state.is_file() and not isinstance(error, Diverged)):
             text += f"\n  next: {command('train', '--resume', self.run.path)}"
         if self.record.result:
             text += f"\n  next: {command('export', self.run.path)}"

@@ -9,15 +9,14 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from clsbench.errors import ClsbenchError
+from clsbench.errors import ClsbenchError, OptionError
 from clsbench.machine import available_cores, processes_here
 
 if TYPE_CHECKING:
@@ -28,13 +27,27 @@ if TYPE_CHECKING:
 #: Seconds: to be ready to connect, until a process that has ended is known to have, and to end when told to.
 READY, NOTICED, ENDING = 300.0, 5.0, 5.0
 
-#: Exit code of a process that ended because another did.
-FOLLOWED = 4
-
 
 def launched() -> int:
-    """How many processes were started together with this one, on all machines; 1 where it is alone."""
-    return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
+    """How many processes were started together with this one, on all machines; 1 where it is alone.
+
+    Raises:
+        OptionError: if what the environment says of it makes no sense.
+    """
+    if "RANK" not in os.environ or (size := os.environ.get("WORLD_SIZE", "1")) == "1":
+        return 1
+    rank = os.environ["RANK"]
+    if not (rank.isdecimal() and size.isdecimal() and int(rank) < int(size)):
+        got = f"RANK={rank!a}, WORLD_SIZE={size!a}"
+        raise _wrong("the environment names no process among others", got, "RANK from 0, below WORLD_SIZE")
+    if "MASTER_ADDR" not in os.environ:
+        raise _wrong("the environment does not say where the first process is", f"RANK={rank} of {size}", "MASTER_ADDR")
+    return int(size)
+
+
+def _wrong(what: str, got: str, expected: str) -> OptionError:
+    hint = "start with accelerate launch -m clsbench train, or unset RANK to train in one process"
+    return OptionError(what, got=got, expected=expected, hint=hint)
 
 
 def secondary() -> bool:
@@ -99,10 +112,10 @@ class Others:
         end = time.monotonic() + within
         while True:
             failed = [k for k, process in enumerate(self._context.processes, 1) if process.exitcode not in (None, 0)]
-            codes = {k: self._context.processes[k - 1].exitcode for k in failed}
-            first = [k for k in failed if codes[k] != FOLLOWED]
-            if first or time.monotonic() >= end:
-                return self._describe(first[0], codes[first[0]] or 0) if first else None
+            if failed:
+                return self._describe(failed[0], self._context.processes[failed[0] - 1].exitcode or 0)
+            if time.monotonic() >= end:
+                return None
             time.sleep(0.02)
 
     def _describe(self, rank: int, code: int) -> str:
@@ -129,7 +142,7 @@ class Others:
 
 
 @contextmanager
-def beside(count: int, target: Callable[..., object], arguments: Mapping[str, Any]) -> Iterator[Others]:
+def beside(count: int, target: Callable[..., object], arguments: Mapping[str, object]) -> Iterator[Others]:
     """Within, ``count - 1`` further processes run ``target(**arguments)``, and this one is the first of them.
 
     They print nothing, ignore Ctrl-C, which this process answers, and end with it.
@@ -163,6 +176,8 @@ def beside(count: int, target: Callable[..., object], arguments: Mapping[str, An
         finally:
             others.end()
             leave()
+            for file in context.error_files:  # of torch, for its join
+                Path(file).unlink(missing_ok=True)
 
 
 def leave() -> None:
@@ -181,8 +196,8 @@ def ready() -> None:
         Path(folder, f"{os.environ['RANK']}.ready").touch()
 
 
-def _run(index: int, target: Callable[..., object], arguments: dict[str, Any], folder: str, parent: int) -> None:
-    """One of the further processes: it ends with an exit code, and leaves the text of its error."""
+def _run(index: int, target: Callable[..., object], arguments: dict[str, object], folder: str, parent: int) -> None:
+    """One of the further processes: it fails with its error, whose text it leaves, but not with that of another."""
     rank = str(index + 1)
     os.environ.update(RANK=rank, LOCAL_RANK=rank, CLSBENCH_TOGETHER=folder)
     signal.signal(signal.SIGINT, lambda *_: os._exit(1) if os.getppid() != parent else None)
@@ -191,15 +206,11 @@ def _run(index: int, target: Callable[..., object], arguments: dict[str, Any], f
         os.dup2(nothing.fileno(), 1)  # the first process's results alone stand there
     from clsbench.training.processes import LostProcess
 
-    code = 1
     try:
         target(**arguments)
-        return
     except LostProcess:
-        code = FOLLOWED
+        return  # it ends because another did, which is the one to tell of
     except Exception as error:
         text = error.one_line() if isinstance(error, ClsbenchError) else f"{type(error).__name__}: {error}"
         Path(folder, f"{rank}.error").write_text(text, encoding="utf-8")
-        if os.environ.get("CLSBENCH_DEBUG") == "1":
-            raise
-    sys.exit(code)
+        raise  # torch makes an exit code of it, and keeps the traceback

@@ -121,14 +121,15 @@ class Trainer(Resumable):
         if resumed:
             with reading(self.run.state):
                 steps.restore(resumed)
-                self._progress = Progress.restored(resumed["epoch"], train.device)
+                self._progress = Progress.restored(resumed["epoch"], train.device, len(train))
                 self._epoch_began -= float(resumed["run"]["epoch_seconds"])  # type: ignore[arg-type]
         self.observer.stage(stage.name, stage.epochs * len(train))
         self.observer.advance(len(self._epochs_of(stage)) * len(train) + self._progress.batch)
         try:
             with fitting_threads(steps.network, steps.example(train.device), train.batch_size):
                 if resumed:  # last: what was done to come here may have drawn some
-                    restore_random_state(resumed["random"], train.device, self.processes.rank)
+                    with reading(self.run.state):
+                        restore_random_state(resumed["random"], train.device, self.processes.rank)
                 self.stopped = self._epochs(stage, steps, train, val)
         except Diverged as error:
             if self.best is None or self.best.val_loss > HOPELESS:

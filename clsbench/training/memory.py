@@ -60,9 +60,8 @@ def fitting_batch_size(setup: Setup) -> int:
         if device.type != "cpu" and not cached:
             mine = _tried(classifier, stage, config, setup.example, mine)
     size = processes.count * min(processes.union({str(processes.rank): mine}).values())
-    limit = (
-        "memory" if size < wanted else f"what {FEWEST_STEPS} steps an epoch allow" if wanted < LARGEST else "its limit"
-    )
+    steps = "the usual one for few images" if wanted == USUAL else f"what {FEWEST_STEPS} steps an epoch allow"
+    limit = "memory" if size < wanted else steps if wanted < LARGEST else "its limit"
     why = "" if cached else f"; some {file_size(each)} an image, {file_size(max(0, free))} may be used"
     setup.observer.note(f"batch size {size} by --batch-size auto: {limit}{why}")
     return size

@@ -8,7 +8,7 @@ ICLR 2017 (cosine).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -73,7 +73,7 @@ def restore_optimizer(optimizer: Optimizer, schedule: schedules.LRScheduler, par
         if name not in ("groups", "schedule"):
             number, _, own = name.partition(".")
             state.setdefault(int(number), {})[own] = value
-    groups = cast("list[dict[str, Any]]", part["groups"])
+    groups = cast("list[dict[str, object]]", part["groups"])
     # JSON has no tuples.
     groups = [{name: tuple(v) if isinstance(v, list) else v for name, v in group.items()} for group in groups]
     own_groups = optimizer.state_dict()["param_groups"]
@@ -84,4 +84,4 @@ def restore_optimizer(optimizer: Optimizer, schedule: schedules.LRScheduler, par
             if isinstance(value, Tensor) and value.shape == parameter.shape:
                 # In the memory layout of the parameter, as if it had been made beside it.
                 values[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
-    schedule.load_state_dict(cast("dict[str, Any]", part["schedule"]))
+    schedule.load_state_dict(cast("dict[str, object]", part["schedule"]))

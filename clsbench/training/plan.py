@@ -20,14 +20,16 @@ from clsbench.training.precision import DESCRIBED
 from clsbench.training.recipes import stages
 
 #: Options of training that the facts always tell in words of their own, and those that they tell where they are on;
-#: all others stand in a list.
+#: all others stand in a list, and those that are off in another one.
 TOLD = (
     "recipe", "epochs", "freeze_epochs", "lr", "lr_mult", "unfreeze_mult", "schedule", "optimizer", "weight_decay",
     "batch_size", "class_weights", "augment", "head", "patience", "max_time", "cache", "seed", "device", "devices",
-    "precision",
+    "precision", "sampler",
 )  # fmt: skip
-TOLD_IF_ON = ("compile", "clip_grad", "ema", "mixup", "cutmix", "label_smoothing")
-TOLD_IF_SEVERAL = ("accumulate", "views")
+TOLD_IF_ON = (
+    "compile", "clip_grad", "ema", "mixup", "cutmix", "label_smoothing", "deterministic", "checkpoint_every",
+)  # fmt: skip
+TOLD_IF_SEVERAL = ("accumulate", "views")  # and one is not worth a word
 
 #: Layer groups whose rates are shown; of more, the first and the last few.
 SHOWN = 6
@@ -90,8 +92,7 @@ def plan(
     facts = [
         *([("data", _data(data, split or {}))] if data else []), ("network", network), *lines,
         ("optimizer", _optimizer(config, auto=auto_batch)), ("images", _images(config)),
-        ("devices", _devices(config)), ("run", _run(config)), ("other", _others(config)),
-        ("versions", _versions(model)),
+        ("devices", _devices(config)), ("run", _run(config)), *_others(config), ("versions", _versions(model)),
     ]  # fmt: skip
     title = f"Training {model.name} on {config.device}, recipe {config.recipe}"
     return Plan(title, planned, tuple(facts))
@@ -143,12 +144,13 @@ def _value(value: Scalar) -> str:
     return f"{value:g}" if isinstance(value, float) else "none" if value in (None, "") else str(value)
 
 
-def _others(config: TrainConfig) -> str:
-    """All that no other fact tells, as an option and its value; what is off as well."""
-    told = {*TOLD, *(name for name in TOLD_IF_ON if getattr(config, name))}
-    told |= {name for name in TOLD_IF_SEVERAL if getattr(config, name) > 1}
+def _others(config: TrainConfig) -> list[tuple[str, str]]:
+    """All that no other fact tells: options with their values, and the names of those that are off."""
+    told = {*TOLD, *TOLD_IF_SEVERAL, *(name for name in TOLD_IF_ON if getattr(config, name))}
     values = {f.name.replace("_", "-"): getattr(config, f.name) for f in fields(config) if f.name not in told}
-    return ", ".join(f"{name} {_value(value)}" for name, value in values.items())
+    on = ", ".join(f"{name} {_value(value)}" for name, value in values.items() if value)
+    off = ", ".join(name for name, value in values.items() if not value)
+    return [(name, text) for name, text in (("other", on), ("off", off)) if text]
 
 
 def _versions(model: RunModel) -> str:
@@ -205,5 +207,6 @@ def _run(config: TrainConfig) -> str:
         *(["deterministic"] if config.deterministic else []),
         f"patience {counted(config.patience, 'epoch')}" if config.patience else "no early stopping",
         f"time limit {config.max_time:g} s" if config.max_time else "no time limit",
-        *([f"its state every {config.checkpoint_every:,} batches"] if config.checkpoint_every else []),
+        *([f"its state saved every {counted(every, 'batch', 'batches')}"]
+          if (every := config.checkpoint_every) else []),
     ])  # fmt: skip

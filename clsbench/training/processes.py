@@ -12,7 +12,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
@@ -222,7 +222,7 @@ class Processes:
         scaler = self._accelerator.scaler if self._accelerator else None
         return dict(scaler.state_dict()) if scaler else {}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: Mapping[str, object]) -> None:
         """The inverse of :meth:`state`."""
         if state and self._accelerator and self._accelerator.scaler:
             self._accelerator.scaler.load_state_dict(dict(state))

@@ -63,7 +63,21 @@ class Progress:
         return dict(vars(self))
 
     @classmethod
-    def restored(cls, part: Part, device: torch.device) -> Progress:
-        """What :meth:`part` gave."""
+    def restored(cls, part: Part, device: torch.device, total: int) -> Progress:
+        """What :meth:`part` gave.
+
+        Args:
+            part: Strangers may have written it.
+            device: Of the training.
+            total: Batches of the epoch.
+
+        Raises:
+            ValueError: if that is not how far such an epoch can be.
+        """
         values: Any = {name: v.to(device) if isinstance(v, Tensor) else v for name, v in part.items()}
-        return cls(**{**values, "said": tuple(values["said"])})
+        far = cls(**{**values, "said": tuple(map(float, values["said"]))})
+        if type(far.batch) is not int or not 0 <= far.batch <= total:
+            raise ValueError(f"{far.batch!r:.20} of {total} batches are done")
+        if not (far.sound and math.isfinite(far.images) and len(far.said) == 2):
+            raise ValueError("the loss of an epoch under way is not finite")
+        return far

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import torch
 
+from clsbench.json_fields import read_fields
 from clsbench.models.classifier import Classifier
 from clsbench.runs import Run
 from clsbench.training.checkpoints import Checkpoints
@@ -16,8 +18,35 @@ from clsbench.training.epochs import Epoch, write_log
 from clsbench.training.processes import Processes
 from clsbench.training.progress import Progress
 from clsbench.training.random_state import random_state, restore_random_state
-from clsbench.training.run_state import Part
+from clsbench.training.recipes import Stage
+from clsbench.training.run_state import Part, damaged
 from clsbench.training.steps import Steps
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """The part ``run`` of a state: see :class:`~clsbench.training.loop.Trainer`; seconds so far, of run and epoch."""
+
+    stages_done: int
+    history: tuple[Epoch, ...]
+    alike_from: int
+    stopped: str | None
+    diverged: bool
+    status: Literal["finished", "stopped"]
+    elapsed: float
+    epoch_seconds: float
+
+    def wrong(self, plan: list[Stage]) -> str | None:
+        """What is not as a training with these stages leaves it; None for nothing."""
+        names = [stage.name for stage in plan[: self.stages_done + 1]]
+        if not 0 <= self.stages_done <= len(plan):
+            return f"{self.stages_done:.6g} of {len(plan)} stages are done"
+        if [epoch.epoch for epoch in self.history] != list(range(1, len(self.history) + 1)):
+            return "the epochs are not numbered from 1"
+        if any(epoch.stage not in names for epoch in self.history):
+            return "epochs of a stage that has not begun"
+        numbers = [self.elapsed, self.epoch_seconds, *(e.val_accuracy for e in self.history)]
+        return None if all(map(math.isfinite, numbers)) else "a time or an accuracy is not finite"
 
 
 class Resumable:
@@ -39,6 +68,7 @@ class Resumable:
     _alike_from: int
     _resumed: Mapping[str, Part] | None
     _checkpoints: Checkpoints
+    _plan: list[Stage]
 
     def parts(self) -> dict[str, Part]:
         """All that the next step, or the next stage, depends on: see :mod:`clsbench.training.run_state`."""
@@ -59,12 +89,18 @@ class Resumable:
         }
 
     def restore(self, parts: Mapping[str, Part]) -> None:
-        """Go on from what :meth:`parts` gave; before the first stage that is still to be trained."""
-        run: Any = parts["run"]
-        self.history = [Epoch(**epoch) for epoch in run["history"]]
-        self.stages_done, self.stopped, self.diverged = run["stages_done"], run["stopped"], run["diverged"]
-        self.status, self._started = run["status"], self._started - run["elapsed"]
-        self._alike_from = run["alike_from"]
+        """Go on from what :meth:`parts` gave; before the first stage that is still to be trained.
+
+        Raises:
+            ModelError: if that is not what a training leaves.
+        """
+        run = read_fields(Done, parts["run"], what="the state of the run", where=self.run.state)
+        if wrong := run.wrong(self._plan):
+            raise damaged(self.run.state, wrong)
+        self.history = list(run.history)
+        self.stages_done, self.stopped, self.diverged = run.stages_done, run.stopped, run.diverged
+        self.status, self._started = run.status, self._started - run.elapsed
+        self._alike_from = run.alike_from
         rates: Any = parts["rates"]["rates"]
         self.rates = [(position, rate) for position, rate in rates.tolist()]
         self.classifier.load_state_dict(parts["model"])

@@ -111,7 +111,7 @@ def reading(file: Path) -> Iterator[None]:
         yield
     except ClsbenchError:
         raise
-    except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError, AttributeError) as error:
         raise damaged(file, str(error).strip().partition("\n")[0] or type(error).__name__) from None
 
 

@@ -209,7 +209,8 @@ class Steps:
 
     def _line(self, number: int, total: int, far: Progress) -> BatchLoss:
         now = self._totals(far.loss, far.images)
-        mean = (now[0] - far.said[0]) / (now[1] - far.said[1])
+        images = now[1] - far.said[1]
+        mean = (now[0] - far.said[0]) / images if images else math.nan  # none could be read: of several processes only
         far.said = now
         return BatchLoss(number, far.batch, total, mean, float(self.optimizer.param_groups[-1]["lr"]))
 
@@ -222,7 +223,7 @@ class Steps:
 
     def _mean(self, value: Tensor, count: float | Tensor) -> float:
         total, images = self._totals(value, count)
-        return total / images
+        return total / max(images, 1)  # several processes step without any image, and refuse that after the epoch
 
     def clip(self) -> None:
         """Limit the norm of the gradient, where the configuration says so."""

@@ -51,6 +51,16 @@ def test_the_command_that_it_ends_with_trains_that_network(cli, photos, trained)
     assert facts["model"]["options"] == {"width": 4, "size": 8}
 
 
+def test_a_column_of_a_table_groups_images_and_the_command_at_the_end_does_too(cli, photos):
+    files = sorted(photos.rglob("*.*g"))
+    lines = [f"{file.relative_to(photos)},{file.parent.name},p{k % 6}" for k, file in enumerate(files)]
+    (photos / "table.csv").write_text("\n".join(["path,label,patient", *lines]))
+    done = cli("probe", photos / "table.csv", "--models", NETS, "--folds", 2, "--group", "patient")
+    assert done.code == 0, done.stderr
+    assert "groups: 6, of 18 images, by the column patient" in done.stderr
+    assert "--group patient" in done.stderr.strip().splitlines()[-1]
+
+
 def test_a_model_without_weights_is_told_and_the_others_are_ranked(cli, photos):
     done = cli("probe", photos, "--models", f"simple-cnn,{NETS}", "--folds", 2, "--json", "probe.json")
     assert done.code == 3

@@ -171,6 +171,51 @@ def test_a_damaged_or_missing_state_is_an_error(interrupted):
         train(resume="mine")
 
 
+def test_a_run_with_weights_of_another_goes_on_from_elsewhere(photos, interrupted, tmp_path, monkeypatch):
+    with pytest.raises(KeyboardInterrupt):
+        train(photos, **TINY, epochs=2, run="next", weights=interrupted, recipe="frozen", observer=Impatient(24 + 5))
+    (tmp_path / "elsewhere").mkdir()
+    run = Path("runs/next").absolute()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert train(resume=run).run.read_record().status == "finished"
+
+
+def test_a_link_in_a_strangers_run_does_not_lead_to_a_file_elsewhere(interrupted):
+    log, precious = Run(Path("runs") / interrupted).log, Path("precious.txt")
+    precious.write_text("mine")
+    log.unlink()
+    log.symlink_to(precious.absolute())
+    with pytest.raises(DataError, match="a file of the run is a link"):
+        train(resume=interrupted)
+    assert precious.read_text() == "mine"
+
+
+EDITS = [("training", {"evil": 1}), ("training", {"epochs": "many"}), ("split", {"evil": 1}), ("split", {"folds": "x"})]
+
+
+@pytest.mark.parametrize(("part", "edit"), EDITS)
+def test_a_run_json_that_was_edited_is_an_error_that_names_the_option(part, edit, interrupted):
+    record = Run(Path("runs") / interrupted).record
+    values = json.loads(record.read_text())
+    values[part] |= edit
+    record.write_text(json.dumps(values))
+    (name,) = edit
+    with pytest.raises(ModelError, match="a run cannot be read") as caught:
+        train(resume=interrupted)
+    assert name in caught.value.facts["got"]
+    with pytest.raises((ModelError, OptionError), match=f"cannot be read|no option 'evil'|{name} has the wrong type"):
+        train(config=interrupted)
+
+
+def test_a_config_of_an_unknown_recipe_is_refused(interrupted):
+    record = Run(Path("runs") / interrupted).record
+    values = json.loads(record.read_text())
+    values["training"]["recipe"] = "\x1b[2J"
+    record.write_text(json.dumps(values))
+    with pytest.raises(OptionError, match="unknown recipe"):
+        train(config=interrupted)
+
+
 def test_a_state_of_another_version_is_warned_of(interrupted, monkeypatch):
     state = Run(Path("runs/mine")).state
     content, begin = state.read_bytes(), b'\\"torch\\": \\"'

@@ -14,12 +14,12 @@ from clsbench.json_fields import write_json
 def make(tmp_path):
     """make(name, lr=…, …): a run of simple-cnn on four photos, two of which validate."""
 
-    def run(name, *, val=("c.png", "d.png"), accuracy=0.5, options=None, torch="2.11", **training):
+    def run(name, *, val=("c.png", "d.png"), accuracy=0.5, options=None, torch="2.11", fingerprint=None, **training):
         made = runs.create(name, default="x", root=tmp_path / "runs")
         record = {
             "schema": 3, "torch": torch, "data": {"dataset": "clsbench/folder", "root": "/photos"},
             "model": {"name": "clsbench/simple-cnn", "options": options or {}},
-            "training": {"recipe": "scratch", "epochs": 3, "lr": 0.005, **training},
+            "fingerprint": fingerprint or {}, "training": {"recipe": "scratch", "epochs": 3, "lr": 0.005, **training},
             "classes": ["ant", "bee"], "transform": {"size": [8, 8]}, "status": "finished",
             "splits": {"val": list(val), "test": [], "train": {"count": 2, "sha256": "1"}},
             "result": {"epochs": 3, "best_epoch": 2, "val_accuracy": accuracy, "val_loss": 0.5, "test_accuracy": None,
@@ -73,6 +73,17 @@ def test_all_shows_what_is_the_same_too_and_json_has_the_same_facts(narrow, make
     assert {"name": "data.root", "values": ["/photos"] * 3} in facts["settings"]
     assert {"name": "val_accuracy", "values": [0.5, 0.5, 0.5]} in facts["metrics"]
     assert facts["same_validation"] is True
+
+
+def test_of_fingerprints_it_is_told_what_differs_of_images_of_the_same_names(narrow, make):
+    base = {"images": 2, "names": "1" * 64, "labels": "2" * 64, "contents": "3" * 64}
+    make("a", fingerprint={"train": base, "val": base})
+    make("b", fingerprint={"train": {**base, "contents": "4" * 64}, "val": {**base, "labels": "5" * 64}})
+    done = narrow("runs", "diff", "a", "b")
+    found = rows(done.stdout)
+    assert found["images.train"] == ["2", "images", "2", "images,", "other", "contents"]
+    assert found["images.val"] == ["2", "images", "2", "images,", "other", "labels"]
+    assert "fingerprint" not in done.stdout
 
 
 def test_runs_that_were_validated_on_other_images_are_told_apart(narrow, make):

@@ -168,7 +168,10 @@ def test_a_column_of_a_csv_file_groups_and_an_empty_cell_is_alone(tmp_path):
                             "such as 16.png"  # fmt: skip
     groups = homes(done)
     assert [len(groups[f"p{k}"]) for k in range(4)] == [1] * 4
-    assert build(tmp_path / "labels.csv", group_column="nothing").grouped_by is None
+    dataset = build(tmp_path / "labels.csv", group_column="pateint")
+    assert dataset.grouped_by is None
+    with pytest.raises(OptionError, match="one of the columns path, label, patient, or a regular expression"):
+        module.split(dataset, SplitSpec(group="pateint"))
 
 
 def test_groups_that_the_data_has_by_itself_are_kept_whole():

@@ -145,9 +145,12 @@ def test_features_that_are_not_finite_are_a_failure(probed, candidate):
 def test_all_models_failing_is_an_error_that_names_them(probed, candidate):
     with pytest.raises(ModelError, match="none of the models") as caught:
         probed(
-            [candidate("a", build=fails(ModelError("no weights"))), candidate("b", build=fails(ModelError("nor here")))]
+            [
+                candidate("a", build=fails(ModelError("no weights", got=OSError("no network")))),
+                candidate("b", build=fails(ModelError("nor here"))),
+            ]
         )
-    assert caught.value.facts["got"] == "a: no weights; b: nor here"
+    assert caught.value.facts["got"] == "a: no weights (no network); b: nor here"
 
 
 def test_unreadable_images_are_left_out_for_all_models_alike(probed, candidate, samples):

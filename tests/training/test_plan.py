@@ -81,7 +81,15 @@ def test_options_of_components_and_versions_are_told(normed):
     assert facts["data"] == "csv /photos.csv; label kind; split: folds 5, fold 1"
     assert facts["network"].endswith("width 7, deep yes")
     assert facts["versions"] == f"clsbench {clsbench.__version__}, torch {torch.__version__}, acme 1.5"
-    assert "ema 0, clip-grad 0" in facts["other"]
+
+
+def test_options_that_are_off_are_named_without_their_values(normed):
+    facts = dict(plan(normed(), configure(pretrained=False), MODEL).facts)
+    assert facts["off"].startswith("unfreeze-from, label-smoothing, mixup, cutmix, ema, clip-grad, log-every")
+    assert "other" not in facts
+    facts = dict(plan(normed(), configure(pretrained=False, log_every=9, ema=0.9, sampler="balanced"), MODEL).facts)
+    assert facts["other"] == "log-every 9"
+    assert not {"ema", "log-every", "sampler", "accumulate"} & set(facts["off"].split(", "))
 
 
 def test_a_rate_that_is_still_to_be_found_is_not_shown(normed):

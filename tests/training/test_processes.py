@@ -36,6 +36,18 @@ def two_cores(monkeypatch, tmp_path):
     monkeypatch.setattr(hardware, "available_cores", lambda: 2)
 
 
+STRANGE = [{"WORLD_SIZE": "x"}, {"WORLD_SIZE": "2", "RANK": "2"}, {"WORLD_SIZE": "2", "RANK": "x"}, {"WORLD_SIZE": "2"}]
+
+
+@pytest.mark.parametrize("environment", STRANGE)
+def test_an_environment_that_names_no_place_among_processes_is_wrong_usage(environment, monkeypatch):
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    for name, value in ({"RANK": "0"} | environment).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(OptionError, match="the environment"):
+        train_task(run="never")
+
+
 def test_two_processes_train_what_one_trains(two_cores):
     one = train_task(run="one", **UNEVEN)
     two = train_task(run="two", devices=2, **UNEVEN)

@@ -17,6 +17,7 @@ from clsbench.models.simple_cnn import build
 from clsbench.run_record import RunData, RunModel
 from clsbench.runs import Run, find
 from clsbench.training import training_run
+from clsbench.training.divergence import Diverged
 from clsbench.training.recipes import configure
 from clsbench.training.resume import Resumed
 from clsbench.training.run_state import read_state, write_state
@@ -140,6 +141,13 @@ def test_a_signal_within_a_step_waits_for_its_end_and_a_second_does_not(ctrl_c):
     assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
 
 
+def test_a_run_that_diverged_is_not_told_to_go_on(train_run, configured, observer):
+    with pytest.raises(Diverged):
+        train_run(configured(lr=1e30, checkpoint_every=1), "cut")
+    assert find("cut").state.exists()
+    assert "--resume" not in observer.warnings[-1]
+
+
 def test_before_there_is_a_state_a_run_begins_again(train_run, configured):
     whole = train_run(configured(), "whole", auto_lr=False).run
     with pytest.raises(Killed):
@@ -199,6 +207,35 @@ def test_a_state_that_cannot_be_used_is_an_error_that_names_it(damage, train_run
     with pytest.raises(ModelError, match="the state of the run") as caught:
         train_run(configured(), "cut")
     assert caught.value.facts["where"] == file
+
+
+STRANGE = {
+    "a batch of another epoch": ("epoch", "batch", 10**9),
+    "half a batch": ("epoch", "batch", 1.5),
+    "stages that no plan has": ("run", "stages_done", -1),
+    "epochs that are none": ("run", "history", [{"epoch": "\x1b[2J"}]),
+    "a status of its own": ("run", "status", "\x1b[2J"),
+    "no time": ("run", "elapsed", float("nan")),
+    "numbers that no generator has": ("random", "numpy", ["MT19937", [2**70] * 624, 3, 0, 0.0]),
+    "an epoch that was not": ("best", "epoch", -1),
+    "weights of another network": ("best", "model.more", torch.zeros(2)),
+}
+
+
+def test_a_state_that_strangers_wrote_is_an_error_that_names_it(train_run, configured):
+    with pytest.raises(KeyboardInterrupt):
+        train_run(configured(), "cut", at=33 + 8, error=KeyboardInterrupt)
+    file = find("cut").state
+    for what, (part, name, value) in STRANGE.items():
+        parts = {part: dict(values) for part, values in read_state(file).parts.items()}
+        own = file.read_bytes()
+        parts[part][name] = value
+        write_state(file, parts)
+        with pytest.raises(ModelError, match="the state of the run cannot be read") as caught:
+            train_run(configured(), "cut")
+        assert caught.value.facts["where"] == file, what
+        file.write_bytes(own)
+    train_run(configured(), "cut")
 
 
 def test_a_state_says_nan_and_infinity_and_keeps_every_bit(tmp_path):

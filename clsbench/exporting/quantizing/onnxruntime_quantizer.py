@@ -59,7 +59,7 @@ class OnnxRuntimeQuantizer:
             )  # fmt: skip
             return strip(onnx.load(self._target))
 
-    def _scheme(self) -> dict[str, Any]:
+    def _scheme(self) -> dict[str, object]:
         """Of a transformer only the products with weights: between them values have outliers that need float."""
         if not is_transformer(self.model):
             return {}

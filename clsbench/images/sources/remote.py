@@ -180,7 +180,7 @@ def opened(url: str) -> Iterator[IO[bytes]]:
     found, path = file_system(url)
     # The web file system then reads on as the bytes come, whatever the server knows of ranges, and does not ask for
     # the size before, which not every server tells.
-    options: dict[str, Any] = {"block_size": 0, "size": 1} if scheme_of(url) in WEB else {"cache_type": "readahead"}
+    options: dict[str, object] = {"block_size": 0, "size": 1} if scheme_of(url) in WEB else {"cache_type": "readahead"}
     try:
         file = found.open(path, "rb", **options)
     except TypeError:  # a file system without caches
@@ -254,10 +254,11 @@ class RemoteSource:
         file_system(location)
         return RemoteEntry(prefix + posixpath.basename(path), location)
 
-    def _images(self, found: Any, path: str, files: dict[str, Any], prefix: str, suffixes: frozenset[str]) -> list[str]:
+    def _images(
+        self, found: Any, path: str, files: dict[str, dict[str, object]], prefix: str, suffixes: frozenset[str]
+    ) -> list[str]:
         """Names of the images, in any order; those without the suffix of one are looked into, all at a time."""
-        names, unsure = [], []
-        hidden: set[str] = set()
+        names, unsure, hidden = [], [], set[str]()
         for name, facts in files.items():
             suffix = os.path.splitext(name)[1].lower()
             if part := hidden_part(name):
