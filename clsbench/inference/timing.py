@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from clsbench.text import counted
@@ -156,6 +156,19 @@ class Timing:
     process_seconds: float = 0.0
     large_jpegs: bool = False
     decoded_apart: bool = False
+
+    def joined(self, other: Timing) -> Timing:
+        """Of two parts of a job, the sum of what adds up; the rest is as here.
+
+        Seconds and cores add up only of parts that ran one after another, or beside each other: who joins parts knows
+        how they ran, and sets ``seconds``, ``first_batch``, ``workers`` and ``cores``.
+        """
+        clock = StageClock()
+        clock.add(self.clock)
+        clock.add(other.clock)
+        added = ("images", "device_seconds", "warm_up", "process_seconds")
+        sums = {name: getattr(self, name) + getattr(other, name) for name in added}
+        return replace(self, clock=clock, large_jpegs=self.large_jpegs or other.large_jpegs, **sums)
 
     @property
     def images_per_second(self) -> float:

@@ -1,0 +1,90 @@
+"""A connection to Ray, quiet and without usage statistics, and the nodes that it has.
+
+A cluster of the user's is left running; a local one that was started here is stopped.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from clsbench import DeviceError, OptionError, available_cores
+
+#: Read by Ray when it is imported and when it starts; what the user has set stands. Its workers and its own processes
+#: would otherwise write warnings between the lines of a progress bar; they are in Ray's log files all the same.
+ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_TQDM_PATCH_PRINT": "0",
+}
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine of the cluster: how many cores and GPUs it lends to jobs."""
+
+    cores: int
+    gpus: float = 0.0
+
+
+@contextmanager
+def connected(address: str | None) -> Iterator[list[Node]]:
+    """Ray's nodes, while there is a connection; one that is there already is used, and stays.
+
+    Args:
+        address: ``HOST:PORT`` of a cluster, or ``auto`` for the one that ``ray start`` has started here. None is
+            ``$RAY_ADDRESS``, or a cluster of this machine's own for the time of the job.
+
+    Raises:
+        OptionError: for an address of Ray Client, which Ray Data does not support.
+        DeviceError: if no cluster answers.
+    """
+    where = address or os.environ.get("RAY_ADDRESS") or "local"
+    if where.startswith("ray://"):
+        raise OptionError(
+            "Ray Data does not run over Ray Client", where="executor.address", got=where,
+            hint="run clsbench on a node of the cluster with address=auto, or submit it with ray job submit",
+        )  # fmt: skip
+    if not os.environ.get("CLSBENCH_DEBUG"):
+        for name, value in ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    import ray
+
+    mine = not ray.is_initialized()
+    try:
+        if mine:
+            _connect(ray, where)
+        yield [
+            Node(int(node["Resources"].get("CPU", 0)), float(node["Resources"].get("GPU", 0)))
+            for node in ray.nodes()
+            if node["Alive"]
+        ]
+    finally:
+        if mine:
+            ray.shutdown()
+
+
+def _connect(ray: Any, where: str) -> None:
+    """Start or join a cluster; signals stay with whoever has them now."""
+    options: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
+    if where == "local":
+        options |= {"num_cpus": available_cores(), "include_dashboard": False}
+    if not os.environ.get("CLSBENCH_DEBUG"):
+        logging.getLogger("ray").setLevel(logging.ERROR)
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        ray.init(where, **options)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        hint = "check the address, and that the cluster runs the same versions of Python and Ray (ray status)"
+        raise DeviceError("no Ray cluster answers", where=where, got=f"{error}"[:300], hint=hint) from error
+    finally:
+        if threading.current_thread() is threading.main_thread() and handler is not None:
+            signal.signal(signal.SIGTERM, handler)
