@@ -8,22 +8,24 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from clsbench import DeviceError, OptionError, available_cores
 
-#: Read by Ray when it is imported and when it starts; what the user has set stands. Its workers and its own processes
-#: would otherwise write warnings between the lines of a progress bar; they are in Ray's log files all the same.
-ENVIRONMENT = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_BACKEND_LOG_LEVEL": "fatal",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_TQDM_PATCH_PRINT": "0",
-}
+#: Read by Ray when it is imported and when it starts; what the user has set stands.
+USAGE, ACCELERATORS, LEVEL = "RAY_USAGE_STATS_ENABLED", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "RAY_BACKEND_LOG_LEVEL"
+
+#: Seconds that a cluster has to answer.
+PATIENCE = 20.0
+
+STDERR = 2
 
 
 @dataclass(frozen=True)
@@ -52,10 +54,8 @@ def connected(address: str | None) -> Iterator[list[Node]]:
             "Ray Data does not run over Ray Client", where="executor.address", got=where,
             hint="run clsbench on a node of the cluster with address=auto, or submit it with ray job submit",
         )  # fmt: skip
-    if not os.environ.get("CLSBENCH_DEBUG"):
-        for name, value in ENVIRONMENT.items():
-            os.environ.setdefault(name, value)
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault(USAGE, "0")
+    os.environ.setdefault(ACCELERATORS, "0")
     import ray
 
     mine = not ray.is_initialized()
@@ -77,14 +77,47 @@ def _connect(ray: Any, where: str) -> None:
     options: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
     if where == "local":
         options |= {"num_cpus": available_cores(), "include_dashboard": False}
-    if not os.environ.get("CLSBENCH_DEBUG"):
-        logging.getLogger("ray").setLevel(logging.ERROR)
     handler = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(where, **options)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+        _knock(where)
+        with _quiet():
+            ray.init(where, **options)
+    except (OSError, RuntimeError, ValueError) as error:
         hint = "check the address, and that the cluster runs the same versions of Python and Ray (ray status)"
         raise DeviceError("no Ray cluster answers", where=where, got=f"{error}"[:300], hint=hint) from error
     finally:
         if threading.current_thread() is threading.main_thread() and handler is not None:
             signal.signal(signal.SIGTERM, handler)
+
+
+def _knock(where: str) -> None:
+    """Raise an OSError if nothing listens there, which Ray takes minutes to find out."""
+    host, colon, port = where.rpartition(":")
+    if colon and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), PATIENCE).close()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what Ray logs out of the terminal, where a progress bar is: it is in Ray's own files all the same.
+
+    Its C++ part writes to standard error itself and reads its level when it starts. ``CLSBENCH_DEBUG=1`` shows all.
+    """
+    if os.environ.get("CLSBENCH_DEBUG"):
+        yield
+        return
+    os.environ.setdefault("RAY_DATA_LOGGING_CONFIG", str(Path(__file__).with_name("logging.yaml")))
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    given = os.environ.get(LEVEL)
+    os.environ.setdefault(LEVEL, "fatal")
+    sys.stderr.flush()
+    before, nowhere = os.dup(STDERR), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, STDERR)
+    try:
+        yield
+    finally:
+        os.dup2(before, STDERR)
+        os.close(before)
+        os.close(nowhere)
+        if given is None:
+            del os.environ[LEVEL]

@@ -48,8 +48,7 @@ class RayExecutor:
             times, window = Times(layout), Window(layout.workers * AHEAD)
             for answer in answers(task, entries, size, layout, window):
                 times.take(answer)
-                for block in answer.blocks:
-                    yield block
+                yield from answer.blocks
                 times.written()
                 window.taken += 1
             self.execution = times.execution(begun)

@@ -12,10 +12,6 @@ from clsbench import Entry
 from clsbench_ray.layout import Layout
 from clsbench_ray.worker import Answer, Task, Worker
 
-#: How often a chunk is tried again whose worker died; a worker that dies is started again in any case. An image that
-#: kills whoever reads it ends the job then, instead of killing workers for ever.
-RETRIES = 3
-
 
 @dataclass
 class Window:
@@ -61,7 +57,6 @@ def answers(
         compute=ActorPoolStrategy(size=layout.workers, max_tasks_in_flight_per_actor=2),
         num_cpus=layout.cores,
         num_gpus=layout.gpus,
-        max_task_retries=RETRIES,
     )
     context = mapped.context
     context.enable_progress_bars = context.print_on_execution_start = False
