@@ -1,4 +1,4 @@
-"""Where Ray is not installed, the modules that need it are not looked at for doctests; the tests skip, with a reason."""
+"""Where Ray is not installed, no doctests are looked for in the modules that need it; the tests skip, with a reason."""
 
 import importlib.util
 
