@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import os
+import pickle
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -46,7 +47,11 @@ class RayExecutor:
                 return
             size = chunk_size(len(entries), layout.workers, begun.plan.batch_size, self._chunk)
             times, window = Times(layout), Window(layout.workers * AHEAD)
-            for answer in answers(task, entries, size, layout, window):
+            for buffer in answers(task, entries, size, layout, window):
+                times.begin()
+                answer: Answer = pickle.loads(buffer)
+                if answer.failure is not None:
+                    raise answer.failure
                 times.take(answer)
                 yield from answer.blocks
                 times.written()

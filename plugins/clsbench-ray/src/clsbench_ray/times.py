@@ -26,8 +26,12 @@ class Times:
         self._last: Execution | None = None
         self._mark = (0.0, 0.0)
 
+    def begin(self) -> None:
+        """A chunk has come; what it takes the driver from now on is the stage ``write``."""
+        self._mark = time.perf_counter(), time.thread_time()
+
     def take(self, answer: Answer) -> None:
-        """A chunk has come."""
+        """What it says."""
         execution = answer.execution
         if execution is None or execution.timing is None:
             return
@@ -37,7 +41,6 @@ class Times:
         else:
             self._total = self._total.joined(execution.timing)
         self._last = execution
-        self._mark = self._total.clock.mark()
 
     def written(self) -> None:
         """The caller has dealt with it."""
