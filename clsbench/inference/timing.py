@@ -158,17 +158,12 @@ class Timing:
     decoded_apart: bool = False
 
     def joined(self, other: Timing) -> Timing:
-        """Of two parts of a job, the sum of what adds up; the rest is as here.
-
-        Seconds and cores add up only of parts that ran one after another, or beside each other: who joins parts knows
-        how they ran, and sets ``seconds``, ``first_batch``, ``workers`` and ``cores``.
-        """
-        clock = StageClock()
-        clock.add(self.clock)
-        clock.add(other.clock)
-        added = ("images", "device_seconds", "warm_up", "process_seconds")
+        """The sum of two parts of a job; ``seconds``, ``workers`` and ``cores`` are for who knows how the parts ran."""
+        both, added = replace(self, clock=StageClock()), ("images", "device_seconds", "warm_up", "process_seconds")
+        both.clock.add(self.clock)
+        both.clock.add(other.clock)
         sums = {name: getattr(self, name) + getattr(other, name) for name in added}
-        return replace(self, clock=clock, large_jpegs=self.large_jpegs or other.large_jpegs, **sums)
+        return replace(both, large_jpegs=self.large_jpegs or other.large_jpegs, **sums)
 
     @property
     def images_per_second(self) -> float:
