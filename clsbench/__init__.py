@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from clsbench.images.entries import BytesEntry, Entry, FileEntry, PixelsEntry
     from clsbench.images.sources.source import Source
     from clsbench.inference.backend import Backend, DeviceInfo, FeatureBackend
+    from clsbench.inference.executors import LocalJob, open_job
     from clsbench.inference.explaining import Explanation
     from clsbench.inference.job import Execution, JobSpec
     from clsbench.machine import available_cores, without_package
@@ -134,6 +135,7 @@ _HOMES = {
     "clsbench.images.entries": ("BytesEntry", "Entry", "FileEntry", "PixelsEntry"),
     "clsbench.images.sources.source": ("Source",),
     "clsbench.inference.backend": ("Backend", "DeviceInfo", "FeatureBackend"),
+    "clsbench.inference.executors": ("LocalJob", "open_job"),
     "clsbench.inference.explaining": ("Explanation",),
     "clsbench.inference.job": ("Execution", "JobSpec"),
     "clsbench.machine": ("available_cores", "without_package"),
@@ -175,6 +177,7 @@ __all__ = [
     "ImageError",
     "ImageTransform",
     "JobSpec",
+    "LocalJob",
     "Model",
     "ModelCard",
     "ModelError",
@@ -220,6 +223,7 @@ __all__ = [
     "load_state",
     "merge",
     "new_plugin",
+    "open_job",
     "probe",
     "rank_transforms",
     "read_card",

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import get_args
 
 from clsbench.images.entries import Entry
+from clsbench.images.loader import ImageLoader
 from clsbench.inference.backend import Backend, GraphLevel, Plan, allocate
 from clsbench.inference.batch import Batch, predictions
 from clsbench.inference.job import Execution, Executor, JobSpec, opened
@@ -16,6 +18,53 @@ from clsbench.inference.pipeline import Pipeline
 from clsbench.inference.timing import StageClock, Timing
 from clsbench.machine import available_cores
 from clsbench.predictions.block import Predictions
+
+
+class LocalJob:
+    """A job whose model is open, for as many runs as there are parts of it: what a process of a cluster holds.
+
+    Args:
+        spec: The job.
+        loader: Of it.
+        backend: Of it; whoever opened it closes it.
+    """
+
+    def __init__(self, spec: JobSpec, loader: ImageLoader, backend: Backend) -> None:
+        self._spec, self._loader, self._backend = spec, loader, backend
+        size = spec.batch_size or backend.batch_size
+        source = getattr(backend, "plan_source", "backend")
+        plan = Plan(backend.streams, backend.threads, size, source, _graph_level(backend))
+        #: On what it runs; with ``timing`` and ``decoded`` of the last run once that has ended.
+        self.execution = self._begun = Execution(backend.device, plan)
+        self._pipeline = Pipeline(
+            loader,
+            backend,
+            classes=len(spec.card.classes),
+            decode_threads=spec.decode_threads or available_cores(),
+            temperature=spec.card.temperature,
+            batch_size=size,
+            feature_dim=spec.feature_dim,
+        )
+
+    def run(self, entries: Sequence[Entry]) -> Iterator[Predictions]:
+        """Decode and classify, in threads, side by side: blocks in the order of the entries; one run at a time."""
+        self.execution = self._begun
+        yield from self._pipeline.run(entries)
+        device, timing = self._backend.device, self._pipeline.timing
+        if timing is not None:
+            timing = replace(timing, device=device.device, precision=self._spec.card.precision)
+        self.execution = replace(self._begun, device=device, timing=timing, decoded=self._loader.decoded)
+
+
+@contextmanager
+def open_job(spec: JobSpec) -> Iterator[LocalJob]:
+    """A job with its model open; closed at the end, whatever happens.
+
+    Raises:
+        ClsbenchError: if it cannot be opened.
+    """
+    with opened(spec) as (loader, backend):
+        yield LocalJob(spec, loader, backend)
 
 
 class ThreadsExecutor(Executor):
@@ -27,25 +76,10 @@ class ThreadsExecutor(Executor):
     def run(self, spec: JobSpec, entries: Sequence[Entry]) -> Iterator[Predictions]:
         """Blocks in the order of the entries; see :class:`clsbench.inference.job.Executor`."""
         self.execution = None
-        with opened(spec) as (loader, backend):
-            size = spec.batch_size or backend.batch_size
-            source = getattr(backend, "plan_source", "backend")
-            plan = Plan(backend.streams, backend.threads, size, source, _graph_level(backend))
-            begun = self.execution = Execution(backend.device, plan)
-            pipeline = Pipeline(
-                loader,
-                backend,
-                classes=len(spec.card.classes),
-                decode_threads=spec.decode_threads or available_cores(),
-                temperature=spec.card.temperature,
-                batch_size=size,
-                feature_dim=spec.feature_dim,
-            )
-            yield from pipeline.run(entries)
-            timing = pipeline.timing
-            if timing is not None:
-                timing = replace(timing, device=backend.device.device, precision=spec.card.precision)
-            self.execution = replace(begun, device=backend.device, timing=timing, decoded=loader.decoded)
+        with open_job(spec) as job:
+            self.execution = job.execution
+            yield from job.run(entries)
+            self.execution = job.execution
 
 
 class SerialExecutor(Executor):

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from clsbench.text import counted
@@ -156,6 +156,14 @@ class Timing:
     process_seconds: float = 0.0
     large_jpegs: bool = False
     decoded_apart: bool = False
+
+    def joined(self, other: Timing) -> Timing:
+        """The sum of two parts of a job; ``seconds``, ``workers`` and ``cores`` are for who knows how the parts ran."""
+        both, added = replace(self, clock=StageClock()), ("images", "device_seconds", "warm_up", "process_seconds")
+        both.clock.add(self.clock)
+        both.clock.add(other.clock)
+        sums = {name: getattr(self, name) + getattr(other, name) for name in added}
+        return replace(both, large_jpegs=self.large_jpegs or other.large_jpegs, **sums)
 
     @property
     def images_per_second(self) -> float:

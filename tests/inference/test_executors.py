@@ -13,7 +13,7 @@ from clsbench.errors import ModelError, PluginError
 from clsbench.guard import Opener
 from clsbench.images.entries import FileEntry
 from clsbench.inference.backend import Backend, DeviceInfo, Plan
-from clsbench.inference.executors import SerialExecutor, ThreadsExecutor
+from clsbench.inference.executors import SerialExecutor, ThreadsExecutor, open_job
 from clsbench.inference.job import JobSpec, run_job
 from clsbench.inference.onnxruntime_backend import build
 from clsbench.model_file import read_card
@@ -423,3 +423,20 @@ def test_a_decoder_of_several_images_at_once_gives_the_same_rows_and_is_counted(
     assert runner.execution.timing.decoded_apart
     assert decoded.images == sum(bool(len(one) % 3) for one in jpegs) > 0
     assert (decoded.images + decoded.on_cpu, decoded.images + decoded.failed) == (len(data), len(jpegs))
+
+
+def test_an_open_job_runs_several_parts_with_one_backend(tiny_onnx, samples):
+    log = []
+    spec = spec_of(tiny_onnx, Recorded(log))
+    whole = list(ThreadsExecutor().run(spec, samples))
+    log.clear()
+    with open_job(spec) as job:
+        plan = job.execution.plan
+        parts = [block for part in (samples[:2], samples[2:]) for block in job.run(part)]
+        assert job.execution.plan == plan
+        assert job.execution.timing.images == len(samples) - 2
+        assert not log
+    assert log == ["closed"]
+    assert [name for block in parts for name in block.names] == [sample.name for sample in samples]
+    logits = [np.concatenate([block.logits for block in blocks]) for blocks in (parts, whole)]
+    np.testing.assert_array_equal(*logits)

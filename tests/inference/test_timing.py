@@ -149,3 +149,12 @@ def test_python_is_a_suspect_only_where_an_image_takes_next_to_nothing(images, b
         slow.clock.wall[stage] *= 4
     assert "other work" in slow.verdict
     assert ("Python" in slow.verdict) == blamed
+
+
+def test_parts_of_a_job_add_up():
+    one, other = timing(images=100, process_seconds=2.0), timing(images=300, process_seconds=4.0, large_jpegs=True)
+    both = one.joined(other)
+    assert (both.images, both.process_seconds, both.large_jpegs) == (400, 6.0, True)
+    assert both.clock.busy["decode"] == one.clock.busy["decode"] + other.clock.busy["decode"]
+    assert one.images == 100
+    assert (both.seconds, both.cores) == (one.seconds, one.cores)
