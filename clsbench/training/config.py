@@ -77,8 +77,8 @@ class TrainConfig:
     weight_decay: float = field(default=0.01, metadata=option_spec(
         "Weight decay; biases and normalisation layers get none.", RATE, least=0))  # fmt: skip
     batch_size: int = field(default=32, metadata=option_spec(
-        "Number of images per batch; or `auto` for as many as fit into memory, at most 256 and, above 32, few enough for "
-        "16 steps an epoch.",
+        "Number of images per batch; or `auto` for as many as fit into memory, at most 256 and, above 32, few enough "
+        "for 16 steps an epoch.",
         RATE, least=1, metavar="N|auto", given=str, given_default="32"))  # fmt: skip
     accumulate: int = field(default=1, metadata=option_spec("Number of batches per optimizer step.", RATE, least=1))
     label_smoothing: float = field(default=0.0, metadata=option_spec(
