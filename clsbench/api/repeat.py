@@ -141,7 +141,8 @@ def _as_asked(training: Mapping[str, object], given: Mapping[str, object]) -> di
     from clsbench.training.recipes import DEFAULTS
 
     recipe = training.get("recipe")
-    by_recipe = DEFAULTS.get(recipe, {})  # type: ignore[call-overload]  what strangers wrote is refused later
+    # Of an unknown one there are none: it is refused later.
+    by_recipe = next((values for name, values in DEFAULTS.items() if name == recipe), {})
     usual = {f.name: f.default for f in dataclasses.fields(TrainConfig)} | by_recipe
     asked = {name: value for name, value in training.items() if name not in usual or value != usual[name]}
     # The defaults of a device and of the recipe are no values of their own.
