@@ -4,6 +4,7 @@ import contextlib
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -205,10 +206,10 @@ def test_without_ray_it_says_what_to_install(monkeypatch):
         build()
 
 
-def command(images, model, out, *more):
+def command(images, model, out, *more, **variables):
     """The command line, of a process that finds no Ray."""
     words = ["infer", images, "--model", model, "--out", out, "--labels", "none", "--tune", "off", "--device", "cpu"]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")} | variables
     return subprocess.Popen(
         [sys.executable, "-m", "clsbench", *map(str, words), "--executor", "ray", *map(str, more)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True,
@@ -246,6 +247,39 @@ def test_ctrl_c_stops_it_all(images, model, tmp_path):
     assert process.returncode == 130, said
     assert "Traceback" not in said
     assert not psutil.wait_procs(seen, timeout=60)[1]
+
+
+@pytest.fixture
+def users_cluster(tmp_path):
+    """The process of ``ray start``, and its address."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    words = ["ray.scripts.scripts", "start", "--head", "--block", "--node-ip-address", "127.0.0.1", "--num-cpus", "2"]
+    words += ["--port", address.partition(":")[2], "--include-dashboard=false", "--disable-usage-stats"]
+    variables = {**os.environ, "RAY_AUTH_MODE": "token"}
+    with (tmp_path / "head.log").open("w+") as log:
+        process = subprocess.Popen([sys.executable, "-m", *words], stdout=log, stderr=log, env=variables)
+        deadline = time.monotonic() + 120
+        while "Ray runtime started" not in (tmp_path / "head.log").read_text() and time.monotonic() < deadline:
+            time.sleep(0.2)
+        yield process, address
+        seen = [psutil.Process(process.pid), *family(process)]
+        process.terminate()
+        process.wait(60)
+        psutil.wait_procs(seen, timeout=60)
+
+
+def test_a_cluster_of_the_users_is_left_running(images, model, tmp_path, users_cluster):
+    head, address = users_cluster
+    before = [one.pid for one in family(head) if "raylet" in one.name()]
+    given = ["--with", f"executor.address={address}", "--with", "executor.workers=2"]
+    process = command(images, model, tmp_path / "far.csv", *given, RAY_AUTH_MODE="token")
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    infer(images, model, tmp_path / "local.csv")
+    assert (tmp_path / "far.csv").read_bytes() == (tmp_path / "local.csv").read_bytes()
+    assert before
+    assert [one.pid for one in family(head) if "raylet" in one.name()] == before
 
 
 def test_a_cluster_that_does_not_answer(images, model, tmp_path):

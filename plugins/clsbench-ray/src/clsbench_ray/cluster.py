@@ -83,7 +83,10 @@ def _connect(ray: Any, where: str) -> None:
         with _quiet():
             ray.init(where, **options)
     except (OSError, RuntimeError, ValueError) as error:
-        hint = "check the address, and that the cluster runs the same versions of Python and Ray (ray status)"
+        hint = (
+            "check the address (ray status), that the cluster runs the same versions of Python and Ray, and that a "
+            "cluster with token authentication has RAY_AUTH_MODE=token and its token here"
+        )
         raise DeviceError("no Ray cluster answers", where=where, got=f"{error}"[:300], hint=hint) from error
     finally:
         if threading.current_thread() is threading.main_thread() and handler is not None:
