@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from clsbench.api.listings import Listing
     from clsbench.cli.terminal import Terminal
 
+#: Columns that everything but a name takes, with ten for a summary.
+BESIDE_NAMES = 45
+
 
 def models(
     name: Annotated[
@@ -70,6 +73,8 @@ def _print_list(terminal: Terminal, listing: Listing) -> None:
     from clsbench.cli.tables import millions, percent, table
 
     wide = terminal.out.width >= 100  # at 80 columns each has one line; --json has everything
+    longest = max((len(f.component.name) for f in listing.components), default=0)
+    shown = 6 if longest + BESIDE_NAMES <= terminal.out.width else 3  # a number is never cut
     rows = [
         (
             f.component.name,
@@ -78,16 +83,18 @@ def _print_list(terminal: Terminal, listing: Listing) -> None:
             percent(f.component.facts.top1),
             *([f.plugin.name] if wide else []),
             f.component.summary,
-        )
+        )[:shown]
         for f in listing.components
     ]
-    columns = ("name", "parameters", "input", "top-1", *(["plugin"] if wide else []), "summary")
+    columns = ("name", "parameters", "input", "top-1", *(["plugin"] if wide else []), "summary")[:shown]
     made = table("Models", columns, rows)
     for column in made.columns:
         column.no_wrap = True
     for column in made.columns[4:]:
         column.justify = "left"
-    if terminal.out.is_terminal:
+    if shown == 3:
+        terminal.note("these names leave no room for top-1 and summary: --match TEXT shortens the list, --json has all")
+    elif terminal.out.is_terminal:
         made.columns[-1].overflow = "ellipsis"
     else:
         made.columns[-1].no_wrap = False

@@ -75,7 +75,7 @@ def training_texts(pace: TrainingPace) -> tuple[str, str]:
 
     >>> from clsbench.training.stopwatch import TrainingPace
     >>> training_texts(TrainingPace(3, 12, 40, 1234.5, 0.625, 5.2, 130.0, more=True))
-    ('1,234/s, data 62%', '0:05 of >2:10')
+    ('1,234/s, data 62%', '00:05 of >02:10')
     """
     limit = f", data {pace.waited:.0%}" if pace.waited >= WORTH_SAYING else ""
     run = f"{'>' * pace.more}{_duration(pace.run_left).removeprefix('0:')}"

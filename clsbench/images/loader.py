@@ -213,8 +213,8 @@ class ImageLoader:
                     )  # fmt: skip
                 turn = orientation(data, form) if self.transform.exif else 1
                 return np.ascontiguousarray(pixels) if turn == 1 else upright(pixels, turn)
-        if form in UNREAD and len(failures) > 1:
-            del failures[-1]  # that nothing built in reads it
+        if form in UNREAD and any(isinstance(error, ImageError) for error in failures[:-1]):
+            del failures[-1]  # that nothing built in reads it: a plugin knows more
         raise _together(failures)
 
     def would_shrink(self, entries: Sequence[Entry]) -> bool:

@@ -77,7 +77,7 @@ class Progress:
         values: Any = {name: v.to(device) if isinstance(v, Tensor) else v for name, v in part.items()}
         far = cls(**{**values, "said": tuple(map(float, values["said"]))})
         if type(far.batch) is not int or not 0 <= far.batch <= total:
-            raise ValueError(f"{far.batch!r:.20} of {total} batches are done")
+            raise ValueError(f"batch {far.batch!r:.20} of {total}")
         if not (far.sound and math.isfinite(far.images) and len(far.said) == 2):
             raise ValueError("the loss of an epoch under way is not finite")
         return far

@@ -19,7 +19,7 @@ FLAGS = ("--epochs", 1, "--batch-size", 8, "--augment", "none", "--device", "cpu
          *(part for key, value in TINY.items() for part in ("--with", f"{key}={value}")))  # fmt: skip
 
 #: What differs between two runs of the same task: times, and what follows from them.
-TIMES = {"seconds", "elapsed", "started", "throughput", "time", "images_per_second"}
+TIMES = {"seconds", "elapsed", "started", "throughput", "time", "images_per_second", "waited"}
 
 
 class Ears(clsbench.Observer):

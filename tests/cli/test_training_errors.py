@@ -246,6 +246,7 @@ def test_bad_input_of_datasets(refused, photos, code, arguments, words):
 
 def test_a_taken_run_name_is_refused_before_training(refused, photos, tmp_path):
     (tmp_path / "runs" / "mine").mkdir(parents=True)
+    (tmp_path / "runs" / "mine" / "notes.txt").touch()
     refused(2, ["nothing is overwritten", "mine"], "train", photos, "--run", "mine", "--epochs", "1")
 
 
