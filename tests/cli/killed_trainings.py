@@ -20,10 +20,6 @@ from clsbench import Observer, train
 from clsbench.errors import ClsbenchError
 from clsbench.training import journal, training_run
 
-torch.set_num_threads(1)
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what runs in the background
-training_run.save_plots = journal.save_curves = lambda *_, **__: None
-
 
 class Progress(Observer):
     """Writes a byte for every batch that is done."""
@@ -73,6 +69,9 @@ def attempt(options, kill_at=None, interrupt_at=None):
 
 
 def main():
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what runs in the background
+    training_run.save_plots = journal.save_curves = lambda *_, **__: None
     given = json.loads(sys.argv[1])
     random.seed(str(given))
     ended = []
