@@ -73,7 +73,7 @@ def test_a_run_that_is_killed_again_and_again_ends_as_if_nothing_had_happened(ph
     }
     for name, options in trainings.items():
         given = {**TINY, **options, "data": str(photos), "checkpoint_every": 1}
-        points = sorted(random.sample(range(10, 24 + 18), 3))
+        points = sorted(random.sample(range(10, 24 + 18), 4))
         endings = [{random.choice(["kill_at", "kill_at", "interrupt_at"]): point} for point in points]
         jobs.append({"options": {**given, "run": name}, "attempts": [{}]})
         jobs.append({"options": {**given, "run": f"{name}-killed"}, "attempts": [*endings, {}]})
