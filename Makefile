@@ -7,7 +7,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-PLUGINS := $(addprefix plugins/clsbench-,dicom efficientnet-lite huggingface nvimgcodec openvino timm torch)
+PLUGINS := $(addprefix plugins/clsbench-,dicom efficientnet-lite huggingface nvimgcodec openclip openvino timm torch)
 
 # Plugins whose libraries are large; plugins-test alone installs them.
 HEAVY_PLUGINS := $(addprefix plugins/clsbench-,ray)

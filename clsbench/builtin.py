@@ -81,12 +81,13 @@ def register_executors() -> Iterator[Component]:
 
 @hookimpl
 def register_writers() -> Iterator[Component]:
-    """``csv``, ``jsonl`` and ``parquet``."""
-    from clsbench.predictions import writers
+    """``csv``, ``jsonl``, ``parquet`` and ``parquet-parts``."""
+    from clsbench.predictions import parquet_writers, writers
 
     yield Component("csv", writers.CsvWriter, "comma-separated values")
     yield Component("jsonl", writers.JsonlWriter, "one JSON object a line")
-    yield Component("parquet", writers.ParquetWriter, "Apache Parquet")
+    yield Component("parquet", parquet_writers.ParquetWriter, "Apache Parquet")
+    yield Component("parquet-parts", parquet_writers.ParquetPartsWriter, "a folder of Apache Parquet files")
 
 
 @hookimpl

@@ -14,6 +14,7 @@ import errno
 import fcntl
 import os
 import re
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -74,10 +75,16 @@ def remove_leftovers(file: Path) -> list[Path]:
     removed = []
     with suppress(OSError), os.scandir(target.parent) as entries:
         for entry in entries:
-            if ours.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
-                with suppress(OSError):
+            if not ours.fullmatch(entry.name):
+                continue
+            with suppress(OSError):
+                if entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry.path)
+                elif entry.is_file(follow_symlinks=False):
                     os.unlink(entry.path)
-                    removed.append(Path(entry.path))
+                else:
+                    continue
+                removed.append(Path(entry.path))
     return sorted(removed)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from importlib.util import find_spec
 
 from clsbench.errors import ClsbenchError, OptionError
@@ -40,3 +40,9 @@ def check_training_packages(*more: str) -> None:
     missing = [name for name in ("torch", "torchvision", "safetensors", *more) if find_spec(name) is None]
     if missing:
         raise ClsbenchError(f"this needs {' and '.join(missing)}", hint="pip install 'clsbench[train]'")
+
+
+def names_of(names: str | Sequence[str]) -> list[str]:
+    """Names that may be given as one text with commas."""
+    parts = names.split(",") if isinstance(names, str) else names
+    return [name.strip() for name in parts if name.strip()]

@@ -7,18 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clsbench.api.arguments import names_of
 from clsbench.api.components import Options, choose, option_texts
 from clsbench.api.observer import Observer
 from clsbench.api.starting_weights import find_weights
 from clsbench.card import ModelCard, ModelSource, check_class_names
 from clsbench.errors import DataError, ModelError, OptionError
+from clsbench.options import option_types
 from clsbench.runs import plain
 
 if TYPE_CHECKING:
     from clsbench.api.components import Chosen
     from clsbench.models.classifier import Classifier
 
-#: Class names in the order of the outputs, or a file of them.
+#: Class names in the order of the outputs, as a list or with commas, or a file of them.
 Classes = str | Path | Sequence[str]
 
 
@@ -30,7 +32,8 @@ class Checkpoint:
         model: The model component.
         pretrained: Its published weights.
         weights: A local file instead.
-        classes: Their names, for weights that are not for the model's own classes.
+        classes: Their names, for weights that are not for the model's own classes, or for a model that makes its head
+            of names: one whose build function has an option ``classes``.
         head: What stands between features and logits, such as ``mlp:512``.
         transform: Changes of the model's own preprocessing, such as ``{"size": 224, "resize": "squash"}``.
         options: Of the model.
@@ -45,10 +48,6 @@ class Checkpoint:
     options: Options = ()
 
     def __post_init__(self) -> None:
-        if self.classes is not None and not self.weights:
-            raise OptionError(
-                "class names are for the outputs of a weights file", where="--classes", expected="--weights FILE"
-            )
         if self.head != "linear" and self.classes is None:
             raise OptionError(
                 "a head can be chosen only for named classes", where="--head", got=self.head, expected="--classes FILE"
@@ -75,7 +74,13 @@ class Checkpoint:
         chosen = chosen.asked(pretrained=self.pretrained, weights=self.weights)
         self._refuse_run()
         names = None if self.classes is None else class_names(self.classes)
-        classifier = self._built(chosen, names)
+        named = names is not None and "classes" in option_types(chosen.resolved.component.build)
+        if names is not None and not named and not self.weights:
+            raise OptionError(
+                f"{chosen.name} has classes of its own; others are for the outputs of a weights file",
+                where="--classes", expected="--weights FILE",
+            )  # fmt: skip
+        classifier = self._of_names(chosen, names) if named and names else self._built(chosen, names)
         if classifier.loaded:
             observer.note(f"weights: {classifier.loaded}")
         if changes := option_texts(self.transform):
@@ -88,7 +93,8 @@ class Checkpoint:
         check_outputs(classifier, len(names), name=chosen.name)
         plugin = chosen.resolved.plugin
         # Of a path only the name: the file must not tell of this machine.
-        options = plain({k: v.name if isinstance(v, Path) else v for k, v in chosen.options.items()})
+        told = {k: v.name if isinstance(v, Path) else v for k, v in chosen.options.items() if k != "classes"}
+        options = plain(told)
         source = ModelSource(
             chosen.name, plugin.distribution, plugin.version, options, None if self.head == "linear" else self.head
         )
@@ -104,6 +110,13 @@ class Checkpoint:
                 "the weights are those of a run, which knows its classes", where="--weights", got=self.weights,
                 hint=f"clsbench export {run.name}",
             )  # fmt: skip
+
+    def _of_names(self, chosen: Chosen, names: Sequence[str]) -> Classifier:
+        """A model that makes its head of the names of the classes."""
+        if self.head != "linear":
+            raise OptionError(f"{chosen.name} makes its own head", where="--head", got=self.head, hint="leave it out")
+        classifier: Classifier = chosen.asked(classes=tuple(names)).build(None)
+        return classifier
 
     def _built(self, chosen: Chosen, names: Sequence[str] | None) -> Classifier:
         from clsbench.models.heads import parse_head, with_head
@@ -139,12 +152,16 @@ class Checkpoint:
 def class_names(classes: Classes) -> tuple[str, ...]:
     """Names as given, or as a file lists them; the two that ImageNet's usual list has twice are told apart.
 
+    A text is a file that is there, or else names with commas between them, such as ``cat,dog``.
+
     Raises:
         DataError: if the file cannot be read, or a name is empty or stands twice.
     """
     from clsbench.datasets.class_list import read_class_list
     from clsbench.models.imagenet import QUALIFIED, qualified
 
+    if isinstance(classes, str) and "," in classes and not Path(classes).exists():
+        classes = names_of(classes)
     names = read_class_list(Path(classes)) if isinstance(classes, str | Path) else tuple(classes)
     first = {name: k for k, name in reversed(list(enumerate(names)))}
     again = {k for k, name in enumerate(names) if first[name] != k}

@@ -20,9 +20,12 @@ def names_run(target: str) -> bool:
     What is neither there counts as predictions where it has a suffix.
     """
     from clsbench import runs
+    from clsbench.predictions.parts import is_folder_of_parts
 
     path = Path(target)
     there = any((folder / "run.json").is_file() for folder in (path, runs.ROOT / path))
+    if not there and is_folder_of_parts(path):
+        return False
     return not path.is_file() and (there or path.is_dir() or not path.suffix)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from clsbench.api import infer_output as output
-from clsbench.api.arguments import check_at_least, check_choice
+from clsbench.api.arguments import check_at_least, check_choice, names_of
 from clsbench.api.auto_backend import AutoBackend
 from clsbench.api.carried import check_carried
 from clsbench.api.chosen_model import open_card
@@ -89,8 +89,10 @@ def infer(
         dataset: Take images and labels from a dataset: the component, such as ``regex`` or ``csv``, or the dataset.
         split: Of the dataset; all of it if left out.
         model: An exported .onnx file; the latest export if left out.
-        out: The predictions file, or an open binary stream, which stays open and gets no manifest.
-        format: ``csv``, ``jsonl``, ``parquet`` or a plugin's; if left out the suffix of the file, ``csv`` of a stream.
+        out: The predictions file, or an open binary stream, which stays open and gets no manifest. A folder, or a text
+            with a slash at its end, gets Parquet parts.
+        format: ``csv``, ``jsonl``, ``parquet``, ``parquet-parts`` or a plugin's; if left out the suffix of the file,
+            ``csv`` of a stream.
         labels: A CSV file with the columns path and label; class folders if left out; ``"none"`` for no labels.
         unknown_labels: What to do with labels the model does not know.
         include, exclude: Patterns of names, such as ``*.jpg``, ``cats`` or ``2024/**/*.png``: an image must match one
@@ -165,7 +167,7 @@ def infer(
         check_at_least(name, value, 1)
     if probabilities and target is None and not keep_rows:
         raise OptionError("probabilities are written to a file", where="--probabilities", hint="add --out FILE")
-    shown = tuple(output.names_of(columns))
+    shown = tuple(names_of(columns))
     positions(shown, topk, abstaining=True)
     sorting = wanted_sorting(move=move, copy=copy, link=link)
     own = metric_names("infer")
@@ -175,7 +177,7 @@ def infer(
             **wanted.components(),
             "backend": installed_names(observer) if backend == AUTO else [named],
             "executor": [executor],
-            "writer": output.writer_name(target, format),
+            "writer": output.writer_name(out, format),
             "decoder": decoders,
             "metric": [*own, *metrics],
         },
@@ -188,8 +190,7 @@ def infer(
     dim = feature_dim(card, file) if kept.asked else None
     outputs = Outputs(observer)
     if file_out:
-        foreign = picked["writer"][0].resolved.owner is not None
-        output.add_predictions(outputs, file_out, may_be_folder=foreign, features=kept.file)
+        output.add_predictions(outputs, file_out, picked["writer"][0], features=kept.file, shard=shard)
         if not resume:
             rerun.check(file_out)
     outputs.refuse(file, None if labels == "none" else labels)

@@ -14,8 +14,9 @@ from clsbench.api.components import Chosen
 from clsbench.api.infer_rerun import Rerun
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
-from clsbench.errors import OptionError
+from clsbench.errors import DataError, OptionError
 from clsbench.output_files import is_device
+from clsbench.text import some
 
 if TYPE_CHECKING:
     from clsbench.card import ModelCard
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 #: Formats that can be written to a stream.
 STREAMED = ("csv", "jsonl")
+
+#: The format of a folder.
+PARTS = "parquet-parts"
 
 
 def written(writers: Sequence[Chosen], *, features: bool) -> dict[str, Json]:
@@ -102,8 +106,11 @@ def form_of(writers: Sequence[Chosen], labels: Sequence[int], abstain_below: flo
     return digest.hexdigest()
 
 
-def writer_name(out: Path | BinaryIO | None, format: str | None) -> list[str]:
+def writer_name(out: str | Path | BinaryIO | None, format: str | None) -> list[str]:
     """The name of the component that writes it; none where nothing is written.
+
+    A path that ends with a slash is a folder of Parquet parts, as is a folder that is there and whose name does not say
+    another format.
 
     Raises:
         OptionError: for a format that does not fit.
@@ -112,32 +119,57 @@ def writer_name(out: Path | BinaryIO | None, format: str | None) -> list[str]:
         if format:
             raise OptionError("a format is for what is written", where="--format", got=format, hint="add --out FILE")
         return []
-    if not isinstance(out, Path):
+    if not isinstance(out, str | Path):
         check_choice("format", format or STREAMED[0], STREAMED)
         return [format or STREAMED[0]]
-    if not format and not out.suffix:
-        raise OptionError("the suffix of --out chooses the format", got=out, expected=".csv, .jsonl or .parquet")
-    return [format or out.suffix[1:].lower()]
+    if format:
+        return [format]
+    suffix = Path(out).suffix.lower()
+    if str(out).endswith(os.sep) or (os.path.isdir(out) and suffix in ("", ".parquet")):
+        return [PARTS]
+    if not suffix:
+        expected = ".csv, .jsonl or .parquet"
+        hint = f"a slash makes a folder of Parquet parts: {out}/"
+        raise OptionError("the suffix of --out chooses the format", got=out, expected=expected, hint=hint)
+    return [suffix[1:]]
 
 
-def add_predictions(outputs: Outputs, out: Path, *, may_be_folder: bool, features: Path | None) -> None:
+def add_predictions(
+    outputs: Outputs, out: Path, writer: Chosen, *, features: Path | None, shard: str | None = None
+) -> None:
     """Name the predictions file, its manifest and the features beside it as outputs.
 
+    Args:
+        outputs: Hears of them.
+        out: The predictions file, or folder.
+        writer: That writes it.
+        features: The file beside it; None without one.
+        shard: Which part of a job it is to be, as the user wrote it.
+
     Raises:
-        DataError: as :meth:`Outputs.add`.
+        OptionError: for a folder of parts of a shard, which could not be merged.
+        DataError: as :meth:`Outputs.add`; or if the folder holds other files, which would be lost.
     """
     from clsbench.predictions.manifest import manifest_path
+    from clsbench.predictions.parts import other_files
 
-    if not (may_be_folder and os.path.isdir(out)):  # a plugin's may be one
+    parts = writer.name == f"clsbench/{PARTS}"
+    if parts and shard:
+        raise OptionError(
+            "a shard is one file, which merge takes", where="--out", got=f"the folder {out}", hint="--out preds.parquet"
+        )
+    if parts and os.path.isdir(out):
+        if others := other_files(out):
+            raise DataError(
+                "the folder for the predictions holds other files", where="--out", got=f"{out} with {some(others)}",
+                expected="a new or an empty folder, or one of earlier predictions",
+            )  # fmt: skip
+    elif parts and out.exists():
+        raise DataError("the predictions need a folder", where="--out", got=f"{out} is a file")
+    elif not (writer.resolved.owner is not None and os.path.isdir(out)):  # a plugin's may be a folder
         outputs.add(out, "--out", "the predictions")
     outputs.add(manifest_path(out), "--out", "the manifest")
     outputs.add(features, "--out", "the features")
-
-
-def names_of(names: str | Sequence[str]) -> list[str]:
-    """Names that may be given as one text with commas."""
-    parts = names.split(",") if isinstance(names, str) else names
-    return [name.strip() for name in parts if name.strip()]
 
 
 def note_formulas(writers: Sequence[Chosen], source: Source, card: ModelCard, observer: Observer) -> None:

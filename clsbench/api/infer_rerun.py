@@ -61,7 +61,7 @@ class Rerun:
         from clsbench.predictions.manifest import manifest_path
 
         files = (out, manifest_path(out), features_path(out))
-        there = [file for file in files if file.is_file() or (file.is_dir() and any(file.iterdir()))]
+        there = [file for file in files if _is_there(file)]
         if there and not self.overwrite:
             raise DataError(
                 "the output is there already", where="--out", got=there[0],
@@ -145,12 +145,17 @@ class Rerun:
                 expected=f"what it was when {done} were done", hint="undo the change, or begin anew with --restart",
                 code="CB-J001",
             )  # fmt: skip
-        there = [file for file in (out, features_path(out)) if file.exists()]
+        there = [file for file in (out, features_path(out)) if _is_there(file)]
         if there and not (self.overwrite or then.overwrite or ledger.rows == job.images):
             raise DataError(
                 "the output is there already, and was not when the job began", where="--out", got=there[0],
                 hint="move it, or add --overwrite", code="CB-J002",
             )  # fmt: skip
+
+
+def _is_there(file: Path) -> bool:
+    """Whether there is a file, or a folder with something in it."""
+    return any(file.iterdir()) if file.is_dir() else file.exists()
 
 
 def identify(
@@ -212,7 +217,7 @@ def find_finished(out: Path, job: JobIdentity) -> Manifest | None:
     from clsbench.predictions.ledger import ledger_path
     from clsbench.predictions.manifest import read_manifest
 
-    if not out.exists() or os.path.lexists(ledger_path(out)):
+    if not _is_there(out) or os.path.lexists(ledger_path(out)):
         return None
     manifest, _ = read_manifest(out)
     if manifest.job is None:

@@ -64,8 +64,11 @@ def is_predictions(data: str | Path | None) -> bool:
     """Whether a file holds predictions rather than paths and labels."""
     from clsbench.predictions.columns import PREFIX
     from clsbench.predictions.file_formats import open_file
+    from clsbench.predictions.parts import is_folder_of_parts
 
     file = Path(data) if data is not None else None
+    if file is not None and is_folder_of_parts(file):
+        return True
     if file is None or not file.is_file() or file.suffix.lower() not in (".csv", ".jsonl", ".parquet"):
         return False
     columns = open_file(file).columns if file.suffix.lower() == ".csv" else ["predicted"]

@@ -44,8 +44,11 @@ def export(
         Path | None, typer.Option(metavar="FILE", help="Use weights from a local file with --model.")
     ] = None,
     classes: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Names of the classes of --weights in order: one a line, or JSON."),
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="Names of the classes of --weights in order, or for zero-shot: cat,dog or a file, one a line or JSON.",
+        ),
     ] = None,
     head: Annotated[
         str, typer.Option(metavar="HEAD", help="Head of --weights: linear or mlp:WIDTH[,dropout=P].")

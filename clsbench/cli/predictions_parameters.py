@@ -13,7 +13,7 @@ Out = Annotated[
     str | None,
     typer.Option(
         metavar="FILE",
-        help="Where to write the predictions: .csv, .jsonl, .parquet, or - for stdout.",
+        help="Where to write the predictions: .csv, .jsonl, .parquet, a folder/ of Parquet parts, or - for stdout.",
         rich_help_panel=FILE,
     ),
 ]

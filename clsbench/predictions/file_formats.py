@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from clsbench.errors import DataError, OptionError
 from clsbench.predictions.columns import PREFIX, Kind, class_columns
-from clsbench.text import command
+from clsbench.predictions.parts import is_folder_of_parts, list_parts
+from clsbench.text import command, some
 from clsbench.text_files import check_text
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class TableFile(Protocol):
 
 
 def open_file(file: Path) -> TableFile:
-    """A predictions file, by its suffix.
+    """A predictions file, by its suffix, or a folder of Parquet parts.
 
     Raises:
         OptionError: for another suffix.
@@ -50,6 +51,11 @@ def open_file(file: Path) -> TableFile:
     """
     formats: dict[str, Callable[[Path], TableFile]]
     formats = {".csv": CsvFile, ".jsonl": JsonlFile, ".parquet": ParquetFile}
+    if is_folder_of_parts(file):
+        try:
+            return PartsFile(file)
+        except (OSError, ValueError) as error:
+            raise unreadable(file, error) from None
     if file.is_dir():
         judged = f"{command('evaluate', file, '--html', 'report.html')} judges this run"
         raise DataError(
@@ -168,6 +174,29 @@ class ParquetFile:
         size = max(ROWS, min(1 << 16, VALUES // len(types)))
         for batch in self._parquet.iter_batches(batch_size=size, columns=list(types)):
             yield {name: _cast(batch.column(name), kind) for name, kind in types.items()}
+
+
+class PartsFile:
+    """A folder of Apache Parquet files, one after another."""
+
+    def __init__(self, folder: Path) -> None:
+        self._files = list_parts(folder)
+        self.columns = ParquetFile(self._files[0]).columns
+
+    def batches(self, kinds: Mapping[str, Kind]) -> Iterator[dict[str, pa.Array]]:
+        """See :class:`TableFile`."""
+        for file in self._files:
+            try:
+                part = ParquetFile(file)
+                if part.columns == self.columns:
+                    yield from part.batches(kinds)
+                    continue
+            except (OSError, ValueError) as error:  # Arrow's own are of these two
+                raise unreadable(file, error) from None
+            raise DataError(
+                "a part of the predictions has other columns", where=file, got=some(part.columns, 20),
+                expected=some(self.columns, 20), hint="parts of two jobs lie in one folder",
+            )  # fmt: skip
 
 
 class JsonlFile:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
+from clsbench.predictions.parts import COMMON
+
 #: A value that JSON can hold, and an object of such values.
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 JsonObject: TypeAlias = Mapping[str, Json]
@@ -256,7 +258,11 @@ def read_manifest(predictions: Path) -> tuple[Manifest, list[str]]:
 
 def _embedded(predictions: Path) -> Manifest:
     """What a Parquet file says about itself; nothing where it cannot be read, which its reader will tell."""
-    if predictions.suffix.lower() != ".parquet" or not predictions.is_file():
+    if predictions.is_dir():
+        predictions /= COMMON
+    elif predictions.suffix.lower() != ".parquet":
+        return Manifest()
+    if not predictions.is_file():
         return Manifest()
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -1,4 +1,4 @@
-"""Prediction files: CSV, JSON lines and Parquet, with the columns of :mod:`clsbench.predictions.columns`.
+"""Prediction files: CSV and JSON lines, with the columns of :mod:`clsbench.predictions.columns`, and what all share.
 
 With ``probabilities`` a column ``p:<class>`` for each class follows (JSON lines: one object ``probabilities``), not
 rounded: the text reads back as the same float32. A file is written under a name that ends in ``.partial`` and gets
@@ -22,12 +22,11 @@ from numpy.typing import NDArray
 
 from clsbench.card import ModelCard
 from clsbench.output_files import WholeFile, check_writable
-from clsbench.predictions.arrow import ArrowCollector
+from clsbench.output_folder import WholeFolder
 from clsbench.predictions.block import Predictions
 from clsbench.predictions.columns import Row, class_columns, positions, rows
 from clsbench.predictions.columns import columns as every_column
 from clsbench.predictions.formulas import escaped
-from clsbench.predictions.manifest import METADATA_KEY, Manifest
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,8 +39,8 @@ class _Text(Protocol):
         """Append a text."""
 
 
-class _FileWriter:
-    """What the three writers share: the options, and the partial file.
+class FileWriter:
+    """What the writers share, those of :mod:`clsbench.predictions.parquet_writers` too: the options, the partial file.
 
     Args:
         path: Path of the file, or an open stream, which stays open.
@@ -73,7 +72,7 @@ class _FileWriter:
         self._flags = [k for k, column in enumerate(every_column(0, abstaining)) if column.written == "bool"]
         self._stream = None if isinstance(path, Path) else path
         self.path = path if isinstance(path, Path) else Path("-")
-        self._whole = WholeFile(self.path, "the predictions")
+        self._whole = self._whole_output()
         self._partial = self._whole.path
         self._file: _Text
 
@@ -81,7 +80,7 @@ class _FileWriter:
         if self._stream is not None:
             self._open()
             return self
-        check_writable(self.path, self._whole.what)
+        self._check()
         try:
             self._whole.begin()
             self._open()
@@ -109,6 +108,14 @@ class _FileWriter:
         finally:
             if self._stream is None:
                 self._whole.abandon(error)
+
+    def _whole_output(self) -> WholeFile | WholeFolder:
+        """What is written whole or not at all."""
+        return WholeFile(self.path, "the predictions")
+
+    def _check(self) -> None:
+        """Refuse a path that cannot be written to."""
+        check_writable(self.path, self._whole.what)
 
     def write(self, predictions: Predictions) -> None:
         """Append a block.
@@ -153,7 +160,7 @@ class _FileWriter:
             self._file.close()
 
 
-class CsvWriter(_FileWriter):
+class CsvWriter(FileWriter):
     """Comma-separated values, RFC 4180; empty where there is no value.
 
     Args:
@@ -218,7 +225,7 @@ class _Line:
         return text
 
 
-class JsonlWriter(_FileWriter):
+class JsonlWriter(FileWriter):
     """One JSON object a line; null where there is no value."""
 
     odd_names = "backslashreplace"
@@ -241,56 +248,6 @@ class JsonlWriter(_FileWriter):
         texts, count = _number_texts(predictions.probabilities).to_pylist(), len(self.classes)
         for start in range(0, len(texts), count):
             yield template % tuple(texts[start : start + count]) if texts[start] is not None else "null"
-
-
-class ParquetWriter(_FileWriter):
-    """Apache Parquet, written in groups of rows; null where there is no value.
-
-    Args:
-        path, card, topk, probabilities, columns: As for every writer.
-        binary_paths: Write paths as bytes, for names that are not UTF-8, which Parquet's text cannot hold.
-        features: A column with the features of each image, of which the card says how many there are.
-    """
-
-    def __init__(
-        self,
-        path: Path | BinaryIO,
-        card: ModelCard,
-        *,
-        topk: int = 0,
-        probabilities: bool = False,
-        columns: tuple[str, ...] = (),
-        binary_paths: bool = False,
-        features: bool = False,
-    ) -> None:
-        super().__init__(path, card, topk=topk, probabilities=probabilities, columns=columns)
-        self.binary_paths = binary_paths
-        self.feature_dim = card.feature_dim if features else None
-
-    def describe(self, manifest: Manifest) -> None:
-        """Keep what is known about the job in the file itself, before it is closed."""
-        self._parquet.add_key_value_metadata({METADATA_KEY: json.dumps(manifest.to_json())})
-
-    def _open(self) -> None:
-        import pyarrow.parquet as pq
-
-        self._rows = ArrowCollector(
-            self.classes, topk=self.topk, probabilities=self.probabilities, columns=self.columns,
-            abstain_below=self.abstain_below, binary_paths=self.binary_paths, feature_dim=self.feature_dim,
-        )  # fmt: skip
-        self._parquet = pq.ParquetWriter(self._partial, self._rows.schema)
-
-    def _append(self, predictions: Predictions) -> None:
-        self._rows.write(predictions)
-        for group in self._rows.take():
-            self._parquet.write_table(group)
-
-    def _finish(self) -> None:
-        if (rest := self._rows.table()).num_rows:
-            self._parquet.write_table(rest)
-
-    def _close(self) -> None:
-        self._parquet.close()
 
 
 def _number_texts(values: NDArray[np.float32]) -> pa.StringArray:

@@ -38,7 +38,7 @@ NAMES = (
     *("cr\rhere.png", "a;b.png", f"{'long' * 50}.png", "%41.png", "true.png"),
 )
 
-READ_HERE = ("csv", "jsonl", "parquet")
+READ_HERE = ("csv", "jsonl", "parquet", "parquet-parts")
 
 
 class Interrupted(Exception):
@@ -54,7 +54,7 @@ def builds(subject: Subject) -> None:
 
 @rule("builds")
 def writes_a_file(subject: Subject) -> None:
-    """After the ``with`` block its file is there, and nothing beside it."""
+    """After the ``with`` block its file, or its folder, is there, and nothing beside it."""
     with _folder(subject) as path:
         write(subject, path)
         found = sorted(file.name for file in path.parent.iterdir())
@@ -83,13 +83,15 @@ def leaves_nothing_after_a_failure(subject: Subject) -> None:
 
 @rule("builds", "writes-a-file")
 def keeps_the_old_file_until_the_end(subject: Subject) -> None:
-    """A file that was there is replaced by a whole new one, or stays as it was."""
+    """An earlier file, or folder, is replaced by a whole new one, or stays as it was."""
     with _folder(subject) as path:
-        path.write_bytes(b"old")
+        with _open(subject, path) as writer:
+            writer.write(block(["old"]))
+        old = _content(path)
         fail(subject, path)
-        require(path.is_file() and path.read_bytes() == b"old", "a job that failed took the old file away")
+        require(_content(path) == old, "a job that failed took the old file away")
         write(subject, path)
-        require(path.read_bytes() != b"old", "a job that succeeded did not replace the old file")
+        require(_content(path) != old, "a job that succeeded did not replace the old file")
 
 
 @rule("builds", "writes-a-file")
@@ -113,7 +115,7 @@ def no_rows_are_a_file_too(subject: Subject) -> None:
             with _open(subject, path) as writer:
                 for one in blocks:
                     writer.write(one)
-            require(path.is_file(), "without rows there is no file")
+            require(path.exists(), "without rows there is no file")
 
 
 @rule("builds", "writes-a-file")
@@ -144,6 +146,12 @@ def fail(subject: Subject, path: Path) -> None:
             raise Interrupted
     except Interrupted:
         return
+
+
+def _content(path: Path) -> dict[str, bytes]:
+    """The bytes of a file, or of those in a folder."""
+    files = [path] if path.is_file() else path.rglob("*")
+    return {file.name: file.read_bytes() for file in files if file.is_file()}
 
 
 def block(names: Sequence[str]) -> Predictions:

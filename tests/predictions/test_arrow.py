@@ -9,7 +9,7 @@ from clsbench.card import ModelCard
 from clsbench.predictions import arrow
 from clsbench.predictions.arrow import ArrowCollector
 from clsbench.predictions.block import Predictions
-from clsbench.predictions.writers import ParquetWriter
+from clsbench.predictions.parquet_writers import ParquetWriter
 from clsbench.transform import ImageTransform
 
 CLASSES = ("cat", "wolf, big", "p:odd", "é")
