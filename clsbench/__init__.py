@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from clsbench.machine import available_cores, without_package
     from clsbench.model_file import check_contract, read_card
     from clsbench.models.classifier import Classifier
+    from clsbench.models.hub import without_hub_retries
     from clsbench.models.imagenet import imagenet_classes
     from clsbench.models.loading import load_state
     from clsbench.models.weights import read_state
@@ -142,6 +143,7 @@ _HOMES = {
     "clsbench.model_file": ("check_contract", "read_card"),
     "clsbench.models.classifier": ("Classifier",),
     "clsbench.models.imagenet": ("imagenet_classes",),
+    "clsbench.models.hub": ("without_hub_retries",),
     "clsbench.models.loading": ("load_state",),
     "clsbench.models.weights": ("read_state",),
     "clsbench.predictions.block": ("Predictions",),
@@ -235,6 +237,7 @@ __all__ = [
     "show_predictions",
     "train",
     "verify",
+    "without_hub_retries",
     "without_package",
 ]
 

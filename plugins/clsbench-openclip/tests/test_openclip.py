@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 import clsbench
 from clsbench import BytesEntry, ModelError, OptionError
+from clsbench.cli.main import execute
 from clsbench.images.loader import ImageLoader
 from clsbench.testing import installed, plugin_checks
 
 open_clip = pytest.importorskip("open_clip", reason="open_clip is not installed")
 try:
+    from clsbench_openclip.loading import quiet
     from clsbench_openclip.prompts import prompts
 except ImportError:
     pytest.skip("clsbench-openclip is not installed", allow_module_level=True)
@@ -28,7 +30,7 @@ TRUNK = {"timm_model_name": "test_vit", "timm_pool": "", "timm_proj": "linear", 
 CLASSES = ("ant", "bumble_bee")
 
 #: Family -> its configuration, of small numbers, and its preprocessing where that is not CLIP's usual one.
-FAMILIES = {
+FAMILIES: dict[str, tuple[dict[str, object], dict[str, object]]] = {
     "vit": ({"vision_cfg": VIT}, {}),
     "resnet": ({"vision_cfg": {**VIT, "layers": [1, 1, 1, 1], "width": 16, "head_width": 8}}, {}),
     "timm": ({"vision_cfg": TRUNK, "custom_text": True}, {"resize_mode": "longest", "fill_color": 128}),
@@ -60,7 +62,8 @@ def save(folder, family):
     (folder / "open_clip_config.json").write_text(json.dumps(described))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = open_clip.create_model(f"local-dir:{folder}", load_weights=False)
+        with quiet():
+            network = open_clip.create_model(f"local-dir:{folder}", load_weights=False)
         for parameter in network.parameters():  # what they start with is near zero
             parameter.data += 0.1 * torch.randn_like(parameter)
     save_file(network.state_dict(), folder / "open_clip_model.safetensors")
@@ -111,17 +114,18 @@ def test_zero_shot_is_what_open_clip_says_of_photos(saved, photos, family):
     folder = saved[family]
     ours = build(None, path=str(folder), pretrained=True, classes=CLASSES).eval()
     assert (ours.classes, ours.loaded.complete, ours.loaded.head) == (CLASSES, True, True)
-    loader = ImageLoader(ours.transform)
-    pixels = torch.from_numpy(np.stack([loader(BytesEntry("", image)) for image in photos]))
     theirs, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{folder}")
-    tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}")
-    opened = [Image.open(io.BytesIO(image)).convert("RGB") for image in photos]
+    loader = ImageLoader(ours.transform)
+    pixels = ours.normalise(torch.from_numpy(np.stack([loader(BytesEntry("", image)) for image in photos])))
+    wanted = torch.stack([preprocess(Image.open(io.BytesIO(image)).convert("RGB")) for image in photos])
+    assert ((pixels - wanted) / ours.scale).abs().max() < 1.01  # one level of 255
+    tokens = open_clip.get_tokenizer(f"local-dir:{folder}")(["a photo of a ant.", "a photo of a bumble bee."])
     with torch.inference_mode():
-        images = theirs.eval().encode_image(torch.stack([preprocess(image) for image in opened]), normalize=True)
-        texts = theirs.encode_text(tokenizer(["a photo of a ant.", "a photo of a bumble bee."]), normalize=True)
+        images = theirs.eval().encode_image(wanted, normalize=True)
+        texts = theirs.encode_text(tokens, normalize=True)
         expected = theirs.logit_scale.exp() * images @ texts.T + (theirs.logit_bias or 0)
-        torch.testing.assert_close(ours.features(pixels), images, atol=1e-4, rtol=0)
-        torch.testing.assert_close(ours(pixels), expected, atol=2e-3, rtol=1e-4)
+        torch.testing.assert_close(ours.backbone(wanted), images)
+        torch.testing.assert_close(ours.head(images), expected, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("family", GROUPS)
@@ -141,18 +145,19 @@ def test_a_head_of_several_templates_is_their_mean(saved, tmp_path):
             torch.nn.functional.normalize(found, dim=1), torch.nn.functional.normalize(mean, dim=1)
         )
     assert len(prompts("openai")) == 80
-    assert [one("sea_lion") for one in prompts("simple")][0] == "itap of a sea lion."
+    assert next(one("sea_lion") for one in prompts("simple")) == "itap of a sea lion."
 
 
-def test_from_class_names_to_a_file_that_says_the_same(saved, photos, tmp_path, cli, monkeypatch):
+def test_from_class_names_to_a_file_that_says_the_same(saved, photos, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("photos").mkdir()
     for number, photo in enumerate(photos):
         Path(f"photos/{number}.jpg").write_bytes(photo)
     model = ("--model", "openclip", "--with", f"model.path={saved['vit']}", "--pretrained")
-    done = cli("export", *model, "--classes", "ant,bumble_bee", "--gate-images", "photos", "--out", "zero.onnx")
-    assert done.code == 0, done.stderr
-    assert "PASSED" in done.stdout
+    assert (
+        execute(["export", *model, "--classes", "ant,bumble_bee", "--gate-images", "photos", "--out", "zero.onnx"]) == 0
+    )
+    assert "PASSED" in capsys.readouterr().out
     network = build(None, path=str(saved["vit"]), pretrained=True, classes=CLASSES).eval()
     loader = ImageLoader(network.transform)
     with clsbench.load("zero.onnx", device="cpu") as found, torch.inference_mode():
@@ -163,16 +168,16 @@ def test_from_class_names_to_a_file_that_says_the_same(saved, photos, tmp_path, 
             assert found.predict(f"photos/{number}.jpg").probabilities.tolist() == pytest.approx(expected, abs=1e-3)
 
 
-def test_a_backbone_is_trained_and_the_run_goes_on(saved, paint, cli, tmp_path, monkeypatch):
+def test_a_backbone_is_trained_and_another_run_begins_with_its_weights(saved, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    data = paint(12)
-    model = ("--model", "openclip", "--with", f"model.path={saved['vit']}")
-    more = ("--recipe", "fine-tune", "--epochs", "1", "--batch-size", "4")
-    done = cli("train", data, *model, "--pretrained", *more, "--name", "first")
-    assert done.code == 0, done.stderr
-    done = cli("train", data, *model, "--weights", "first", *more, "--name", "second")
-    assert done.code == 0, done.stderr
-    assert cli("export", "second").code == 0
+    for k in range(24):
+        Path(f"photos/{CLASSES[k % 2]}").mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (32, 32), (200 * (k % 2), 5 * k, 100)).save(f"photos/{CLASSES[k % 2]}/{k}.png")
+    given = {"epochs": 1, "batch_size": 4, "recipe": "fine-tune", "model": "openclip", "device": "cpu"}
+    path = {"model.path": str(saved["vit"])}
+    clsbench.train("photos", **given, options={**path, "model.pretrained": True}, run="first")
+    clsbench.train("photos", **given, options=path, weights="first", run="second")
+    assert clsbench.export("second").file
     with pytest.raises(ModelError, match="the weights have no text encoder"):
         build(None, path=str(saved["vit"]), weights=Path("runs/first/best.safetensors"), classes=CLASSES)
 
@@ -182,7 +187,7 @@ def test_a_file_of_the_whole_model(saved, tmp_path):
     folder = tmp_path / "config-only"
     folder.mkdir()
     (folder / "open_clip_config.json").write_text((saved["vit"] / "open_clip_config.json").read_text())
-    torch.save({"epoch": 3, "state_dict": torch.load(_as_torch(file, tmp_path))}, tmp_path / "epoch_3.pt")
+    torch.save({"epoch": 3, "state_dict": load_file(file)}, tmp_path / "epoch_3.pt")
     expected = build(None, path=str(saved["vit"]), pretrained=True, classes=CLASSES)
     for weights in (file, tmp_path / "epoch_3.pt"):
         found = build(None, path=str(folder), weights=weights, classes=CLASSES)
@@ -194,13 +199,6 @@ def test_a_file_of_the_whole_model(saved, tmp_path):
     save_file({"fc.weight": torch.zeros(2, 2)}, other)
     with pytest.raises(ModelError, match="the weights are not those of this network"):
         build(3, path=str(folder), weights=other)
-
-
-def _as_torch(file, folder):
-    from safetensors.torch import load_file
-
-    torch.save(load_file(file), folder / "plain.pt")
-    return folder / "plain.pt"
 
 
 class Evil:
@@ -232,7 +230,7 @@ def test_what_cannot_be_done_says_why(saved):
     long = "very " * 40
     with pytest.raises(ModelError, match="cannot tell two classes apart"):
         build(None, pretrained=True, classes=(f"{long}old ant", f"{long}young ant"), **path)
-    with pytest.raises(ModelError, match="cannot be built|cannot be loaded|cannot build"):
+    with pytest.raises(ModelError, match="open_clip cannot build the network"):
         build(3, path="nobody/nothing")
 
 
@@ -255,5 +253,5 @@ def test_weights_of_another_activation_are_refused(monkeypatch):
         warnings.warn("QuickGELU mismatch between final model config and pretrained tag", UserWarning, stacklevel=1)
 
     monkeypatch.setattr(open_clip, "create_model", warn)
-    with pytest.raises(ModelError, match="trained with another activation(?s:.*)openclip/ViT-B-32-quickgelu"):
+    with pytest.raises(ModelError, match=r"trained with another activation(?s:.*)openclip/ViT-B-32-quickgelu"):
         loading.create(loading.Wanted("ViT-B-32", pretrained=True, tag="openai"), ours=False)

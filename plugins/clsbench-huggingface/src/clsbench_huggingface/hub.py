@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from clsbench import ModelError
+from clsbench import ModelError, without_hub_retries
 
 #: Files of a model that are read: no code, and no pickles.
 FILES = [
@@ -62,7 +62,8 @@ def model_folder(path: str, *, revision: str | None, download: bool) -> Path:
     from huggingface_hub.errors import HFValidationError
 
     try:
-        return Path(snapshot_download(path, revision=revision, allow_patterns=FILES, local_files_only=not download))
+        with without_hub_retries() if download else nullcontext():
+            return Path(snapshot_download(path, revision=revision, allow_patterns=FILES, local_files_only=not download))
     except HFValidationError:
         raise ModelError(
             "there is no such model", where=path, expected="a folder that save_pretrained wrote, or an id on the hub"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clsbench import ModelError, OptionError
+from clsbench import ModelError, OptionError, without_hub_retries
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def create(wanted: Wanted, *, ours: bool) -> Any:
     # No weights of a text encoder alone, which would be downloaded unasked; and nothing is unpickled that runs code.
     how = {"precision": "fp32", "pretrained_text": False, "force_image_size": wanted.size, "weights_only": True}
     try:
-        with quiet():
+        with quiet(), without_hub_retries():
             network = open_clip.create_model(
                 wanted.name, pretrained=tag, load_weights=published, require_pretrained=published, **how
             )

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from clsbench import ModelError, OptionError
+from clsbench import ModelError, OptionError, without_hub_retries
 from clsbench_openclip.loading import quiet
 
 #: Puts the name of a class into a prompt.
@@ -70,7 +70,7 @@ def tokens_of(model: str, classes: Sequence[str], templates: Sequence[Template])
     import open_clip
 
     try:
-        with quiet():
+        with quiet(), without_hub_retries():
             tokenizer = open_clip.get_tokenizer(model)
     except Exception as error:
         text = " ".join(str(error).split()) or type(error).__name__

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 from torch import Tensor
 
-from clsbench import ModelError, OptionError, read_state
+from clsbench import ModelError, OptionError, read_state, without_hub_retries
 
 #: What wraps names in files of networks that were trained on several devices, or compiled.
 WRAPPERS = ("_orig_mod.", "module.", "_orig_mod.")
@@ -35,7 +32,7 @@ def create(name: str, count: int, options: Mapping[str, Any], *, pretrained: boo
     import timm
 
     try:
-        with _without_waiting() if pretrained and not source else nullcontext():
+        with without_hub_retries() if pretrained and not source else nullcontext():
             return timm.create_model(name, pretrained=pretrained, num_classes=count, **options, **source)
     except (TypeError, AssertionError, ValueError, RuntimeError, OSError) as error:
         refused = next((key for key in options if f"'{key}'" in str(error)), None)
@@ -45,23 +42,6 @@ def create(name: str, count: int, options: Mapping[str, Any], *, pretrained: boo
         if pretrained and not source:
             raise _not_downloaded(name, error) from error
         raise ModelError(f"timm cannot build {name}", got=error, where=_said(options)) from error
-
-
-@contextmanager
-def _without_waiting() -> Iterator[None]:
-    """Use the hub's cache alone where its host has no address: its retries take most of a minute to fail."""
-    from huggingface_hub import constants
-
-    before = constants.HF_HUB_OFFLINE
-    if not getproxies():
-        try:
-            socket.getaddrinfo(urlsplit(constants.ENDPOINT).hostname, None)
-        except OSError:
-            constants.HF_HUB_OFFLINE = True
-    try:
-        yield
-    finally:
-        constants.HF_HUB_OFFLINE = before
 
 
 def read_file(
