@@ -7,14 +7,16 @@ Exit codes: 0 done; 1 failed; 2 wrong usage; 3 finished, but a gate or budget wa
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import signal
 import sys
 import warnings
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.main
 
 from clsbench import __version__
 from clsbench.cli import completion, streams
@@ -90,11 +92,17 @@ def _terminate(number: int, _: object) -> None:
     raise Terminated(128 + number)
 
 
+@functools.cache
+def _command() -> Any:
+    """The program with all of its commands; their signatures are read once in a process."""
+    return typer.main.get_command(app)
+
+
 def execute(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
     debug, stdout = os.environ.get("CLSBENCH_DEBUG") == "1", sys.stdout
     try:
-        app(arguments, prog_name="clsbench", standalone_mode=True)
+        _command()(arguments, prog_name="clsbench", standalone_mode=True)
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
         if code in (INTERRUPTED, TERMINATED):  # typer has caught the interrupt, and says nothing

@@ -75,6 +75,8 @@ class Journal:
                     with self.interrupts.saving():
                         self._interrupted(error)
                 raise
+            finally:
+                self.trainer = None  # each holds the other, and with it the network, until a garbage collector comes
 
     def _interrupted(self, error: BaseException) -> None:
         trainer, record = self.trainer, dataclasses.replace(self.record, status="interrupted")

@@ -108,6 +108,7 @@ def memory_explained(config: TrainConfig) -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
+        gc.collect()  # what cycles hold of the failed step is free for whoever tries again
         message = str(error).partition("\n")[0].rpartition("DefaultCPUAllocator: ")[2].partition(". ")[0]
         raise DeviceMemoryError(
             f"there is not enough memory for batches of {config.batch_size}",
@@ -115,8 +116,6 @@ def memory_explained(config: TrainConfig) -> Iterator[None]:
             got=message or type(error).__name__,
             hint=_smaller(config),
         ) from None
-    finally:
-        gc.collect()
 
 
 def out_of_memory(error: BaseException) -> bool:
