@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
@@ -20,10 +21,17 @@ from clsbench.registry import Plugin, Resolved
 
 @dataclass(frozen=True)
 class Listing:
-    """Every component of a kind."""
+    """Every component of a kind.
+
+    Args:
+        kind: A key of :data:`clsbench.hookspecs.HOOKS`.
+        components: Them.
+        names: The shortest name that means each: ``plugin/name`` where others have the name too.
+    """
 
     kind: str
     components: tuple[Resolved, ...]
+    names: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -46,7 +54,8 @@ def list_components(kind: str, *, match: str | None = None, observer: Observer |
 
     Args:
         kind: A key of :data:`clsbench.hookspecs.HOOKS`.
-        match: Only names that hold this text, or match it as a glob; in any case of letters.
+        match: Only names that hold this text, or match it as a glob; in any case of letters. With a slash in it names
+            such as ``timm/resnet18`` are compared.
         observer: Is warned of plugins that cannot be used.
 
     Raises:
@@ -57,15 +66,23 @@ def list_components(kind: str, *, match: str | None = None, observer: Observer |
         raise OptionError(f"there is no kind of component called '{kind}'", expected=", ".join(HOOKS))
     found = registry().components(kind)
     remember(kind, found)
-    listing = Listing(kind, tuple(found if match is None else _matching(kind, found, match)))
+    matching = found if match is None else _matching(kind, found, match)
+    times = Counter(one.component.name for one in found)
+    names = [_shortest(one, alone=times[one.component.name] == 1) for one in matching]
+    listing = Listing(kind, tuple(matching), tuple(names))
     for plugin in registry().broken():
         observer.warn(f"plugin {plugin} cannot be used in full: {plugin.trouble}")
     return listing
 
 
+def _shortest(found: Resolved, *, alone: bool) -> str:
+    """The name that means this component: a bare one means the built-in component first."""
+    return found.component.name if alone or found.owner is None else found.qualified
+
+
 def _matching(kind: str, found: Sequence[Resolved], match: str) -> list[Resolved]:
     pattern = match.lower() if set("*?[") & set(match) else f"*{match.lower()}*"
-    matching = [f for f in found if fnmatchcase(f.component.name.lower(), pattern)]
+    matching = [f for f in found if fnmatchcase((f.qualified if "/" in match else f.component.name).lower(), pattern)]
     if not matching:
         near = get_close_matches(match.lower(), [f.component.name for f in found], n=3, cutoff=0.5)
         raise OptionError(

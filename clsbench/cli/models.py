@@ -73,18 +73,18 @@ def _print_list(terminal: Terminal, listing: Listing) -> None:
     from clsbench.cli.tables import millions, percent, table
 
     wide = terminal.out.width >= 100  # at 80 columns each has one line; --json has everything
-    longest = max((len(f.component.name) for f in listing.components), default=0)
+    longest = max(map(len, listing.names), default=0)
     shown = 6 if longest + BESIDE_NAMES <= terminal.out.width else 3  # a number is never cut
     rows = [
         (
-            f.component.name,
+            name,
             millions(f.component.facts.parameters),
             str(f.component.facts.size or "-"),
             percent(f.component.facts.top1),
             *([f.plugin.name] if wide else []),
             f.component.summary,
         )[:shown]
-        for f in listing.components
+        for name, f in zip(listing.names, listing.components, strict=True)
     ]
     columns = ("name", "parameters", "input", "top-1", *(["plugin"] if wide else []), "summary")[:shown]
     made = table("Models", columns, rows)

@@ -54,6 +54,14 @@ def test_numbers_are_left_out_rather_than_cut_where_names_are_long(narrow, fake_
     assert "no room for top-1" in done.stderr
 
 
+def test_a_name_that_others_have_too_is_shown_with_its_plugin(narrow, fake_distribution):
+    fake_distribution("clsbench-acme", PLUGIN.replace('"bare"', '"alexnet"'))
+    done = narrow("models", "--match", "alexnet")
+    assert [line.split()[0] for line in lines(done.stdout)[-2:]] == ["alexnet", "acme/alexnet"]
+    done = narrow("models", "--match", "acme/a*")
+    assert lines(done.stdout)[-1].split()[0] == "acme/alexnet"
+
+
 @pytest.mark.parametrize(
     ("match", "names"),
     [

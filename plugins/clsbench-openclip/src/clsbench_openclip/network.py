@@ -8,6 +8,7 @@ file.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -79,6 +80,9 @@ def build_classifier(wanted: Wanted, num_classes: int | None, *, classes: Sequen
     if wanted.pretrained or wanted.weights:
         own = backbone.state_dict(prefix="backbone.") | (head.state_dict(prefix="head.") if filled else {})
         load_state(classifier, state if ours else own, head="head", where=wanted.weights or wanted.name)
+        if filled and classifier.loaded:
+            made = "the text embeddings of the names"
+            classifier.loaded = replace(classifier.loaded, head_reason=made)
     return classifier
 
 
