@@ -230,8 +230,12 @@ def test_what_cannot_be_done_says_why(saved):
     long = "very " * 40
     with pytest.raises(ModelError, match="cannot tell two classes apart"):
         build(None, pretrained=True, classes=(f"{long}old ant", f"{long}young ant"), **path)
-    with pytest.raises(ModelError, match="open_clip cannot build the network"):
+    with pytest.raises(ModelError, match="nor a model of that id in the local cache"):
         build(3, path="nobody/nothing")
+    with pytest.raises(ModelError, match="cannot be fetched from the hub"):
+        build(3, path="nobody/nothing", pretrained=True)
+    with pytest.raises(ModelError, match="there is no model of open_clip in the folder"):
+        build(3, path=str(saved["vit"].parent))
 
 
 def test_published_weights_are_named_and_checked():

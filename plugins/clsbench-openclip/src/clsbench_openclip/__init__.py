@@ -96,6 +96,7 @@ def build_saved(
         ModelError: if there is no model there; and as :func:`build`.
     """
     from clsbench import OptionError
+    from clsbench_openclip.hub import saved_folder
     from clsbench_openclip.network import Wanted, build_classifier
 
     if path is None:
@@ -104,6 +105,7 @@ def build_saved(
             expected="a folder with open_clip_config.json, or an id on the hub; or the name of an architecture",
             hint="for example --with model.path=laion/CLIP-ViT-B-32-laion2B-s34B-b79K, or --model openclip/ViT-B-32",
         )  # fmt: skip
-    schema = "local-dir:" if Path(path).is_dir() else "hf-hub:"
-    wanted = Wanted(schema + path, pretrained=pretrained, weights=weights, size=size)
+    wanted = Wanted(
+        f"local-dir:{saved_folder(path, download=pretrained)}", pretrained=pretrained, weights=weights, size=size
+    )
     return build_classifier(wanted, num_classes, classes=classes, templates=templates)

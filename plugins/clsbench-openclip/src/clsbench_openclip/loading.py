@@ -18,7 +18,7 @@ class Wanted:
     """Which network, and with which weights.
 
     Args:
-        name: As open_clip takes it: an architecture, or ``local-dir:…`` and ``hf-hub:…``.
+        name: As open_clip takes it: an architecture, or ``local-dir:…``.
         pretrained: Whether with published weights, or those in the folder.
         weights: A local file instead.
         tag: Which of the published ones.
@@ -33,8 +33,8 @@ class Wanted:
 
     @property
     def saved(self) -> bool:
-        """Whether it is a folder or an id, which has its own weights and configuration."""
-        return self.name.startswith(("local-dir:", "hf-hub:"))
+        """Whether it is a folder, which has its own weights and configuration."""
+        return self.name.startswith("local-dir:")
 
 
 def create(wanted: Wanted, *, ours: bool) -> Any:
