@@ -18,6 +18,9 @@ from clsbench import Classifier, ModelError, OptionError, load_state, read_state
 from clsbench_huggingface.hub import model_folder, no_telemetry, quiet_transformers
 from clsbench_huggingface.saved import Saved, read_saved
 
+#: Families whose attention is computed step by step: torch cannot export its own kernel on their windows.
+EAGER = ("swin",)
+
 #: How far the logits of head and backbone may be from those of the whole, as a part of the largest.
 NEAR = 1e-4
 
@@ -97,11 +100,13 @@ def _open(folder: Path, *, pretrained: bool, state: dict[str, Tensor] | None) ->
         with quiet_transformers():
             config = AutoConfig.from_pretrained(folder, **safe)
             config.architectures = config.architectures or []  # of a family with several, the first
-            given: dict[str, Any] = {"config": config, "dtype": torch.float32, "output_loading_info": True, **safe}
+            attention = {"attn_implementation": "eager"} if config.model_type in EAGER else {}
+            given: dict[str, Any] = {"config": config, "dtype": torch.float32, "output_loading_info": True}
+            given |= {**attention, **safe}
             if pretrained:
                 network, facts = AutoModelForImageClassification.from_pretrained(folder, use_safetensors=True, **given)
             else:
-                network = AutoModelForImageClassification.from_config(config, dtype=torch.float32)
+                network = AutoModelForImageClassification.from_config(config, dtype=torch.float32, **attention)
                 facts = {"missing_keys": ()}
             if state is not None:  # by their own reader: names have changed between releases
                 network, facts = type(network).from_pretrained(None, state_dict=state, **given)
