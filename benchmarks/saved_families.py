@@ -34,7 +34,7 @@ _WINDOWS = {"image_size": SIDE, "embed_dim": 16, "depths": [1, 1], "num_heads": 
 #: transformers' name of a family -> the prefix of its classes, and numbers that make it small.
 TRANSFORMERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "beit": ("Beit", _TRANSFORMER),
-    "bit": ("Bit", _STAGES | {"hidden_sizes": [32, 64, 96, 128], "embedding_size": 32}),
+    "bit": ("Bit", _STAGES | {"hidden_sizes": [128, 128, 128, 128], "embedding_size": 32}),
     "clip": ("CLIP", {"vision_config": _TRANSFORMER, "text_config": _WIDTHS}),
     "convnext": ("ConvNext", _STAGES),
     "convnextv2": ("ConvNextV2", _STAGES),
