@@ -38,7 +38,7 @@ def trainings(options: argparse.Namespace) -> dict[str, list[str]]:
     if options.data:
         net = ["--model", options.model, "--pretrained"]
         found[f"ants and bees, fine-tune {options.model}"] = [
-            str(options.data), *net, "--epochs", "1", "--freeze-epochs", "2", "--batch-size", "16",
+            str(options.data), *net, "--epochs", "3", "--freeze-epochs", "1", "--batch-size", "16",
         ]  # fmt: skip
     if options.cifar:
         share = ["--data-fraction", str(options.share), "--epochs", "3"]
