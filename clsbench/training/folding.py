@@ -2,9 +2,8 @@
 
 With fixed statistics, norm(conv(x, w)) = conv(x, w · s) + t, where s = γ / √(σ² + ε) and t = β − μ · s: one pass over
 the activations in place of three, forward and backward, and the gradients of w, γ and β are those of the chain rule
-over small tensors (S. Ioffe, C. Szegedy, Batch Normalization, 2015, section 3.1, for inference). On a CPU this is a good
-part of a step of fine-tuning. Weights, state and files stay as they are; only the computation of a step differs, by
-rounding.
+over small tensors (S. Ioffe, C. Szegedy, Batch Normalization, 2015, section 3.1, for inference). On a CPU this is a
+good part of a step of fine-tuning. Weights, state and files stay as they are; a step differs by rounding.
 """
 
 from __future__ import annotations
@@ -96,7 +95,7 @@ def find_pairs(classifier: Classifier, example: Tensor) -> list[Pair]:
 def folded(pairs: Sequence[Pair]) -> Iterator[None]:
     """Within, each pair is computed in its convolution, and its normalisation passes on what it gets."""
     for pair in pairs:
-        pair.conv.forward = pair.__call__  # type: ignore[method-assign]
+        pair.conv.forward = pair.__call__  # type: ignore[method-assign, assignment]
         pair.norm.forward = _pass  # type: ignore[method-assign, assignment]
     try:
         yield
