@@ -38,6 +38,15 @@ def check_acyclic(model: Any, file: Path) -> None:
         raise _error("a function of the model calls itself", model.functions[min(calling)].name, file)
 
 
+def has_padded_max_pool(model: Any) -> bool:
+    """Whether a MaxPool reads what a Pad wrote, which ONNX Runtime's Pad_Fusion computes wrongly."""
+    for _, nodes in graphs(model):
+        padded = {name for node in nodes if node.op_type == "Pad" for name in node.output}
+        if any(node.op_type == "MaxPool" and padded.intersection(node.input) for node in nodes):
+            return True
+    return False
+
+
 def _error(what: str, got: str, file: Path) -> ModelError:
     return ModelError(what, where=file, got=got[:200], expected="a graph without cycles")
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from clsbench.errors import ModelError
-from clsbench.graph_checks import check_acyclic, graphs
+from clsbench.graph_checks import check_acyclic, graphs, has_padded_max_pool
 from clsbench.text import command
 
 #: The most bytes that one protobuf message can have.
@@ -58,6 +58,7 @@ class OnnxFacts:
         parameter_bytes: Their bytes by dtype.
         external: Names of the files beside the model that hold its weights, sorted.
         metadata: Texts by key.
+        padded_max_pool: Whether a MaxPool reads what a Pad wrote.
     """
 
     inputs: tuple[TensorFacts, ...]
@@ -71,6 +72,7 @@ class OnnxFacts:
     parameter_bytes: dict[str, int]
     external: tuple[str, ...]
     metadata: dict[str, str]
+    padded_max_pool: bool
 
 
 def read_onnx(file: Path) -> OnnxFacts:
@@ -130,6 +132,7 @@ def _facts(model: Any, file: Path) -> OnnxFacts:
         parameter_bytes={dtype: sizes[dtype] for dtype, _ in numbers.most_common()},
         external=external,
         metadata={entry.key: entry.value for entry in model.metadata_props},
+        padded_max_pool=has_padded_max_pool(model),
     )
 
 

@@ -21,7 +21,7 @@ from clsbench.card import INPUT_NAME
 from clsbench.errors import DeviceError, OptionError
 from clsbench.inference.devices import CPU, DeviceRequest
 from clsbench.inference.native_messages import native_messages, pass_on
-from clsbench.inference.sessions import logged, prove_nodes, refused_file, session_options
+from clsbench.inference.sessions import logged, prove_nodes, refused_file, session_options, wrong_optimizers
 from clsbench.text import counted
 
 #: How the modules of those packages begin.
@@ -192,7 +192,9 @@ def open_plugin_session(
     failure: Exception | None = None
     with native_messages() as said:
         try:
-            session = ort.InferenceSession(content, options, enable_fallback=0)
+            session = ort.InferenceSession(
+                content, options, enable_fallback=0, disabled_optimizers=wrong_optimizers(file)
+            )  # fmt: skip
         except Exception as error:  # noqa: BLE001  what it means is found out below
             failure = error
     where = f"--device ep:{_plain(device.provider)}"

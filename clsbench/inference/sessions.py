@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from clsbench.errors import ClsbenchError, DeviceError, ModelError, OptionError
+from clsbench.graph_checks import has_padded_max_pool
 from clsbench.inference.backend import GraphLevel
 from clsbench.inference.cuda_driver import gpu_versions, wait_asleep
 from clsbench.inference.devices import CPU, CUDA, PROVIDERS, TENSORRT, missing_for, preload, strays
@@ -22,6 +23,7 @@ from clsbench.inference.gpu_slot import is_used_up, shortage
 from clsbench.inference.native_messages import native_messages, pass_on
 from clsbench.machine import cache_folder
 from clsbench.model_file import model_hash
+from clsbench.onnx_file import read_onnx
 from clsbench.text import counted
 
 #: The part of an error of a GPU provider that says what it is (cuda_call.cc).
@@ -93,7 +95,28 @@ def _opened(
 
     options = session_options(threads, spinning, record=kind != "cpu", level=level)
     content = file if isinstance(file, bytes) else str(file)
-    return ort.InferenceSession(content, options, providers=providers, enable_fallback=0)
+    left_out = wrong_optimizers(file)
+    return ort.InferenceSession(
+        content, options, providers=providers, enable_fallback=0, disabled_optimizers=left_out
+    )  # fmt: skip
+
+
+def wrong_optimizers(file: Path | bytes) -> list[str]:
+    """Optimizers of ONNX Runtime that would change what this model computes, for ``disabled_optimizers``.
+
+    ``Pad_Fusion`` makes a Pad before a MaxPool the pool's own padding, which is of -∞ and not of the Pad's zeros: where
+    all numbers at a border are negative, the result is another one (pad_fusion.cc, ONNX Runtime 1.17 to 1.31 at least).
+    """
+    try:
+        if isinstance(file, bytes):
+            import onnx
+
+            padded = has_padded_max_pool(onnx.load_from_string(file))
+        else:
+            padded = read_onnx(file).padded_max_pool
+    except Exception:  # noqa: BLE001  no ONNX: opening it says so
+        return []
+    return ["Pad_Fusion"] if padded else []
 
 
 def session_options(threads: int, spinning: bool, *, record: bool, level: GraphLevel = "all") -> Any:
