@@ -21,7 +21,7 @@ from clsbench.card import INPUT_NAME
 from clsbench.errors import DeviceError, OptionError
 from clsbench.inference.devices import CPU, DeviceRequest
 from clsbench.inference.native_messages import native_messages, pass_on
-from clsbench.inference.sessions import logged, prove_nodes, refused_file, session_options, wrong_optimizers
+from clsbench.inference.sessions import logged, prove_nodes, refused_file, session_options
 from clsbench.text import counted
 
 #: How the modules of those packages begin.
@@ -186,15 +186,13 @@ def open_plugin_session(
     """
     import onnxruntime as ort
 
-    options = session_options(threads, spinning, record=True)
+    options = session_options(file, threads, spinning, record=True)
     options.add_provider_for_devices([device.ep], {})
     content = file if isinstance(file, bytes) else str(file)
     failure: Exception | None = None
     with native_messages() as said:
         try:
-            session = ort.InferenceSession(
-                content, options, enable_fallback=0, disabled_optimizers=wrong_optimizers(file)
-            )  # fmt: skip
+            session = ort.InferenceSession(content, options, enable_fallback=0)
         except Exception as error:  # noqa: BLE001  what it means is found out below
             failure = error
     where = f"--device ep:{_plain(device.provider)}"

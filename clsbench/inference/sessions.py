@@ -93,16 +93,13 @@ def _opened(
 ) -> Any:
     import onnxruntime as ort
 
-    options = session_options(threads, spinning, record=kind != "cpu", level=level)
+    options = session_options(file, threads, spinning, record=kind != "cpu", level=level)
     content = file if isinstance(file, bytes) else str(file)
-    left_out = wrong_optimizers(file)
-    return ort.InferenceSession(
-        content, options, providers=providers, enable_fallback=0, disabled_optimizers=left_out
-    )  # fmt: skip
+    return ort.InferenceSession(content, options, providers=providers, enable_fallback=0)
 
 
 def wrong_optimizers(file: Path | bytes) -> list[str]:
-    """Optimizers of ONNX Runtime that would change what this model computes, for ``disabled_optimizers``.
+    """Optimizers of ONNX Runtime that would change what this model computes.
 
     ``Pad_Fusion`` makes a Pad before a MaxPool the pool's own padding, which is of -∞ and not of the Pad's zeros: where
     all numbers at a border are negative, the result is another one (pad_fusion.cc, ONNX Runtime 1.17 to 1.31 at least).
@@ -119,11 +116,13 @@ def wrong_optimizers(file: Path | bytes) -> list[str]:
     return ["Pad_Fusion"] if padded else []
 
 
-def session_options(threads: int, spinning: bool, *, record: bool, level: GraphLevel = "all") -> Any:
+def session_options(
+    file: Path | bytes, threads: int, spinning: bool, *, record: bool, level: GraphLevel = "all"
+) -> Any:
     """ONNX Runtime's options of a session.
 
     Args:
-        threads, spinning: As for :func:`open_session`.
+        file, threads, spinning: As for :func:`open_session`.
         record: Whether the session is to remember which provider runs which node.
         level: How far the graph is rewritten.
     """
@@ -134,6 +133,8 @@ def session_options(threads: int, spinning: bool, *, record: bool, level: GraphL
     options.inter_op_num_threads = 1
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
+    if left_out := wrong_optimizers(file):
+        options.add_session_config_entry("optimization.disable_specified_optimizers", ";".join(left_out))
     if record:
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     levels = ort.GraphOptimizationLevel
