@@ -102,7 +102,7 @@ def wrong_optimizers(file: Path | bytes) -> list[str]:
     """Optimizers of ONNX Runtime that would change what this model computes.
 
     ``Pad_Fusion`` makes a Pad before a MaxPool the pool's own padding, which is of -∞ and not of the Pad's zeros: where
-    all numbers at a border are negative, the result is another one (pad_fusion.cc, ONNX Runtime 1.17 to 1.31 at least).
+    all numbers at a border are negative, the result is another one (microsoft/onnxruntime#18136; seen in 1.31).
     """
     try:
         if isinstance(file, bytes):
