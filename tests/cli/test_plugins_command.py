@@ -46,6 +46,7 @@ def test_a_plugin_that_keeps_the_rules_passes(cli, acme, monkeypatch):
     assert "30 checks: 30 passed" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert "passed   metric/mean" in done.stdout
+    assert "next:" not in done.stderr
 
 
 def test_a_broken_rule_is_named_with_its_reason_and_the_exit_code_says_so(cli, acme):
@@ -54,12 +55,25 @@ def test_a_broken_rule_is_named_with_its_reason_and_the_exit_code_says_so(cli, a
     assert "option 'digits' has no annotation" in done.stdout
     assert "odd is nan, which JSON cannot hold" in done.stdout
     assert "give a location with at least one image" in done.stdout
+    assert "the rule: It returns a dict of values that JSON can hold" in done.stdout
+    assert "next: clsbench plugins check acme wrong shelf --with source/shelf.location=…" in done.stderr
     facts = json.loads(Path("found.json").read_text(encoding="utf-8"))
+    assert {one["give"] for one in facts["checks"]} == {None, "source/shelf.location"}
     assert (facts["plugin"], facts["distribution"], facts["passed"]) == ("acme", "clsbench-acme", False)
     failed = [one for one in facts["checks"] if one["status"] == "failed"]
     assert [one["check"] for one in failed] == ["metric/wrong:options-are-typed", "metric/wrong:values-by-name"]
     assert all(one["reason"] and one["demand"] and one["seconds"] >= 0 for one in failed)
     assert facts["counts"]["skipped"] == sum(one["status"] == "skipped" for one in facts["checks"]) > 0
+
+
+def test_reasons_are_not_squeezed_into_a_column(cli, acme, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    done = cli("plugins", "check", "acme", "wrong", "shelf", "--with", "metric/wrong.digits=2")
+    table = done.stdout.partition("skipped: source/shelf:builds\n")[0]
+    assert "skipped   source/shelf   8 of 13 rules, need builds" in table
+    assert "failed    metric/wrong   options-are-typed" in table
+    assert "  give a location with at least one image, as a user would type it: --with source/shelf.loc" in done.stdout
+    assert "check acme wrong shelf --with=metric/wrong.digits=2 --with source/shelf.location=…" in done.stderr
 
 
 def test_every_check_can_be_shown(cli, acme):

@@ -138,7 +138,7 @@ def test_a_broken_rule_is_named_with_what_it_demands():
     with pytest.raises(BrokenRule) as caught:
         check()
     assert "metric/odd:builds is broken: build returned 7" in str(caught.value)
-    assert "the rule: ``build()`` returns a function" in str(caught.value)
+    assert "the rule: `build()` returns a function of `Outcomes`" in str(caught.value)
 
 
 def test_a_check_that_needs_an_input_says_how_to_give_it():
