@@ -103,6 +103,20 @@ def test_a_wrong_name_or_option_is_explained(refused, acme, arguments, words):
     refused(2, words, "plugins", "check", *arguments)
 
 
+def test_the_list_fits_and_names_what_is_broken_below_it(cli, acme, fake_distribution, monkeypatch):
+    fake_distribution("clsbench-brittle", "raise RuntimeError('a library that is not installed, ' + 'x' * 60)")
+    fake_distribution("their-plugin", "", plugin="theirs")
+    monkeypatch.setenv("COLUMNS", "80")
+    done = cli("plugins", "list")
+    table, _, rest = done.stdout.partition("brittle is broken: ")
+    assert max(map(len, table.splitlines())) <= 80
+    assert "RuntimeError: a library that is not installed" in rest.splitlines()[0]
+    listed = {line.split()[0]: line.split() for line in table.splitlines() if line.strip()}
+    assert listed["brittle"][2:] == ["broken", "?"]
+    assert listed["theirs"] == ["theirs", "their-plugin", "1.0", "broken", "no"]
+    assert listed["acme"][1:3] == ["1.0", "source:"]
+
+
 def test_of_many_models_the_smallest_are_checked_and_told(cli, monkeypatch):
     monkeypatch.setattr("clsbench.testing.listing.RULES", {"model": ()})
     done = cli("plugins", "check", "clsbench", "model")
