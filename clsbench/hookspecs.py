@@ -94,7 +94,9 @@ def register_decoders() -> Iterable[Component]:
     """Image decoders: ``build(*, …) -> decoder``.
 
     A decoder is callable, bytes -> uint8 (H, W, 3), and has ``formats``, the set of
-    format names it reads (as :func:`clsbench.images.formats.sniff` gives them). It
+    format names it reads, as :func:`clsbench.images.formats.sniff` gives them (``jpeg``, ``png``,
+    ``tiff``, ``dicom``). A format that is not among them may have any name; since clsbench does not
+    know its files in a folder, they are given by name, in a list or as ``'photos/*.ff'``. It
     raises a DataError for what it cannot read, whose text becomes the reason of the row;
     anything but uint8 pixels of that shape ends the job.
     :class:`clsbench.images.decoders.Decoder` says what else it may declare. One that takes
@@ -157,18 +159,19 @@ def register_executors() -> Iterable[Component]:
 
     An executor has ``run(spec, entries)``, which yields consecutive blocks of
     :class:`clsbench.Predictions` in the order of the entries, one row an entry, without labels.
-    The :class:`clsbench.JobSpec` can be pickled and sent to other processes. ``execution`` says
-    on what it ran: a :class:`clsbench.Execution`, known from the first block on.
+    The :class:`clsbench.JobSpec` can be pickled and sent to other processes, where
+    :func:`clsbench.open_job` opens its model once for as many runs as there are parts.
+    ``execution`` says on what it ran: a :class:`clsbench.Execution`, known from the first block on.
 
-    >>> from clsbench import Component, hookimpl
+    >>> from clsbench import Component, hookimpl, open_job
     >>> class Halves:
     ...     execution = None
     ...     def run(self, spec, entries):
-    ...         from clsbench.inference.executors import SerialExecutor
-    ...         for half in (entries[: len(entries) // 2], entries[len(entries) // 2 :]):
-    ...             executor = SerialExecutor()
-    ...             yield from executor.run(spec, half)
-    ...             self.execution = executor.execution
+    ...         with open_job(spec) as job:
+    ...             for half in (entries[: len(entries) // 2], entries[len(entries) // 2 :]):
+    ...                 self.execution = job.execution
+    ...                 yield from job.run(half)
+    ...             self.execution = job.execution  # with the timing
     >>> @hookimpl
     ... def register_executors():
     ...     yield Component("halves", Halves, "one half, then the other")
@@ -207,7 +210,8 @@ def register_metrics() -> Iterable[Component]:
     """Measures of quality: ``build(*, …) -> outcomes -> {name: value}``.
 
     The function receives :class:`clsbench.Outcomes`, one entry a labelled image, and returns
-    plain numbers, lists and dicts. A :class:`clsbench.ShownMetric` also says how its values are
+    plain numbers, lists and dicts; where there is no value, :class:`clsbench.Absent` with the
+    reason, never NaN. A :class:`clsbench.ShownMetric` also says how its values are
     shown in the terminal and in the HTML report.
 
     >>> from clsbench import Component, Shown, ShownMetric, hookimpl

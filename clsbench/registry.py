@@ -258,7 +258,7 @@ class Registry:
     def _unknown(self, kind: str, name: str, within: Plugin | None = None) -> OptionError:
         offers = self.components_of(within, kind) if within else self.components(kind)
         names = [r.component.name for r in offers]
-        near = difflib.get_close_matches(name.lower(), names, n=5, cutoff=0.5)
+        near = list(dict.fromkeys(difflib.get_close_matches(name.lower(), names, n=5, cutoff=0.5)))
         listed = names if len(names) <= 12 else [*names[:12], f"… ({len(names)} in all)"]
         broken = "; ".join(f"{p} is broken: {p.trouble}" for p in self.broken())
         chosen = "the suffix of --out chooses one, or --format; " if kind == "writer" else ""

@@ -53,15 +53,9 @@ def rules():
     ]
     for kind, listed in {"plugin": PLUGIN_RULES, "every component": COMPONENT_RULES, **RULES}.items():
         own = [rule for rule in listed if kind not in RULES or rule not in COMPONENT_RULES]
-        rows = [f"| `{rule.name}` | {plain(rule.demand)} |" for rule in own]
+        rows = [f"| `{rule.name}` | {rule.demand} |" for rule in own]
         shared += [f"## {kind.capitalize()}", "\n".join(["| rule | demands |", "|---|---|", *rows])]
     return "\n\n".join(shared) + "\n"
-
-
-def plain(text):
-    """reStructuredText as Markdown, on one line."""
-    text = re.sub(r":class:`(?:~?clsbench\.)?([\w.]+)`|:func:`(?:clsbench\.)?([\w.]+)`", r"`\1\2`", text)
-    return " ".join(text.replace("``", "`").split())
 
 
 def formatted(code):

@@ -235,6 +235,14 @@ def test_near_matches_are_offered(install, registry):
     assert caught.value.facts["to do"] == "did you mean tiny-net?"
 
 
+def test_a_name_that_two_plugins_have_is_offered_once(install, registry):
+    install("clsbench-acme", "zzyx-of-twos")
+    install("clsbench-brand", "zzyx-of-twos")
+    with pytest.raises(OptionError) as caught:
+        registry.resolve("model", "zzyx-of-two")
+    assert caught.value.facts["to do"] == "did you mean zzyx-of-twos?"
+
+
 def test_an_unknown_plugin_is_refused_with_those_there_are(install, registry):
     install("clsbench-acme")
     with pytest.raises(OptionError, match="no plugin 'acne'") as caught:

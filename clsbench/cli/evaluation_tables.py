@@ -41,7 +41,7 @@ def print_metrics(terminal: Terminal, metrics: Metrics, place: str, top: int | N
         elif display.rows:
             terminal.print(display_table(display, terminal, top=top))
     others = [(display.title, _text(display)) for display in metrics.shown(place, "other")
-              if isinstance(display.value, int | float)]  # fmt: skip
+              if isinstance(display.value, int | float | str | Absent)]  # fmt: skip
     if others:
         terminal.print(facts_table("Other metrics", others))
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from clsbench.api.listings import Listing
     from clsbench.cli.terminal import Terminal
 
-#: Columns that everything but a name takes, with ten for a summary.
-BESIDE_NAMES = 45
+#: Characters that everything but a name takes, with ten for a summary; and parameters, input and top-1 alone.
+BESIDE_NAMES, NUMBERS = 45, 33
 
 
 def models(
@@ -74,7 +74,11 @@ def _print_list(terminal: Terminal, listing: Listing) -> None:
 
     wide = terminal.out.width >= 100  # at 80 columns each has one line; --json has everything
     longest = max(map(len, listing.names), default=0)
-    shown = 6 if longest + BESIDE_NAMES <= terminal.out.width else 3  # a number is never cut
+    plugins = 3 + max((len(f.plugin.name) for f in listing.components), default=0) if wide else 0
+    room = terminal.out.width - longest
+    shown = 6 if room >= BESIDE_NAMES else 4 if room >= NUMBERS else 3  # a number is never cut
+    if wide and shown == 6 and room < BESIDE_NAMES + plugins + 10:
+        shown = 5  # a summary of less than 20 characters says nothing
     rows = [
         (
             name,
@@ -92,8 +96,9 @@ def _print_list(terminal: Terminal, listing: Listing) -> None:
         column.no_wrap = True
     for column in made.columns[4:]:
         column.justify = "left"
-    if shown == 3:
-        terminal.note("these names leave no room for top-1 and summary: --match TEXT shortens the list, --json has all")
+    if shown < 6:
+        missing = {3: "top-1 and summary", 4: "a summary", 5: "a summary"}[shown]
+        terminal.note(f"these names leave no room for {missing}: --match TEXT shortens the list, --json has all")
     elif terminal.out.is_terminal:
         made.columns[-1].overflow = "ellipsis"
     else:

@@ -39,5 +39,5 @@ def new(
     made = new_plugin(name, kinds=kinds, out=out)
     terminal.print("\n".join(str(made.folder / file) for file in made.files))
     terminal.write_json(made.to_json())
-    terminal.note(f"next: {shlex.join(['pip', 'install', '-e', str(made.folder)])}")
+    terminal.note(f"next: {shlex.join(['pip', 'install', '-e', f'{made.folder}[test]'])}")
     terminal.next("plugins", "check", made.name)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import typer
 
 from clsbench.cli import check_plugin, new_plugin
 from clsbench.cli.parameters import Json, Quiet
 from clsbench.cli.usage import PlainCommand
+
+if TYPE_CHECKING:
+    from clsbench.registry import Plugin
 
 app = typer.Typer(name="plugins", help="List, check and write plugins.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -30,20 +34,25 @@ def list_plugins(json: Json = None, quiet: Quiet = False) -> None:
     rows = [
         (
             plugin.name,
-            f"{plugin.distribution} {plugin.version}",
-            _components(plugin.components),
+            _version(plugin),
+            _components(plugin.components) or "broken",
             {True: "yes", False: "no", None: "?"}[imports_torch],
-            plugin.trouble or "",
         )
         for plugin, imports_torch in listing.plugins
     ]
-    columns = ("plugin", "distribution", "components", "imports torch", "error")
-    terminal.print(table("Plugins", columns, rows, left=5))
+    terminal.print(table("Plugins", ("plugin", "version", "components", "imports torch"), rows, left=4))
+    terminal.print(*(f"{plugin.name} is broken: {plugin.trouble}" for plugin, _ in listing.plugins if plugin.trouble))
     terminal.write_json(listing.to_json())
 
 
 app.command(name="check", cls=PlainCommand)(check_plugin.check)
 app.command(name="new", cls=PlainCommand)(new_plugin.new)
+
+
+def _version(plugin: Plugin) -> str:
+    """With the distribution, where that is not called as distributions of plugins are."""
+    usual = plugin.distribution in ("clsbench", f"clsbench-{plugin.name}")
+    return plugin.version if usual else f"{plugin.distribution} {plugin.version}"
 
 
 def _components(by_kind: Mapping[str, Sequence[str]]) -> str:

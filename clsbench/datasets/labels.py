@@ -137,7 +137,8 @@ def _read_csv(file: Path) -> dict[str, str]:
                     raise DataError(
                         "the labels file has two labels for a path",
                         where=f"{file}:{reader.line_num}",
-                        got=path,
+                        got=f"{path}: {given[path]!r} and {label!r}",
+                        hint="keep the line that is right",
                         code="CB-L003",
                     )
     except (OSError, UnicodeDecodeError, csv.Error) as error:

@@ -40,8 +40,8 @@ FINDINGS = (
         code="CB-D004",
         name="near-duplicates",
         title="an image that nearly equals one of another split",
-        meaning="The perceptual hashes of two images are close: an image saved again, resized, brighter or cut a "
-        "little, or the next frame of a film. Images below 48 pixels are not compared.",
+        meaning="The perceptual hashes of two images are close: an image saved again, resized in proportion, brighter "
+        "or cut a little, or the next frame of a film. Images below 48 pixels are not compared.",
         why="As with copies, validation sees what training saw, so the accuracy is higher than it will be on new "
         "images.",
         remedy="Keep what belongs together on one side with `--group`: a column of the CSV, or a pattern such as "

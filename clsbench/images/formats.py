@@ -92,7 +92,9 @@ UNREAD = {
     "jpegxr": Unread("a JPEG XR image", rb"II\xbc[\0\x01]"),
     "openexr": Unread("an OpenEXR image", rb"\x76\x2f\x31\x01"),
     "hdr": Unread("a Radiance HDR image", rb"#\?(?:RADIANCE|RGBE)"),
-    "dicom": Unread("a DICOM image", rb".{128}DICM", "pip install clsbench-dicom, then infer --decoder dicom"),
+    "dicom": Unread(
+        "a DICOM image", rb".{128}DICM", "pip install clsbench-dicom, then infer --decoder dicom, train --dataset dicom"
+    ),
     "cr2": Unread("a camera raw image (Canon CR2)", rb"II\*\0.{4}CR\x02", _RAW),
     "cr3": Unread("a camera raw image (Canon CR3)", rb".{4}ftypcrx ", _RAW),
     "raf": Unread("a camera raw image (Fujifilm RAF)", rb"FUJIFILMCCD-RAW", _RAW),

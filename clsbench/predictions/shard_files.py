@@ -69,7 +69,9 @@ def check_shards(shards: Sequence[ShardFile]) -> None:
     if missing := [str(k) for k in range(1, first.record.of + 1) if k not in seen]:
         raise DataError(
             "a shard is missing", where=first.file.parent, got=f"{len(seen)} of {counted(first.record.of, 'shard')}",
-            expected=f"also {some([f'{k}/{first.record.of}' for k in missing], 8)}", code="CB-J004",
+            expected=f"also {some([f'{k}/{first.record.of}' for k in missing], 8)}",
+            hint=f"run it with the options of the others: infer … --shard {missing[0]}/{first.record.of}",
+            code="CB-J004",
         )  # fmt: skip
     rows = np.sort(np.concatenate([shard.record.rows for shard in shards]))
     if not np.array_equal(rows, np.arange(first.record.total)):

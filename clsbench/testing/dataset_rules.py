@@ -60,12 +60,13 @@ def splits_are_disjoint(subject: Subject) -> None:
 
 @rule("builds")
 def labels_are_in_range(subject: Subject) -> None:
-    """Each image has a label, a whole number from 0 to the number of classes - 1."""
+    """Each image has a label, an ``int`` (none of NumPy's) from 0 to the number of classes - 1."""
     built = _dataset(subject)
     for split, samples in built.splits.items():
         for sample in samples:
             right = isinstance(sample.label, int) and 0 <= sample.label < len(built.classes)
-            require(right, f"{split}: {sample.name} has the label {sample.label!r}, of {len(built.classes)} classes")
+            wanted = f"expected an int from 0 to {len(built.classes) - 1}"
+            require(right, f"{split}: {sample.name} has the label {sample.label!r}; {wanted}")
 
 
 @rule("builds")

@@ -77,7 +77,7 @@ def pixels_are_pillows(subject: Subject) -> None:
         apart = np.abs(pixels.astype(int) - right).max()
         require(apart == 0, f"image {position + 1} ({data[:4]!r}…) is up to {apart} levels from what it should be")
     if not known:
-        raise NotChecked("Pillow does not read these images: give pairs of (bytes, pixels)")
+        raise NotChecked("Pillow does not read these images: give pairs of (bytes, pixels), in Python")
 
 
 @rule("builds", "pixels-are-pixels")
@@ -136,16 +136,12 @@ def _plain(subject: Subject) -> Sequence[Image]:
     images: Sequence[Image] = subject.fact("images", lambda: list(_given(subject) or _made(subject, odd=False)))
     if not images:
         formats = ", ".join(sorted(formats_of(_decoder(subject))))
-        raise NotChecked(f"nothing here writes {formats}; {_how(subject)}")
+        try:
+            subject.given("images", IMAGES)
+        except NotChecked as missing:
+            raise NotChecked(f"nothing here writes {formats}; {missing}", give=missing.give) from None
+        raise NotChecked(f"nothing here writes {formats}; there are no images in what was given")
     return images
-
-
-def _how(subject: Subject) -> str:
-    try:
-        subject.given("images", IMAGES)
-    except NotChecked as missing:
-        return str(missing)
-    return "there are no images in what was given"
 
 
 def _odd(subject: Subject) -> list[Image]:

@@ -115,7 +115,8 @@ def _measure(subject: Subject, given: Outcomes) -> None:
         try:
             json.dumps(json_of(value), allow_nan=False)
         except (TypeError, ValueError) as error:
-            raise AssertionError(f"{key} is {value!r:.100}, which JSON cannot hold: {error}") from None
+            instead = "return clsbench.Absent(reason) where there is no value"
+            raise AssertionError(f"{key} is {value!r:.100}, which JSON cannot hold ({error}): {instead}") from None
 
 
 RULES = (

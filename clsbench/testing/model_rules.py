@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clsbench.errors import ClsbenchError
+from clsbench.errors import ClsbenchError, OptionError
 from clsbench.options import option_types
 from clsbench.testing.component_rules import RULES as COMPONENT_RULES
 from clsbench.testing.component_rules import check_built
@@ -203,7 +203,12 @@ def _classes(subject: Subject) -> int:
 
 
 def _network(subject: Subject) -> Classifier:
-    network: Classifier = subject.fact("network", lambda: _fresh(subject, seed=0))
+    try:
+        network: Classifier = subject.fact("network", lambda: _fresh(subject, seed=0))
+    except OptionError as error:
+        if subject.options:
+            raise
+        raise NotChecked(f"it needs an option, --with {subject}.KEY=VALUE: {error.one_line()}") from error
     return network
 
 

@@ -7,6 +7,7 @@ where it is broken, and :class:`NotChecked` where it cannot be tried. A check is
 from __future__ import annotations
 
 import inspect
+import re
 import time
 import unittest
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -31,11 +32,12 @@ class NotChecked(unittest.SkipTest):
     Args:
         why: In a sentence.
         needs: The rule that has to be kept first, if that is why.
+        give: What has to be given, as ``--with`` takes it, if that is why: ``dataset/pets.root``.
     """
 
-    def __init__(self, why: str, needs: str = "") -> None:
+    def __init__(self, why: str, needs: str = "", give: str = "") -> None:
         super().__init__(why)
-        self.needs = needs
+        self.needs, self.give = needs, give
 
 
 @dataclass(eq=False)
@@ -112,7 +114,8 @@ class Subject:
             NotChecked: if it was not given, with how to give it.
         """
         if name not in self.inputs:
-            raise NotChecked(f"give {what}: --with {self}.{name}=…, or options={{'{self}': {{'{name}': …}}}} in Python")
+            said = f"give {what}: --with {self}.{name}=…, or options={{'{self}': {{'{name}': …}}}} in Python"
+            raise NotChecked(said, give=f"{self}.{name}")
         return self.inputs[name]
 
     def forget(self) -> None:
@@ -141,9 +144,18 @@ def rule(*needs: str) -> Callable[[Callable[[Subject], None]], Rule]:
     """Make a function a rule of its name; ``needs`` are names of other rules."""
 
     def make(function: Callable[[Subject], None]) -> Rule:
-        return Rule(function.__name__.replace("_", "-"), inspect.getdoc(function) or "", function, needs)
+        return Rule(function.__name__.replace("_", "-"), _plain(inspect.getdoc(function) or ""), function, needs)
 
     return make
+
+
+def _plain(text: str) -> str:
+    """A docstring on one line, without the markup of reStructuredText.
+
+    >>> _plain("``build()`` returns a :class:`clsbench.Dataset`.")
+    '`build()` returns a `Dataset`.'
+    """
+    return " ".join(re.sub(r":\w+:`~?(?:clsbench\.)?([\w.]+)`", r"`\1`", text).replace("``", "`").split())
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,6 +218,7 @@ class Outcome:
         seconds: That it took.
         reason: Why it failed or was skipped, in one line; empty for one that passed.
         needs: The rule that has to be kept first, if that is why it was skipped.
+        give: What has to be given, if that is why it was skipped: ``dataset/pets.root``.
     """
 
     check: Check
@@ -213,6 +226,7 @@ class Outcome:
     seconds: float
     reason: str = ""
     needs: str = ""
+    give: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -226,20 +240,21 @@ class Outcome:
             "status": self.status,
             "seconds": round(self.seconds, 4),
             "reason": self.reason or None,
+            "give": self.give or None,
         }
 
 
 def run_checks(checks: Iterable[Check]) -> Iterator[Outcome]:
     """Try checks one after the other; none that fails costs another."""
     for check in checks:
-        started, status, why, needs = time.perf_counter(), "passed", "", ""
+        started, status, why, needs, give = time.perf_counter(), "passed", "", "", ""
         try:
             check()
         except NotChecked as skipped:
-            status, why, needs = "skipped", str(skipped), skipped.needs
+            status, why, needs, give = "skipped", str(skipped), skipped.needs, skipped.give
         except BrokenRule as broken:
             status, why = "failed", str(broken).split("\n  the rule: ")[0].partition(" is broken: ")[2]
-        yield Outcome(check, status, time.perf_counter() - started, " ".join(why.split()), needs)  # type: ignore[arg-type]
+        yield Outcome(check, status, time.perf_counter() - started, " ".join(why.split()), needs, give)  # type: ignore[arg-type]
 
 
 def require(true: object, message: str) -> None:

@@ -182,7 +182,7 @@ def run_training(
     if resumed:
         run, record = resumed.run, resumed.go_on(record, observer)
     else:
-        default = f"{data.dataset}-{model.name}".replace("clsbench/", "")
+        default = f"{_short(data.dataset)}-{_short(model.name)}"
         run = cast(Run, processes.from_main(create(run_name, default=default) if processes.is_main else None))
     # Of a resumed run the lock is held already; of several processes the first holds it.
     alone = nullcontext() if resumed or not processes.is_main else exclusive(run.state, "the state of the run")
@@ -213,6 +213,16 @@ def run_training(
         held_out=held_out(val, test),
         classifier=classifier,
     )
+
+
+def _short(qualified: str) -> str:
+    """A component's name for the run's: without the plugin where that is built in or called the same.
+
+    >>> _short("clsbench/digits"), _short("huggingface/huggingface"), _short("timm/resnet18")
+    ('digits', 'huggingface', 'timm/resnet18')
+    """
+    plugin, _, name = qualified.partition("/")
+    return name if plugin in ("clsbench", name) else qualified
 
 
 def _train(setup: Setup, journal: Journal, started: float, state: RunState | None) -> Trainer:

@@ -192,7 +192,10 @@ def test_wrong_usage_of_infer_exits_with_two(infer, tmp_path, arguments, words):
         ("", ["lacks a column"]),
         ("path,label\n", ["no path in the labels file"]),
         ("path,label\n/abs/red/0.png,red\n", ["no path in the labels file", "relative to the folder"]),
-        ("path,label\nred/0.png,red\nred/0.png,blue\n", ["two labels", "labels.csv:3", "red/0.png"]),
+        (
+            "path,label\nred/0.png,red\nred/0.png,blue\n",
+            ["two labels", "labels.csv:3", "red/0.png: 'red' and 'blue'", "keep the line"],
+        ),
         ("path,label\nred/0.png,rde\n", ["does not know: rde", "did you mean 'red'?"]),
         (b"path,label\nred/0.png,r\xe9d\n", ["cannot be read", "labels.csv"]),
         (None, ["cannot be read", "labels.csv"]),

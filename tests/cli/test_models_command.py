@@ -54,6 +54,17 @@ def test_numbers_are_left_out_rather_than_cut_where_names_are_long(narrow, fake_
     assert "no room for top-1" in done.stderr
 
 
+@pytest.mark.parametrize(("width", "length", "columns"), [(80, 44, 4), (100, 44, 5), (120, 44, 6), (80, 49, 3)])
+def test_a_summary_is_left_out_before_a_number(cli, fake_distribution, monkeypatch, width, length, columns):
+    fake_distribution("clsbench-acme", PLUGIN.replace('"bare"', f'"{"bare" + "x" * (length - 4)}"'))
+    monkeypatch.setenv("COLUMNS", str(width))
+    done = cli("models", "--match", "barex")
+    heads = ["name", "parameters", "input", "top-1", *(["plugin"] if width >= 100 else []), "summary"]
+    assert lines(done.stdout)[1].split() == heads[:columns]
+    assert ("leave no room" in done.stderr) == (columns < len(heads))
+    assert max(map(len, lines(done.stdout))) <= width
+
+
 def test_a_name_that_others_have_too_is_shown_with_its_plugin(narrow, fake_distribution):
     fake_distribution("clsbench-acme", PLUGIN.replace('"bare"', '"alexnet"'))
     done = narrow("models", "--match", "alexnet")

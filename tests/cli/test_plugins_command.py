@@ -46,6 +46,7 @@ def test_a_plugin_that_keeps_the_rules_passes(cli, acme, monkeypatch):
     assert "30 checks: 30 passed" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert "passed   metric/mean" in done.stdout
+    assert "next:" not in done.stderr
 
 
 def test_a_broken_rule_is_named_with_its_reason_and_the_exit_code_says_so(cli, acme):
@@ -54,12 +55,25 @@ def test_a_broken_rule_is_named_with_its_reason_and_the_exit_code_says_so(cli, a
     assert "option 'digits' has no annotation" in done.stdout
     assert "odd is nan, which JSON cannot hold" in done.stdout
     assert "give a location with at least one image" in done.stdout
+    assert "the rule: It returns a dict of values that JSON can hold" in done.stdout
+    assert "next: clsbench plugins check acme wrong shelf --with source/shelf.location=…" in done.stderr
     facts = json.loads(Path("found.json").read_text(encoding="utf-8"))
+    assert {one["give"] for one in facts["checks"]} == {None, "source/shelf.location"}
     assert (facts["plugin"], facts["distribution"], facts["passed"]) == ("acme", "clsbench-acme", False)
     failed = [one for one in facts["checks"] if one["status"] == "failed"]
     assert [one["check"] for one in failed] == ["metric/wrong:options-are-typed", "metric/wrong:values-by-name"]
     assert all(one["reason"] and one["demand"] and one["seconds"] >= 0 for one in failed)
     assert facts["counts"]["skipped"] == sum(one["status"] == "skipped" for one in facts["checks"]) > 0
+
+
+def test_reasons_are_not_squeezed_into_a_column(cli, acme, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    done = cli("plugins", "check", "acme", "wrong", "shelf", "--with", "metric/wrong.digits=2")
+    table = done.stdout.partition("skipped: source/shelf:builds\n")[0]
+    assert "skipped   source/shelf   8 of 13 rules, need builds" in table
+    assert "failed    metric/wrong   options-are-typed" in table
+    assert "  give a location with at least one image, as a user would type it: --with source/shelf.loc" in done.stdout
+    assert "check acme wrong shelf --with=metric/wrong.digits=2 --with source/shelf.location=…" in done.stderr
 
 
 def test_every_check_can_be_shown(cli, acme):
@@ -87,6 +101,20 @@ def test_a_broken_plugin_fails_the_check_that_it_loads(cli, fake_distribution):
 )
 def test_a_wrong_name_or_option_is_explained(refused, acme, arguments, words):
     refused(2, words, "plugins", "check", *arguments)
+
+
+def test_the_list_fits_and_names_what_is_broken_below_it(cli, acme, fake_distribution, monkeypatch):
+    fake_distribution("clsbench-brittle", "raise RuntimeError('a library that is not installed, ' + 'x' * 60)")
+    fake_distribution("their-plugin", "", plugin="theirs")
+    monkeypatch.setenv("COLUMNS", "80")
+    done = cli("plugins", "list")
+    table, _, rest = done.stdout.partition("brittle is broken: ")
+    assert max(map(len, table.splitlines())) <= 80
+    assert "RuntimeError: a library that is not installed" in rest.splitlines()[0]
+    listed = {line.split()[0]: line.split() for line in table.splitlines() if line.strip()}
+    assert listed["brittle"][2:] == ["broken", "?"]
+    assert listed["theirs"] == ["theirs", "their-plugin", "1.0", "broken", "no"]
+    assert listed["acme"][1:3] == ["1.0", "source:"]
 
 
 def test_of_many_models_the_smallest_are_checked_and_told(cli, monkeypatch):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 PLUGIN = """
-    from clsbench import Column, Component, Proportion, Shown, ShownMetric, hookimpl
+    from clsbench import Absent, Column, Component, Proportion, Shown, ShownMetric, hookimpl
 
     SHOWN = (
         Shown("cost", "score", "Mean cost", "what a mistake costs on average", format=".1f"),
@@ -29,10 +29,14 @@ PLUGIN = """
     def thief():
         return lambda outcomes: {"top1": 1.0}
 
+    def plain():
+        return lambda outcomes: {"rank": 0.5, "grade": "B", "gmean": Absent("class eel has no image")}
+
     @hookimpl
     def register_metrics():
         yield Component("cost", build, "what mistakes cost")
         yield Component("thief", thief)
+        yield Component("plain", plain)
 """
 
 
@@ -84,8 +88,13 @@ def test_infer_shows_them_too_and_keeps_its_top1(cli, tiny_onnx, photos, preds):
     assert (facts()["top1"]["correct"], facts()["cost"]) == (6, 0.0)
 
 
+def test_values_that_it_declares_nothing_about_are_listed_with_the_reason_where_there_is_none(cli, preds):
+    done = cli("evaluate", preds, "--metric", "plain")
+    assert "Other metrics rank 0.5 grade B gmean class eel has no image" in words(done.stdout)
+
+
 def test_its_options_are_checked_and_it_is_listed(cli, refused, preds):
     refused(2, ["prise", "price"], "evaluate", preds, "--metric", "cost", "--with", "metric.prise=8")
     refused(2, ["price", "dear"], "evaluate", preds, "--metric", "cost", "--with", "metric.price=dear")
-    assert "metric: cost" in cli("plugins", "list").stdout
+    assert "metric: cost, thief, plain" in cli("plugins", "list").stdout
     refused(2, ["unknown metric 'costs'", "cost"], "evaluate", preds, "--metric", "costs")

@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from clsbench.component import Component
+from clsbench.errors import OptionError
 from clsbench.hookspecs import HOOKS, hookimpl
 from clsbench.registry import Registry
 from clsbench.testing import BrokenRule, NotChecked, plugin_checks, run_checks
@@ -138,7 +139,7 @@ def test_a_broken_rule_is_named_with_what_it_demands():
     with pytest.raises(BrokenRule) as caught:
         check()
     assert "metric/odd:builds is broken: build returned 7" in str(caught.value)
-    assert "the rule: ``build()`` returns a function" in str(caught.value)
+    assert "the rule: `build()` returns a function of `Outcomes`" in str(caught.value)
 
 
 def test_a_check_that_needs_an_input_says_how_to_give_it():
@@ -146,6 +147,18 @@ def test_a_check_that_needs_an_input_says_how_to_give_it():
     (check,) = (c for c in checks if c.rule.name == "entries-are-stable")
     with pytest.raises(NotChecked, match=r"--with source/shelf.location=…"):
         check()
+
+
+def test_a_model_that_needs_an_option_is_not_judged_without_one():
+    def build(num_classes, *, pretrained: bool = False, path: str | None = None):
+        raise OptionError("which model?", hint="--with model.path=FOLDER")
+
+    outcomes = tried("model", Component("odd", build, "odd"), {})
+    (found,) = (one for one in outcomes if one.check.rule.name == "builds")
+    assert (found.status, [one for one in outcomes if one.status == "failed"]) == ("skipped", [])
+    assert "--with model/odd.KEY=VALUE: which model?" in found.reason
+    (found,) = (one for one in tried("model", found.check.subject.component, {"path": "x"}) if one.status == "failed")
+    assert found.check.rule.name == "builds"
 
 
 def test_a_plugin_that_ends_the_program_ends_its_check():

@@ -262,6 +262,7 @@ def test_what_is_no_single_image_says_why():
     refused(encapsulated(JPEGLSLossless, b"\xff\xd8\xff\xf7"), "unsupported", "a package is missing")
     refused(Path(get_testdata_file("JPGExtended.dcm")).read_bytes(), "unsupported", "a package is missing")
     refused(dicom()[:-100], "truncated", "less than expected")
+    refused(dicom()[: -RAMP.size * 2 - 12], "truncated", "ends before its image")
     refused(dicom(WindowCenter=1, WindowWidth=0), "truncated", "unusable window")
 
 

@@ -238,6 +238,14 @@ def test_what_cannot_be_done_says_why(saved):
         build(3, path=str(saved["vit"].parent))
 
 
+def test_a_folder_without_its_weights_says_what_to_put_there(saved, tmp_path):
+    (tmp_path / "open_clip_config.json").write_bytes((saved["vit"] / "open_clip_config.json").read_bytes())
+    with pytest.raises(ModelError, match="cannot be loaded") as caught:
+        build(3, path=str(tmp_path), pretrained=True)
+    assert "put open_clip_model.safetensors into the folder" in str(caught.value)
+    assert "hub" not in str(caught.value.facts["to do"])
+
+
 def test_published_weights_are_named_and_checked():
     vit = installed("model", "openclip/ViT-B-32")
     with pytest.raises(OptionError, match=r"several weights of ViT-B-32(?s:.*)laion2b_s34b_b79k"):

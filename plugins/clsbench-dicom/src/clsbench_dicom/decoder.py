@@ -150,6 +150,8 @@ def _read(data: bytes) -> Dataset:
     check_deflated(data)
     dataset = dcmread(BytesIO(data), specific_tags=ELEMENTS)
     if not any(name in dataset for name in _PIXELS):
+        if "Rows" in dataset:
+            raise ImageError("truncated", "the DICOM file ends before its image, or keeps it elsewhere")
         kind = getattr(dataset.get("SOPClassUID"), "name", None)
         raise ImageError("unsupported", "the DICOM file has no image in it", got=None if kind is None else _said(kind))
     return dataset

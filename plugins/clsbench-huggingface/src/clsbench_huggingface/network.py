@@ -201,5 +201,6 @@ def _class_names(saved: Saved, head: nn.Linear) -> tuple[str, ...]:
         raise ModelError(
             "the names of the classes do not fit the network", where=saved.folder,
             got=f"{len(saved.classes or ())} names", expected=f"{head.out_features}: id2label of config.json",
+            hint='write them into that file: "id2label": {"0": "ant", "1": "bee"}',
         )  # fmt: skip
     return saved.classes

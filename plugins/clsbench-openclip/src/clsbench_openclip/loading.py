@@ -80,7 +80,8 @@ def create(wanted: Wanted, *, ours: bool) -> Any:
             raise ModelError("open_clip cannot build the network", where=wanted.name, got=f"{text:.300}") from error
         raise ModelError(
             "the weights cannot be loaded", where=f"{wanted.name} {tag}" if tag else wanted.name, got=f"{text:.300}",
-            hint="is the hub reachable? A file that was downloaded elsewhere is --weights FILE",
+            hint="put open_clip_model.safetensors into the folder, or name another file with --weights" if wanted.saved
+            else "is the hub reachable? A file that was downloaded elsewhere is --weights FILE",
         ) from error  # fmt: skip
 
 
