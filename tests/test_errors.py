@@ -47,6 +47,6 @@ def test_an_interrupt_behind_another_error_is_an_interrupt(monkeypatch, capsys, 
         except BaseException as error:
             raise RuntimeError("cannot schedule new futures after shutdown") from error
 
-    monkeypatch.setattr(main, "app", wraps)
+    monkeypatch.setattr(main, "_command", lambda: wraps)
     assert main.execute(["infer"]) == code
     assert capsys.readouterr().err == "interrupted\n"
