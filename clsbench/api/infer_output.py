@@ -185,7 +185,7 @@ def _add_parts(outputs: Outputs, out: Path) -> None:
     refuse_others(out, "the predictions", other_files)
     there = os.listdir(out) if os.path.isdir(out) else []
     if there and not embedded_manifest(out).classes:
-        refuse_others(out, "the predictions", os.listdir)
+        refuse_others(out, "the predictions", lambda folder: sorted(os.listdir(folder)))
     outputs.add_folder(out, "--out", "the predictions", there, draws=False)
 
 

@@ -40,16 +40,20 @@ def list_parts(folder: Path) -> list[Path]:
             "parts of the predictions are missing", where=folder, got=f"no {part_name(first)}",
             expected=f"{counted(max(found) + 1, 'part')} up to {part_name(max(found))}",
         )  # fmt: skip
-    return [folder / part_name(number) for number in sorted(found)]
+    files = [folder / part_name(number) for number in sorted(found)]
+    for file in files:
+        if not file.is_file():  # a pipe would be waited for
+            raise DataError("a part of the predictions cannot be read", where=file, got="no file")
+    return files
 
 
 def other_files(folder: Path) -> list[str]:
-    """What is in a folder that is no part and does not belong to one; folders are none, whatever they are called."""
+    """What is in a folder that is no part and does not belong to one; only files are parts."""
     with os.scandir(folder) as entries:
         return sorted(
             entry.name
             for entry in entries
-            if entry.is_dir(follow_symlinks=False) or not (_PART.fullmatch(entry.name) or entry.name == COMMON)
+            if not entry.is_file() or not (_PART.fullmatch(entry.name) or entry.name == COMMON)
         )
 
 

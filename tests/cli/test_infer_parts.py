@@ -221,3 +221,13 @@ def test_a_path_that_arrow_cannot_open_is_refused(photos, tiny_onnx, out):
     with pytest.raises(DataError, match="Parquet files need a path in UTF-8"):
         infer(photos, model=tiny_onnx, out=out)
     assert os.listdir() == ["photos"]
+
+
+def test_a_pipe_is_no_part_and_is_not_waited_for(cli, photos, tiny_onnx):
+    infer(photos, model=tiny_onnx, out="preds/", options={"writer.part_rows": 4})
+    Path("preds/part-00001.parquet").unlink()
+    os.mkfifo("preds/part-00001.parquet")
+    done = cli("evaluate", "preds")
+    assert (done.code, "a part of the predictions cannot be read" in done.stderr) == (1, True)
+    with pytest.raises(DataError, match="holds other files"):
+        infer(photos, model=tiny_onnx, out="preds/", overwrite=True)
