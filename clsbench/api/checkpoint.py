@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -160,7 +161,7 @@ def class_names(classes: Classes) -> tuple[str, ...]:
     from clsbench.datasets.class_list import read_class_list
     from clsbench.models.imagenet import QUALIFIED, qualified
 
-    if isinstance(classes, str) and "," in classes and not Path(classes).exists():
+    if isinstance(classes, str) and ("," in classes or not classes) and not os.path.exists(classes):
         classes = names_of(classes)
     names = read_class_list(Path(classes)) if isinstance(classes, str | Path) else tuple(classes)
     first = {name: k for k, name in reversed(list(enumerate(names)))}

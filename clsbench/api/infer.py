@@ -190,7 +190,7 @@ def infer(
     dim = feature_dim(card, file) if kept.asked else None
     outputs = Outputs(observer)
     if file_out:
-        output.add_predictions(outputs, file_out, picked["writer"][0], features=kept.file, shard=shard)
+        output.add_predictions(outputs, file_out, picked["writer"][0], features=kept.file, shard=shard, sorting=sorting)
         if not resume:
             rerun.check(file_out)
     outputs.refuse(file, None if labels == "none" else labels)

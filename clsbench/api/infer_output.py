@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, BinaryIO
 from clsbench.api.arguments import check_choice
 from clsbench.api.components import Chosen
 from clsbench.api.infer_rerun import Rerun
+from clsbench.api.infer_sorting import Sorting
 from clsbench.api.observer import Observer
 from clsbench.api.outputs import Outputs
 from clsbench.errors import DataError, OptionError
 from clsbench.output_files import is_device
-from clsbench.text import some
+from clsbench.output_folder import refuse_others, refuse_places
 
 if TYPE_CHECKING:
     from clsbench.card import ModelCard
@@ -135,7 +136,13 @@ def writer_name(out: str | Path | BinaryIO | None, format: str | None) -> list[s
 
 
 def add_predictions(
-    outputs: Outputs, out: Path, writer: Chosen, *, features: Path | None, shard: str | None = None
+    outputs: Outputs,
+    out: Path,
+    writer: Chosen,
+    *,
+    features: Path | None,
+    shard: str | None = None,
+    sorting: Sorting | None = None,
 ) -> None:
     """Name the predictions file, its manifest and the features beside it as outputs.
 
@@ -145,31 +152,41 @@ def add_predictions(
         writer: That writes it.
         features: The file beside it; None without one.
         shard: Which part of a job it is to be, as the user wrote it.
+        sorting: Where images are sorted into.
 
     Raises:
         OptionError: for a folder of parts of a shard, which could not be merged.
         DataError: as :meth:`Outputs.add`; or if the folder holds other files, which would be lost.
     """
     from clsbench.predictions.manifest import manifest_path
-    from clsbench.predictions.parts import other_files
 
     parts = writer.name == f"clsbench/{PARTS}"
     if parts and shard:
         raise OptionError(
             "a shard is one file, which merge takes", where="--out", got=f"the folder {out}", hint="--out preds.parquet"
         )
-    if parts and os.path.isdir(out):
-        if others := other_files(out):
-            raise DataError(
-                "the folder for the predictions holds other files", where="--out", got=f"{out} with {some(others)}",
-                expected="a new or an empty folder, or one of earlier predictions",
-            )  # fmt: skip
-    elif parts and out.exists():
-        raise DataError("the predictions need a folder", where="--out", got=f"{out} is a file")
+    if parts:
+        outputs.refuse_within(out, sorting.folder if sorting else None)
+        _add_parts(outputs, out)
     elif not (writer.resolved.owner is not None and os.path.isdir(out)):  # a plugin's may be a folder
         outputs.add(out, "--out", "the predictions")
     outputs.add(manifest_path(out), "--out", "the manifest")
     outputs.add(features, "--out", "the features")
+
+
+def _add_parts(outputs: Outputs, out: Path) -> None:
+    """Name the parts that are in a folder, which would be replaced."""
+    from clsbench.predictions.manifest import embedded_manifest
+    from clsbench.predictions.parts import other_files
+
+    if out.exists() and not os.path.isdir(out):
+        raise DataError("the predictions need a folder", where="--out", got=f"{out} is a file")
+    refuse_places(out, "the predictions")
+    refuse_others(out, "the predictions", other_files)
+    there = os.listdir(out) if os.path.isdir(out) else []
+    if there and not embedded_manifest(out).classes:
+        refuse_others(out, "the predictions", lambda folder: sorted(os.listdir(folder)))
+    outputs.add_folder(out, "--out", "the predictions", there, draws=False)
 
 
 def note_formulas(writers: Sequence[Chosen], source: Source, card: ModelCard, observer: Observer) -> None:

@@ -216,6 +216,7 @@ def find_finished(out: Path, job: JobIdentity) -> Manifest | None:
     from clsbench.predictions.job import JobIdentity
     from clsbench.predictions.ledger import ledger_path
     from clsbench.predictions.manifest import read_manifest
+    from clsbench.predictions.parts import count_rows, is_folder_of_parts
 
     if not _is_there(out) or os.path.lexists(ledger_path(out)):
         return None
@@ -235,6 +236,11 @@ def find_finished(out: Path, job: JobIdentity) -> Manifest | None:
         raise DataError(
             "the file is finished, and something has changed since", where=out,
             got="; ".join(changes),
+            hint="replace it with --overwrite, or choose another path", code="CB-J001",
+        )  # fmt: skip
+    if is_folder_of_parts(out) and (rows := count_rows(out)) != job.images:
+        raise DataError(
+            "the folder of parts is not complete", where=out, got=counted(rows, "row"), expected=f"{job.images:,}",
             hint="replace it with --overwrite, or choose another path", code="CB-J001",
         )  # fmt: skip
     if manifest.features and manifest.features.file:  # both files, or it is not finished

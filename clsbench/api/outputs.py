@@ -70,8 +70,15 @@ class Outputs:
         self._add(_Output(file, option, what, _identity(file), suffix == ".png"))
         check_writable(file, what)
 
-    def add_folder(self, folder: Path | None, option: str, what: str, names: Iterable[str]) -> None:
-        """A folder that drawings of these names are to be written into; it need not exist yet.
+    def add_folder(
+        self, folder: Path | None, option: str, what: str, names: Iterable[str], *, draws: bool = True
+    ) -> None:
+        """A folder that files of these names are to be written into; it need not exist yet.
+
+        Args:
+            folder, option, what: As for :meth:`add`.
+            names: Of the files.
+            draws: Whether they are drawings.
 
         Raises:
             DataError: as :meth:`add`.
@@ -82,7 +89,7 @@ class Outputs:
             raise DataError(f"{what} need a folder", where=option, got=f"{folder} is a file")
         check_folder(folder, what)
         for name in names:
-            self._add(_Output(folder / name, option, what, _identity(folder / name), True))
+            self._add(_Output(folder / name, option, what, _identity(folder / name), draws))
 
     def refuse(self, *inputs: str | Path | None) -> None:
         """Files that are read and must not be overwritten; folders and None are passed over.
@@ -96,6 +103,25 @@ class Outputs:
             self._inputs.append((Path(file), identity))
             for output in self._files:
                 _compare(output, Path(file), identity)
+
+    def refuse_within(self, folder: Path, sorted_into: Path | None = None) -> None:
+        """Refuse what would be written into a folder that is an output itself, and replaced as a whole.
+
+        Args:
+            folder: It.
+            sorted_into: A folder that is filled too.
+
+        Raises:
+            DataError: naming the first.
+        """
+        written = [(output.option, output.file) for output in self._files]
+        written += [("the folder of sorted images", sorted_into)] if sorted_into else []
+        for option, file in written:
+            if Path(os.path.realpath(file)).is_relative_to(os.path.realpath(folder)):
+                raise DataError(
+                    "an output would be in the folder of another, which is replaced as a whole", where=option,
+                    got=file, expected=f"a path outside of {folder}",
+                )  # fmt: skip
 
     @property
     def draws(self) -> bool:

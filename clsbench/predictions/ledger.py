@@ -76,7 +76,7 @@ def read_job(file: Path) -> JobIdentity | None:
         return None
     _require_own(file)
     try:
-        with pa.OSFile(str(file)) as stream:
+        with pa.OSFile(os.fsencode(file)) as stream:
             return JobIdentity.from_text(pa.ipc.open_stream(stream).schema.metadata[_JOB], where=file)
     except (pa.ArrowException, EOFError, KeyError, ValueError, TypeError, ClsbenchError, OSError):
         return None
@@ -245,7 +245,7 @@ class Ledger:
         _require_own(self.file)
         done, torn = 0, (pa.ArrowException, EOFError, KeyError, ValueError, ClsbenchError)
         try:
-            with pa.OSFile(str(self.file)) as stream:
+            with pa.OSFile(os.fsencode(self.file)) as stream:
                 while stream.tell() < stream.size():
                     reader = pa.ipc.open_stream(stream)
                     job = JobIdentity.from_text(reader.schema.metadata[_JOB], where=self.file)

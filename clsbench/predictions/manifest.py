@@ -6,6 +6,7 @@ Anyone may have edited a manifest: a value of another type than expected counts 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -235,17 +236,15 @@ class Manifest:
 
 def manifest_path(predictions: Path) -> Path:
     """Where the manifest of a predictions file is: ``preds.csv.json``."""
-    return predictions.with_name(predictions.name + ".json")
+    named = predictions if predictions.name.strip(".") else Path(os.path.realpath(predictions))  # such as "."
+    return named.parent / f"{named.name}.json"
 
 
 def read_manifest(predictions: Path) -> tuple[Manifest, list[str]]:
-    """The manifest beside a predictions file, or the one in it (Parquet), and notes for the user; empty without one.
-
-    The one beside it is by the same job and knows more.
-    """
+    """The manifest beside a predictions file, which knows more, or the one in it, and notes for the user."""
     path = manifest_path(predictions)
     if not path.is_file():
-        return _embedded(predictions), []
+        return embedded_manifest(predictions), []
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -256,8 +255,8 @@ def read_manifest(predictions: Path) -> tuple[Manifest, list[str]]:
     return manifest, []
 
 
-def _embedded(predictions: Path) -> Manifest:
-    """What a Parquet file says about itself; nothing where it cannot be read, which its reader will tell."""
+def embedded_manifest(predictions: Path) -> Manifest:
+    """What a Parquet file or a folder of parts says of itself; nothing if it cannot be read, as its reader tells."""
     if predictions.is_dir():
         predictions /= COMMON
     elif predictions.suffix.lower() != ".parquet":

@@ -7,17 +7,18 @@ schema and what is known about the job. Spark, DuckDB, pandas and pyarrow's ``da
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from clsbench.card import ModelCard
-from clsbench.errors import OptionError
+from clsbench.errors import DataError, OptionError
 from clsbench.output_files import check_folder, sync
 from clsbench.output_folder import WholeFolder
-from clsbench.predictions.arrow import ArrowCollector
+from clsbench.predictions.arrow import ArrowCollector, is_utf8
 from clsbench.predictions.block import Predictions
 from clsbench.predictions.manifest import METADATA_KEY, Manifest
-from clsbench.predictions.parts import COMMON, part_name
+from clsbench.predictions.parts import COMMON, other_files, part_name
 from clsbench.predictions.writers import FileWriter
 
 if TYPE_CHECKING:
@@ -51,6 +52,10 @@ class ParquetWriter(FileWriter):
         super().__init__(path, card, topk=topk, probabilities=probabilities, columns=columns)
         self.binary_paths = binary_paths
         self.feature_dim = card.feature_dim if features else None
+
+    def _check(self) -> None:
+        super()._check()
+        require_utf8(self.path)
 
     def describe(self, manifest: Manifest) -> None:
         """Keep what is known about the job in the file itself, before it is closed."""
@@ -86,6 +91,18 @@ class ParquetWriter(FileWriter):
 
     def _close(self) -> None:
         self._parquet.close()
+
+
+def require_utf8(path: Path) -> None:
+    """Refuse a path that Arrow cannot open.
+
+    Raises:
+        DataError: if it is not UTF-8.
+    """
+    if not is_utf8(os.path.realpath(path)):
+        raise DataError(
+            "Parquet files need a path in UTF-8", where="--out", got=path, hint="choose another path, or write CSV"
+        )
 
 
 class ParquetPartsWriter(ParquetWriter):
@@ -129,10 +146,11 @@ class ParquetPartsWriter(ParquetWriter):
         self._told = {METADATA_KEY.encode(): json.dumps(manifest.to_json()).encode()}
 
     def _whole_output(self) -> WholeFolder:
-        return WholeFolder(self.path, "the predictions")
+        return WholeFolder(self.path, "the predictions", other_files)
 
     def _check(self) -> None:
         check_folder(self.path, self._whole.what)
+        require_utf8(self.path)
 
     def _begin(self) -> None:
         """Parts are opened when there are rows for them."""

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+from itertools import count
 from pathlib import Path
 
 from clsbench.errors import DataError
-from clsbench.text import some
+from clsbench.text import counted
 
 #: The schema and the metadata of all parts; readers pass over names that begin with an underscore.
 COMMON = "_common_metadata"
 
-_PART = re.compile(r"part-(\d{5,})\.parquet", re.ASCII)
+#: The names of parts, each number in one way.
+_PART = re.compile(r"part-(\d{5}|[1-9]\d{5,11})\.parquet", re.ASCII)
 
 
 def part_name(number: int) -> str:
@@ -31,13 +33,43 @@ def list_parts(folder: Path) -> list[Path]:
     Raises:
         DataError: if one is missing between them.
     """
-    found = {int(match[1]): name for name in os.listdir(folder) if (match := _PART.fullmatch(name))}
-    missing = [part_name(number) for number in range(max(found, default=-1) + 1) if number not in found]
-    if missing:
-        raise DataError("parts of the predictions are missing", where=folder, got=f"no {some(missing)}")
-    return [folder / found[number] for number in sorted(found)]
+    found = {int(match[1]) for name in os.listdir(folder) if (match := _PART.fullmatch(name))}
+    first = next(number for number in count() if number not in found)
+    if first < len(found):
+        raise DataError(
+            "parts of the predictions are missing", where=folder, got=f"no {part_name(first)}",
+            expected=f"{counted(max(found) + 1, 'part')} up to {part_name(max(found))}",
+        )  # fmt: skip
+    files = [folder / part_name(number) for number in sorted(found)]
+    for file in files:
+        if not file.is_file():  # a pipe would be waited for
+            raise DataError("a part of the predictions cannot be read", where=file, got="no file")
+    return files
 
 
 def other_files(folder: Path) -> list[str]:
-    """What is in a folder that is no part and does not belong to one."""
-    return sorted(name for name in os.listdir(folder) if not _PART.fullmatch(name) and name != COMMON)
+    """What is in a folder that is no part and does not belong to one; only files are parts."""
+    with os.scandir(folder) as entries:
+        return sorted(
+            entry.name
+            for entry in entries
+            if not entry.is_file() or not (_PART.fullmatch(entry.name) or entry.name == COMMON)
+        )
+
+
+def count_rows(folder: Path) -> int:
+    """The rows of all parts of a folder.
+
+    Raises:
+        DataError: if a part is missing or cannot be read.
+    """
+    import pyarrow.parquet as pq
+
+    rows = 0
+    for file in list_parts(folder):
+        try:
+            rows += pq.read_metadata(file).num_rows
+        except (OSError, ValueError) as error:  # Arrow's own are of these two
+            said = " ".join(str(error).split())
+            raise DataError("a part of the predictions cannot be read", where=file, got=said[:300]) from None
+    return rows

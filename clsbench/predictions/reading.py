@@ -23,7 +23,7 @@ from clsbench.predictions.columns import ABSTAINED, COLUMNS, PREFIX, Kind, best_
 from clsbench.predictions.file_formats import TableFile, open_file, read_batches
 from clsbench.predictions.formulas import unescaped
 from clsbench.predictions.label_file import has_escapes, read_labels
-from clsbench.predictions.manifest import read_manifest
+from clsbench.predictions.manifest import embedded_manifest, read_manifest
 from clsbench.predictions.outcomes import RANKED
 from clsbench.predictions.spill import MEMORY_LIMIT, Spill
 from clsbench.predictions.table import PredictionTable
@@ -84,9 +84,18 @@ def read_predictions(
             notes.append("the classes are the names that occur: there is no manifest beside the file")
         if given is not None and (missing := int((given < 0).sum())):
             notes.append(f"{counted(missing, 'image')} of {len(names):,} without a label in {labels}")
+        _require_rows(file, len(names))
         if manifest.rows not in (None, len(names)):
             notes.append(f"the file has {counted(len(names), 'row')}, but the manifest beside it says {manifest.rows}")
         yield builder.table(names, given, manifest, notes)
+
+
+def _require_rows(file: Path, rows: int) -> None:
+    """Refuse a folder whose last parts are missing; another file may have been edited, and tells its end itself."""
+    if file.is_dir() and (expected := embedded_manifest(file).rows) not in (None, rows):
+        raise DataError(
+            "the folder of parts is not complete", where=file, got=counted(rows, "row"), expected=f"{expected:,}"
+        )
 
 
 def _kind(name: str) -> Kind:

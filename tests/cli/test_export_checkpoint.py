@@ -159,3 +159,11 @@ def test_names_that_cannot_tell_classes_apart_are_refused_with_their_file(tmp_pa
     with pytest.raises(DataError, match=r"where: .*c\.txt") as caught:
         class_names(tmp_path / "c.txt")
     assert words in str(caught.value)
+
+
+def test_names_with_commas_may_be_longer_than_the_name_of_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = tuple(f"kind {number} of ant" for number in range(100))
+    assert class_names(",".join(names)) == names
+    with pytest.raises(DataError, match="at least two classes"):
+        class_names("")

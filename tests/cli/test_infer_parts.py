@@ -117,3 +117,117 @@ def test_an_interrupted_job_leaves_no_folder(photos, tiny_onnx, monkeypatch):
     with pytest.raises(DataError, match="the predictions cannot be written"):
         infer(photos, model=tiny_onnx, out="preds/")
     assert [path.name for path in Path().iterdir()] == ["photos"]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_only_looks_like_parts_is_never_lost(photos, tiny_onnx, overwrite):
+    Path("a/part-00000.parquet").mkdir(parents=True)
+    Path("a/part-00000.parquet/chapter.tex").write_text("years of work")
+    Path("b").mkdir()
+    pyarrow.parquet.write_table(pyarrow.table({"path": ["green/01.png"]}), "b/part-00000.parquet")
+    for out in "ab":
+        with pytest.raises(DataError, match="the folder for the predictions holds other files"):
+            infer(photos, model=tiny_onnx, out=f"{out}/", overwrite=overwrite)
+    assert Path("a/part-00000.parquet/chapter.tex").read_text() == "years of work"
+    assert pyarrow.parquet.read_table("b/part-00000.parquet").column_names == ["path"]
+
+
+def test_a_part_that_is_read_is_not_overwritten(photos, tiny_onnx):
+    infer(photos, model=tiny_onnx, out="photos/preds/", labels="none")
+    part = Path("photos/preds/part-00000.parquet")
+    before = part.read_bytes()
+    with pytest.raises(DataError, match="the output would overwrite an input"):
+        infer(part, model=tiny_onnx, out=part.parent, labels="none", overwrite=True)
+    assert part.read_bytes() == before
+
+
+def test_files_that_come_while_the_job_runs_are_kept(photos, tiny_onnx, monkeypatch):
+    from clsbench.predictions.parquet_writers import ParquetPartsWriter
+
+    infer(photos, model=tiny_onnx, out="preds/")
+    finish = ParquetPartsWriter._finish
+
+    def late(writer):
+        Path("preds/notes.txt").write_text("mine")
+        finish(writer)
+
+    monkeypatch.setattr(ParquetPartsWriter, "_finish", late)
+    with pytest.raises(DataError, match="the folder for the predictions holds other files"):
+        infer(photos, model=tiny_onnx, out="preds/", overwrite=True)
+    assert sorted(os.listdir("preds")) == ["_common_metadata", "notes.txt", "part-00000.parquet"]
+    assert sorted(os.listdir()) == ["photos", "preds", "preds.json"]
+
+
+def test_a_folder_that_cannot_be_replaced_is_refused_before_the_work(photos, tiny_onnx, monkeypatch):
+    Path("empty").mkdir()
+    monkeypatch.chdir("empty")
+    for out in (".", "./", "..", "../empty/", "new/.."):
+        with pytest.raises(DataError, match="working directory, or has no name"):
+            infer("../photos", model=tiny_onnx, out=out, format="parquet-parts")
+    monkeypatch.setattr(os.path, "ismount", lambda path: True)
+    with pytest.raises(DataError, match="a file system is mounted at the folder"):
+        infer("../photos", model=tiny_onnx, out="disk/")
+    assert not os.listdir()
+    assert sorted(os.listdir("..")) == ["empty", "photos"]
+
+
+def test_the_working_directory_may_be_the_folder_that_is_read(cli, photos, tiny_onnx, monkeypatch):
+    infer(photos, model=tiny_onnx, out="preds/")
+    monkeypatch.chdir("preds")
+    done = cli("evaluate", ".")
+    assert (done.code, "ValueError" in done.stderr) == (0, False), done.stderr
+
+
+def test_a_folder_keeps_its_permissions(photos, tiny_onnx):
+    Path("preds").mkdir()
+    Path("preds").chmod(0o2770)
+    infer(photos, model=tiny_onnx, out="preds/")
+    infer(photos, model=tiny_onnx, out="preds/", overwrite=True)
+    assert Path("preds").stat().st_mode & 0o7777 == 0o2770
+
+
+def test_a_folder_without_its_last_part_does_not_look_finished(cli, photos, tiny_onnx):
+    parts = {"options": {"writer.part_rows": 4}}
+    infer(photos, model=tiny_onnx, out="preds/", resume=True, **parts)
+    Path("preds/part-00002.parquet").unlink()
+    with pytest.raises(DataError, match="the folder of parts is not complete"):
+        infer(photos, model=tiny_onnx, out="preds/", resume=True, **parts)
+    done = cli("evaluate", "preds")
+    assert (done.code, "got: 8 rows" in done.stderr, "expected: 11" in done.stderr) == (1, True, True)
+
+
+def test_parts_have_numbers_of_a_sensible_size(cli, photos, tiny_onnx):
+    infer(photos, model=tiny_onnx, out="preds/")
+    Path("preds/part-00000.parquet").rename("preds/part-99999999999.parquet")
+    done = cli("evaluate", "preds")
+    assert (done.code, "no part-00000.parquet" in done.stderr) == (1, True)
+    for name in ("part-000000.parquet", f"part-{10**30}.parquet"):  # written by nobody: they are other files
+        Path("preds", name).write_bytes(b"")
+        with pytest.raises(DataError, match=name):
+            infer(photos, model=tiny_onnx, out="preds/", overwrite=True)
+        Path("preds", name).unlink()
+
+
+def test_no_other_output_is_put_into_the_folder(cli, photos, tiny_onnx):
+    model = ("--model", tiny_onnx)
+    for more in (("--json", "preds/part-00000.parquet"), ("--copy", "preds/sorted"), ("--move", "preds")):
+        done = cli("infer", "photos", *model, "--out", "preds/", *more)
+        assert (done.code, "an output would be in the folder of another" in done.stderr) == (1, True)
+    assert os.listdir() == ["photos"]
+
+
+@pytest.mark.parametrize("out", ["odd\udcff/", "odd\udcff.parquet"])
+def test_a_path_that_arrow_cannot_open_is_refused(photos, tiny_onnx, out):
+    with pytest.raises(DataError, match="Parquet files need a path in UTF-8"):
+        infer(photos, model=tiny_onnx, out=out)
+    assert os.listdir() == ["photos"]
+
+
+def test_a_pipe_is_no_part_and_is_not_waited_for(cli, photos, tiny_onnx):
+    infer(photos, model=tiny_onnx, out="preds/", options={"writer.part_rows": 4})
+    Path("preds/part-00001.parquet").unlink()
+    os.mkfifo("preds/part-00001.parquet")
+    done = cli("evaluate", "preds")
+    assert (done.code, "a part of the predictions cannot be read" in done.stderr) == (1, True)
+    with pytest.raises(DataError, match="holds other files"):
+        infer(photos, model=tiny_onnx, out="preds/", overwrite=True)

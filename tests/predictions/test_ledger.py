@@ -240,3 +240,11 @@ def test_a_job_says_what_differs(change, word):
 def test_names_are_hashed_in_order_and_apart():
     hashes = [hash_names(names) for names in (["a", "b"], ["b", "a"], ["ab"], ["a\udcff", "b"], [])]
     assert len(set(hashes)) == 5
+
+
+def test_its_own_name_need_not_be_text(tmp_path, entries):
+    file = tmp_path / "preds\udcff.csv.ledger"
+    write(file, entries, stop=20)
+    assert module.read_job(file) == JOB
+    with Ledger(file, entries, stamps_of(entries), classes=3) as ledger:
+        assert ledger.rows == 20

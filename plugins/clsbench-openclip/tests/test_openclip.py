@@ -1,5 +1,6 @@
 import io
 import json
+import shutil
 import socket
 import tarfile
 from pathlib import Path
@@ -267,3 +268,44 @@ def test_weights_of_another_activation_are_refused(monkeypatch):
     monkeypatch.setattr(open_clip, "create_model", warn)
     with pytest.raises(ModelError, match=r"trained with another activation(?s:.*)openclip/ViT-B-32-quickgelu"):
         loading.create(loading.Wanted("ViT-B-32", pretrained=True, tag="openai"), ours=False)
+
+
+def changed(saved, tmp_path, **changes):
+    """A copy of the folder of the vision transformer whose configuration has been changed."""
+    folder = tmp_path / "changed"
+    shutil.copytree(saved["vit"], folder)
+    config = json.loads((folder / "open_clip_config.json").read_text())
+    for part, values in changes.items():
+        config[part] |= values
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    return folder
+
+
+def test_no_code_beside_a_model_is_run(saved, tmp_path):
+    asked = {**TEXT, "hf_tokenizer_name": "it/self", "tokenizer_kwargs": {"trust_remote_code": True}}
+    folder = changed(saved, tmp_path, model_cfg={"text_cfg": asked})
+    ran = tmp_path / "ran"
+    (folder / "own.py").write_text(f"open({str(ran)!r}, 'w')\nclass Own: pass\n")
+    described = {"tokenizer_class": "Own", "auto_map": {"AutoTokenizer": ["own.Own", None]}}
+    (folder / "tokenizer_config.json").write_text(json.dumps(described))
+    with pytest.raises(ModelError, match="the tokenizer of"):
+        build(None, path=str(folder), pretrained=True, classes=CLASSES)
+    assert not ran.exists()
+
+
+@pytest.mark.parametrize("values", [{"mean": "abc"}, {"resize_mode": "longest", "fill_color": [1, 2, 3]}])
+def test_preprocessing_of_other_types_is_the_models_fault(saved, tmp_path, values):
+    with pytest.raises(ModelError, match="the preprocessing of"):
+        build(3, path=str(changed(saved, tmp_path, preprocess_cfg=values)))
+
+
+def test_a_folder_that_cannot_be_loaded_is_no_question_of_the_hub(saved, tmp_path):
+    folder = changed(saved, tmp_path)
+    (folder / "open_clip_model.safetensors").unlink()
+    torch.save({"state_dict": {"weight": Path("code")}}, folder / "open_clip_pytorch_model.bin")
+    with pytest.raises(ModelError, match="the model of the folder cannot be loaded") as caught:
+        build(None, path=str(folder), pretrained=True, classes=CLASSES)
+    assert "pickled objects, which are refused" in str(caught.value)
+    assert "hub" not in str(caught.value)
+    with pytest.raises(OptionError, match="an image has pixels"):
+        build(3, path=str(saved["vit"]), size=0)

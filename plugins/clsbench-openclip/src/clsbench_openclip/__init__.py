@@ -97,6 +97,7 @@ def build_saved(
     """
     from clsbench import OptionError
     from clsbench_openclip.hub import saved_folder
+    from clsbench_openclip.loading import FOLDER
     from clsbench_openclip.network import Wanted, build_classifier
 
     if path is None:
@@ -106,6 +107,6 @@ def build_saved(
             hint="for example --with model.path=laion/CLIP-ViT-B-32-laion2B-s34B-b79K, or --model openclip/ViT-B-32",
         )  # fmt: skip
     wanted = Wanted(
-        f"local-dir:{saved_folder(path, download=pretrained)}", pretrained=pretrained, weights=weights, size=size
+        f"{FOLDER}{saved_folder(path, download=pretrained)}", pretrained=pretrained, weights=weights, size=size
     )
     return build_classifier(wanted, num_classes, classes=classes, templates=templates)

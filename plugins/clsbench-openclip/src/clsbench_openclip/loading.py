@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import pickle
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from clsbench import ModelError, OptionError, without_hub_retries
+
+#: How the name of a network begins that is a folder.
+FOLDER = "local-dir:"
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,21 @@ class Wanted:
     @property
     def saved(self) -> bool:
         """Whether it is a folder, which has its own weights and configuration."""
-        return self.name.startswith("local-dir:")
+        return self.name.startswith(FOLDER)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """open_clip's configuration of the network; empty where it cannot be read, which building it tells."""
+        import open_clip
+
+        if not self.saved:
+            return open_clip.get_model_config(self.name) or {}
+        try:
+            file = Path(self.name.removeprefix(FOLDER), "open_clip_config.json")
+            found = json.loads(file.read_text(encoding="utf-8"))["model_cfg"]
+        except (OSError, ValueError, RecursionError, KeyError, TypeError):
+            return {}
+        return found if isinstance(found, dict) else {}
 
 
 def create(wanted: Wanted, *, ours: bool) -> Any:
@@ -76,8 +95,11 @@ def create(wanted: Wanted, *, ours: bool) -> Any:
                 "the weights are not those of this network", where=file, got=f"{text:.300}",
                 expected=f"a whole CLIP model of the architecture {wanted.name}", hint="check --model",
             ) from error  # fmt: skip
-        if not published:
-            raise ModelError("open_clip cannot build the network", where=wanted.name, got=f"{text:.300}") from error
+        if isinstance(error, pickle.UnpicklingError):  # whose text says how to run the code all the same
+            text = "pickled objects, which are refused, since loading them can run code"
+        if wanted.saved or not published:
+            what = "the model of the folder cannot be loaded" if wanted.saved else "open_clip cannot build the network"
+            raise ModelError(what, where=wanted.name.removeprefix(FOLDER), got=f"{text:.300}") from error
         raise ModelError(
             "the weights cannot be loaded", where=f"{wanted.name} {tag}" if tag else wanted.name, got=f"{text:.300}",
             hint="put open_clip_model.safetensors into the folder, or name another file with --weights" if wanted.saved

@@ -51,6 +51,8 @@ def build_classifier(wanted: Wanted, num_classes: int | None, *, classes: Sequen
             "classes are for a zero-shot head, which is not trained", where="model.classes",
             got=f"{len(classes)} names", hint="leave them out: a training takes the classes of its data",
         )  # fmt: skip
+    if wanted.size is not None and wanted.size < 1:
+        raise OptionError("an image has pixels", where="model.size", got=wanted.size, expected="1 or more")
     if num_classes is None and not classes:
         raise ModelError(
             f"{wanted.name} has no classes of its own: CLIP classifies into any that are named",
@@ -100,7 +102,7 @@ def _text_head(network: Any, wanted: Wanted, classes: Sequence[str], templates: 
     from open_clip import build_zero_shot_classifier
 
     asked = prompts(templates)
-    tokenizer = tokens_of(wanted.name, classes, asked)
+    tokenizer = tokens_of(wanted, classes, asked)
     columns = build_zero_shot_classifier(network, tokenizer, list(classes), asked)  # (D, K)
     head = nn.Linear(columns.shape[0], len(classes))
     with torch.no_grad():

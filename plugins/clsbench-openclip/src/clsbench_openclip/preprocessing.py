@@ -24,6 +24,16 @@ def transform_of(network: Any, name: str) -> ImageTransform:
         ModelError: if an ImageTransform cannot state it.
     """
     config: dict[str, Any] = network.visual.preprocess_cfg
+    try:
+        return _stated(config, name)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"the preprocessing of {name} cannot be read", got=f"{type(error).__name__}: {error}"[:300],
+            expected="what open_clip writes: numbers for mean, std and fill_color",
+        ) from None  # fmt: skip
+
+
+def _stated(config: dict[str, Any], name: str) -> ImageTransform:
     size = config["size"]
     h, w = (size, size) if isinstance(size, int) else size
     resize, filter_ = config["resize_mode"], config["interpolation"]

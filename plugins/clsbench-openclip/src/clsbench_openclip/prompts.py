@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from clsbench import ModelError, OptionError, without_hub_retries
-from clsbench_openclip.loading import quiet
+from clsbench_openclip.loading import Wanted, quiet
 
 #: Puts the name of a class into a prompt.
 Template = Callable[[str], str]
@@ -57,11 +57,11 @@ def _spoken(template: Template) -> Template:
     return lambda name: template(name.replace("_", " "))
 
 
-def tokens_of(model: str, classes: Sequence[str], templates: Sequence[Template]) -> Any:
+def tokens_of(wanted: Wanted, classes: Sequence[str], templates: Sequence[Template]) -> Any:
     """The tokenizer of a model.
 
     Args:
-        model: As open_clip takes it.
+        wanted: The model.
         classes, templates: What is to be told apart.
 
     Raises:
@@ -69,13 +69,16 @@ def tokens_of(model: str, classes: Sequence[str], templates: Sequence[Template])
     """
     import open_clip
 
+    text = wanted.config.get("text_cfg")
+    # A configuration may ask transformers to run the code that lies beside it.
+    how = {"trust_remote_code": False} if isinstance(text, dict) and text.get("hf_tokenizer_name") else {}
     try:
         with quiet(), without_hub_retries():
-            tokenizer = open_clip.get_tokenizer(model)
+            tokenizer = open_clip.get_tokenizer(wanted.name, **how)
     except Exception as error:
         text = " ".join(str(error).split()) or type(error).__name__
         raise ModelError(
-            f"the tokenizer of {model} cannot be loaded", got=f"{text:.300}",
+            f"the tokenizer of {wanted.name} cannot be loaded", got=f"{text:.300}",
             hint="it comes from the Hugging Face hub, or is part of the folder",
         ) from error  # fmt: skip
     tokens = tokenizer([templates[0](name) for name in classes])
