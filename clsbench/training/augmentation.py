@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from clsbench.images.entries import Entry
 from clsbench.images.loader import ImageLoader
+from clsbench.images.resize import resize
 from clsbench.training.config import Policy
 from clsbench.training.distortions import STEPS, distort, draw
 from clsbench.training.transfer import to_tensor
@@ -118,7 +119,7 @@ class Augmentation:
             epoch: 0 means no randomness: the box that validation sees.
 
         Returns:
-            (n, h, w, 3) in levels 0 to 255: uint8 where nothing is interpolated, else float32.
+            (n, h, w, 3) in levels 0 to 255: uint8 of CPUs and where nothing is interpolated, else float32.
         """
         if epoch == 0 or self.policy == "none":
             return _crop(images, shapes[:, :4], None, self.transform) if self.whole else images
@@ -209,10 +210,12 @@ def _crop(
     transform: ImageTransform,
     fill: tuple[int, int, int] | None = None,
 ) -> Tensor:
-    """Boxes (n, 4) as fractions of images uint8 (n, H, W, 3), flipped where told: float32 (n, h, w, 3).
+    """Boxes (n, 4) as fractions of images uint8 (n, H, W, 3), flipped where told: (n, h, w, 3).
 
     Beside an image lies ``fill``, or its edge repeated.
     """
+    if images.device.type == "cpu" and boxes.min() >= 0 and boxes.max() <= 1:
+        return _resized(images, boxes, flips, transform)
     left, top, right, bottom = boxes.T
     theta = np.zeros((len(boxes), 2, 3), np.float32)
     theta[:, 0, 0], theta[:, 1, 1] = right - left, bottom - top
@@ -232,6 +235,23 @@ def _crop(
             pixels - color, grid, mode, padding_mode="zeros", align_corners=False
         )
     return sampled.clamp(0, 255).permute(0, 2, 3, 1)
+
+
+def _resized(
+    images: Tensor, boxes: NDArray[np.float32], flips: NDArray[np.bool_] | None, transform: ImageTransform
+) -> Tensor:
+    """The same for boxes within the images, by the resizer that validation's images are made with: uint8.
+
+    torch would compute it in a team of threads of its own, which take the cores from those of the network.
+    """
+    count, height, width, _ = images.shape
+    corners, pixels = boxes * np.array([width, height, width, height], np.float32), images.numpy()
+    out = np.empty((count, *transform.size, 3), np.uint8)
+    for k in range(count):
+        left, top, right, bottom = map(float, corners[k])
+        resized = resize(pixels[k], Geometry((left, top, right, bottom), transform.size), transform.interpolation)
+        out[k] = resized[:, ::-1] if flips is not None and flips[k] else resized
+    return torch.from_numpy(out)
 
 
 #: Mixes a batch: images (n, h, w, 3) float32 and labels int64 (n,) -> images, targets (n, K).
