@@ -243,8 +243,8 @@ def test_a_folder_without_its_weights_says_what_to_put_there(saved, tmp_path):
     (tmp_path / "open_clip_config.json").write_bytes((saved["vit"] / "open_clip_config.json").read_bytes())
     with pytest.raises(ModelError, match="cannot be loaded") as caught:
         build(3, path=str(tmp_path), pretrained=True)
-    assert "put open_clip_model.safetensors into the folder" in str(caught.value)
-    assert "hub" not in str(caught.value.facts["to do"])
+    assert "put open_clip_model.safetensors into the folder" in caught.value.facts["to do"]
+    assert "hub" not in caught.value.facts["to do"]
 
 
 def test_published_weights_are_named_and_checked():
@@ -309,3 +309,10 @@ def test_a_folder_that_cannot_be_loaded_is_no_question_of_the_hub(saved, tmp_pat
     assert "hub" not in str(caught.value)
     with pytest.raises(OptionError, match="an image has pixels"):
         build(3, path=str(saved["vit"]), size=0)
+
+
+def test_the_table_has_the_parameters_of_the_networks():
+    component = installed("model", "openclip/ViT-S-32-alt")
+    network = component.build(1000)
+    assert component.facts.parameters == sum(parameter.numel() for parameter in network.parameters())
+    assert component.facts.size == network.transform.size[0] == 224

@@ -9,16 +9,20 @@ G. Ilharco et al., OpenCLIP, github.com/mlfoundations/open_clip.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clsbench import Component, hookimpl
+from clsbench import Component, ModelFacts, hookimpl
 
 if TYPE_CHECKING:
     from clsbench import Classifier
+
+#: Parameters and input size by architecture, of the release that it names: benchmarks/openclip_names.py writes it.
+TABLE = Path(__file__).with_name("names.json")
 
 #: The prompt that CLIP's authors recommend where nothing else is known of the images.
 TEMPLATE = "a photo of a {}."
@@ -28,8 +32,10 @@ TEMPLATE = "a photo of a {}."
 def register_models() -> Iterator[Component]:
     """``openclip``, and one component for each architecture of open_clip: ``ViT-B-32``."""
     yield Component("openclip", build_saved, "a CLIP model that open_clip saved: --with model.path=FOLDER-OR-ID")
+    known = json.loads(TABLE.read_text(encoding="utf-8"))["models"]
     for name in architectures():
-        yield Component(name, partial(build, name), "CLIP: zero-shot with export --classes, or to train")
+        facts = ModelFacts(**known.get(name, {}))
+        yield Component(name, partial(build, name), "CLIP: zero-shot with export --classes, or to train", facts=facts)
 
 
 def architectures() -> list[str]:

@@ -97,13 +97,17 @@ def create(wanted: Wanted, *, ours: bool) -> Any:
             ) from error  # fmt: skip
         if isinstance(error, pickle.UnpicklingError):  # whose text says how to run the code all the same
             text = "pickled objects, which are refused, since loading them can run code"
-        if wanted.saved or not published:
-            what = "the model of the folder cannot be loaded" if wanted.saved else "open_clip cannot build the network"
-            raise ModelError(what, where=wanted.name.removeprefix(FOLDER), got=f"{text:.300}") from error
+        if wanted.saved:
+            raise ModelError(
+                "the model of the folder cannot be loaded", where=wanted.name.removeprefix(FOLDER), got=f"{text:.300}",
+                hint="put open_clip_model.safetensors into the folder, or name another file with --weights"
+                if "could not be loaded" in text else None,
+            ) from error  # fmt: skip
+        if not published:
+            raise ModelError("open_clip cannot build the network", where=wanted.name, got=f"{text:.300}") from error
         raise ModelError(
-            "the weights cannot be loaded", where=f"{wanted.name} {tag}" if tag else wanted.name, got=f"{text:.300}",
-            hint="put open_clip_model.safetensors into the folder, or name another file with --weights" if wanted.saved
-            else "is the hub reachable? A file that was downloaded elsewhere is --weights FILE",
+            "the weights cannot be loaded", where=f"{wanted.name} {tag}", got=f"{text:.300}",
+            hint="is the hub reachable? A file that was downloaded elsewhere is --weights FILE",
         ) from error  # fmt: skip
 
 
