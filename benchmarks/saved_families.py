@@ -13,13 +13,13 @@ import argparse
 import json
 import sys
 import tempfile
-import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from timm_families import export
+from timm_families import judge
 
 from clsbench import Classifier
 from clsbench.testing import installed
@@ -75,28 +75,15 @@ CLIPS: Mapping[str, Mapping[str, Any]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("families", nargs="*", default=[*TRANSFORMERS, *(f"openclip/{name}" for name in CLIPS)])
-    print(
-        f"{'family':18} {'parameters':>11} {'features':>8} {'logits':>7} {'difference':>10} {'flips':>5} {'s':>5} gate"
-    )
-    failed = 0
-    for name in parser.parse_args().families:
-        started = time.perf_counter()
-        try:
-            with tempfile.TemporaryDirectory() as folder:
-                network = clip(name.partition("/")[2], Path(folder)) if "/" in name else saved(name, Path(folder))
-                report, spread = export(network.eval())
-        except Exception as error:  # noqa: BLE001  the other families are still of interest
-            print(f"{name:18} {type(error).__name__}: {' '.join(str(error).split())[:200]}", flush=True)
-            failed += 1
-            continue
-        failed += not report.passed
-        count = sum(parameter.numel() for parameter in network.parameters())
-        worst = max(batch.max_probability_difference for batch in report.batches)
-        gate = "passed" if report.passed else f"failed: {report.blamed}"
-        took = time.perf_counter() - started
-        facts = f"{count:>11,} {network.feature_dim:>8} {spread:>7.2g} {worst:>10.1e} {report.flips:>5} {took:>5.1f}"
-        print(f"{name:18} {facts} {gate}", flush=True)
-    sys.exit(3 if failed else 0)
+    families = {name: partial(opened, name) for name in parser.parse_args().families}
+    sys.exit(judge(families))
+
+
+def opened(name: str) -> Classifier:
+    """A network of either library, by the folder that it was saved to."""
+    with tempfile.TemporaryDirectory() as folder:
+        kind = name.partition("/")[2]
+        return (clip(kind, Path(folder)) if kind else saved(name, Path(folder))).eval()
 
 
 def saved(name: str, folder: Path) -> Classifier:

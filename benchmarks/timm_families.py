@@ -15,6 +15,8 @@ import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -48,18 +50,21 @@ CLASSES, PHOTOS = 10, 8
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", default=FAMILIES)
-    models = parser.parse_args().models
-    print(
-        f"{'model':34} {'parameters':>11} {'features':>8} {'logits':>7} {'difference':>10} {'flips':>5} {'s':>5} gate"
-    )
-    failed = 0
-    for name in models:
+    sys.exit(judge({name: partial(build, name) for name in parser.parse_args().models}))
+
+
+def judge(families: Mapping[str, Callable[[], Classifier]]) -> int:
+    """Build and export each network, and print a row of it; the exit code, 3 if one did not pass."""
+    width, failed = max(map(len, families)), 0
+    columns = f"{'parameters':>11} {'features':>8} {'logits':>7} {'difference':>10} {'flips':>5} {'s':>5} gate"
+    print(f"{'model':{width}} {columns}")
+    for name, opened in families.items():
         started = time.perf_counter()
         try:
-            network = build(name)
+            network = opened()
             report, spread = export(network)
         except Exception as error:  # noqa: BLE001  the other families are still of interest
-            print(f"{name:34} {type(error).__name__}: {' '.join(str(error).split())[:150]}", flush=True)
+            print(f"{name:{width}} {type(error).__name__}: {' '.join(str(error).split())[:200]}", flush=True)
             failed += 1
             continue
         failed += not report.passed
@@ -68,8 +73,8 @@ def main() -> None:
         gate = "passed" if report.passed else f"failed: {report.blamed}"
         took = time.perf_counter() - started
         facts = f"{count:>11,} {network.feature_dim:>8} {spread:>7.2g} {worst:>10.1e} {report.flips:>5} {took:>5.1f}"
-        print(f"{name:34} {facts} {gate}", flush=True)
-    sys.exit(3 if failed else 0)
+        print(f"{name:{width}} {facts} {gate}", flush=True)
+    return 3 if failed else 0
 
 
 def build(name: str) -> Classifier:
