@@ -137,7 +137,8 @@ class Steps:
         equal part of the number of images; its logits are of its own images.
         """
         inputs, targets = self._mix(inputs, labels) if self._mix and len(labels) else (inputs, labels)
-        logits = self._forward(inputs if len(labels) else self.example(labels.device))[: len(labels)]
+        with folded(self._pairs):
+            logits = self._forward(inputs if len(labels) else self.example(labels.device))[: len(labels)]
         smoothing = self._config.label_smoothing
         entropy = partial(nn.functional.cross_entropy, weight=self._weights, label_smoothing=smoothing)
         if not self.processes.several:
@@ -180,21 +181,6 @@ class Steps:
             Diverged: if the loss of a batch is NaN or infinite, at most :data:`REPORT` batches later.
         """
         self.training_mode()
-        with folded(self._pairs):
-            return self._train(batches, number, advance, heard, out_of_time, logged, progress, begun, done)
-
-    def _train(
-        self,
-        batches: Batches,
-        number: int,
-        advance: Callable[[int], None],
-        heard: Callable[[int, float], None],
-        out_of_time: Callable[[], bool],
-        logged: Callable[[BatchLoss], None] | None,
-        progress: Progress | None,
-        begun: Callable[[], None],
-        done: Callable[[], None],
-    ) -> tuple[float, float]:
         far = progress or Progress.begun(batches.device)
         total, waiting, together = len(batches), 0, self._config.accumulate
         recent: list[Tensor] = []  # losses that have not been read yet
